@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+# Treaty. One non-recursive file; V=1 shows the commands. Objects go under $(B).
+#   make all            the daemon, the tool, the lab's helpers
+#   make check          install what is missing, build, run every test      (as root)
+#   make demo           the whole road on real packets                      (as root)
+#   make lint           format, layers, purity, size, static analysis
+#   make bench | soak | fuzz | check-kernel | conformance | install | uninstall | clean
+CC	?= gcc
+CLANG	?= clang
+BPFTOOL	?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+B	?= build
+V	?= 0
+Q	:= $(if $(filter 1,$(V)),,@)
+say	= $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' '$(1)' '$(2)';)
+
+PREFIX	?= /usr/local
+DESTDIR	?=
+
+W	:= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	   -Wcast-qual -Wwrite-strings -Wconversion -Wno-sign-conversion -Wvla -Wformat=2 -Werror
+SAN	?=
+OPT	?= -O2
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -I. -I$(B) -isystem /usr/include/libnl3 -isystem /usr/share/include/llhttp
+CFLAGS	+= -std=gnu11 $(OPT) -g -fno-omit-frame-pointer -fstack-protector-strong $(SAN) $(W) -MMD -MP
+LDFLAGS	+= $(SAN) -Wl,--as-needed
+LDLIBS	:= -lbpf -lnl-route-3 -lnl-3 -lmnl -ljansson -lsodium -lssl -lcrypto -levent_openssl \
+	   -levent -lcurl -lsqlite3 -linih -lseccomp -lcap-ng -lz -lm
+
+# --- what is built -----------------------------------------------------------------------
+BPF_SRC	:= $(wildcard bpf/*.bpf.c)
+BPF_OBJ	:= $(BPF_SRC:%.c=$(B)/%.o)
+SKEL	:= $(BPF_SRC:%.bpf.c=$(B)/%.skel.h)
+LIB_SRC	:= $(filter-out agent/main.c %.bpf.c,$(wildcard agent/*.c agent/*/*.c netlink/*.c bpf/*.c))
+CTL_SRC	:= $(wildcard ctl/*.c)
+LAB_SRC	:= $(wildcard tests/lab/*.c)
+TEST_SRC := $(wildcard tests/unit/test_*.c tests/bpf/test_*.c tests/oracle/test_*.c)
+BENCH_SRC := $(wildcard tests/bench/bench_*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+
+LIB_OBJ	:= $(LIB_SRC:%.c=$(B)/%.o)
+CORE_OBJ := $(filter %_core.o,$(LIB_OBJ))
+LIB	:= $(B)/libtreaty.a
+LLHTTP	:= $(B)/llhttp.a
+BINS	:= $(if $(wildcard agent/main.c),$(B)/treatyd) $(if $(CTL_SRC),$(B)/treatyctl)
+LABS	:= $(LAB_SRC:%.c=$(B)/%)
+TESTS	:= $(TEST_SRC:%.c=$(B)/%)
+BENCHES	:= $(BENCH_SRC:%.c=$(B)/%)
+
+all: $(BINS) $(LABS)
+tests: $(TESTS)
+benches: $(BENCHES)
+
+$(B)/%.bpf.o: %.bpf.c $(wildcard bpf/*.h include/treaty/abi.h)
+	$(call say,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Iinclude -I. \
+		-isystem /usr/include/$(shell $(CC) -print-multiarch) -c -o $@ $<
+
+$(B)/%.skel.h: $(B)/%.bpf.o
+	$(Q)$(BPFTOOL) gen skeleton $< > $@.tmp && mv $@.tmp $@
+
+$(B)/%.o: %.c | $(SKEL)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# llhttp's C sources come with Debian's node-llhttp; they are not ours to warn about.
+$(B)/llhttp/%.o: /usr/share/llhttp/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(OPT) -g $(SAN) -I/usr/share/include/llhttp -c -o $@ $<
+$(LLHTTP): $(B)/llhttp/api.o $(B)/llhttp/http.o $(B)/llhttp/llhttp.o
+	$(Q)$(AR) rcs $@ $^
+
+$(LIB): $(LIB_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/treatyd: $(B)/agent/main.o $(LIB) $(LLHTTP)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(B)/treatyctl: $(CTL_SRC:%.c=$(B)/%.o) $(LIB) $(LLHTTP)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(LABS): %: %.o $(LIB) $(LLHTTP)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpthread
+$(TESTS): %: %.o $(LIB) $(LLHTTP)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) $(TEST_LDFLAGS_$(notdir $@)) -o $@ $^ -lcmocka $(LDLIBS) -lpthread
+$(BENCHES): %: %.o $(LIB) $(LLHTTP)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpthread
+
+# --- set-up ------------------------------------------------------------------------------
+# Every Debian package that a build, a test or the demo needs: installed when it is missing.
+DEPS	:= build-essential clang llvm bpftool libbpf-dev libnl-3-dev libnl-route-3-dev libmnl-dev \
+	   libjansson-dev libsodium-dev libssl-dev libevent-dev libcurl4-openssl-dev \
+	   libsqlite3-dev zlib1g-dev libinih-dev libseccomp-dev libcap-ng-dev libcmocka-dev \
+	   node-llhttp linux-libc-dev iproute2 python3 openssl sqlite3 util-linux procps
+LINT_DEPS := clang-format clang-tidy cppcheck universal-ctags libclang-rt-14-dev
+deps:
+	$(Q)tests/lint/deps.sh $(DEPS)
+lint-deps:
+	$(Q)tests/lint/deps.sh $(DEPS) $(LINT_DEPS)
+
+# --- checks ------------------------------------------------------------------------------
+check: deps
+	$(Q)$(MAKE) --no-print-directory all tests
+	$(Q)tests/run $(B)
+unit: all tests
+	$(Q)tests/run $(B) unit
+check-kernel:
+	$(Q)tests/kernel/run $(B)
+lint: lint-deps
+	$(Q)tests/lint/run $(B)
+core-objects: $(CORE_OBJ)
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/lab/demo $(B)
+bench: deps
+	$(Q)$(MAKE) --no-print-directory all benches
+	$(Q)tests/bench/run $(B)
+fuzz: lint-deps
+	$(Q)tests/fuzz/run $(B)
+install: all
+	$(Q)install -D -m 755 $(B)/treatyd $(DESTDIR)$(PREFIX)/sbin/treatyd
+	$(Q)install -D -m 755 $(B)/treatyctl $(DESTDIR)$(PREFIX)/bin/treatyctl
+uninstall:
+	$(Q)rm -f $(DESTDIR)$(PREFIX)/sbin/treatyd $(DESTDIR)$(PREFIX)/bin/treatyctl
+clean:
+	$(Q)rm -rf $(B)
+
+print-%:
+	@echo $($*)
+
+.PHONY: all tests benches deps lint-deps check unit check-kernel lint core-objects demo bench fuzz \
+	install uninstall clean
+.SECONDARY:
+.DELETE_ON_ERROR:
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
