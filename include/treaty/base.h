@@ -10,23 +10,23 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ARRAY_LEN(a)		(sizeof(a) / sizeof((a)[0]))
-#define must_check		__attribute__((warn_unused_result))
-#define printf_like(f, v)	__attribute__((format(printf, f, v)))
-#define cleanup(fn)		__attribute__((cleanup(fn)))
+#define ARRAY_LEN(a)      (sizeof(a) / sizeof((a)[0]))
+#define must_check        __attribute__((warn_unused_result))
+#define printf_like(f, v) __attribute__((format(printf, f, v)))
+#define cleanup(fn)       __attribute__((cleanup(fn)))
 
 /* Move a value out of a cleanup variable: the caller owns it now. */
-#define TAKE_FD(fd)                                                                                \
-	({                                                                                         \
-		int fd_ = (fd);                                                                    \
-		(fd) = -1;                                                                         \
-		fd_;                                                                               \
+#define TAKE_FD(fd)             \
+	({                      \
+		int fd_ = (fd); \
+		(fd) = -1;      \
+		fd_;            \
 	})
-#define TAKE_PTR(p)                                                                                \
-	({                                                                                         \
-		__typeof__(p) p_ = (p);                                                            \
-		(p) = NULL;                                                                        \
-		p_;                                                                                \
+#define TAKE_PTR(p)                     \
+	({                              \
+		__typeof__(p) p_ = (p); \
+		(p) = NULL;             \
+		p_;                     \
 	})
 
 static inline void free_p(void *p)
@@ -40,8 +40,8 @@ static inline void close_p(int *fd)
 		(void)close(*fd);
 }
 
-#define auto_free	cleanup(free_p)
-#define auto_close	cleanup(close_p)
+#define auto_free  cleanup(free_p)
+#define auto_close cleanup(close_p)
 
 /* Copy a string into a fixed buffer and zero the rest, so that structs compare by bytes.
  * False when it did not fit (dst is then empty). */

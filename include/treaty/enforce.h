@@ -10,7 +10,7 @@
 struct receipt {
 	ident_t plan;
 	uint16_t no;
-	enum refusal refusal;	/* REFUSE_NONE: applied and read back */
+	enum refusal refusal; /* REFUSE_NONE: applied and read back */
 	why_t why;
 	int64_t took_us;
 };
@@ -19,7 +19,7 @@ struct receipt {
 struct observation {
 	uint32_t label;
 	bool label_present;
-	rate_t rate[DIR_MAX_];	/* policer, 0 = none */
+	rate_t rate[DIR_MAX_]; /* policer, 0 = none */
 	mono_t valid_until;
 	uint8_t path[DIR_MAX_];
 	uint8_t n_classes;
@@ -28,8 +28,8 @@ struct observation {
 		uint16_t minor;
 		rate_t rate, ceil;
 	} cls[DEVICES_MAX];
-	uint8_t n_rules;	/* classifier rules that yield this label */
-	uint8_t n_paths;	/* path tables present for path[] */
+	uint8_t n_rules; /* classifier rules that yield this label */
+	uint8_t n_paths; /* path tables present for path[] */
 };
 
 #endif

@@ -14,8 +14,8 @@
 #define ERR_TEXT_MAX 200
 
 struct err {
-	int code; /* negative errno, 0 = nothing reported */
-	const char *where; /* __func__ of the origin */
+	int code;                /* negative errno, 0 = nothing reported */
+	const char *where;       /* __func__ of the origin */
 	char text[ERR_TEXT_MAX]; /* names the field and the rule */
 };
 

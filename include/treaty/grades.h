@@ -8,9 +8,9 @@
 enum axis { AXIS_BANDWIDTH, AXIS_LATENCY, AXIS_AVAILABILITY, AXIS_MAX_ };
 
 struct grades {
-	rate_t bandwidth;	/* at least, layer 2, each direction */
-	delay_t latency;	/* at most, one way, between the two customer-facing ports */
-	avail_t availability;	/* at least */
+	rate_t bandwidth;     /* at least, layer 2, each direction */
+	delay_t latency;      /* at most, one way, between the two customer-facing ports */
+	avail_t availability; /* at least */
 };
 
 /* The network type that carries a service: another type is another service (replacement). */

@@ -5,15 +5,25 @@
 
 #include "base.h"
 
-typedef struct { char s[48]; } ident_t;	/* "int-..", "neg-..", "quo-..", "agr-..", "ord-..", "pln-..", "svc-..", "hld-.." */
-typedef struct { char s[32]; } name_t;	/* class, node, device, operational flow label */
-typedef struct { char s[120]; } did_t;	/* a DID, RFC 3986 characters */
-typedef struct { uint8_t b[32]; } digest_t; /* SHA-256 */
-typedef struct { char s[120]; } why_t;	/* the rule and its inputs, for humans and the log */
+typedef struct {
+	char s[48];
+} ident_t; /* "int-..", "neg-..", "quo-..", "agr-..", "ord-..", "pln-..", "svc-..", "hld-.." */
+typedef struct {
+	char s[32];
+} name_t; /* class, node, device, operational flow label */
+typedef struct {
+	char s[120];
+} did_t; /* a DID, RFC 3986 characters */
+typedef struct {
+	uint8_t b[32];
+} digest_t; /* SHA-256 */
+typedef struct {
+	char s[120];
+} why_t; /* the rule and its inputs, for humans and the log */
 
-#define ident_eq(a, b)	  (memcmp((a).s, (b).s, sizeof((a).s)) == 0)
-#define ident_empty(a)	  ((a).s[0] == '\0')
-#define digest_eq(a, b)	  (memcmp((a).b, (b).b, sizeof((a).b)) == 0)
+#define ident_eq(a, b)  (memcmp((a).s, (b).s, sizeof((a).s)) == 0)
+#define ident_empty(a)  ((a).s[0] == '\0')
+#define digest_eq(a, b) (memcmp((a).b, (b).b, sizeof((a).b)) == 0)
 
 static inline bool digest_empty(const digest_t *d)
 {

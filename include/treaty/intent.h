@@ -10,11 +10,11 @@ enum intent_source { INTENT_DECLARED = 1, INTENT_POSTED, INTENT_DETECTED, INTENT
 struct intent {
 	ident_t id;
 	ident_t negotiation;
-	ident_t lineage;	/* the agreement to change; empty for a new service */
+	ident_t lineage; /* the agreement to change; empty for a new service */
 	name_t class_name;
-	name_t flow;		/* the consumer's operational name of the flow, not identifying */
+	name_t flow; /* the consumer's operational name of the flow, not identifying */
 	struct grades want;
-	int64_t term_ms;	/* asked term, > 0 */
+	int64_t term_ms; /* asked term, > 0 */
 	wall_t declared;
 	enum intent_source source;
 };
@@ -23,20 +23,20 @@ struct intent {
  * the same noun; each side fills and reads its own half. */
 struct class_profile {
 	name_t name;
-	uint8_t id;		/* 1..CLASSES_MAX-1 */
-	struct grades want;	/* default grades */
+	uint8_t id;         /* 1..CLASSES_MAX-1 */
+	struct grades want; /* default grades */
 	enum strategy strategy;
 	int64_t term_ms;
 	/* enterprise */
-	price_t value;		/* most it is worth */
-	price_t delay_value;	/* worth of each ms below the ceiling */
-	rate_t floor;		/* lowest bandwidth the class may be cut to on its own spur */
-	bool donor;		/* gives way on the enterprise's own spur */
-	bool detect;		/* demand may be declared from telemetry */
-	uint8_t priority;	/* on the own spur: 0 = first */
+	price_t value;       /* most it is worth */
+	price_t delay_value; /* worth of each ms below the ceiling */
+	rate_t floor;        /* lowest bandwidth the class may be cut to on its own spur */
+	bool donor;          /* gives way on the enterprise's own spur */
+	bool detect;         /* demand may be declared from telemetry */
+	uint8_t priority;    /* on the own spur: 0 = first */
 	/* operator */
 	price_t base[AXIS_MAX_]; /* per unit: Mbit/s, (latency premium), (availability premium) */
-	price_t margin;		/* additive, negotiable */
+	price_t margin;          /* additive, negotiable */
 	price_t margin_floor;
 };
 

@@ -5,53 +5,53 @@
 
 #include "err.h"
 
-#define LIFE_STATES(X)                                                                             \
-	X(DECLARED)                                                                                \
-	X(NEGOTIATED)                                                                              \
-	X(AGREED)                                                                                  \
-	X(PROVISIONED)                                                                             \
-	X(ASSURED)                                                                                 \
-	X(AT_RISK)                                                                                 \
-	X(RENEGOTIATING)                                                                           \
-	X(RENEGOTIATED)                                                                            \
-	X(RESTORED)                                                                                \
-	X(COOLING)                                                                                 \
+#define LIFE_STATES(X)   \
+	X(DECLARED)      \
+	X(NEGOTIATED)    \
+	X(AGREED)        \
+	X(PROVISIONED)   \
+	X(ASSURED)       \
+	X(AT_RISK)       \
+	X(RENEGOTIATING) \
+	X(RENEGOTIATED)  \
+	X(RESTORED)      \
+	X(COOLING)       \
 	X(TERMINATED)
 
-#define LIFE_EVENTS(X)                                                                             \
-	X(QUOTED)                                                                                  \
-	X(SIGNED)                                                                                  \
-	X(WITHDRAWN)                                                                               \
-	X(PROVISIONED)                                                                             \
-	X(PROVISION_FAILED)                                                                        \
-	X(METERED)                                                                                 \
-	X(BREACH_PREDICTED)                                                                        \
-	X(BREACHED)                                                                                \
-	X(RECOVERED)                                                                               \
-	X(OFFERED_UP)                                                                              \
-	X(OFFERED_DOWN)                                                                            \
-	X(DECLINED)                                                                                \
-	X(AMENDED)                                                                                 \
-	X(APPLIED)                                                                                 \
-	X(APPLIED_ORIGIN)                                                                          \
-	X(APPLY_FAILED)                                                                            \
-	X(COOLED)                                                                                  \
-	X(WALLET_REVOKED)                                                                          \
-	X(EXPIRED)                                                                                 \
+#define LIFE_EVENTS(X)      \
+	X(QUOTED)           \
+	X(SIGNED)           \
+	X(WITHDRAWN)        \
+	X(PROVISIONED)      \
+	X(PROVISION_FAILED) \
+	X(METERED)          \
+	X(BREACH_PREDICTED) \
+	X(BREACHED)         \
+	X(RECOVERED)        \
+	X(OFFERED_UP)       \
+	X(OFFERED_DOWN)     \
+	X(DECLINED)         \
+	X(AMENDED)          \
+	X(APPLIED)          \
+	X(APPLIED_ORIGIN)   \
+	X(APPLY_FAILED)     \
+	X(COOLED)           \
+	X(WALLET_REVOKED)   \
+	X(EXPIRED)          \
 	X(TERMINATED)
 
 enum life {
 #define X(n) LIFE_##n,
 	LIFE_STATES(X)
 #undef X
-	LIFE_MAX_
+		LIFE_MAX_
 };
 
 enum life_event {
 #define X(n) LEV_##n,
 	LIFE_EVENTS(X)
 #undef X
-	LEV_MAX_
+		LEV_MAX_
 };
 
 /* Stable upper-case names; "?" for an unknown value. The parsers return *_MAX_ when unknown. */

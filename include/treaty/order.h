@@ -7,9 +7,9 @@
 
 enum order_action {
 	ORDER_ADD = 1,
-	ORDER_MODIFY,	/* in place: same service, same label, same path */
-	ORDER_REROUTE,	/* in place: same service and label, another path beneath */
-	ORDER_MIGRATE,	/* replacement: new service and label, then the old one goes */
+	ORDER_MODIFY,  /* in place: same service, same label, same path */
+	ORDER_REROUTE, /* in place: same service and label, another path beneath */
+	ORDER_MIGRATE, /* replacement: new service and label, then the old one goes */
 	ORDER_DELETE,
 };
 

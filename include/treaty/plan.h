@@ -6,52 +6,52 @@
 #include "order.h"
 
 enum step_kind {
-	STEP_LABEL_SET = 1,	/* state line: binding, policer, expiry */
+	STEP_LABEL_SET = 1, /* state line: binding, policer, expiry */
 	STEP_LABEL_DEL,
-	STEP_CLASS_SET,		/* HTB class on a device */
+	STEP_CLASS_SET, /* HTB class on a device */
 	STEP_CLASS_DEL,
-	STEP_RULE_SET,		/* classifier rule (the edge, and mirrored at the far end) */
+	STEP_RULE_SET, /* classifier rule (the edge, and mirrored at the far end) */
 	STEP_RULE_DEL,
-	STEP_STEER,		/* one u32: label, dir -> path */
-	STEP_PROBE,		/* path must answer before traffic is shifted */
-	STEP_WAIT,		/* overlap: wait before what follows (drain) */
+	STEP_STEER, /* one u32: label, dir -> path */
+	STEP_PROBE, /* path must answer before traffic is shifted */
+	STEP_WAIT,  /* overlap: wait before what follows (drain) */
 	STEP_KIND_MAX_
 };
 
 /* A classifier rule: a zero or full range means "any". */
 struct flow_rule {
-	uint32_t id;		/* 1.., unique per node; lower = earlier among equal prio */
-	uint16_t prio;		/* 0 = first */
-	uint8_t family;		/* 4, 6, or 0 = both */
-	uint8_t proto;		/* IP protocol, 0 = any */
+	uint32_t id;              /* 1.., unique per node; lower = earlier among equal prio */
+	uint16_t prio;            /* 0 = first */
+	uint8_t family;           /* 4, 6, or 0 = both */
+	uint8_t proto;            /* IP protocol, 0 = any */
 	uint8_t src[16], dst[16]; /* IPv4 in the first 4 bytes */
 	uint8_t src_len, dst_len;
-	uint16_t sport_lo, sport_hi, dport_lo, dport_hi;	/* host order; 0,0 = any */
-	uint8_t dscp;		/* 0..63, 255 = any */
+	uint16_t sport_lo, sport_hi, dport_lo, dport_hi; /* host order; 0,0 = any */
+	uint8_t dscp;                                    /* 0..63, 255 = any */
 	uint8_t class_id;
-	uint32_t label;		/* 0 = watched, no agreement */
-	uint8_t dir;		/* enum dir of the traffic that this rule sees */
+	uint32_t label; /* 0 = watched, no agreement */
+	uint8_t dir;    /* enum dir of the traffic that this rule sees */
 };
 
 struct step {
 	enum step_kind kind;
 	uint32_t label;
-	uint8_t dir;		/* STEER, RULE_*: enum dir */
-	uint8_t path;		/* STEER, PROBE */
-	name_t device;		/* CLASS_*: the egress device */
-	name_t in_up, in_down;	/* LABEL_SET: ingress binding per direction; empty = any of ours */
-	uint16_t minor;		/* HTB class minor, 0x100.. */
-	rate_t rate, ceil;	/* CLASS_SET; LABEL_SET: rate = policed committed rate, 0 = none */
-	uint32_t burst_ms;	/* LABEL_SET: policer burst, >= 250 where TCP flows */
-	uint8_t prio;		/* CLASS_SET: HTB priority, 0 = first */
-	uint8_t dscp;		/* LABEL_SET: written at the edge, 255 = leave */
-	wall_t valid_until;	/* LABEL_SET */
-	struct flow_rule rule;	/* RULE_* */
-	int64_t wait_ms;	/* WAIT */
+	uint8_t dir;           /* STEER, RULE_*: enum dir */
+	uint8_t path;          /* STEER, PROBE */
+	name_t device;         /* CLASS_*: the egress device */
+	name_t in_up, in_down; /* LABEL_SET: ingress binding per direction; empty = any of ours */
+	uint16_t minor;        /* HTB class minor, 0x100.. */
+	rate_t rate, ceil;     /* CLASS_SET; LABEL_SET: rate = policed committed rate, 0 = none */
+	uint32_t burst_ms;     /* LABEL_SET: policer burst, >= 250 where TCP flows */
+	uint8_t prio;          /* CLASS_SET: HTB priority, 0 = first */
+	uint8_t dscp;          /* LABEL_SET: written at the edge, 255 = leave */
+	wall_t valid_until;    /* LABEL_SET */
+	struct flow_rule rule; /* RULE_* */
+	int64_t wait_ms;       /* WAIT */
 };
 
 struct plan_step {
-	uint16_t no;		/* 1.., order of execution */
+	uint16_t no; /* 1.., order of execution */
 	name_t node;
 	bool done;
 	struct step step;
@@ -70,11 +70,11 @@ struct plan {
  * with the device each direction enters and leaves by. */
 struct hop {
 	name_t node;
-	name_t near;		/* device towards the enterprise */
-	name_t far;		/* device towards the far end */
-	bool customer_near;	/* near is customer-facing (never: the edge is the enterprise's own) */
-	bool customer_far;	/* far is customer-facing: mirrored rules, edge ingress */
-	bool steers;		/* this node chooses among paths */
+	name_t near;        /* device towards the enterprise */
+	name_t far;         /* device towards the far end */
+	bool customer_near; /* near is customer-facing (never: the edge is the enterprise's own) */
+	bool customer_far;  /* far is customer-facing: mirrored rules, edge ingress */
+	bool steers;        /* this node chooses among paths */
 };
 
 struct path_def {
@@ -84,7 +84,7 @@ struct path_def {
 	delay_t base;
 	rate_t capacity;
 	avail_t availability;
-	uint8_t spare;		/* the disjoint path that stands by, 0 = none */
+	uint8_t spare; /* the disjoint path that stands by, 0 = none */
 	uint8_t n_hops;
 	struct hop hop[HOPS_MAX];
 };

@@ -8,17 +8,17 @@
 #include "ids.h"
 #include "limits.h"
 
-enum dir { DIR_UP = 0, DIR_DOWN = 1, DIR_MAX_ };	/* up = enterprise to far end */
+enum dir { DIR_UP = 0, DIR_DOWN = 1, DIR_MAX_ }; /* up = enterprise to far end */
 
 /* One label at one node: running totals since the label was set. */
 struct label_sample {
 	uint32_t label;
 	mono_t at;
 	struct label_count {
-		uint64_t rx_bytes, rx_packets, tx_bytes, tx_packets;	/* layer 2 bytes */
-		uint64_t drop_rate, expired, violation, marked;	/* packets */
+		uint64_t rx_bytes, rx_packets, tx_bytes, tx_packets; /* layer 2 bytes */
+		uint64_t drop_rate, expired, violation, marked;      /* packets */
 	} dir[DIR_MAX_];
-	uint32_t rtt_us;	/* passive TCP RTT, median of the last window; 0 = none seen */
+	uint32_t rtt_us; /* passive TCP RTT, median of the last window; 0 = none seen */
 };
 
 /* One class at the edge: traffic that matched a class rule, with or without a label. */
@@ -31,13 +31,13 @@ struct class_sample {
 /* One path as one node sees it over the last window of probes and device counters. */
 struct path_sample {
 	uint8_t path;
-	bool alive;		/* at least one probe of the window came back */
+	bool alive; /* at least one probe of the window came back */
 	mono_t at;
-	delay_t delay;		/* one way, median of the window */
-	delay_t delay_max;	/* one way, worst of the window */
-	delay_t jitter;		/* max - min of the window */
+	delay_t delay;     /* one way, median of the window */
+	delay_t delay_max; /* one way, worst of the window */
+	delay_t jitter;    /* max - min of the window */
 	uint32_t loss_ppm;
-	rate_t load;		/* layer 2 rate that left on the path's device */
+	rate_t load; /* layer 2 rate that left on the path's device */
 };
 
 enum band { BAND_PLENTY, BAND_MODEST, BAND_STEEP, BAND_WITHDRAWN, BAND_MAX_ };
@@ -47,15 +47,15 @@ struct path_view {
 	uint8_t path;
 	enum net_type type;
 	bool alive;
-	bool spare;		/* a disjoint path of the same type stands by (availability grade) */
-	delay_t base;		/* the path's own delay, one way */
-	delay_t delay;		/* measured now (0 = no sample yet) */
-	delay_t forecast;	/* within the horizon */
+	bool spare;       /* a disjoint path of the same type stands by (availability grade) */
+	delay_t base;     /* the path's own delay, one way */
+	delay_t delay;    /* measured now (0 = no sample yet) */
+	delay_t forecast; /* within the horizon */
 	uint32_t loss_ppm;
 	rate_t capacity;
-	rate_t reserved;	/* by live agreements */
-	rate_t load;		/* measured now */
-	rate_t load_forecast;	/* within the horizon, upper estimate */
+	rate_t reserved;      /* by live agreements */
+	rate_t load;          /* measured now */
+	rate_t load_forecast; /* within the horizon, upper estimate */
 	enum band band[AXIS_MAX_];
 };
 

@@ -5,13 +5,27 @@
 
 #include "base.h"
 
-typedef struct { int64_t us; } mono_t;	/* CLOCK_BOOTTIME, microseconds: timers, meters, expiry */
-typedef struct { int64_t ms; } wall_t;	/* CLOCK_REALTIME, ms since 1970: contracts, log */
-typedef struct { uint64_t bps; } rate_t;	/* bits per second, layer 2 (IP bytes + 14) */
-typedef struct { uint32_t us; } delay_t;	/* one way, microseconds */
-typedef struct { uint32_t ppm; } avail_t;	/* availability, parts per million: 999990 = 99.999 % */
-typedef struct { int64_t minor; } money_t;	/* minor units of the agreement's one currency */
-typedef struct { int64_t minor_h; } price_t;	/* minor units per hour */
+typedef struct {
+	int64_t us;
+} mono_t; /* CLOCK_BOOTTIME, microseconds: timers, meters, expiry */
+typedef struct {
+	int64_t ms;
+} wall_t; /* CLOCK_REALTIME, ms since 1970: contracts, log */
+typedef struct {
+	uint64_t bps;
+} rate_t; /* bits per second, layer 2 (IP bytes + 14) */
+typedef struct {
+	uint32_t us;
+} delay_t; /* one way, microseconds */
+typedef struct {
+	uint32_t ppm;
+} avail_t; /* availability, parts per million: 999990 = 99.999 % */
+typedef struct {
+	int64_t minor;
+} money_t; /* minor units of the agreement's one currency */
+typedef struct {
+	int64_t minor_h;
+} price_t; /* minor units per hour */
 
 static inline mono_t mono_add(mono_t t, int64_t us)
 {

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One walker over field tables; see noun.h. */
+#include "noun.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define SAFE_INT 9007199254740991LL /* 2^53 - 1 */
+
+static uint64_t get_uint(const uint8_t *p, uint32_t size)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, p, size); /* little endian hosts only; asserted in abi.h as well */
+	return v;
+}
+
+static int64_t get_int(const uint8_t *p, uint32_t size)
+{
+	uint64_t v = get_uint(p, size);
+	unsigned shift = 64 - 8 * size;
+
+	return (int64_t)(v << shift) >> shift;
+}
+
+static json_t *big(const char *fmt, long long v)
+{
+	char buf[24];
+
+	(void)snprintf(buf, sizeof(buf), fmt[0] == 'u' ? "%llu" : "%lld", v);
+	return json_string(buf);
+}
+
+static json_t *put_uint(uint64_t v)
+{
+	return v <= SAFE_INT ? json_integer((json_int_t)v) : big("u", (long long)v);
+}
+
+static json_t *put_int(int64_t v)
+{
+	return v <= SAFE_INT && v >= -SAFE_INT ? json_integer(v) : big("d", v);
+}
+
+static json_t *put_hex(const uint8_t *p, uint32_t n)
+{
+	char buf[2 * 64 + 1];
+
+	if (n > 64)
+		return NULL;
+	for (uint32_t i = 0; i < n; i++)
+		(void)snprintf(buf + 2 * i, 3, "%02x", p[i]);
+	buf[2 * n] = '\0';
+	return json_string(buf);
+}
+
+static json_t *put_array(const struct field *f, const uint8_t *base)
+{
+	size_t n = f->kind == FIELD_VEC ? f->size / f->elem
+					: get_uint(base + f->count_off, f->count_size);
+	json_t *arr = json_array();
+
+	for (size_t i = 0; arr && i < n; i++) {
+		json_t *v = f->kind == FIELD_VEC
+				    ? put_uint(get_uint(base + f->off + i * f->elem, f->elem))
+				    : noun_encode(f->sub, base + f->off + i * f->sub->size);
+		if (json_array_append_new(arr, v)) {
+			json_decref(arr);
+			return NULL;
+		}
+	}
+	return arr;
+}
+
+static json_t *put_field(const struct field *f, const uint8_t *base)
+{
+	const uint8_t *p = base + f->off;
+
+	switch (f->kind) {
+	case FIELD_STR: return json_stringn((const char *)p, strnlen((const char *)p, f->size));
+	case FIELD_UINT: return put_uint(get_uint(p, f->size));
+	case FIELD_INT: return put_int(get_int(p, f->size));
+	case FIELD_BOOL: return json_boolean(get_uint(p, f->size) != 0);
+	case FIELD_BYTES: return put_hex(p, f->size);
+	case FIELD_OBJ: return noun_encode(f->sub, p);
+	case FIELD_ARR:
+	case FIELD_VEC: return put_array(f, base);
+	}
+	return NULL;
+}
+
+json_t *noun_encode(const struct field_table *t, const void *obj)
+{
+	json_t *js = json_object();
+
+	for (size_t i = 0; js && i < t->n; i++) {
+		if (json_object_set_new(js, t->field[i].name, put_field(&t->field[i], obj))) {
+			json_decref(js);
+			return NULL;
+		}
+	}
+	return js;
+}
+
+/* --- decoding ------------------------------------------------------------------------- */
+
+static int bad(struct err *e, const struct field_table *t, const struct field *f, const char *rule)
+{
+	return err_set(e, -EINVAL, "%s.%s: %s", t->name, f->name, rule);
+}
+
+/* An integer, or its decimal string when it is beyond 2^53-1. */
+static int read_number(const json_t *v, bool is_signed, uint64_t *ret)
+{
+	const char *s = json_string_value(v);
+	char *end;
+
+	if (json_is_integer(v)) {
+		if (!is_signed && json_integer_value(v) < 0)
+			return -ERANGE;
+		*ret = (uint64_t)json_integer_value(v);
+		return 0;
+	}
+	if (!s || !*s || strlen(s) > 20 || strspn(s, "-0123456789") != strlen(s) ||
+	    (!is_signed && *s == '-'))
+		return -EINVAL;
+	errno = 0;
+	*ret = is_signed ? (uint64_t)strtoll(s, &end, 10) : strtoull(s, &end, 10);
+	return errno || *end ? -ERANGE : 0;
+}
+
+static int take_number(const json_t *v, uint8_t *p, uint32_t size, bool is_signed)
+{
+	uint64_t u;
+	int r = read_number(v, is_signed, &u);
+
+	if (r)
+		return r;
+	if (size < 8) {
+		unsigned shift = 64 - 8 * size;
+		bool fits = is_signed ? ((int64_t)(u << shift) >> shift) == (int64_t)u
+				      : (u >> (8 * size)) == 0;
+
+		if (!fits)
+			return -ERANGE;
+	}
+	memcpy(p, &u, size);
+	return 0;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+static int take_hex(const json_t *v, uint8_t *p, uint32_t n)
+{
+	const char *s = json_string_value(v);
+
+	if (!s || strlen(s) != 2 * (size_t)n)
+		return -EINVAL;
+	for (uint32_t i = 0; i < n; i++) {
+		int hi = hex_digit(s[2 * i]), lo = hex_digit(s[2 * i + 1]);
+
+		if (hi < 0 || lo < 0)
+			return -EINVAL;
+		p[i] = (uint8_t)(hi << 4 | lo);
+	}
+	return 0;
+}
+
+static int take_str(const json_t *v, uint8_t *p, uint32_t size)
+{
+	size_t n = json_string_length(v);
+
+	if (!json_is_string(v) || n >= size || memchr(json_string_value(v), '\0', n))
+		return -EINVAL;
+	memset(p, 0, size);
+	memcpy(p, json_string_value(v), n);
+	return 0;
+}
+
+static int decode_into(const struct field_table *t, const json_t *js, uint8_t *obj, struct err *e);
+
+static int take_array(const struct field_table *t, const struct field *f, const json_t *v,
+		      uint8_t *base, struct err *e)
+{
+	size_t n = json_array_size(v), step = f->kind == FIELD_VEC ? f->elem : f->sub->size;
+	size_t max = f->size / step;
+
+	if (!json_is_array(v) || n > max || (f->kind == FIELD_VEC && n != max))
+		return bad(e, t, f, "array of the right length required");
+	for (size_t i = 0; i < n; i++) {
+		uint8_t *p = base + f->off + i * step;
+		int r = f->kind == FIELD_VEC ? take_number(json_array_get(v, i), p, f->elem, false)
+					     : decode_into(f->sub, json_array_get(v, i), p, e);
+
+		if (r)
+			return bad(e, t, f, "element out of range");
+	}
+	if (f->kind == FIELD_ARR)
+		memcpy(base + f->count_off, &n, f->count_size);
+	return 0;
+}
+
+static int take_field(const struct field_table *t, const struct field *f, const json_t *v,
+		      uint8_t *base, struct err *e)
+{
+	uint8_t *p = base + f->off;
+
+	switch (f->kind) {
+	case FIELD_STR:
+		return take_str(v, p, f->size) ? bad(e, t, f, "string that fits required") : 0;
+	case FIELD_UINT:
+		return take_number(v, p, f->size, false)
+			       ? bad(e, t, f, "unsigned integer in range required")
+			       : 0;
+	case FIELD_INT:
+		return take_number(v, p, f->size, true) ? bad(e, t, f, "integer in range required")
+							: 0;
+	case FIELD_BOOL:
+		if (!json_is_boolean(v))
+			return bad(e, t, f, "boolean required");
+		memset(p, 0, f->size);
+		p[0] = json_is_true(v);
+		return 0;
+	case FIELD_BYTES:
+		return take_hex(v, p, f->size) ? bad(e, t, f, "lower-case hex required") : 0;
+	case FIELD_OBJ: return decode_into(f->sub, v, p, e);
+	case FIELD_ARR:
+	case FIELD_VEC: return take_array(t, f, v, base, e);
+	}
+	return bad(e, t, f, "unknown kind");
+}
+
+static int decode_into(const struct field_table *t, const json_t *js, uint8_t *obj, struct err *e)
+{
+	if (!json_is_object(js))
+		return err_set(e, -EINVAL, "%s: object required", t->name);
+	if (json_object_size(js) != t->n) {
+		for (size_t i = 0; i < t->n; i++)
+			if (!json_object_get(js, t->field[i].name))
+				return bad(e, t, &t->field[i], "missing");
+		return err_set(e, -EINVAL, "%s: unknown member", t->name);
+	}
+	for (size_t i = 0; i < t->n; i++) {
+		const json_t *v = json_object_get(js, t->field[i].name);
+		int r = v ? take_field(t, &t->field[i], v, obj, e)
+			  : bad(e, t, &t->field[i], "missing");
+
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int noun_decode(const struct field_table *t, const json_t *js, void *obj, struct err *e)
+{
+	auto_free uint8_t *tmp = calloc(1, t->size);
+	int r;
+
+	if (!tmp)
+		return err_set(e, -ENOMEM, "%s", t->name);
+	r = decode_into(t, js, tmp, e);
+	if (!r)
+		memcpy(obj, tmp, t->size);
+	return r;
+}
+
+static json_t *schema_of(const struct field *f)
+{
+	switch (f->kind) {
+	case FIELD_STR:
+		return json_pack("{s:s, s:i}", "type", "string", "maxLength", (int)f->size - 1);
+	case FIELD_UINT:
+		return json_pack("{s:[s,s], s:i}", "type", "integer", "string", "minimum", 0);
+	case FIELD_INT: return json_pack("{s:[s,s]}", "type", "integer", "string");
+	case FIELD_BOOL: return json_pack("{s:s}", "type", "boolean");
+	case FIELD_BYTES:
+		return json_pack("{s:s, s:s}", "type", "string", "pattern", "^[0-9a-f]*$");
+	case FIELD_OBJ: return noun_schema(f->sub);
+	case FIELD_ARR:
+		return json_pack("{s:s, s:o, s:i}", "type", "array", "items", noun_schema(f->sub),
+				 "maxItems", (int)(f->size / f->sub->size));
+	case FIELD_VEC:
+		return json_pack("{s:s, s:{s:s}, s:i}", "type", "array", "items", "type", "integer",
+				 "maxItems", (int)(f->size / f->elem));
+	}
+	return NULL;
+}
+
+json_t *noun_schema(const struct field_table *t)
+{
+	json_t *props = json_object(), *need = json_array();
+
+	for (size_t i = 0; i < t->n; i++) {
+		(void)json_object_set_new(props, t->field[i].name, schema_of(&t->field[i]));
+		(void)json_array_append_new(need, json_string(t->field[i].name));
+	}
+	return json_pack("{s:s, s:o, s:o, s:b}", "type", "object", "properties", props, "required",
+			 need, "additionalProperties", 0);
+}

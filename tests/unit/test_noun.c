@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every noun: encode, decode, compare by bytes; every member missing, unknown, of a wrong type. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <cmocka.h>
+
+#include "agent/codec/noun.h"
+#include "treaty/enforce.h"
+
+#include <stdio.h>
+
+static const struct field_table *const all[] = {
+	&grades_fields,       &intent_fields,    &class_profile_fields, &quote_item_fields,
+	&quote_fields,        &agreement_fields, &order_fields,         &flow_rule_fields,
+	&step_fields,         &plan_step_fields, &plan_fields,          &receipt_fields,
+	&observation_fields,  &path_view_fields, &path_sample_fields,   &label_sample_fields,
+	&class_sample_fields, &hop_fields,       &path_def_fields,
+};
+
+/* Fills the described members only, so that a byte compare sees every one of them. */
+static void fill(const struct field_table *t, uint8_t *p, unsigned *seed)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		const struct field *f = &t->field[i];
+		uint32_t n = 2;
+
+		switch (f->kind) {
+		case FIELD_STR:
+			memset(p + f->off, 'a' + (int)(i % 26), f->size - 1 - *seed % 3);
+			break;
+		case FIELD_BOOL: p[f->off] = 1; break;
+		case FIELD_OBJ: fill(f->sub, p + f->off, seed); break;
+		case FIELD_ARR:
+			memcpy(p + f->count_off, &n, 1);
+			for (uint32_t k = 0; k < n; k++)
+				fill(f->sub, p + f->off + k * f->sub->size, seed);
+			break;
+		default:
+			for (uint32_t k = 0; k < f->size; k++)
+				p[f->off + k] = (uint8_t)(*seed = *seed * 1103515245u + 12345u) | 1;
+		}
+	}
+}
+
+static void every_noun_comes_back(void **state)
+{
+	unsigned seed = 1;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		auto_free uint8_t *a = calloc(1, all[i]->size), *b = calloc(1, all[i]->size);
+		struct err e = { 0 };
+		json_t *js;
+
+		fill(all[i], a, &seed);
+		js = noun_encode(all[i], a);
+		assert_non_null(js);
+		assert_int_equal(noun_decode(all[i], js, b, &e), 0);
+		assert_memory_equal(a, b, all[i]->size);
+		json_decref(js);
+	}
+}
+
+static void refuses_what_is_not_described(void **state)
+{
+	unsigned seed = 7;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		auto_free uint8_t *a = calloc(1, all[i]->size), *b = calloc(1, all[i]->size);
+
+		fill(all[i], a, &seed);
+		for (size_t k = 0; k < all[i]->n; k++) {
+			const char *name = all[i]->field[k].name;
+			json_t *js = noun_encode(all[i], a);
+			struct err e = { 0 };
+
+			json_object_del(js, name);
+			assert_int_equal(noun_decode(all[i], js, b, &e), -EINVAL);
+			assert_non_null(strstr(e.text, name));
+			json_object_set_new(js, name, json_real(1.5));
+			e = (struct err){ 0 };
+			assert_int_equal(noun_decode(all[i], js, b, &e), -EINVAL);
+			json_object_set_new(js, "zz", json_true());
+			assert_true(noun_decode(all[i], js, b, NULL) < 0);
+			json_decref(js);
+		}
+		for (size_t k = 0; k < all[i]->size; k++)
+			assert_int_equal(b[k], 0); /* untouched by every failure */
+	}
+}
+
+static void numbers_stay_exact(void **state)
+{
+	struct grades g = { .bandwidth = { UINT64_MAX }, .latency = { 1 } }, back;
+	json_t *js = noun_encode(&grades_fields, &g);
+
+	(void)state;
+	assert_string_equal(json_string_value(json_object_get(js, "bandwidth")),
+			    "18446744073709551615");
+	assert_int_equal(noun_decode(&grades_fields, js, &back, NULL), 0);
+	assert_memory_equal(&g, &back, sizeof(g));
+	json_object_set_new(js, "latency", json_integer(1ll << 32));
+	assert_true(noun_decode(&grades_fields, js, &back, NULL) < 0);
+	json_object_set_new(js, "latency", json_integer(-1));
+	assert_true(noun_decode(&grades_fields, js, &back, NULL) < 0);
+	json_decref(js);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_noun_comes_back),
+		cmocka_unit_test(refuses_what_is_not_described),
+		cmocka_unit_test(numbers_stay_exact),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
