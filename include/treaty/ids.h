@@ -21,9 +21,9 @@ typedef struct {
 	char s[120];
 } why_t; /* the rule and its inputs, for humans and the log */
 
-#define ident_eq(a, b)  (memcmp((a).s, (b).s, sizeof((a).s)) == 0)
+#define ident_eq(x, y)  (memcmp((x).s, (y).s, sizeof((x).s)) == 0)
 #define ident_empty(a)  ((a).s[0] == '\0')
-#define digest_eq(a, b) (memcmp((a).b, (b).b, sizeof((a).b)) == 0)
+#define digest_eq(x, y) (memcmp((x).b, (y).b, sizeof((x).b)) == 0)
 
 static inline bool digest_empty(const digest_t *d)
 {

@@ -66,6 +66,11 @@ struct plan {
 	struct plan_step step[STEPS_MAX];
 };
 
+/* Whether both steps set or remove the same kernel object (label line, class on a device, rule,
+ * steering of one direction), so that the newer one replaces the older one. */
+bool step_same_object(const struct step *a, const struct step *b);
+bool step_is_removal(enum step_kind k);
+
 /* A path as the operator's topology knows it: its nodes from the enterprise side to the far end,
  * with the device each direction enters and leaves by. */
 struct hop {

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fold, as the architecture says it: the log is the state; a typed tool appends events;
+ * agreements, ledger, plans and dashboards are folds of the log.
+ *
+ * The fold, as we do it:
+ *   - fold_guard() decides from the world alone whether the event may happen: the life table
+ *     (life.def) is asked once, here, for every event that moves a deal.
+ *   - fold() applies an event that passed; replay calls it with the same bytes.
+ *   - an offer is upward when it asks no less bandwidth than is in force; the walk-back and the
+ *     step-down are downward by their reason. Cooling refuses only the way down.
+ */
+#include "world.h"
+#include "treaty/pure.h"
+
+/* Members of the payload that name the deal, by kind. */
+static const ident_t *event_deal(const struct event *ev)
+{
+	switch (ev->kind) {
+	case EV_INTENT_DECLARED:
+		return ident_empty(ev->u.intent.lineage) ? &ev->u.intent.negotiation
+							 : &ev->u.intent.lineage;
+	case EV_WALLET_ADMITTED:
+		return ident_empty(ev->u.admit.intent.lineage) ? &ev->u.admit.intent.negotiation
+							       : &ev->u.admit.intent.lineage;
+	case EV_QUOTE_OFFERED:
+	case EV_QUOTE_RECEIVED:
+	case EV_RENEGOTIATION_OPENED:
+		return ident_empty(ev->u.quote.lineage) ? &ev->u.quote.negotiation
+							: &ev->u.quote.lineage;
+	case EV_AGREEMENT_SIGNED:
+	case EV_AGREEMENT_ACCEPTED:
+	case EV_ACCEPTANCE_RECORDED: return &ev->u.agreement.negotiation;
+	case EV_ORDER_EMITTED: return &ev->u.order.lineage;
+	case EV_PLAN_COMMITTED: return &ev->u.plan.lineage;
+	case EV_QUOTE_ACCEPTED:
+	case EV_ACCEPT_RECORDED: return &ev->u.accept.deal;
+	case EV_QUOTE_COUNTERED: return &ev->u.counter.deal;
+	case EV_PLAN_STEP_DONE: return &ev->u.progress.deal;
+	case EV_STEPS_TAKEN:
+	case EV_STEP_RECEIPT:
+	case EV_SPUR_REBALANCED:
+	case EV_REFUSED:
+	case EV_ORDER_REFUSED:
+	case EV_ADVICE_GIVEN:
+	case EV_WALLET_REVOKED: return NULL;
+	default: return &ev->u.ref.deal;
+	}
+}
+
+static enum life_event offer_event(const struct deal *d, const struct quote *q)
+{
+	if (d->cur.rev == 0)
+		return LEV_QUOTED;
+	if (q->reason == QUOTE_STEP_DOWN || q->reason == QUOTE_WALK_BACK)
+		return LEV_OFFERED_DOWN;
+	if (q->n_items > 0 && q->item[0].g.bandwidth.bps < d->cur.g.bandwidth.bps)
+		return LEV_OFFERED_DOWN;
+	return LEV_OFFERED_UP;
+}
+
+static bool same_service(const struct agreement *a, const struct agreement *b)
+{
+	return a->path == b->path && a->type == b->type && a->price.minor_h <= b->price.minor_h &&
+	       a->g.bandwidth.bps == b->g.bandwidth.bps && a->g.latency.us == b->g.latency.us;
+}
+
+enum life_event fold_life_event(const struct deal *d, const struct event *ev)
+{
+	switch (ev->kind) {
+	case EV_QUOTE_OFFERED:
+	case EV_QUOTE_RECEIVED:
+	case EV_RENEGOTIATION_OPENED:
+		/* A counter-offer's new version stays in the open negotiation. */
+		if (d->life == LIFE_RENEGOTIATING && ident_eq(ev->u.quote.id, d->quote.id))
+			return LEV_MAX_;
+		return offer_event(d, &ev->u.quote);
+	case EV_INTENT_WITHDRAWN: return LEV_WITHDRAWN;
+	case EV_QUOTE_REJECTED:
+	case EV_RENEGOTIATION_CLOSED: return d->cur.rev ? LEV_DECLINED : LEV_WITHDRAWN;
+	case EV_AGREEMENT_ACCEPTED:
+	case EV_ACCEPTANCE_RECORDED: return ev->u.agreement.rev == 1 ? LEV_SIGNED : LEV_AMENDED;
+	case EV_SERVICE_ACTIVE:
+		if (d->cur.rev <= 1)
+			return LEV_PROVISIONED;
+		return same_service(&d->cur, &d->origin) ? LEV_APPLIED_ORIGIN : LEV_APPLIED;
+	case EV_SERVICE_FAILED: return d->cur.rev <= 1 ? LEV_PROVISION_FAILED : LEV_APPLY_FAILED;
+	case EV_METERED: return LEV_METERED;
+	case EV_BREACH_PREDICTED: return LEV_BREACH_PREDICTED;
+	case EV_BREACHED: return LEV_BREACHED;
+	case EV_RECOVERED: return LEV_RECOVERED;
+	case EV_COOLED: return LEV_COOLED;
+	case EV_TERMINATED: return LEV_TERMINATED;
+	default: return LEV_MAX_;
+	}
+}
+
+static enum refusal guard_new(const struct world *w, const struct intent *i)
+{
+	const struct deal *d =
+		world_deal(w, ident_empty(i->lineage) ? &i->negotiation : &i->lineage);
+
+	if (i->want.bandwidth.bps == 0 || i->term_ms <= 0 || ident_empty(i->negotiation))
+		return REFUSE_BODY_MALFORMED;
+	if (!ident_empty(i->lineage))
+		return !d                           ? REFUSE_AGREEMENT_UNKNOWN
+		       : d->life == LIFE_TERMINATED ? REFUSE_WRONG_STATE
+						    : REFUSE_NONE;
+	if (d)
+		return REFUSE_DUPLICATE;
+	return w->n_deals < w->max_deals ? REFUSE_NONE : REFUSE_LIMIT_REACHED;
+}
+
+static enum refusal guard_quote(const struct deal *d, const struct quote *q)
+{
+	if (q->n_items == 0 || q->n_items > QUOTE_ITEMS_MAX)
+		return REFUSE_BODY_MALFORMED;
+	if (d->has_quote && ident_eq(d->quote.id, q->id) && q->version <= d->quote.version)
+		return REFUSE_DUPLICATE;
+	return REFUSE_NONE;
+}
+
+static const struct quote_item *item_of(const struct quote *q, uint8_t no)
+{
+	for (uint8_t i = 0; i < q->n_items; i++)
+		if (q->item[i].no == no)
+			return &q->item[i];
+	return NULL;
+}
+
+/* The numbers of the acceptance against the quote in hand: the envelope holds against the quote,
+ * never against the conversation. */
+static enum refusal guard_accept(const struct deal *d, const struct ev_accept *a, wall_t now)
+{
+	const struct quote_item *i = item_of(&d->quote, a->item);
+
+	if (!d->has_quote || !ident_eq(d->quote.id, a->quote))
+		return REFUSE_QUOTE_UNKNOWN;
+	if (d->quote.version != a->version || !digest_eq(d->quote.digest, a->quote_digest) || !i)
+		return REFUSE_QUOTE_MISMATCH;
+	if (i->withdrawn)
+		return REFUSE_GRADE_WITHDRAWN;
+	if (now.ms > d->quote.valid_until.ms)
+		return REFUSE_QUOTE_EXPIRED;
+	if (a->margin.minor_h != i->margin.minor_h ||
+	    a->price.minor_h != i->scarcity.minor_h + i->margin.minor_h)
+		return REFUSE_QUOTE_MISMATCH;
+	if (a->end.ms <= a->start.ms)
+		return REFUSE_BODY_MALFORMED;
+	if (deal_amount(d, a->price, a->start, a->end).minor != a->amount.minor)
+		return REFUSE_QUOTE_MISMATCH;
+	return REFUSE_NONE;
+}
+
+static enum refusal guard_agreement(const struct deal *d, const struct agreement *a)
+{
+	const struct ev_accept *c = &d->accept;
+
+	if (!d->has_accept || !ident_eq(c->quote, a->quote) || c->item != a->item ||
+	    c->price.minor_h != a->price.minor_h || c->amount.minor != a->amount.minor ||
+	    c->start.ms != a->start.ms || c->end.ms != a->end.ms)
+		return REFUSE_QUOTE_MISMATCH;
+	if (a->rev != d->cur.rev + 1 || (d->cur.rev && !digest_eq(a->prev, d->cur.digest)) ||
+	    (d->cur.rev && !ident_eq(a->lineage, d->cur.lineage)))
+		return REFUSE_LEDGER_FORK;
+	if (a->label == 0 || a->label > LABEL_MAX)
+		return REFUSE_LABEL_RANGE;
+	if (d->n_revs >= DEAL_REVS_MAX)
+		return REFUSE_LIMIT_REACHED;
+	return REFUSE_NONE;
+}
+
+static enum refusal guard_payload(const struct deal *d, const struct event *ev)
+{
+	switch (ev->kind) {
+	case EV_QUOTE_OFFERED:
+	case EV_QUOTE_RECEIVED:
+	case EV_RENEGOTIATION_OPENED: return guard_quote(d, &ev->u.quote);
+	case EV_QUOTE_ACCEPTED:
+	case EV_ACCEPT_RECORDED: return guard_accept(d, &ev->u.accept, ev->at);
+	case EV_QUOTE_COUNTERED:
+		return !d->has_quote                   ? REFUSE_QUOTE_UNKNOWN
+		       : d->rounds >= QUOTE_ROUNDS_MAX ? REFUSE_ROUNDS_EXCEEDED
+						       : REFUSE_NONE;
+	case EV_AGREEMENT_SIGNED: return guard_agreement(d, &ev->u.agreement);
+	case EV_AGREEMENT_ACCEPTED: return guard_agreement(d, &ev->u.agreement);
+	case EV_ACCEPTANCE_RECORDED:
+		return d->has_pending && digest_eq(d->pending.digest, ev->u.agreement.digest)
+			       ? REFUSE_NONE
+			       : REFUSE_SIGNATURE_BAD;
+	case EV_ORDER_EMITTED:
+		return d->cur.rev && ev->u.order.rev == d->cur.rev &&
+				       digest_eq(ev->u.order.agreement_digest, d->cur.digest)
+			       ? REFUSE_NONE
+			       : REFUSE_ORDER_INVALID;
+	case EV_PLAN_COMMITTED:
+		return d->has_order && ident_eq(d->order.id, ev->u.plan.order)
+			       ? REFUSE_NONE
+			       : REFUSE_ORDER_INVALID;
+	case EV_PLAN_STEP_DONE:
+		return d->has_plan && ident_eq(d->plan.id, ev->u.progress.plan) &&
+				       ev->u.progress.upto <= d->plan.n_steps
+			       ? REFUSE_NONE
+			       : REFUSE_ORDER_INVALID;
+	default: return REFUSE_NONE;
+	}
+}
+
+enum refusal fold_guard(const struct world *w, const struct event *ev)
+{
+	const ident_t *id = event_deal(ev);
+	const struct deal *d;
+	enum life_event lev;
+	enum life to;
+	enum refusal r;
+
+	if (ev->kind == EV_INTENT_DECLARED)
+		return guard_new(w, &ev->u.intent);
+	if (ev->kind == EV_WALLET_ADMITTED)
+		return guard_new(w, &ev->u.admit.intent);
+	if (!id)
+		return REFUSE_NONE;
+	d = world_deal(w, id);
+	if (!d)
+		return REFUSE_AGREEMENT_UNKNOWN;
+	r = guard_payload(d, ev);
+	if (r != REFUSE_NONE)
+		return r;
+	lev = fold_life_event(d, ev);
+	return lev == LEV_MAX_ ? REFUSE_NONE : life_next(d->life, lev, &to);
+}
+
+/* --- folding -------------------------------------------------------------------------- */
+
+money_t deal_captured(const struct deal *d)
+{
+	money_t sum = { 0 };
+
+	for (uint8_t i = 0; i < d->n_revs; i++)
+		sum = money_add(sum, d->rev[i].held);
+	return sum;
+}
+
+money_t deal_amount(const struct deal *d, price_t p, wall_t start, wall_t end)
+{
+	money_t sum = price_for(p, end.ms - start.ms);
+
+	for (uint8_t i = 0; i < d->n_revs; i++) {
+		wall_t until = i + 1 < d->n_revs ? d->rev[i + 1].start : start;
+		int64_t ms = until.ms - d->rev[i].start.ms;
+
+		if (d->rev[i].end.ms < until.ms) /* the paid term ended before */
+			ms = d->rev[i].end.ms - d->rev[i].start.ms;
+		sum = money_add(sum, price_for(d->rev[i].price, ms < 0 ? 0 : ms));
+	}
+	return sum;
+}
+
+static struct deal *deal_make(struct world *w, const struct intent *i)
+{
+	struct deal *d = &w->deal[w->n_deals++];
+
+	memset(d, 0, sizeof(*d));
+	d->negotiation = i->negotiation;
+	d->life = LIFE_DECLARED;
+	return d;
+}
+
+static void fold_intent(struct world *w, const struct intent *i, const struct event *ev)
+{
+	struct deal *d = world_deal(w, ident_empty(i->lineage) ? &i->negotiation : &i->lineage);
+
+	if (!d)
+		d = deal_make(w, i);
+	d->intent = *i;
+	d->rounds = 0;
+	d->seq = ev->seq;
+	if (d->life == LIFE_DECLARED)
+		d->changed = ev->at;
+	if (ev->kind == EV_WALLET_ADMITTED) {
+		d->operator_side = true;
+		d->admit = ev->u.admit;
+		d->peer = ev->u.admit.peer;
+	}
+}
+
+/* The revision comes into force on paper: price line, linked digests; the kernel follows. */
+static void fold_in_force(struct deal *d, const struct agreement *a)
+{
+	money_t before = deal_captured(d);
+	struct rev_line *l = &d->rev[d->n_revs++];
+
+	*l = (struct rev_line){
+		.rev = a->rev, .price = a->price, .start = a->start, .end = a->end
+	};
+	l->held.minor = a->amount.minor > before.minor ? a->amount.minor - before.minor : 0;
+	d->old = d->cur;
+	d->cur = *a;
+	d->lineage = a->lineage;
+	d->has_pending = d->has_accept = false;
+	d->active = false;
+	if (a->reason == QUOTE_NEW || a->reason == QUOTE_CHANGE)
+		d->origin = *a;
+	if (a->reason == QUOTE_WALK_BACK)
+		d->cooled = false;
+}
+
+static void fold_active(struct deal *d, const struct event *ev)
+{
+	d->active = true;
+	d->has_plan = d->has_order = false;
+	d->why = ev->u.ref.why;
+}
+
+static void fold_wanted(struct world *w, const struct plan *p)
+{
+	for (uint16_t i = 0; i < p->n_steps; i++) {
+		const struct step *s = &p->step[i].step;
+		uint32_t k = 0;
+
+		if (s->kind == STEP_PROBE || s->kind == STEP_WAIT)
+			continue;
+		while (k < w->n_wanted && !step_same_object(&w->wanted[k].step, s))
+			k++;
+		if (k == w->n_wanted && w->n_wanted < w->max_wanted)
+			w->n_wanted++;
+		if (k < w->n_wanted)
+			w->wanted[k] = (struct wanted){ .step = *s, .plan = p->id };
+	}
+}
+
+static void fold_deal(struct deal *d, const struct event *ev)
+{
+	switch (ev->kind) {
+	case EV_QUOTE_OFFERED:
+	case EV_QUOTE_RECEIVED:
+	case EV_RENEGOTIATION_OPENED:
+		d->quote = ev->u.quote;
+		d->has_quote = true;
+		d->has_accept = false;
+		break;
+	case EV_QUOTE_COUNTERED:
+		d->rounds = ev->u.counter.round;
+		d->why = ev->u.counter.why;
+		break;
+	case EV_QUOTE_ACCEPTED:
+	case EV_ACCEPT_RECORDED:
+		d->accept = ev->u.accept;
+		d->has_accept = true;
+		d->why = ev->u.accept.why;
+		break;
+	case EV_AGREEMENT_SIGNED:
+		d->pending = ev->u.agreement;
+		d->has_pending = true;
+		break;
+	case EV_AGREEMENT_ACCEPTED:
+	case EV_ACCEPTANCE_RECORDED: fold_in_force(d, &ev->u.agreement); break;
+	case EV_ORDER_EMITTED:
+		d->order = ev->u.order;
+		d->has_order = true;
+		break;
+	case EV_PLAN_COMMITTED:
+		d->plan = ev->u.plan;
+		d->plan_upto = 0;
+		d->has_plan = true;
+		break;
+	case EV_PLAN_STEP_DONE: d->plan_upto = ev->u.progress.upto; break;
+	case EV_SERVICE_ACTIVE: fold_active(d, ev); break;
+	case EV_SERVICE_FAILED: d->has_plan = d->has_order = false; break;
+	case EV_BREACH_PREDICTED:
+	case EV_BREACHED:
+		d->risk_open = true;
+		d->cooled = false;
+		d->why = ev->u.ref.why;
+		break;
+	case EV_RECOVERED:
+		d->risk_open = false;
+		d->cool_from = ev->at;
+		d->why = ev->u.ref.why;
+		break;
+	case EV_COOLED: d->cooled = true; break;
+	case EV_TERMINATED:
+		d->active = false;
+		d->why = ev->u.ref.why;
+		break;
+	default: break;
+	}
+}
+
+void fold(struct world *w, const struct event *ev)
+{
+	const ident_t *id = event_deal(ev);
+	struct deal *d = id ? world_deal(w, id) : NULL;
+	enum life_event lev;
+	enum life to;
+
+	w->seq = ev->seq;
+	w->events++;
+	w->refusals += ev->kind == EV_REFUSED;
+	if (ev->kind == EV_INTENT_DECLARED)
+		fold_intent(w, &ev->u.intent, ev);
+	else if (ev->kind == EV_WALLET_ADMITTED)
+		fold_intent(w, &ev->u.admit.intent, ev);
+	else if (ev->kind == EV_STEPS_TAKEN)
+		fold_wanted(w, &ev->u.plan);
+	else if (ev->kind == EV_SPUR_REBALANCED)
+		w->spur = ev->u.spur;
+	if (!d || ev->kind == EV_INTENT_DECLARED || ev->kind == EV_WALLET_ADMITTED)
+		return;
+	/* The life event is read before the payload is folded: it compares with what was. */
+	lev = fold_life_event(d, ev);
+	fold_deal(d, ev);
+	d->seq = ev->seq;
+	if (lev != LEV_MAX_ && life_next(d->life, lev, &to) == REFUSE_NONE) {
+		d->life = to;
+		d->changed = ev->at;
+	}
+}

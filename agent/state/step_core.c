@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which steps speak of the same kernel object: the newest of them is what a node wants. */
+#include "treaty/plan.h"
+#include "treaty/pure.h"
+
+static int family(enum step_kind k)
+{
+	switch (k) {
+	case STEP_LABEL_SET:
+	case STEP_LABEL_DEL: return 1;
+	case STEP_CLASS_SET:
+	case STEP_CLASS_DEL: return 2;
+	case STEP_RULE_SET:
+	case STEP_RULE_DEL: return 3;
+	case STEP_STEER: return 4;
+	case STEP_PROBE:
+	case STEP_WAIT:
+	case STEP_KIND_MAX_: break;
+	}
+	return 0;
+}
+
+bool step_same_object(const struct step *a, const struct step *b)
+{
+	int f = family(a->kind);
+
+	if (f == 0 || f != family(b->kind))
+		return false;
+	if (f == 3)
+		return a->rule.id == b->rule.id;
+	if (a->label != b->label)
+		return false;
+	if (f == 2)
+		return memcmp(a->device.s, b->device.s, sizeof(a->device.s)) == 0;
+	return f != 4 || a->dir == b->dir;
+}
+
+bool step_is_removal(enum step_kind k)
+{
+	return k == STEP_LABEL_DEL || k == STEP_CLASS_DEL || k == STEP_RULE_DEL;
+}

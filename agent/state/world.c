@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Storage of the world: sized from configuration, nothing grows. */
+#include "world.h"
+
+#include <errno.h>
+
+int world_new(struct world **ret, uint32_t max_deals, uint32_t max_wanted)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return -ENOMEM;
+	w->deal = calloc(max_deals, sizeof(*w->deal));
+	w->wanted = calloc(max_wanted, sizeof(*w->wanted));
+	if (!w->deal || !w->wanted) {
+		world_free(w);
+		return -ENOMEM;
+	}
+	w->max_deals = max_deals;
+	w->max_wanted = max_wanted;
+	*ret = w;
+	return 0;
+}
+
+struct world *world_free(struct world *w)
+{
+	if (!w)
+		return NULL;
+	free(w->deal);
+	free(w->wanted);
+	free(w);
+	return NULL;
+}
+
+int world_compare(const struct world *a, const struct world *b)
+{
+	if (a->n_deals != b->n_deals || a->n_wanted != b->n_wanted || a->seq != b->seq)
+		return 1;
+	return memcmp(a->deal, b->deal, a->n_deals * sizeof(*a->deal)) ||
+	       memcmp(a->wanted, b->wanted, a->n_wanted * sizeof(*a->wanted)) ||
+	       memcmp(&a->spur, &b->spur, sizeof(a->spur));
+}
+
+struct deal *world_deal(const struct world *w, const ident_t *id)
+{
+	if (ident_empty(*id))
+		return NULL;
+	for (uint32_t i = w->n_deals; i-- > 0;)
+		if (ident_eq(w->deal[i].negotiation, *id) || ident_eq(w->deal[i].lineage, *id))
+			return &w->deal[i];
+	return NULL;
+}
+
+struct deal *world_deal_by_label(const struct world *w, uint32_t label)
+{
+	for (uint32_t i = w->n_deals; i-- > 0;)
+		if (w->deal[i].cur.rev && w->deal[i].cur.label == label &&
+		    w->deal[i].life != LIFE_TERMINATED)
+			return &w->deal[i];
+	return NULL;
+}

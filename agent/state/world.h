@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* world.h - what the log says, folded: one table of deals and one of wanted node steps. Only
+ * fold_core.c writes it; everybody else sees it const. */
+#ifndef TREATY_WORLD_H
+#define TREATY_WORLD_H
+
+#include "treaty/event.h"
+
+#define DEAL_REVS_MAX 64 /* revisions of one lineage that still carry a price line */
+
+/* One price line of a lineage, for ruling 2: price counts from start until the next line's. */
+struct rev_line {
+	uint32_t rev;
+	price_t price;
+	wall_t start, end;
+	money_t held; /* captured for this revision */
+};
+
+/* One negotiation and, once signed, its lineage of revisions. */
+struct deal {
+	ident_t negotiation; /* of the first intent; key until there is a lineage */
+	ident_t lineage;
+	did_t peer;
+	bool operator_side;
+	enum life life;
+	wall_t changed; /* when life last changed */
+	uint64_t seq;   /* of the event that last touched it */
+	struct intent intent;
+	struct ev_admit admit; /* operator: the wallet facts of the latest admission */
+	bool has_quote, has_accept, has_pending, has_order, has_plan;
+	struct quote quote;       /* latest menu */
+	struct ev_accept accept;  /* latest choice */
+	uint32_t rounds;          /* counter-offers of the open negotiation */
+	struct agreement cur;     /* in force (rev 0 = none) */
+	struct agreement pending; /* signed, not yet in force */
+	struct agreement old;     /* the revision before cur */
+	struct agreement origin;  /* what the consumer last asked for: the walk-back's goal */
+	struct order order;
+	struct plan plan;
+	uint16_t plan_upto;
+	bool active;    /* cur is applied */
+	bool risk_open; /* a breach was flagged and has not recovered */
+	bool cooled;    /* a walk-back may be offered */
+	wall_t cool_from;
+	bool wallet_revoked;
+	uint8_t n_revs;
+	struct rev_line rev[DEAL_REVS_MAX];
+	why_t why; /* of the last event */
+};
+
+/* What a node was last told: the newest step of each (kind family, label, device, dir, rule). */
+struct wanted {
+	struct step step;
+	ident_t plan;
+	bool refused;
+};
+
+struct world {
+	uint32_t n_deals, max_deals;
+	struct deal *deal;
+	uint32_t n_wanted, max_wanted;
+	struct wanted *wanted;
+	struct ev_spur spur; /* latest division of the own access link */
+	uint64_t seq;        /* last event folded */
+	uint64_t events, refusals;
+	digest_t fingerprint; /* unused by cores: set by world_fingerprint() */
+};
+
+int world_new(struct world **ret, uint32_t max_deals, uint32_t max_wanted) must_check;
+struct world *world_free(struct world *w);
+/* SHA-256-free comparison of two worlds' contents (restart = replay): 0 when equal. */
+int world_compare(const struct world *a, const struct world *b);
+
+/* By negotiation id or by lineage id; NULL when there is none. */
+struct deal *world_deal(const struct world *w, const ident_t *id);
+/* By the label in force; NULL when there is none. */
+struct deal *world_deal_by_label(const struct world *w, uint32_t label);
+
+/* Whether the event is legal now (REFUSE_NONE) and, with fold, what it does. A refused event is
+ * never folded: guard first, then stage, then fold. */
+enum refusal fold_guard(const struct world *w, const struct event *ev);
+void fold(struct world *w, const struct event *ev);
+
+/* The life-cycle event that `ev` means for deal d, LEV_MAX_ when none. */
+enum life_event fold_life_event(const struct deal *d, const struct event *ev);
+
+/* Amount of the lineage if a revision priced p ran from start to end (ruling 2), and what has
+ * been captured so far. MONEY_BAD on overflow. */
+money_t deal_amount(const struct deal *d, price_t p, wall_t start, wall_t end);
+money_t deal_captured(const struct deal *d);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* event.h - rank 7: what the log holds. One tool stages one kind of event; its payload is the
+ * tool's argument. The table is events.def. */
+#ifndef TREATY_EVENT_H
+#define TREATY_EVENT_H
+
+#include "enforce.h"
+#include "field.h"
+
+/* A reference to a deal with a reason: withdraw, reject, terminate, life flags of assurance. */
+struct ev_ref {
+	ident_t deal;  /* negotiation or lineage id */
+	ident_t about; /* the object meant: quote, order, agreement */
+	uint32_t rev;
+	why_t why;
+};
+
+/* A "no": which tool, about what, by which rule. */
+struct ev_refused {
+	ident_t deal;
+	name_t tool;
+	uint32_t refusal; /* enum refusal */
+	why_t why;
+};
+
+/* The operator admits a wallet and with it the intent that it came with. */
+struct ev_admit {
+	struct intent intent;
+	did_t peer; /* authenticated holder */
+	did_t issuer;
+	ident_t wallet;
+	uint32_t generation;
+	digest_t credential;                               /* of the wallet as verified */
+	int64_t ceiling, class_ceiling, per_agreement_max; /* minor units */
+	char currency[4];
+	wall_t expires;
+};
+
+/* The enterprise takes an item of a menu: the numbers that the agreement must repeat. */
+struct ev_accept {
+	ident_t deal;
+	ident_t quote;
+	uint32_t version;
+	uint8_t item;
+	digest_t quote_digest;
+	price_t margin, price;
+	ident_t hold;
+	ident_t wallet;
+	money_t held;   /* of this hold: amount - captured */
+	money_t amount; /* of the lineage with this revision */
+	wall_t start, end;
+	why_t why;
+};
+
+struct ev_counter {
+	ident_t deal;
+	ident_t quote;
+	uint8_t item;
+	price_t margin;
+	uint32_t round;
+	why_t why;
+};
+
+/* Steps 1..upto of the plan are applied and read back; or step `failed` was refused. */
+struct ev_progress {
+	ident_t deal;
+	ident_t plan;
+	uint16_t upto;
+	uint16_t failed; /* 0 = none */
+	uint32_t refusal;
+	why_t why;
+};
+
+#define SPUR_FLOWS_MAX 16
+
+/* The enterprise re-divides its own access link; no message leaves. */
+struct ev_spur {
+	uint8_t n_flows;
+	struct spur_cut {
+		ident_t lineage;
+		rate_t rate; /* now enforced at the edge */
+	} flow[SPUR_FLOWS_MAX];
+	why_t why;
+};
+
+/* Advice as it was given, so that a replay never calls a model. */
+struct ev_advice {
+	ident_t deal;
+	name_t adviser;
+	uint8_t choice; /* item, 0 = reject */
+	bool heeded;
+	why_t why;
+};
+
+enum event_kind {
+	EV_NONE_,
+#define EVENT(name, type, table, help) EV_##name,
+#include "events.def"
+#undef EVENT
+	EV_MAX_
+};
+
+union event_body {
+	struct ev_ref ref;
+	struct ev_refused refused;
+	struct ev_admit admit;
+	struct ev_accept accept;
+	struct ev_counter counter;
+	struct ev_progress progress;
+	struct ev_spur spur;
+	struct ev_advice advice;
+	struct intent intent;
+	struct quote quote;
+	struct agreement agreement;
+	struct order order;
+	struct plan plan;
+	struct receipt receipt;
+};
+
+struct event {
+	uint64_t seq; /* 1.., set when staged */
+	wall_t at;
+	enum event_kind kind;
+	name_t actor; /* owner of the tool */
+	name_t tool;
+	union event_body u;
+};
+
+extern const struct field_table ev_ref_fields, ev_refused_fields, ev_admit_fields, ev_accept_fields,
+	ev_counter_fields, ev_progress_fields, ev_spur_fields, ev_advice_fields;
+
+/* Name ("INTENT_DECLARED") and payload table of a kind; "?" and NULL when unknown. */
+const char *event_name(enum event_kind k);
+const struct field_table *event_table(enum event_kind k);
+enum event_kind event_parse(const char *name); /* EV_MAX_ when unknown */
+
+#endif
