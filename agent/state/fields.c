@@ -162,11 +162,11 @@ static const struct field plan_f[] = {
 FIELD_TABLE(plan_fields, struct plan, plan_f);
 #undef T
 
-#define T struct receipt
-static const struct field receipt_f[] = {
+#define T struct step_receipt
+static const struct field step_receipt_f[] = {
 	F_STR(T, plan), F_UINT(T, no), F_UINT(T, refusal), F_STR(T, why), F_INT(T, took_us),
 };
-FIELD_TABLE(receipt_fields, struct receipt, receipt_f);
+FIELD_TABLE(step_receipt_fields, struct step_receipt, step_receipt_f);
 #undef T
 
 #define T struct observed_class

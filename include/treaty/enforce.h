@@ -7,7 +7,7 @@
 #include "plan.h"
 
 /* The node's answer to one step. */
-struct receipt {
+struct step_receipt {
 	ident_t plan;
 	uint16_t no;
 	enum refusal refusal; /* REFUSE_NONE: applied and read back */

@@ -71,7 +71,7 @@ struct ev_progress {
 	why_t why;
 };
 
-#define SPUR_FLOWS_MAX 16
+#define EV_SPUR_MAX 16
 
 /* The enterprise re-divides its own access link; no message leaves. */
 struct ev_spur {
@@ -79,7 +79,7 @@ struct ev_spur {
 	struct spur_cut {
 		ident_t lineage;
 		rate_t rate; /* now enforced at the edge */
-	} flow[SPUR_FLOWS_MAX];
+	} flow[EV_SPUR_MAX];
 	why_t why;
 };
 
@@ -114,7 +114,7 @@ union event_body {
 	struct agreement agreement;
 	struct order order;
 	struct plan plan;
-	struct receipt receipt;
+	struct step_receipt receipt;
 };
 
 struct event {

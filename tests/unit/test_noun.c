@@ -15,7 +15,7 @@
 static const struct field_table *const all[] = {
 	&grades_fields,       &intent_fields,    &class_profile_fields, &quote_item_fields,
 	&quote_fields,        &agreement_fields, &order_fields,         &flow_rule_fields,
-	&step_fields,         &plan_step_fields, &plan_fields,          &receipt_fields,
+	&step_fields,         &plan_step_fields, &plan_fields,          &step_receipt_fields,
 	&observation_fields,  &path_view_fields, &path_sample_fields,   &label_sample_fields,
 	&class_sample_fields, &hop_fields,       &path_def_fields,
 };

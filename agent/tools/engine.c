@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine.h"
+
+#include "agent/crypto/crypto.h"
+#include "agent/store/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define TURN_EVENTS  256 /* of one turn; a turn that wants more is a loop between agents */
+#define SUBSCRIBERS  16
+#define TURN_EFFECTS 1024
+
+struct engine {
+	struct engine_config c;
+	struct world *world;
+	struct err err;      /* the failure that ends us */
+	struct event *queue; /* of this turn; [0, n) staged, [0, delivered) seen by all */
+	uint32_t n, delivered;
+	struct {
+		engine_event_fn fn;
+		void *arg;
+	} sub[SUBSCRIBERS], durable;
+	uint32_t subs;
+	struct {
+		engine_effect_fn fn;
+		void *arg;
+	} effect[TURN_EFFECTS];
+	uint32_t effects;
+};
+
+static int replay_one(void *arg, const struct store_event *row)
+{
+	struct engine *en = arg;
+	struct event *ev = &en->queue[0];
+	enum refusal r;
+	int k = event_read(row->body, row->len, ev, NULL, &en->err);
+
+	if (k)
+		return k;
+	if (ev->seq != row->seq)
+		return err_set(&en->err, -EUCLEAN, "event %llu: names another seq",
+			       (unsigned long long)row->seq);
+	r = fold_guard(en->world, ev);
+	if (r != REFUSE_NONE)
+		return err_set(&en->err, -EUCLEAN, "event %llu (%s): %s",
+			       (unsigned long long)row->seq, event_name(ev->kind), refusal_name(r));
+	fold(en->world, ev);
+	return 0;
+}
+
+int engine_new(struct engine **ret, const struct engine_config *c, struct err *e)
+{
+	struct engine *en = calloc(1, sizeof(*en));
+	int r = -ENOMEM;
+
+	if (!en)
+		return err_set(e, -ENOMEM, "engine");
+	en->c = *c;
+	en->queue = calloc(TURN_EVENTS, sizeof(*en->queue));
+	if (en->queue)
+		r = world_new(&en->world, c->max_deals, c->max_wanted);
+	if (r)
+		(void)err_set(e, r, "world of %u deals", c->max_deals);
+	else
+		r = store_replay(c->store, 1, replay_one, en, e);
+	if (r) {
+		if (e && !e->code)
+			*e = en->err;
+		engine_free(en);
+		return r;
+	}
+	*ret = en;
+	return 0;
+}
+
+struct engine *engine_free(struct engine *en)
+{
+	if (!en)
+		return NULL;
+	world_free(en->world);
+	free(en->queue);
+	free(en);
+	return NULL;
+}
+
+const struct world *engine_world(const struct engine *en)
+{
+	return en->world;
+}
+
+struct store *engine_store(const struct engine *en)
+{
+	return en->c.store;
+}
+
+wall_t engine_now(const struct engine *en)
+{
+	return en->c.now(en->c.now_arg);
+}
+
+const struct err *engine_error(const struct engine *en)
+{
+	return &en->err;
+}
+
+static void stage(struct engine *en, struct event *ev, const struct decision *d,
+		  const digest_t *body)
+{
+	auto_free char *text = NULL;
+	size_t len;
+	int r;
+
+	ev->seq = store_next_seq(en->c.store);
+	r = event_write(ev, d, body, &text, &len, &en->err);
+	if (!r)
+		r = store_stage(en->c.store, text, len, NULL, &en->err);
+	if (r) {
+		(void)err_set(&en->err, r, "cannot stage %s", event_name(ev->kind));
+		return;
+	}
+	fold(en->world, ev);
+	en->n++;
+}
+
+static bool begin(struct engine *en, enum event_kind kind, const char *actor, const char *tool)
+{
+	struct event *ev;
+
+	if (en->err.code)
+		return false;
+	if (en->n >= TURN_EVENTS) {
+		(void)err_set(&en->err, -ELOOP, "more than %d events in one turn", TURN_EVENTS);
+		return false;
+	}
+	ev = &en->queue[en->n];
+	memset(ev, 0, sizeof(*ev));
+	ev->kind = kind;
+	ev->at = engine_now(en);
+	(void)str_set(ev->actor.s, actor);
+	(void)str_set(ev->tool.s, tool);
+	return true;
+}
+
+void engine_refuse(struct engine *en, const char *actor, const char *tool, const ident_t *deal,
+		   enum refusal r, const char *why)
+{
+	struct event *ev;
+
+	if (!begin(en, EV_REFUSED, actor, tool))
+		return;
+	ev = &en->queue[en->n];
+	if (deal)
+		ev->u.refused.deal = *deal;
+	(void)str_set(ev->u.refused.tool.s, tool);
+	ev->u.refused.refusal = r;
+	if (!str_set(ev->u.refused.why.s, why))
+		(void)snprintf(ev->u.refused.why.s, sizeof(ev->u.refused.why.s), "%.*s",
+			       (int)sizeof(ev->u.refused.why.s) - 1, why);
+	stage(en, ev, NULL, NULL);
+}
+
+enum refusal engine_emit(struct engine *en, enum event_kind kind, const char *actor,
+			 const char *tool, const void *payload, const struct decision *d,
+			 const digest_t *body)
+{
+	const struct field_table *t = event_table(kind);
+	ident_t none = { 0 };
+	enum refusal r;
+
+	if (!begin(en, kind, actor, tool))
+		return REFUSE_LIMIT_REACHED;
+	memcpy(&en->queue[en->n].u, payload, t->size);
+	r = fold_guard(en->world, &en->queue[en->n]);
+	if (r != REFUSE_NONE) {
+		/* The first member of most payloads is the id that it speaks of. */
+		if (t->field[0].kind == FIELD_STR && t->field[0].size == sizeof(none))
+			memcpy(&none, (const char *)payload + t->field[0].off, sizeof(none));
+		engine_refuse(en, actor, tool, &none, r, refusal_text(r));
+		return r;
+	}
+	stage(en, &en->queue[en->n], d, body);
+	return en->err.code ? REFUSE_LIMIT_REACHED : REFUSE_NONE;
+}
+
+int engine_subscribe(struct engine *en, engine_event_fn fn, void *arg)
+{
+	if (en->subs == SUBSCRIBERS)
+		return -ENOSPC;
+	en->sub[en->subs].fn = fn;
+	en->sub[en->subs++].arg = arg;
+	return 0;
+}
+
+void engine_on_durable(struct engine *en, engine_event_fn fn, void *arg)
+{
+	en->durable.fn = fn;
+	en->durable.arg = arg;
+}
+
+void engine_after_commit(struct engine *en, engine_effect_fn fn, void *arg)
+{
+	if (en->effects == TURN_EFFECTS) {
+		(void)err_set(&en->err, -ELOOP, "more than %d effects in one turn", TURN_EFFECTS);
+		return;
+	}
+	en->effect[en->effects].fn = fn;
+	en->effect[en->effects++].arg = arg;
+}
+
+/* Subscribers may emit while they look: the queue grows under the loop. */
+static void deliver(struct engine *en)
+{
+	while (en->delivered < en->n && !en->err.code) {
+		const struct event *ev = &en->queue[en->delivered++];
+
+		for (uint32_t i = 0; i < en->subs; i++)
+			en->sub[i].fn(en->sub[i].arg, ev);
+	}
+}
+
+static void release(struct engine *en)
+{
+	uint32_t n = en->n, effects = en->effects;
+
+	for (uint32_t i = 0; i < n && en->durable.fn; i++)
+		en->durable.fn(en->durable.arg, &en->queue[i]);
+	en->n = en->delivered = 0;
+	/* An effect may ask for another turn, never for more effects of this one. */
+	for (uint32_t i = 0; i < effects; i++)
+		en->effect[i].fn(en->effect[i].arg);
+	memmove(en->effect, en->effect + effects, (en->effects - effects) * sizeof(en->effect[0]));
+	en->effects -= effects;
+}
+
+int engine_turn(void *engine)
+{
+	struct engine *en = engine;
+
+	/* Effects may emit (a reply that arrived synchronously): go on until all is quiet. */
+	do {
+		deliver(en);
+		if (!en->err.code && store_commit(en->c.store, &en->err))
+			(void)err_set(&en->err, -EIO, "commit failed");
+		if (en->err.code)
+			return en->err.code;
+		release(en);
+	} while (en->n || en->effects);
+	return 0;
+}
+
+void engine_id(ident_t *ret, const char *prefix)
+{
+	uint8_t r[8];
+	char hex[17];
+
+	random_fill(r, sizeof(r));
+	(void)hex_encode(r, sizeof(r), hex, sizeof(hex));
+	memset(ret, 0, sizeof(*ret));
+	(void)snprintf(ret->s, sizeof(ret->s), "%.8s-%s", prefix, hex);
+}
