@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bss_policy_core.h - believe a wallet or not. Pure: the facts are established elsewhere, the
+ * order in which they are judged is here and nowhere else. */
+#ifndef TREATY_BSS_POLICY_CORE_H
+#define TREATY_BSS_POLICY_CORE_H
+
+#include "treaty/wallet.h"
+
+/* The order of judgement: cheap and local first, nothing is signed or fetched for a stranger. */
+enum admit_step {
+	ADMIT_PRESENT,      /* 0 a wallet came at all */
+	ADMIT_SIZE,         /* 1 */
+	ADMIT_PARSE,        /* 2 */
+	ADMIT_SHAPE,        /* 3 */
+	ADMIT_PLAUSIBLE,    /* 4 domain, challenge, created, intent */
+	ADMIT_TRUST,        /* 5 issuer and holder known */
+	ADMIT_VP_SIGNATURE, /* 6 */
+	ADMIT_CONSUME,      /* 7 the challenge is used up, by exactly one */
+	ADMIT_VC_SIGNATURE, /* 8 */
+	ADMIT_HOLDER,       /* 9 */
+	ADMIT_TIME,         /* 10 */
+	ADMIT_STATUS,       /* 11 */
+	ADMIT_FIT,          /* 12 */
+	ADMIT_GENERATION,   /* 13 */
+	ADMIT_ALL = ADMIT_GENERATION,
+};
+
+enum wallet_seen { WALLET_SEEN_NEVER, WALLET_SEEN_BEFORE };
+
+struct wallet_facts {
+	bool present, size_ok, parse_ok, shape_ok; /* 0..3 */
+	bool domain_ok;                            /* 4: the proof's domain is this operator */
+	bool challenge_ok; /* 4: issued to this peer, not expired, not used */
+	bool intent_bound; /* 4: presentedWith names the intent that came along, by digest */
+	wall_t created;    /* 4: the presentation's proof */
+	bool issuer_trusted, holder_trusted; /* 5 */
+	bool vp_signature_ok;                /* 6: controller == holder included */
+	bool challenge_consumed;             /* 7: we, and nobody before us */
+	bool vc_signature_ok;                /* 8: controller == issuer included */
+	char vp_holder[DID_MAX];             /* 9 */
+	char peer[DID_MAX];                  /* 9: authenticated by the wire */
+	wall_t proof_expires;                /* 10: 0 = none */
+	bool status_known, revoked;          /* 11: an unknown status fails closed */
+	enum wallet_seen seen;   /* 13: highest generation of this issuer and walletId, with its */
+	int64_t seen_generation; /*     credential's digest */
+	bool same_digest;        /* 13: the seen one is this very credential */
+	bool equivocated;        /* 13: frozen before */
+};
+
+struct admit_limits {
+	int64_t skew_ms; /* |now - created| at most; 120 s by default */
+};
+
+struct admit_why {
+	enum admit_step step; /* where it ended */
+	const char *why;      /* static text: field and rule */
+	bool freeze;          /* equivocation seen: freeze the wallet, keep both as evidence */
+};
+
+/* REFUSE_NONE or the first refusal in order, steps 0..upto. w and ask are looked at from ADMIT_TIME
+ * and ADMIT_FIT on; w also at ADMIT_HOLDER. why may not be NULL. */
+enum refusal wallet_admit_judge(const struct wallet_facts *f, const struct wallet *w,
+				const struct wallet_ask *ask, wall_t now,
+				const struct admit_limits *lim, enum admit_step upto,
+				struct admit_why *why);
+
+/* Step 12 alone: also asked by the enterprise before it presents. */
+enum refusal wallet_fits(const struct wallet *w, const struct wallet_ask *ask, wall_t now,
+			 const char **why);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wallet_admit.h - from a presentation as it came to admit or refuse: gathers the facts step by
+ * step, no step's work is done before the steps ahead of it were passed. */
+#ifndef TREATY_WALLET_ADMIT_H
+#define TREATY_WALLET_ADMIT_H
+
+#include "agent/bss_policy/bss_policy_core.h"
+#include "agent/codec/wallet.h"
+
+/* What the operator knows. Callbacks must not block; each is called at most once. */
+struct admit_env {
+	wall_t now;
+	const char *operator_did;
+	const char *peer; /* DID authenticated by the wire */
+	struct admit_limits limits;
+	struct did_resolver keys;
+	void *arg;
+	bool (*trusted)(void *arg, const char *issuer, const char *holder);
+	/* Issued by us to this peer, not expired, not used. */
+	bool (*challenge_known)(void *arg, const char *challenge, const char *peer);
+	/* True for exactly one caller per challenge. */
+	bool (*challenge_consume)(void *arg, const char *challenge, const char *peer);
+	/* 0 valid, 1 revoked, negative: cannot tell (then refused). */
+	int (*revoked)(void *arg, const struct wallet *w);
+	/* Fills seen, seen_generation, same_digest, equivocated. */
+	void (*generation)(void *arg, const struct wallet *w, const uint8_t digest[DIGEST_LEN],
+			   struct wallet_facts *f);
+};
+
+struct admit_result {
+	enum refusal refusal;
+	struct admit_why why;
+	struct err detail;    /* the codec's words, when a step failed on shape or signature */
+	struct wallet wallet; /* valid from ADMIT_SHAPE on; believed only when admitted */
+	uint8_t digest[DIGEST_LEN]; /* of the wallet credential */
+};
+
+/* vp: parsed presentation or NULL (none came); intent: as received, hashed here. The result is
+ * always filled; the return is 0, or negative for a failure of the machine (ENOMEM). */
+int wallet_admit(const json_t *vp, const json_t *intent, const struct wallet_ask *ask,
+		 const struct admit_env *env, struct admit_result *ret) must_check;
+/* The same for bytes (fuzzing, treatyctl). */
+int wallet_admit_bytes(const void *buf, size_t len, const json_t *intent,
+		       const struct wallet_ask *ask, const struct admit_env *env,
+		       struct admit_result *ret) must_check;
+
+#endif

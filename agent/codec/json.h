@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* json.h - JSON from strangers. Every limit is checked on the bytes before jansson builds a tree;
+ * every getter names the field and the rule it broke: "envelope.amount: integer 0..100 required".
+ *
+ * path is the object's own path, "" for the root. Getters borrow: what they return lives as long
+ * as the object. A getter's ret is untouched on failure. */
+#ifndef TREATY_CODEC_JSON_H
+#define TREATY_CODEC_JSON_H
+
+#include <jansson.h>
+
+#include "treaty/err.h"
+#include "treaty/units.h"
+
+struct json_limits {
+	size_t bytes;   /* of the text */
+	unsigned depth; /* objects and arrays inside each other */
+	unsigned nodes; /* values, keys not counted */
+};
+
+#define JSON_LIMITS_BODY ((struct json_limits){ .bytes = 65536, .depth = 32, .nodes = 8192 })
+
+/* One object or array, UTF-8, no NUL (raw or as \u0000), no duplicate keys, nothing after it.
+ * lim NULL = JSON_LIMITS_BODY. -EMSGSIZE: above a limit; -EBADMSG: not JSON; -ENOMEM. */
+int json_read(json_t **ret, const void *buf, size_t len, const struct json_limits *lim,
+	      struct err *e) must_check;
+
+/* All: 0, or -EINVAL. need_* refuse absence. */
+int json_need_str(const json_t *o, const char *path, const char *key, const char **ret,
+		  struct err *e) must_check;
+/* Copies into dst[cap], zero-filled; refuses empty strings and those that do not fit. */
+int json_need_text(const json_t *o, const char *path, const char *key, char *dst, size_t cap,
+		   struct err *e) must_check;
+int json_need_int(const json_t *o, const char *path, const char *key, int64_t min, int64_t max,
+		  int64_t *ret, struct err *e) must_check;
+int json_need_bool(const json_t *o, const char *path, const char *key, bool *ret,
+		   struct err *e) must_check;
+int json_need_obj(const json_t *o, const char *path, const char *key, json_t **ret,
+		  struct err *e) must_check;
+/* min..max elements. */
+int json_need_arr(const json_t *o, const char *path, const char *key, size_t min, size_t max,
+		  json_t **ret, struct err *e) must_check;
+int json_need_time(const json_t *o, const char *path, const char *key, wall_t *ret,
+		   struct err *e) must_check;
+/* The string must be exactly this. */
+int json_need_const(const json_t *o, const char *path, const char *key, const char *want,
+		    struct err *e) must_check;
+
+/* 1 present, 0 absent (ret untouched), -EINVAL present and wrong. JSON null is "wrong". */
+int json_opt_str(const json_t *o, const char *path, const char *key, const char **ret,
+		 struct err *e) must_check;
+int json_opt_text(const json_t *o, const char *path, const char *key, char *dst, size_t cap,
+		  struct err *e) must_check;
+int json_opt_int(const json_t *o, const char *path, const char *key, int64_t min, int64_t max,
+		 int64_t *ret, struct err *e) must_check;
+int json_opt_bool(const json_t *o, const char *path, const char *key, bool *ret,
+		  struct err *e) must_check;
+int json_opt_obj(const json_t *o, const char *path, const char *key, json_t **ret,
+		 struct err *e) must_check;
+int json_opt_arr(const json_t *o, const char *path, const char *key, size_t min, size_t max,
+		 json_t **ret, struct err *e) must_check;
+int json_opt_time(const json_t *o, const char *path, const char *key, wall_t *ret,
+		  struct err *e) must_check;
+
+/* -EINVAL when o has a member that is not in the NULL-terminated list. */
+int json_only_(const json_t *o, const char *path, struct err *e, ...) must_check
+	__attribute__((sentinel));
+#define json_only(o, path, e, ...) json_only_(o, path, e, __VA_ARGS__)
+
+/* TMF Money {"unit": ISO 4217, "value": number}: minor = llround(value x 10^digits), refused when
+ * printing it again gives another number, when it is negative or above 2^53-1 (ruling 2 of
+ * docs/ARCHITECTURE.md). digits 0..4. unit[] gets three upper-case letters. */
+int money_read(const json_t *money, const char *path, unsigned digits, char unit[4], money_t *ret,
+	       struct err *e) must_check;
+/* New reference or NULL (ENOMEM, negative money, bad digits). */
+json_t *money_write(money_t m, unsigned digits, const char *unit);
+
+/* RFC 3339 with Z or an offset, at most milliseconds kept (more digits are cut), years 1970..9999,
+ * leap second refused. 0 or -EINVAL. */
+int time_parse(const char *s, wall_t *ret) must_check;
+/* "2026-11-23T02:00:00.000Z"; milliseconds are left out when 0. t.ms in 1970..9999. */
+enum { TIME_TEXT_MAX = 28 };
+void time_format(wall_t t, char out[TIME_TEXT_MAX]);
+json_t *json_time(wall_t t); /* new reference */
+
+#endif

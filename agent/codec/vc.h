@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vc.h - DataIntegrityProof with cryptosuite eddsa-jcs-2022, in two layers.
+ *
+ * proof_*: what the W3C recommendation says, no more (a document's @context may extend the
+ *          proof's). For conformance only.
+ * vc_*:    our profile on top: exact contexts, one proof object, no @context inside, known members
+ *          only, a tree read again from its canonical bytes. Only vc_* results are acted on. */
+#ifndef TREATY_CODEC_VC_H
+#define TREATY_CODEC_VC_H
+
+#include <jansson.h>
+
+#include "agent/codec/did.h"
+#include "treaty/sign.h"
+
+#define VC_CONTEXT_V2            "https://www.w3.org/ns/credentials/v2"
+#define TREATY_CONTEXT_WALLET    "https://treaty.example/contexts/intent-wallet/v1"
+#define TREATY_CONTEXT_AGREEMENT "https://treaty.example/contexts/agreement/v1"
+
+/* --- conformance layer (vc-di-eddsa 3.3) --- */
+
+struct proof_expect { /* NULL = not checked */
+	const char *purpose, *domain, *challenge;
+};
+
+/* hashData of doc (its member "proof" left out) under proof (its "proofValue" left out). */
+int proof_hash(const json_t *doc, const json_t *proof, uint8_t hash[SIGN_HASH_LEN],
+	       struct err *e) must_check;
+/* options: the proof object without proofValue; doc's @context is copied into it. rq: kind and
+ * facts for the signer; hash and method are filled here. *ret: a new document with its proof. */
+int proof_create(const json_t *doc, const json_t *options, const struct sign_port *port,
+		 struct sign_request *rq, json_t **ret, struct err *e) must_check;
+/* *ret: the verified document without proof, as it was signed. -EINVAL not such a proof, -EPERM
+ * purpose, domain or challenge differ, -ENOKEY no key, -EKEYREJECTED the signature is wrong. */
+int proof_verify(const json_t *secured, const struct proof_expect *want,
+		 const struct did_resolver *keys, json_t **ret, struct err *e) must_check;
+
+/* --- strict profile --- */
+
+struct vc_profile {
+	const char *const *contexts; /* NULL-terminated, exactly these in this order */
+	const char *const *types;    /* likewise */
+	const char *const *members;  /* allowed at the top besides @context, type and proof */
+	const char *purpose;
+	const char *author; /* "issuer" or "holder": who must control the key */
+	bool integers_only; /* refuse every non-integer number, however spelt */
+	bool presentation;  /* the proof must hold domain and challenge; otherwise it must not */
+};
+
+/* A document that has our shape. Nothing in it is believed before vc_verified(). */
+struct vc {
+	json_t *doc;      /* owned, proof included, read again from its canonical bytes */
+	char id[URN_MAX]; /* "" when a presentation has none */
+	char author[DID_MAX];
+	char method[DID_URL_MAX];
+	char domain[DID_MAX];
+	char challenge[URN_MAX];
+	wall_t created;
+	wall_t expires;                 /* 0 = the proof does not say */
+	wall_t valid_from, valid_until; /* 0 = absent */
+	uint8_t hash[SIGN_HASH_LEN];    /* hashData */
+	uint8_t sig[SIGN_SIG_LEN];
+	uint8_t digest[DIGEST_LEN]; /* SHA-256(JCS(doc with its proof)): its name elsewhere */
+};
+
+/* Shape only, no key is touched. in is borrowed and may be any parsed tree. -EINVAL with the
+ * member and the rule, -EMSGSIZE, -ERANGE, -ENOMEM. */
+int vc_read(struct vc **ret, const json_t *in, const struct vc_profile *pf,
+	    struct err *e) must_check;
+/* The same for a tree that is part of an already canonical one (a wallet inside a presentation). */
+int vc_read_inner(struct vc **ret, json_t *in, const struct vc_profile *pf,
+		  struct err *e) must_check;
+struct vc *vc_free(struct vc *v);
+/* 0; -ENOKEY: no such key; -EPERM: the key's controller is not the author; -EKEYREJECTED. */
+int vc_verified(const struct vc *v, const struct vc_profile *pf, const struct did_resolver *keys,
+		struct err *e) must_check;
+
+struct vc_proof_options {
+	wall_t created;
+	wall_t expires;                 /* 0 = none */
+	const char *domain, *challenge; /* presentations only, else NULL */
+};
+/* body holds everything but @context, type and proof. What we issue must pass our own vc_read(). */
+int vc_issue(const json_t *body, const struct vc_profile *pf, const struct vc_proof_options *po,
+	     const struct sign_port *port, struct sign_request *rq, json_t **ret,
+	     struct err *e) must_check;
+
+#endif
