@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ledger.h - the debit ledger, in the store's database and in the turn's transaction.
+ *
+ * The invariant: for every wallet and every class of it, held + captured never GROWS past the
+ * ceiling of the newest accepted generation - under replay, re-issue, fork, crash, and against
+ * raw SQL too, because triggers hold the gates. Counters are a cache of the append-only,
+ * hash-linked journal; store_open() recounts and refuses on a difference.
+ *
+ * The enterprise's ledger is the gate; an operator keeps a shadow of it with the same code and the
+ * same rules (side). Both sides derive the same hold ids and the same sums.
+ *
+ * Every operation: 0 with ret->why = REFUSE_NONE (done; or answered again, ret->replayed), 0 with
+ * a refusal (nothing changed), or negative errno. -EINVAL names a malformed field. A successful
+ * answer is stored under (wallet, key): the same key with the same request gets it again, with
+ * another request REFUSE_LEDGER_REPLAY. Refusals are not stored: a later try may succeed. `now`
+ * and `expires` are no part of the request. */
+#ifndef TREATY_LEDGER_H
+#define TREATY_LEDGER_H
+
+#include "store.h"
+
+enum {
+	LEDGER_DID_MAX = 256, /* sizes with the terminating 0 */
+	LEDGER_ID_MAX = 128,
+	LEDGER_CLASS_MAX = 32,
+	LEDGER_CLASSES_MAX = 16,
+	LEDGER_HOLD_ID_LEN = 35, /* "h-" and 32 hex digits, with the 0 */
+};
+
+enum ledger_side { LEDGER_GATE, LEDGER_SHADOW };
+
+enum ledger_hold_state { HOLD_HELD, HOLD_CAPTURED, HOLD_RELEASED, HOLD_EXPIRED };
+const char *ledger_hold_state_name(enum ledger_hold_state st);
+
+/* A wallet is (issuer, wallet_id), never a credential id: a re-issued one finds its counters. */
+struct ledger_wallet_id {
+	enum ledger_side side;
+	char issuer[LEDGER_DID_MAX];
+	char wallet_id[LEDGER_ID_MAX];
+};
+
+struct ledger_class {
+	char name[LEDGER_CLASS_MAX];
+	money_t ceiling;        /* of the class, >= 0 */
+	money_t held, captured; /* out only */
+};
+
+/* Terms as a verified credential states them. */
+struct ledger_wallet {
+	struct ledger_wallet_id id;
+	char holder[LEDGER_DID_MAX];
+	struct hash credential; /* SHA-256 of the credential */
+	struct hash supersedes; /* of the generation before; zero for the first */
+	uint32_t generation;    /* >= 1 */
+	char currency[4];       /* ISO 4217 */
+	uint8_t digits;         /* of its minor unit, 0..6 */
+	money_t ceiling;        /* >= 0 */
+	money_t agreement_max;  /* of one agreement's amount, >= 0 */
+	wall_t valid_from, valid_until;
+	unsigned classes; /* 1..LEDGER_CLASSES_MAX */
+	struct ledger_class klass[LEDGER_CLASSES_MAX];
+	/* out only */
+	bool revoked;
+	money_t held, captured;
+	struct hash receipt; /* last receipt of this wallet, zero = none */
+};
+
+struct ledger_result {
+	enum refusal why;
+	bool replayed;                    /* the stored answer of an earlier call */
+	char hold_id[LEDGER_HOLD_ID_LEN]; /* "" when the operation has none */
+	money_t amount;           /* what this operation held, captured, released or credited */
+	money_t held, captured;   /* the wallet's, after it */
+	money_t lineage_captured; /* the lineage's, after it */
+	uint64_t journal_seq;     /* the row this operation wrote (its last one) */
+	struct hash journal;      /* and that row's hash: put it into the event */
+};
+
+/* First sight of a wallet, or a re-issue: generation + 1 that supersedes the current credential
+ * (else WALLET_GENERATION; the very same credential again is done, and changes nothing). A
+ * ceiling below what is committed is legal: then only releases pass. Another currency:
+ * LEDGER_CURRENCY. A class that is no longer listed keeps its counters under ceiling 0. */
+int ledger_wallet_put(struct store *s, const struct ledger_wallet *w, wall_t now,
+		      struct ledger_result *ret, struct err *e) must_check;
+/* No new money is held after this; live revisions run on (ruling 6). */
+int ledger_wallet_revoke(struct store *s, const struct ledger_wallet_id *id, wall_t now,
+			 struct ledger_result *ret, struct err *e) must_check;
+
+/* Hold max(0, amount - captured of the lineage) for one revision of one lineage. Refuses, in this
+ * order: WALLET_MISSING, LEDGER_REPLAY, LEDGER_CURRENCY, WALLET_POLICY (class not listed),
+ * LEDGER_FORK (rev or prev does not extend the head, or another wallet or class than the
+ * lineage's), IN_FLIGHT (a live hold of the lineage), and when the sum would grow: WALLET_REVOKED,
+ * WALLET_EXPIRED, OVER_AGREEMENT_MAX, OVER_CLASS_CEILING, OVER_CEILING. */
+struct ledger_hold {
+	struct ledger_wallet_id wallet;
+	char class_name[LEDGER_CLASS_MAX];
+	char currency[4];
+	char lineage[LEDGER_ID_MAX];
+	uint32_t rev;        /* a new lineage starts at 0 or 1, then head + 1 */
+	struct hash prev;    /* digest of the agreement at the head; zero for a new lineage */
+	struct hash offer;   /* digest of the quote or offer that was accepted */
+	money_t amount;      /* of the whole revision (ruling 2), >= 0 */
+	wall_t now, expires; /* now < expires */
+};
+int ledger_hold(struct store *s, const struct ledger_hold *q, struct ledger_result *ret,
+		struct err *e) must_check;
+/* The key under which ledger_hold() stores its answer, and the hold's id on both sides. */
+struct hash ledger_hold_key(const char *lineage, uint32_t rev, const struct hash *offer);
+void ledger_hold_id(const struct hash *key, char ret[LEDGER_HOLD_ID_LEN]);
+
+/* The signed agreement verified: held becomes captured and its digest the lineage's head. A hold
+ * that has expired is held again first, through all gates. LEDGER_STATE: no such hold, released,
+ * or captured for another agreement. LEDGER_FORK: the head has moved since. */
+int ledger_capture(struct store *s, enum ledger_side side, const char *hold_id,
+		   const struct hash *agreement, wall_t now, struct ledger_result *ret,
+		   struct err *e) must_check;
+/* Refused, withdrawn. LEDGER_STATE unless held; releasing again is answered again. */
+int ledger_release(struct store *s, enum ledger_side side, const char *hold_id, wall_t now,
+		   struct ledger_result *ret, struct err *e) must_check;
+/* Expires every hold with expires <= now; *ret_n (may be NULL) gets how many. */
+int ledger_expire(struct store *s, wall_t now, unsigned *ret_n, struct err *e) must_check;
+
+/* A credit note of the operator, verified by the caller: gives amount (> 0) back, at most what
+ * the lineage has captured (else LEDGER_STATE). `note` is its digest and its key. */
+int ledger_credit(struct store *s, enum ledger_side side, const char *lineage, money_t amount,
+		  const struct hash *note, wall_t now, struct ledger_result *ret,
+		  struct err *e) must_check;
+/* Receipts of one wallet form a chain: refuses LEDGER_FORK unless prev is the last one. */
+int ledger_receipt(struct store *s, const struct ledger_wallet_id *id, const struct hash *prev,
+		   const struct hash *receipt, wall_t now, struct ledger_result *ret,
+		   struct err *e) must_check;
+
+/* --- reading ------------------------------------------------------------------------------- */
+struct ledger_hold_row {
+	enum ledger_side side;
+	char hold_id[LEDGER_HOLD_ID_LEN];
+	char wallet_id[LEDGER_ID_MAX];
+	char class_name[LEDGER_CLASS_MAX];
+	char lineage[LEDGER_ID_MAX];
+	uint32_t rev;
+	money_t amount; /* held for it, the delta */
+	money_t total;  /* amount of the revision */
+	enum ledger_hold_state state;
+	wall_t expires;
+};
+
+struct ledger_lineage {
+	enum ledger_side side;
+	char lineage[LEDGER_ID_MAX];
+	char wallet_id[LEDGER_ID_MAX];
+	char class_name[LEDGER_CLASS_MAX];
+	uint32_t rev;     /* of the head */
+	struct hash head; /* its agreement's digest, zero = none signed yet */
+	money_t captured; /* net of credits */
+};
+
+int ledger_wallet_get(struct store *s, const struct ledger_wallet_id *id, struct ledger_wallet *ret,
+		      struct err *e) must_check; /* -ENOENT */
+int ledger_hold_get(struct store *s, enum ledger_side side, const char *hold_id,
+		    struct ledger_hold_row *ret, struct err *e) must_check; /* -ENOENT */
+int ledger_lineage_get(struct store *s, enum ledger_side side, const char *lineage,
+		       struct ledger_lineage *ret, struct err *e) must_check; /* -ENOENT */
+/* Each calls fn per row; its non-zero return stops and is returned. live: only held ones. */
+int ledger_wallets(struct store *s, int (*fn)(void *arg, const struct ledger_wallet *w), void *arg,
+		   struct err *e) must_check;
+int ledger_holds(struct store *s, bool live, int (*fn)(void *arg, const struct ledger_hold_row *h),
+		 void *arg, struct err *e) must_check;
+int ledger_lineages(struct store *s, int (*fn)(void *arg, const struct ledger_lineage *l),
+		    void *arg, struct err *e) must_check;
+
+#endif
