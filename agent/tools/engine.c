@@ -137,8 +137,8 @@ static bool begin(struct engine *en, enum event_kind kind, const char *actor, co
 	memset(ev, 0, sizeof(*ev));
 	ev->kind = kind;
 	ev->at = engine_now(en);
-	(void)str_set(ev->actor.s, actor);
-	(void)str_set(ev->tool.s, tool);
+	str_cut(ev->actor.s, actor);
+	str_cut(ev->tool.s, tool);
 	return true;
 }
 
@@ -152,11 +152,9 @@ void engine_refuse(struct engine *en, const char *actor, const char *tool, const
 	ev = &en->queue[en->n];
 	if (deal)
 		ev->u.refused.deal = *deal;
-	(void)str_set(ev->u.refused.tool.s, tool);
+	str_cut(ev->u.refused.tool.s, tool);
 	ev->u.refused.refusal = r;
-	if (!str_set(ev->u.refused.why.s, why))
-		(void)snprintf(ev->u.refused.why.s, sizeof(ev->u.refused.why.s), "%.*s",
-			       (int)sizeof(ev->u.refused.why.s) - 1, why);
+	str_cut(ev->u.refused.why.s, why);
 	stage(en, ev, NULL, NULL);
 }
 

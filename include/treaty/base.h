@@ -57,4 +57,15 @@ static inline must_check bool str_set_(char *dst, size_t cap, const char *src)
 }
 #define str_set(dst, src) str_set_(dst, sizeof(dst), src)
 
+/* The same, cutting what does not fit: for texts that people read, never for names. */
+static inline void str_cut_(char *dst, size_t cap, const char *src)
+{
+	size_t n = src ? strlen(src) : 0;
+
+	memset(dst, 0, cap);
+	if (src)
+		memcpy(dst, src, n < cap ? n : cap - 1);
+}
+#define str_cut(dst, src) str_cut_(dst, sizeof(dst), src)
+
 #endif

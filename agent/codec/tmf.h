@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tmf.h - the nouns as TM Forum bodies (v5): TMF921 Intent, TMF648 Quote, TMF651 Agreement, TMF622
+ * ProductOrder, TMF638 Service, and back. Writers give the forms of docs/bodies.md; readers are
+ * strict about what we act on and ignore no member silently: an unknown one is an error.
+ *
+ * *_write: new reference in *ret, 0 or -ENOMEM/-ERANGE. *_read: *ret filled whole, or -EINVAL with
+ * the member and the rule. Latency is in us, bandwidth in whole kbit/s, availability in ppm. */
+#ifndef TREATY_CODEC_TMF_H
+#define TREATY_CODEC_TMF_H
+
+#include "treaty/event.h"
+
+#include <jansson.h>
+
+/* Operational labels of the two parties ("enterprise-x"), never who they are. */
+struct tmf_parties {
+	name_t enterprise, op;
+	uint8_t digits; /* of the currency's minor unit */
+};
+
+int tmf921_write(const struct intent *i, const struct tmf_parties *p, json_t **ret,
+		 struct err *e) must_check;
+int tmf921_read(const json_t *js, struct intent *ret, struct err *e) must_check;
+/* Paths are the operator's own business and are not written; read gives path 0. A withdrawn item
+ * has state "declined". quote.digest is not in the body. */
+int tmf648_write(const struct quote *q, const struct tmf_parties *p, json_t **ret,
+		 struct err *e) must_check;
+int tmf648_read(const json_t *js, const struct tmf_parties *p, struct quote *ret,
+		struct err *e) must_check;
+int tmf651_write(const struct agreement *a, const struct tmf_parties *p, json_t **ret,
+		 struct err *e) must_check;
+int tmf651_read(const json_t *js, const struct tmf_parties *p, struct agreement *ret,
+		struct err *e) must_check;
+int tmf622_write(const struct order *o, const struct agreement *a, const struct tmf_parties *p,
+		 json_t **ret, struct err *e) must_check;
+int tmf622_read(const json_t *js, struct order *ret, struct err *e) must_check;
+
+struct tmf_service {
+	ident_t service, lineage;
+	uint32_t rev, label;
+	name_t class_name, flow;
+	struct grades g;
+	char state[20];     /* feasibilityChecked .. terminated */
+	char operating[20]; /* pending .. stopped */
+};
+int tmf638_write(const struct tmf_service *s, const struct tmf_parties *p, json_t **ret,
+		 struct err *e) must_check;
+int tmf638_read(const json_t *js, struct tmf_service *ret, struct err *e) must_check;
+
+/* SHA-256 of the JCS form of a body: the name by which the other side binds to it. */
+int tmf_digest(const json_t *body, digest_t *ret, struct err *e) must_check;
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* side.h - what every agent's shell of one daemon shares: configuration, loop, engine, wires, keys.
+ * Filled once by agents.c; the shells borrow it for ever. A shell subscribes to events, gathers
+ * the const input of its core, calls the core and then its own tools; shells never include each
+ * other. Where one needs what another measures, it reads the tables here. */
+#ifndef TREATY_SIDE_H
+#define TREATY_SIDE_H
+
+#include "agent/codec/did.h"
+#include "agent/config.h"
+#include "agent/loop.h"
+#include "agent/tools/tools.h"
+#include "treaty/advice.h"
+#include "treaty/sign.h"
+
+struct a2a_server;
+struct dp_view;
+struct http_client;
+struct msg_client;
+struct node;
+
+/* One link of the operator's view: filled by the OSS telemetry, read by pricing and assurance. */
+struct side_paths {
+	uint8_t n;
+	struct path_view view[PATHS_MAX];
+	mono_t at[PATHS_MAX]; /* when the view last had a sample; us = 0: never */
+	struct path_def def[PATHS_MAX];
+};
+
+/* One label's rates over the last window, at the edge's or the first and last node. */
+struct side_flow {
+	uint32_t label;
+	mono_t at;
+	rate_t offered, delivered; /* layer 2, upward */
+	uint64_t drops;            /* of the last window */
+	uint32_t rtt_us;
+	struct label_sample first, last; /* newest raw samples */
+};
+
+#define SIDE_FLOWS_MAX 256
+
+struct side_flows {
+	uint32_t n;
+	struct side_flow flow[SIDE_FLOWS_MAX];
+};
+
+struct side {
+	const struct config *cfg;
+	struct loop *loop;
+	struct engine *engine;
+	struct msg_client *enforcer, *signer;
+	struct http_client *http; /* mutual TLS with our identity; NULL when no TLS is configured */
+	struct a2a_server *a2a;   /* NULL when no role speaks to other organisations */
+	struct node *node;        /* the local node; NULL without that role */
+	struct sign_port port[SIGN_KIND_MAX_]; /* by enum sign_kind; method empty = no such key */
+	struct did_resolver keys;              /* did:key, and pinned did:web documents */
+	struct side_paths paths;               /* operator */
+	struct side_flows flows; /* operator: all labels; enterprise: the edge's own */
+	struct class_profile profile[CLASSES_MAX]; /* from [class ...], index = position */
+	uint32_t profiles;
+	/* Model advice: NULL answers are the deterministic fallback. */
+	const struct advice *(*advise)(void *arg, const struct quote *q, struct advice *buf);
+	void *advise_arg;
+};
+
+/* NULL when the class is not configured. */
+const struct class_profile *side_profile(const struct side *s, const name_t *name);
+const struct path_view *side_path(const struct side *s, uint8_t path);
+struct side_flow *side_flow(struct side *s, uint32_t label, bool make);
+
+#endif
