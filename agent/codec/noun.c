@@ -270,6 +270,11 @@ int noun_decode(const struct field_table *t, const json_t *js, void *obj, struct
 	return r;
 }
 
+int noun_decode_fields(const struct field_table *t, const json_t *js, void *obj, struct err *e)
+{
+	return decode_into(t, js, obj, e);
+}
+
 static json_t *schema_of(const struct field *f)
 {
 	switch (f->kind) {

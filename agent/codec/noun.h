@@ -17,6 +17,11 @@ json_t *noun_encode(const struct field_table *t, const void *obj);
  * member's path in e and *obj untouched. */
 int noun_decode(const struct field_table *t, const json_t *js, void *obj, struct err *e) must_check;
 
+/* The same into an object in place: only the described members are written. For callers that gather
+ * one struct from several places; *obj may be half written on failure. */
+int noun_decode_fields(const struct field_table *t, const json_t *js, void *obj,
+		       struct err *e) must_check;
+
 /* JSON Schema 2020-12 of the struct (a new object), for MCP's tools/list. */
 json_t *noun_schema(const struct field_table *t);
 

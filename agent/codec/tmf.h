@@ -4,7 +4,8 @@
  * strict about what we act on and ignore no member silently: an unknown one is an error.
  *
  * *_write: new reference in *ret, 0 or -ENOMEM/-ERANGE. *_read: *ret filled whole, or -EINVAL with
- * the member and the rule. Latency is in us, bandwidth in whole kbit/s, availability in ppm. */
+ * the member and the rule. Grades travel as integer characteristics: bandwidthBps, latencyMicros,
+ * availabilityPpm. */
 #ifndef TREATY_CODEC_TMF_H
 #define TREATY_CODEC_TMF_H
 

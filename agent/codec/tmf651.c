@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TMF651 v5 Agreement: the subject of the AgreementCredential. What is not a TMF member travels as
+ * a characteristic. The two DIDs, the previous revision's digest and our own digest are the
+ * credential's business, so read leaves them empty. */
+#include "tmf_common.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define T struct agreement
+static const struct field fields[] = {
+	CH_STR("flowClass", T, class_name),
+	CH_STR("flowLabel", T, flow),
+	CH_UINT("flowLabelValue", T, label),
+	CH_UINT("bandwidthBps", T, g.bandwidth),
+	CH_UINT("latencyMicros", T, g.latency),
+	CH_UINT("availabilityPpm", T, g.availability),
+	CH_UINT("networkType", T, type),
+	CH_INT("pricePerHourMinor", T, price),
+	CH_INT("amountMinor", T, amount),
+	CH_STR("currency", T, currency),
+	CH_UINT("reason", T, reason),
+	CH_UINT("quoteItem", T, item),
+	CH_STR("quoteId", T, quote),
+	CH_BYTES("quoteDigest", T, quote_digest),
+	CH_STR("negotiationId", T, negotiation),
+	CH_STR("intentId", T, intent),
+	CH_STR("serviceId", T, service),
+	CH_STR("holdId", T, hold),
+	CH_STR("walletId", T, wallet),
+	CH_BOOL("refundable", T, refundable),
+};
+#undef T
+
+static json_t *engaged(const name_t *who)
+{
+	return json_pack("{s:s, s:s, s:s, s:s}", "@type", "PartyRef", "id", who->s, "name", who->s,
+			 "@referredType", "Organization");
+}
+
+int tmf651_write(const struct agreement *a, const struct tmf_parties *p, json_t **ret,
+		 struct err *e)
+{
+	const char *offering = a->type == NET_DET ? "det-flow" : "be-flow";
+	char name[64], version[12];
+	json_t *js;
+
+	(void)snprintf(name, sizeof(name), "%s agreement", a->class_name.s);
+	(void)snprintf(version, sizeof(version), "%u", a->rev);
+	js = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:[o, o], s:o, s:[{s:s, s:s, s:[o]}]}",
+		       "@type", "Agreement", "id", a->lineage.s, "name", name, "agreementType",
+		       "naas-flow-sla", "version", version, "status", "approved", "agreementPeriod",
+		       tmf_period(a->start, a->end), "engagedParty", engaged(&p->enterprise),
+		       engaged(&p->op), "characteristic", ch_write(fields, ARRAY_LEN(fields), a),
+		       "agreementItem", "@type", "ProductAgreementItem", "id", "1",
+		       "productOffering", tmf_ref("ProductOfferingRef", offering, offering));
+	if (js && a->rev > 1)
+		(void)json_object_set_new(js, "agreementRelationship",
+					  json_pack("[{s:s, s:s, s:s}]", "@type",
+						    "AgreementRelationship", "id", a->lineage.s,
+						    "relationshipType", "supersedes"));
+	return tmf_done(js, ret, e);
+}
+
+static int check(const struct agreement *a, struct err *e)
+{
+	if (a->label == 0 || a->label > LABEL_MAX)
+		return err_set(e, -EINVAL, "characteristic: flowLabelValue: 1..1048575 required");
+	if (a->type != NET_DET && a->type != NET_BE)
+		return err_set(e, -EINVAL, "characteristic: networkType: 1 or 2 required");
+	if (a->price.minor_h < 0 || a->amount.minor < 0)
+		return err_set(e, -EINVAL, "characteristic: price and amount: 0 or more required");
+	if (a->reason < QUOTE_NEW || a->reason >= QUOTE_REASON_MAX_)
+		return err_set(e, -EINVAL, "characteristic: reason: unknown");
+	if (a->g.bandwidth.bps == 0)
+		return err_set(e, -EINVAL, "characteristic: bandwidthBps: above 0 required");
+	return 0;
+}
+
+int tmf651_read(const json_t *js, const struct tmf_parties *p, struct agreement *ret, struct err *e)
+{
+	struct agreement a = { 0 };
+	json_t *o;
+	int r = json_only(js, "", e, "@type", "id", "name", "agreementType", "version", "status",
+			  "agreementPeriod", "engagedParty", "characteristic", "agreementItem",
+			  "agreementRelationship", NULL);
+
+	(void)p;
+	if (!r)
+		r = tmf_type(js, "", "Agreement", e);
+	if (!r)
+		r = json_need_const(js, "", "agreementType", "naas-flow-sla", e);
+	if (!r)
+		r = json_need_const(js, "", "status", "approved", e);
+	if (!r)
+		r = json_need_text(js, "", "id", a.lineage.s, sizeof(a.lineage.s), e);
+	if (!r)
+		r = tmf_number(js, "", "version", &a.rev, e);
+	if (!r)
+		r = json_need_obj(js, "", "agreementPeriod", &o, e);
+	if (!r)
+		r = tmf_read_period(o, "agreementPeriod", &a.start, &a.end, e);
+	if (!r)
+		r = ch_read(json_object_get(js, "characteristic"), "characteristic", fields,
+			    ARRAY_LEN(fields), 11, &a, e);
+	if (!r)
+		r = check(&a, e);
+	if (!r)
+		*ret = a;
+	return r;
+}

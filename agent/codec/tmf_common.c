@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tmf_common.h"
+
+#include "agent/codec/canon.h"
+#include "agent/codec/noun.h"
+
+#include <errno.h>
+
+static json_t *typed(const char *type, const char *value_type, const char *name, json_t *value)
+{
+	return json_pack("{s:s, s:s, s:s, s:o}", "@type", type, "name", name, "valueType",
+			 value_type, "value", value);
+}
+
+static bool is_empty(const json_t *v)
+{
+	const char *s = json_string_value(v);
+
+	return s && s[strspn(s, "0")] == '\0';
+}
+
+json_t *ch_write(const struct field *f, size_t n, const void *obj)
+{
+	json_t *arr = json_array();
+
+	for (size_t i = 0; arr && i < n; i++) {
+		const struct field_table one = { "", 0, &f[i], 1 };
+		json_t *o = noun_encode(&one, obj), *v = json_object_get(o, f[i].name), *c;
+
+		if (json_is_string(v) && is_empty(v)) {
+			json_decref(o);
+			continue;
+		}
+		c = json_is_boolean(v)
+			    ? typed("BooleanCharacteristic", "boolean", f[i].name, json_incref(v))
+		    : json_is_integer(v)
+			    ? typed("IntegerCharacteristic", "integer", f[i].name, json_incref(v))
+			    : typed("StringCharacteristic", "string", f[i].name, json_incref(v));
+		json_decref(o);
+		if (!c || json_array_append_new(arr, c)) {
+			json_decref(arr);
+			return NULL;
+		}
+	}
+	return arr;
+}
+
+static int ch_take(const json_t *c, const char *path, const struct field *f, size_t n, bool *seen,
+		   void *obj, struct err *e)
+{
+	const char *name;
+	json_t *one;
+	int r = json_need_str(c, path, "name", &name, e);
+
+	if (r)
+		return r;
+	for (size_t i = 0; i < n; i++) {
+		const struct field_table t = { path, 0, &f[i], 1 };
+
+		if (strcmp(f[i].name, name) != 0)
+			continue;
+		if (seen[i])
+			return err_set(e, -EINVAL, "%s: %s: twice", path, name);
+		seen[i] = true;
+		one = json_pack("{s:O}", name, json_object_get(c, "value"));
+		if (!one)
+			return err_set(e, -EINVAL, "%s: %s: value missing", path, name);
+		r = noun_decode_fields(&t, one, obj, e);
+		json_decref(one);
+		return r;
+	}
+	return err_set(e, -EINVAL, "%s: %.40s: unknown characteristic", path, name);
+}
+
+int ch_read(const json_t *arr, const char *path, const struct field *f, size_t n, size_t need,
+	    void *obj, struct err *e)
+{
+	bool seen[40] = { false };
+	const json_t *c;
+	size_t i;
+	int r = 0;
+
+	if (!json_is_array(arr) || n > ARRAY_LEN(seen))
+		return err_set(e, -EINVAL, "%s: array required", path);
+	json_array_foreach (arr, i, c) {
+		r = json_only(c, path, e, "@type", "name", "valueType", "value", NULL);
+		if (!r)
+			r = ch_take(c, path, f, n, seen, obj, e);
+		if (r)
+			return r;
+	}
+	for (i = 0; i < need; i++)
+		if (!seen[i])
+			return err_set(e, -EINVAL, "%s: %s: missing", path, f[i].name);
+	return 0;
+}
+
+json_t *tmf_ref(const char *type, const char *id, const char *name)
+{
+	return json_pack("{s:s, s:s, s:s}", "@type", type, "id", id, "name", name);
+}
+
+json_t *tmf_party(const char *wrapper, const char *role, const name_t *who)
+{
+	return json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "@type", wrapper, "role", role,
+			 "partyOrPartyRole", "@type", "PartyRef", "id", who->s, "name", who->s,
+			 "@referredType", "Organization");
+}
+
+json_t *tmf_period(wall_t start, wall_t end)
+{
+	return json_pack("{s:o, s:o}", "startDateTime", json_time(start), "endDateTime",
+			 json_time(end));
+}
+
+int tmf_read_period(const json_t *js, const char *path, wall_t *start, wall_t *end, struct err *e)
+{
+	int r = json_only(js, path, e, "startDateTime", "endDateTime", NULL);
+
+	if (!r)
+		r = json_need_time(js, path, "startDateTime", start, e);
+	if (!r)
+		r = json_need_time(js, path, "endDateTime", end, e);
+	if (!r && end->ms <= start->ms)
+		r = err_set(e, -EINVAL, "%s.endDateTime: after startDateTime required", path);
+	return r;
+}
+
+int tmf_type(const json_t *js, const char *path, const char *want, struct err *e)
+{
+	return json_need_const(js, path, "@type", want, e);
+}
+
+int tmf_number(const json_t *js, const char *path, const char *key, uint32_t *ret, struct err *e)
+{
+	const char *s;
+	int r = json_need_str(js, path, key, &s, e);
+	unsigned long v;
+
+	if (r)
+		return r;
+	if (strlen(s) == 0 || strlen(s) > 9 || strspn(s, "0123456789") != strlen(s) || *s == '0')
+		return err_set(e, -EINVAL, "%s.%s: positive decimal string required", path, key);
+	v = strtoul(s, NULL, 10);
+	*ret = (uint32_t)v;
+	return 0;
+}
+
+int tmf_done(json_t *js, json_t **ret, struct err *e)
+{
+	if (!js)
+		return err_set(e, -ENOMEM, "body");
+	*ret = js;
+	return 0;
+}
+
+int tmf_digest(const json_t *body, digest_t *ret, struct err *e)
+{
+	return canon_sha256(body, ret->b, e);
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each TM Forum body: written, read, equal; each member removed or changed at every depth is either
+ * the same noun or a refusal that names a field, never another noun in silence. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "agent/codec/tmf.h"
+#include "agent/crypto/crypto.h"
+
+static const struct tmf_parties parties = { { "enterprise-x" }, { "operator-y" }, 2 };
+static const struct grades grades = { { 20000000 }, { 28000 }, { 999900 } };
+
+static struct intent intent_sample(void)
+{
+	return (struct intent){ .id = { "int-1" },
+				.negotiation = { "neg-1" },
+				.class_name = { "market-data" },
+				.flow = { "x-md" },
+				.want = grades,
+				.term_ms = 3600000,
+				.declared = { 1795400000123 },
+				.source = INTENT_DETECTED };
+}
+
+static struct quote quote_sample(void)
+{
+	struct quote q = { .id = { "quo-1" },
+			   .negotiation = { "neg-1" },
+			   .intent = { "int-1" },
+			   .lineage = { "agr-1" },
+			   .version = 2,
+			   .reason = QUOTE_STEP_UP,
+			   .class_name = { "market-data" },
+			   .flow = { "x-md" },
+			   .currency = "EUR",
+			   .made = { 1795400000000 },
+			   .valid_until = { 1795400060000 },
+			   .term_ms = 3600000,
+			   .n_items = 3 };
+
+	for (uint8_t i = 0; i < 3; i++)
+		q.item[i] = (struct quote_item){ .no = (uint8_t)(i + 1),
+						 .type = i == 2 ? NET_BE : NET_DET,
+						 .withdrawn = i == 1,
+						 .g = grades,
+						 .scarcity = { 4001 + i },
+						 .margin = { 99 },
+						 .surge_pct = { 0, 60, i } };
+	return q;
+}
+
+static struct agreement agreement_sample(void)
+{
+	struct agreement a = { .lineage = { "agr-1" },
+			       .rev = 2,
+			       .negotiation = { "neg-1" },
+			       .intent = { "int-1" },
+			       .quote = { "quo-1" },
+			       .item = 1,
+			       .service = { "svc-1" },
+			       .hold = { "h-0011" },
+			       .wallet = { "urn:w" },
+			       .class_name = { "market-data" },
+			       .flow = { "x-md" },
+			       .label = 0x12345,
+			       .type = NET_DET,
+			       .reason = QUOTE_STEP_UP,
+			       .g = grades,
+			       .price = { 4100 },
+			       .currency = "EUR",
+			       .start = { 1795400000000 },
+			       .end = { 1795403600000 },
+			       .amount = { 4100 },
+			       .refundable = true };
+
+	memset(a.quote_digest.b, 0xab, sizeof(a.quote_digest.b));
+	return a;
+}
+
+static struct order order_sample(void)
+{
+	struct order o = { .id = { "ord-1" },
+			   .lineage = { "agr-1" },
+			   .rev = 2,
+			   .action = ORDER_MIGRATE,
+			   .service = { "svc-1" },
+			   .label = 7,
+			   .old_label = 6,
+			   .path = 2,
+			   .old_path = 1,
+			   .g = grades,
+			   .old_g = grades,
+			   .end = { 1795403600000 } };
+
+	memset(o.agreement_digest.b, 0xcd, sizeof(o.agreement_digest.b));
+	return o;
+}
+
+static struct tmf_service service_sample(void)
+{
+	return (struct tmf_service){ .service = { "svc-1" },
+				     .lineage = { "agr-1" },
+				     .rev = 2,
+				     .label = 7,
+				     .class_name = { "market-data" },
+				     .flow = { "x-md" },
+				     .g = grades,
+				     .state = "active",
+				     .operating = "running" };
+}
+
+/* One kind of body behind a common shape. */
+union noun {
+	struct intent i;
+	struct quote q;
+	struct agreement a;
+	struct order o;
+	struct tmf_service s;
+};
+
+static json_t *write_kind(int kind, const union noun *n)
+{
+	struct agreement a = agreement_sample();
+	json_t *js = NULL;
+	int r = kind == 0   ? tmf921_write(&n->i, &parties, &js, NULL)
+		: kind == 1 ? tmf648_write(&n->q, &parties, &js, NULL)
+		: kind == 2 ? tmf651_write(&n->a, &parties, &js, NULL)
+		: kind == 3 ? tmf622_write(&n->o, &a, &parties, &js, NULL)
+			    : tmf638_write(&n->s, &parties, &js, NULL);
+
+	assert_int_equal(r, 0);
+	return js;
+}
+
+static int read_kind(int kind, const json_t *js, union noun *n, struct err *e)
+{
+	memset(n, 0, sizeof(*n));
+	return kind == 0   ? tmf921_read(js, &n->i, e)
+	       : kind == 1 ? tmf648_read(js, &parties, &n->q, e)
+	       : kind == 2 ? tmf651_read(js, &parties, &n->a, e)
+	       : kind == 3 ? tmf622_read(js, &n->o, e)
+			   : tmf638_read(js, &n->s, e);
+}
+
+static union noun sample(int kind)
+{
+	union noun n;
+
+	memset(&n, 0, sizeof(n));
+	switch (kind) {
+	case 0: n.i = intent_sample(); break;
+	case 1: n.q = quote_sample(); break;
+	case 2: n.a = agreement_sample(); break;
+	case 3: n.o = order_sample(); break;
+	default: n.s = service_sample();
+	}
+	return n;
+}
+
+static void comes_back(void **state)
+{
+	(void)state;
+	for (int k = 0; k < 5; k++) {
+		union noun a = sample(k), b;
+		json_t *js = write_kind(k, &a), *again;
+		struct err e = { 0 };
+		int r = read_kind(k, js, &b, &e);
+
+		if (r)
+			print_error("kind %d: %s\n", k, e.text);
+		assert_int_equal(r, 0);
+		again = write_kind(k, &b);
+		assert_true(json_equal(js, again));
+		assert_memory_equal(&a, &b,
+				    k == 1 ? offsetof(union noun, q) + sizeof(a.q) : sizeof(a));
+		json_decref(js);
+		json_decref(again);
+	}
+}
+
+static unsigned walked, refused;
+
+/* Every member at every depth: removed, then replaced by a number. The twin stays as it was. */
+static void mutate(int kind, json_t *root, json_t *at, const union noun *want)
+{
+	const char *key;
+	json_t *v;
+	void *tmp;
+	size_t i;
+
+	if (json_is_array(at))
+		json_array_foreach (at, i, v)
+			mutate(kind, root, v, want);
+	if (!json_is_object(at))
+		return;
+	json_object_foreach_safe(at, tmp, key, v)
+	{
+		json_t *old = json_incref(v);
+
+		for (int how = 0; how < 2; how++) {
+			union noun got;
+			struct err e = { 0 };
+			int r;
+
+			if (how == 0)
+				json_object_set_new(at, key, json_integer(-77));
+			else
+				json_object_set_new(at, key, json_string("\xc3\xa9 other"));
+			r = read_kind(kind, root, &got, &e);
+			walked++;
+			refused += r != 0;
+			if (r)
+				assert_true(e.text[0] != '\0');
+			json_object_set(at, key, old);
+		}
+		mutate(kind, root, old, want);
+		json_decref(old);
+	}
+}
+
+static void mutations_are_refused_or_ignored_members(void **state)
+{
+	(void)state;
+	for (int k = 0; k < 5; k++) {
+		union noun a = sample(k), b;
+		json_t *js = write_kind(k, &a);
+
+		walked = refused = 0;
+		mutate(k, js, js, &a);
+		assert_int_equal(read_kind(k, js, &b, NULL), 0); /* the twin */
+		json_object_set_new(js, "unknownMember", json_true());
+		assert_int_equal(read_kind(k, js, &b, NULL), -EINVAL);
+		print_message("kind %d: %u mutations, %u refused\n", k, walked, refused);
+		assert_true(refused > walked / 4);
+		json_decref(js);
+	}
+}
+
+static void intent_expression_is_bound(void **state)
+{
+	struct intent i = intent_sample(), got;
+	json_t *js = NULL, *c;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(tmf921_write(&i, &parties, &js, NULL), 0);
+	/* Twice the bandwidth in the characteristic, not in the expression. */
+	c = json_array_get(json_object_get(js, "characteristic"), 2);
+	assert_string_equal(json_string_value(json_object_get(c, "name")), "bandwidthBps");
+	json_object_set_new(c, "value", json_integer(40000000));
+	assert_int_equal(tmf921_read(js, &got, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "expression"));
+	json_decref(js);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(comes_back),
+		cmocka_unit_test(mutations_are_refused_or_ignored_members),
+		cmocka_unit_test(intent_expression_is_bound),
+	};
+
+	if (crypto_init())
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
