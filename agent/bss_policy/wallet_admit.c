@@ -64,8 +64,9 @@ static void gather_trust(struct admission *a)
 
 static void gather_holder(struct admission *a)
 {
-	(void)str_set(a->f.vp_holder, a->p->vp->author);
-	(void)str_set(a->f.peer, a->env->peer);
+	memcpy(a->f.vp_holder, a->p->vp->author, sizeof(a->f.vp_holder));
+	if (!str_set(a->f.peer, a->env->peer))
+		a->f.peer[0] = 0; /* which no holder equals */
 }
 
 static void gather_status(struct admission *a)
