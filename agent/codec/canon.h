@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* canon.h - RFC 8785 (JCS) over a jansson tree. Bytes are UTF-8 without a newline. The tree must
- * come from json_read(), so keys are unique and strings are valid UTF-8.
+ * come from json_read() or from jansson's own constructors, so keys are unique and strings UTF-8.
  * All: 0, -ERANGE for an integer beyond 2^53-1, -EMSGSIZE above max or CANON_DEPTH_MAX levels,
- * -EINVAL for a string that is not UTF-8, -ENOMEM. */
+ * -ENOMEM. */
 #ifndef TREATY_CODEC_CANON_H
 #define TREATY_CODEC_CANON_H
 

@@ -12,10 +12,18 @@
 #include "treaty/err.h"
 #include "treaty/units.h"
 
+/* A json_t * that gives its reference back at the end of its scope (jansson's json_auto_t does not
+ * go with base.h's cleanup macro). */
+static inline void json_decref_p(json_t **p)
+{
+	json_decref(*p);
+}
+#define auto_json cleanup(json_decref_p)
+
 struct json_limits {
 	size_t bytes;   /* of the text */
 	unsigned depth; /* objects and arrays inside each other */
-	unsigned nodes; /* values, keys not counted */
+	unsigned nodes; /* values: counted as opening brackets + commas + 1, so never too few */
 };
 
 #define JSON_LIMITS_BODY ((struct json_limits){ .bytes = 65536, .depth = 32, .nodes = 8192 })

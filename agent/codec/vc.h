@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "agent/codec/did.h"
+#include "agent/codec/json.h"
 #include "treaty/sign.h"
 
 #define VC_CONTEXT_V2            "https://www.w3.org/ns/credentials/v2"
@@ -42,9 +43,10 @@ struct vc_profile {
 	const char *const *types;    /* likewise */
 	const char *const *members;  /* allowed at the top besides @context, type and proof */
 	const char *purpose;
-	const char *author; /* "issuer" or "holder": who must control the key */
-	bool integers_only; /* refuse every non-integer number, however spelt */
-	bool presentation;  /* the proof must hold domain and challenge; otherwise it must not */
+	const char *author;        /* "issuer" or "holder": who must control the key */
+	bool integers_only;        /* refuse every non-integer number, however spelt */
+	struct json_limits limits; /* of the canonical text */
+	bool presentation; /* the proof must hold domain and challenge; otherwise it must not */
 };
 
 /* A document that has our shape. Nothing in it is believed before vc_verified(). */

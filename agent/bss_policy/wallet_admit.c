@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Gathers facts for bss_policy_core.c in its own order, and asks it after each step whether to go
+ * on: so a stranger never costs a signature check, and a stolen presentation no challenge. */
+#include "agent/bss_policy/wallet_admit.h"
+
+#include <errno.h>
+
+#include "agent/codec/canon.h"
+#include "agent/codec/json.h"
+#include "agent/crypto/crypto.h"
+
+struct admission {
+	const struct admit_env *env;
+	const struct wallet_ask *ask;
+	const json_t *vp, *intent;
+	struct presentation *p;
+	struct wallet_facts f;
+	struct admit_result *ret;
+};
+
+static void gather_shape(struct admission *a)
+{
+	int r = presentation_read(&a->p, a->vp, &a->ret->detail);
+
+	a->f.size_ok = r != -EMSGSIZE;
+	a->f.parse_ok = r != -EBADMSG;
+	a->f.shape_ok = r == 0;
+	if (!r) {
+		a->ret->wallet = a->p->wallet;
+		memcpy(a->ret->digest, a->p->vc->digest, DIGEST_LEN);
+	}
+}
+
+/* The presentation names this very intent: its id, and every byte of its canonical form. */
+static bool bound(const struct admission *a)
+{
+	const char *id = json_string_value(json_object_get(a->intent, "id"));
+	uint8_t digest[DIGEST_LEN];
+
+	return a->intent && !canon_sha256(a->intent, digest, NULL) &&
+	       bytes_equal(digest, a->p->intent_digest, DIGEST_LEN) &&
+	       (!id || !strcmp(id, a->p->intent_id));
+}
+
+static void gather_plausible(struct admission *a)
+{
+	const struct admit_env *env = a->env;
+	const struct vc *vp = a->p->vp;
+
+	a->f.domain_ok = !strcmp(vp->domain, env->operator_did);
+	a->f.challenge_ok = env->challenge_known(env->arg, vp->challenge, env->peer);
+	a->f.created = vp->created;
+	a->f.proof_expires = vp->expires;
+	a->f.intent_bound = bound(a);
+}
+
+static void gather_trust(struct admission *a)
+{
+	const struct admit_env *env = a->env;
+
+	a->f.issuer_trusted = a->f.holder_trusted =
+		env->trusted(env->arg, a->p->vc->author, a->p->vp->author);
+}
+
+static void gather_holder(struct admission *a)
+{
+	memcpy(a->f.vp_holder, a->p->vp->author, sizeof(a->f.vp_holder));
+	if (!str_set(a->f.peer, a->env->peer))
+		a->f.peer[0] = 0; /* which no holder equals */
+}
+
+static void gather_status(struct admission *a)
+{
+	int r = a->env->revoked(a->env->arg, &a->p->wallet);
+
+	a->f.status_known = r >= 0;
+	a->f.revoked = r > 0;
+}
+
+/* What must be known before step s can be judged. */
+static void gather(struct admission *a, enum admit_step s)
+{
+	const struct admit_env *env = a->env;
+
+	switch (s) {
+	case ADMIT_PRESENT: a->f.present = a->vp != NULL; break;
+	case ADMIT_SIZE: gather_shape(a); break;
+	case ADMIT_PARSE:
+	case ADMIT_SHAPE: break;
+	case ADMIT_PLAUSIBLE: gather_plausible(a); break;
+	case ADMIT_TRUST: gather_trust(a); break;
+	case ADMIT_VP_SIGNATURE:
+		a->f.vp_signature_ok =
+			!vc_verified(a->p->vp, &presentation_profile, &env->keys, &a->ret->detail);
+		break;
+	case ADMIT_CONSUME:
+		a->f.challenge_consumed =
+			env->challenge_consume(env->arg, a->p->vp->challenge, env->peer);
+		break;
+	case ADMIT_VC_SIGNATURE:
+		a->f.vc_signature_ok =
+			!vc_verified(a->p->vc, &wallet_profile, &env->keys, &a->ret->detail);
+		break;
+	case ADMIT_HOLDER: gather_holder(a); break;
+	case ADMIT_STATUS: gather_status(a); break;
+	case ADMIT_TIME:
+	case ADMIT_FIT: break;
+	case ADMIT_GENERATION:
+		env->generation(env->arg, &a->p->wallet, a->p->vc->digest, &a->f);
+		break;
+	}
+}
+
+static int walk(struct admission *a)
+{
+	struct admit_result *ret = a->ret;
+	struct wallet none;
+
+	memset(&none, 0, sizeof(none));
+	for (unsigned s = ADMIT_PRESENT; s <= ADMIT_ALL; s++) {
+		gather(a, (enum admit_step)s);
+		if (ret->detail.code == -ENOMEM)
+			return -ENOMEM;
+		ret->refusal =
+			wallet_admit_judge(&a->f, a->p ? &a->p->wallet : &none, a->ask, a->env->now,
+					   &a->env->limits, (enum admit_step)s, &ret->why);
+		if (ret->refusal != REFUSE_NONE)
+			break;
+	}
+	return 0;
+}
+
+int wallet_admit(const json_t *vp, const json_t *intent, const struct wallet_ask *ask,
+		 const struct admit_env *env, struct admit_result *ret)
+{
+	struct admission a = { .env = env, .ask = ask, .vp = vp, .intent = intent, .ret = ret };
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	r = walk(&a);
+	a.p = presentation_free(a.p);
+	return r;
+}
+
+int wallet_admit_bytes(const void *buf, size_t len, const json_t *intent,
+		       const struct wallet_ask *ask, const struct admit_env *env,
+		       struct admit_result *ret)
+{
+	struct json_limits lim = JSON_LIMITS_WALLET;
+	struct wallet_facts f = { .present = true };
+	struct wallet none;
+	struct err detail = { 0 };
+	auto_json json_t *vp = NULL;
+	int r = json_read(&vp, buf, len, &lim, &detail);
+
+	if (!r)
+		return wallet_admit(vp, intent, ask, env, ret);
+	memset(ret, 0, sizeof(*ret));
+	memset(&none, 0, sizeof(none));
+	ret->detail = detail;
+	f.size_ok = r != -EMSGSIZE;
+	ret->refusal =
+		wallet_admit_judge(&f, &none, ask, env->now, &env->limits, ADMIT_PARSE, &ret->why);
+	return r == -ENOMEM ? r : 0;
+}

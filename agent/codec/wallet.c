@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The IntentWallet credential. Every member is known, every number is an integer in one unit, and
+ * what is left out has no default that spends money. */
+#include "agent/codec/wallet.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "agent/codec/canon.h"
+#include "agent/crypto/crypto.h"
+
+#define INT_SAFE_MAX 9007199254740991LL /* 2^53 - 1 */
+#define KBPS_MAX     1000000000000LL
+#define TERM_MAX     (10LL * 366 * 86400)
+#define SUBJECT      "credentialSubject"
+
+static const char *const wallet_contexts[] = { VC_CONTEXT_V2, TREATY_CONTEXT_WALLET, NULL };
+static const char *const wallet_types[] = { "VerifiableCredential", "IntentWalletCredential",
+					    NULL };
+static const char *const wallet_members[] = {
+	"id", "issuer", "validFrom", "validUntil", "credentialSubject", "credentialStatus", NULL
+};
+static const char *const presentation_types[] = { "VerifiablePresentation", NULL };
+static const char *const presentation_members[] = { "holder", "verifiableCredential",
+						    "presentedWith", NULL };
+
+const struct vc_profile wallet_profile = {
+	.contexts = wallet_contexts,
+	.types = wallet_types,
+	.members = wallet_members,
+	.purpose = "assertionMethod",
+	.author = "issuer",
+	.integers_only = true,
+	.limits = JSON_LIMITS_WALLET,
+};
+
+const struct vc_profile presentation_profile = {
+	.contexts = wallet_contexts,
+	.types = presentation_types,
+	.members = presentation_members,
+	.purpose = "authentication",
+	.author = "holder",
+	.integers_only = true,
+	.presentation = true,
+	.limits = JSON_LIMITS_WALLET,
+};
+
+/* --- reading --- */
+
+static int read_class(struct wallet *w, const json_t *c, size_t i, struct err *e)
+{
+	struct wallet_class *k = &w->classes[i];
+	char path[64], floor_path[80];
+	int64_t ceiling = 0, ppm = 0, us = 0, kbps = 0;
+	const char *scarce = NULL;
+	json_t *f = NULL;
+	int r;
+
+	(void)snprintf(path, sizeof(path), SUBJECT ".workloadClass[%zu]", i);
+	(void)snprintf(floor_path, sizeof(floor_path), "%s.slaFloor", path);
+	r = json_only(c, path, e, "class", "ceiling", "slaFloor", "onScarcity", NULL);
+	if (!r)
+		r = json_need_text(c, path, "class", k->name, sizeof(k->name), e);
+	if (!r)
+		r = json_need_int(c, path, "ceiling", 0, INT_SAFE_MAX, &ceiling, e);
+	if (!r)
+		r = json_need_str(c, path, "onScarcity", &scarce, e);
+	if (!r)
+		r = json_need_obj(c, path, "slaFloor", &f, e);
+	if (!r)
+		r = json_only(f, floor_path, e, "availabilityPpm", "latencyMaxUs",
+			      "bandwidthMinKbps", NULL);
+	if (!r)
+		r = json_need_int(f, floor_path, "availabilityPpm", 0, 1000000, &ppm, e);
+	if (!r)
+		r = json_need_int(f, floor_path, "latencyMaxUs", 0, UINT32_MAX, &us, e);
+	if (!r)
+		r = json_need_int(f, floor_path, "bandwidthMinKbps", 0, KBPS_MAX, &kbps, e);
+	if (r)
+		return r;
+	if (strcmp(scarce, "step-up") && strcmp(scarce, "step-down"))
+		return err_set(e, -EINVAL, "%s.onScarcity: step-up or step-down required", path);
+	k->on_scarcity = strcmp(scarce, "step-up") ? SCARCITY_STEP_DOWN : SCARCITY_STEP_UP;
+	k->ceiling = (money_t){ ceiling };
+	k->floor_availability = (avail_t){ (uint32_t)ppm };
+	k->floor_latency = (delay_t){ (uint32_t)us };
+	k->floor_bandwidth = (rate_t){ (uint64_t)kbps * 1000 };
+	w->n_classes = (uint32_t)i; /* the ones before it */
+	if (wallet_class_find(w, k->name) >= 0)
+		return err_set(e, -EINVAL, "%s.class: listed twice", path);
+	w->n_classes = (uint32_t)i + 1;
+	return 0;
+}
+
+static int read_classes(struct wallet *w, const json_t *s, struct err *e)
+{
+	json_t *list = NULL, *c;
+	size_t i;
+	int r = json_need_arr(s, SUBJECT, "workloadClass", 1, WALLET_CLASSES_MAX, &list, e);
+
+	if (r)
+		return r;
+	json_array_foreach (list, i, c) {
+		r = read_class(w, c, i, e);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int read_operators(struct wallet *w, const json_t *s, struct err *e)
+{
+	json_t *list = NULL, *v;
+	size_t i;
+	int r = json_need_arr(s, SUBJECT, "operator", 1, WALLET_OPERATORS_MAX, &list, e);
+
+	if (r)
+		return r;
+	json_array_foreach (list, i, v) {
+		const char *did = json_string_value(v);
+
+		if (!did || !str_set(w->operators[i], did))
+			return err_set(e, -EINVAL, SUBJECT ".operator[%zu]: DID required", i);
+		r = did_check(did, e);
+		if (r < 0)
+			return r;
+		for (size_t k = 0; k < i; k++)
+			if (!strcmp(w->operators[k], did))
+				return err_set(e, -EINVAL, SUBJECT ".operator[%zu]: listed twice",
+					       i);
+		w->n_operators = (uint32_t)i + 1;
+	}
+	return 0;
+}
+
+static int read_ceiling(struct wallet *w, const json_t *envelope, struct err *e)
+{
+	json_t *c = NULL;
+	int64_t amount = 0;
+	int r = json_need_obj(envelope, SUBJECT ".envelope", "ceiling", &c, e);
+
+	if (!r)
+		r = json_only(c, SUBJECT ".envelope.ceiling", e, "amount", "currency", NULL);
+	if (!r)
+		r = json_need_int(c, SUBJECT ".envelope.ceiling", "amount", 0, INT_SAFE_MAX,
+				  &amount, e);
+	if (!r)
+		r = json_need_text(c, SUBJECT ".envelope.ceiling", "currency", w->currency,
+				   sizeof(w->currency), e);
+	if (r)
+		return r;
+	if (strspn(w->currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3)
+		return err_set(e, -EINVAL,
+			       SUBJECT ".envelope.ceiling.currency: three letters of ISO 4217");
+	w->ceiling = (money_t){ amount };
+	return 0;
+}
+
+static int read_envelope(struct wallet *w, const json_t *s, struct err *e)
+{
+	json_t *v = NULL;
+	int r = json_need_obj(s, SUBJECT, "envelope", &v, e);
+
+	if (!r)
+		r = json_only(v, SUBJECT ".envelope", e, "ceiling", "accounting", "perAgreementMax",
+			      "maxTermSeconds", NULL);
+	if (!r)
+		r = json_need_const(v, SUBJECT ".envelope", "accounting", "cumulative", e);
+	if (!r)
+		r = read_ceiling(w, v, e);
+	if (!r)
+		r = json_need_int(v, SUBJECT ".envelope", "perAgreementMax", 0, INT_SAFE_MAX,
+				  &w->agreement_max.minor, e);
+	if (!r)
+		r = json_need_int(v, SUBJECT ".envelope", "maxTermSeconds", 1, TERM_MAX,
+				  &w->term_max_s, e);
+	return r;
+}
+
+static int read_window(struct wallet *w, const json_t *s, struct err *e)
+{
+	json_t *v = NULL;
+	int r = json_need_obj(s, SUBJECT, "timeWindow", &v, e);
+
+	if (!r)
+		r = json_only(v, SUBJECT ".timeWindow", e, "notBefore", "notAfter", NULL);
+	if (!r)
+		r = json_need_time(v, SUBJECT ".timeWindow", "notBefore", &w->not_before, e);
+	if (!r)
+		r = json_need_time(v, SUBJECT ".timeWindow", "notAfter", &w->not_after, e);
+	if (!r && w->not_after.ms <= w->not_before.ms)
+		r = err_set(e, -EINVAL, SUBJECT ".timeWindow: notAfter must follow notBefore");
+	return r;
+}
+
+static int read_policy(struct wallet *w, const json_t *s, struct err *e)
+{
+	const char *digest = NULL;
+	json_t *v = NULL;
+	int r = json_need_obj(s, SUBJECT, "policy", &v, e);
+
+	if (!r)
+		r = json_only(v, SUBJECT ".policy", e, "id", "digestMultibase",
+			      "humanApprovalAbove", NULL);
+	if (!r)
+		r = json_need_text(v, SUBJECT ".policy", "id", w->policy_id, sizeof(w->policy_id),
+				   e);
+	if (!r)
+		r = json_need_str(v, SUBJECT ".policy", "digestMultibase", &digest, e);
+	if (!r)
+		r = json_need_int(v, SUBJECT ".policy", "humanApprovalAbove", 0, INT_SAFE_MAX,
+				  &w->human_above.minor, e);
+	if (!r && digest_decode(digest, w->policy_digest))
+		r = err_set(e, -EINVAL, SUBJECT ".policy.digestMultibase: 'u' and SHA-256");
+	return r;
+}
+
+/* Delegated wallets need the parent's ledger; until that exists every other value is refused. */
+static int read_delegation(const json_t *s, struct err *e)
+{
+	bool allowed = true;
+	int64_t depth;
+	json_t *v = NULL;
+	int r = json_need_obj(s, SUBJECT, "delegation", &v, e);
+
+	if (!r)
+		r = json_only(v, SUBJECT ".delegation", e, "allowed", "depth", NULL);
+	if (!r)
+		r = json_need_bool(v, SUBJECT ".delegation", "allowed", &allowed, e);
+	if (!r)
+		r = json_need_int(v, SUBJECT ".delegation", "depth", 0, 0, &depth, e);
+	if (!r && allowed)
+		r = err_set(e, -EINVAL, SUBJECT ".delegation.allowed: false required");
+	return r;
+}
+
+static int read_identity(struct wallet *w, const json_t *s, struct err *e)
+{
+	int r = json_need_text(s, SUBJECT, "id", w->holder, sizeof(w->holder), e);
+
+	if (!r)
+		r = did_check(w->holder, e);
+	if (r >= 0)
+		r = json_need_const(s, SUBJECT, "type", "IntentWallet", e);
+	if (!r)
+		r = json_need_text(s, SUBJECT, "walletId", w->wallet_id, sizeof(w->wallet_id), e);
+	if (!r)
+		r = json_need_int(s, SUBJECT, "generation", 1, INT_SAFE_MAX, &w->generation, e);
+	if (r)
+		return r;
+	r = json_opt_text(s, SUBJECT, "supersedes", w->supersedes, sizeof(w->supersedes), e);
+	if (r < 0)
+		return r;
+	if ((w->generation > 1) != (r == 1))
+		return err_set(e, -EINVAL,
+			       SUBJECT ".supersedes: required from generation 2 on, only then");
+	return 0;
+}
+
+static int read_subject(struct wallet *w, const json_t *doc, struct err *e)
+{
+	json_t *s = NULL;
+	int r = json_need_obj(doc, "", SUBJECT, &s, e);
+
+	if (!r)
+		r = json_only(s, SUBJECT, e, "id", "type", "walletId", "generation", "supersedes",
+			      "operator", "envelope", "workloadClass", "timeWindow", "policy",
+			      "delegation", NULL);
+	if (!r)
+		r = read_identity(w, s, e);
+	if (!r)
+		r = read_operators(w, s, e);
+	if (!r)
+		r = read_envelope(w, s, e);
+	if (!r)
+		r = read_classes(w, s, e);
+	if (!r)
+		r = read_window(w, s, e);
+	if (!r)
+		r = read_policy(w, s, e);
+	return r ? r : read_delegation(s, e);
+}
+
+static int read_status(struct wallet *w, const json_t *doc, struct err *e)
+{
+	const char *index = NULL, *p = "credentialStatus";
+	json_t *v = NULL;
+	char *end;
+	int r = json_opt_obj(doc, "", p, &v, e);
+
+	if (r <= 0)
+		return r;
+	r = json_only(v, p, e, "id", "type", "statusPurpose", "statusListIndex",
+		      "statusListCredential", NULL);
+	if (!r)
+		r = json_need_const(v, p, "type", "BitstringStatusListEntry", e);
+	if (!r)
+		r = json_need_const(v, p, "statusPurpose", "revocation", e);
+	if (!r)
+		r = json_need_text(v, p, "statusListCredential", w->status_list,
+				   sizeof(w->status_list), e);
+	if (!r)
+		r = json_need_str(v, p, "statusListIndex", &index, e);
+	if (r)
+		return r;
+	if (!*index || strlen(index) > 9 || strspn(index, "0123456789") != strlen(index) ||
+	    (index[0] == '0' && index[1]))
+		return err_set(e, -EINVAL, "%s.statusListIndex: decimal string required", p);
+	w->status_index = (uint32_t)strtoul(index, &end, 10);
+	w->has_status = true;
+	return 0;
+}
+
+/* Everything but the proof: also run over a body before it is signed. */
+static int read_body(struct wallet *ret, const json_t *doc, struct err *e)
+{
+	struct wallet w;
+	int r;
+
+	memset(&w, 0, sizeof(w)); /* padding too: wallets compare by memcmp */
+	r = json_need_text(doc, "", "id", w.id, sizeof(w.id), e);
+	if (!r)
+		r = json_need_text(doc, "", "issuer", w.issuer, sizeof(w.issuer), e);
+	if (!r)
+		r = json_need_time(doc, "", "validFrom", &w.valid_from, e);
+	if (!r)
+		r = json_need_time(doc, "", "validUntil", &w.valid_until, e);
+	if (!r && w.valid_until.ms <= w.valid_from.ms)
+		r = err_set(e, -EINVAL, "validUntil: must follow validFrom");
+	if (!r)
+		r = read_subject(&w, doc, e);
+	if (!r)
+		r = read_status(&w, doc, e);
+	if (r)
+		return r;
+	memcpy(ret, &w, sizeof(w));
+	return 0;
+}
+
+int wallet_read(const json_t *vc, struct wallet *ret, uint8_t digest[DIGEST_LEN], struct err *e)
+{
+	struct vc *v = NULL;
+	int r = vc_read(&v, vc, &wallet_profile, e);
+
+	if (!r)
+		r = read_body(ret, v->doc, e);
+	if (!r)
+		memcpy(digest, v->digest, DIGEST_LEN);
+	(void)vc_free(v);
+	return r;
+}
+
+int wallet_verify(const json_t *vc, const struct did_resolver *keys, struct wallet *ret,
+		  uint8_t digest[DIGEST_LEN], struct err *e)
+{
+	struct vc *v = NULL;
+	int r = vc_read(&v, vc, &wallet_profile, e);
+
+	if (!r)
+		r = vc_verified(v, &wallet_profile, keys, e);
+	if (!r)
+		r = read_body(ret, v->doc, e);
+	if (!r)
+		memcpy(digest, v->digest, DIGEST_LEN);
+	(void)vc_free(v);
+	return r;
+}
+
+/* --- writing --- */
+
+static json_t *classes_new(const struct wallet *w)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; list && i < w->n_classes && i < WALLET_CLASSES_MAX; i++) {
+		const struct wallet_class *c = &w->classes[i];
+		json_t *v =
+			json_pack("{s:s, s:I, s:{s:I, s:I, s:I}, s:s}", "class", c->name, "ceiling",
+				  (json_int_t)c->ceiling.minor, "slaFloor", "availabilityPpm",
+				  (json_int_t)c->floor_availability.ppm, "latencyMaxUs",
+				  (json_int_t)c->floor_latency.us, "bandwidthMinKbps",
+				  (json_int_t)(c->floor_bandwidth.bps / 1000), "onScarcity",
+				  c->on_scarcity == SCARCITY_STEP_UP ? "step-up" : "step-down");
+
+		if (json_array_append_new(list, v)) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static json_t *operators_new(const struct wallet *w)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; list && i < w->n_operators && i < WALLET_OPERATORS_MAX; i++)
+		if (json_array_append_new(list, json_string(w->operators[i]))) {
+			json_decref(list);
+			return NULL;
+		}
+	return list;
+}
+
+static json_t *envelope_new(const struct wallet *w)
+{
+	return json_pack("{s:{s:I, s:s}, s:s, s:I, s:I}", "ceiling", "amount",
+			 (json_int_t)w->ceiling.minor, "currency", w->currency, "accounting",
+			 "cumulative", "perAgreementMax", (json_int_t)w->agreement_max.minor,
+			 "maxTermSeconds", (json_int_t)w->term_max_s);
+}
+
+static json_t *subject_new(const struct wallet *w)
+{
+	char digest[DIGEST_MULTIBASE_MAX];
+
+	digest_encode(w->policy_digest, digest);
+	return json_pack("{s:s, s:s, s:s, s:I, s:s*, s:o, s:o, s:o, s:{s:o, s:o}, s:{s:s, s:s, "
+			 "s:I}, s:{s:b, s:i}}",
+			 "id", w->holder, "type", "IntentWallet", "walletId", w->wallet_id,
+			 "generation", (json_int_t)w->generation, "supersedes",
+			 *w->supersedes ? w->supersedes : NULL, "operator", operators_new(w),
+			 "envelope", envelope_new(w), "workloadClass", classes_new(w), "timeWindow",
+			 "notBefore", json_time(w->not_before), "notAfter", json_time(w->not_after),
+			 "policy", "id", w->policy_id, "digestMultibase", digest,
+			 "humanApprovalAbove", (json_int_t)w->human_above.minor, "delegation",
+			 "allowed", 0, "depth", 0);
+}
+
+static json_t *status_new(const struct wallet *w)
+{
+	char index[16];
+
+	if (!w->has_status)
+		return NULL;
+	(void)snprintf(index, sizeof(index), "%u", w->status_index);
+	return json_pack("{s:s, s:s, s:s, s:s}", "type", "BitstringStatusListEntry",
+			 "statusPurpose", "revocation", "statusListIndex", index,
+			 "statusListCredential", w->status_list);
+}
+
+static json_t *body_new(const struct wallet *w)
+{
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o*}", "id", w->id, "issuer", w->issuer,
+			 "validFrom", json_time(w->valid_from), "validUntil",
+			 json_time(w->valid_until), SUBJECT, subject_new(w), "credentialStatus",
+			 status_new(w));
+}
+
+/* What the spelling would silently lose. */
+static int check_spellable(const struct wallet *w, struct err *e)
+{
+	if (w->n_classes > WALLET_CLASSES_MAX || w->n_operators > WALLET_OPERATORS_MAX)
+		return err_set(e, -EINVAL, "wallet: at most %d classes and %d operators",
+			       WALLET_CLASSES_MAX, WALLET_OPERATORS_MAX);
+	for (uint32_t i = 0; i < w->n_classes; i++)
+		if (w->classes[i].floor_bandwidth.bps % 1000)
+			return err_set(e, -EINVAL, "classes[%u].floor_bandwidth: whole kbit/s", i);
+	return 0;
+}
+
+int wallet_issue(const struct wallet *w, wall_t now, const struct sign_port *port, json_t **ret,
+		 struct err *e)
+{
+	struct sign_request rq = { .kind = SIGN_WALLET,
+				   .revision = w->generation,
+				   .amount = w->ceiling };
+	struct vc_proof_options po = { .created = now };
+	struct wallet back;
+	auto_json json_t *body = body_new(w);
+	int r = check_spellable(w, e);
+
+	if (r)
+		return r;
+	if (!body)
+		return err_set(e, -EINVAL, "wallet: a text is not UTF-8, or no memory");
+	r = read_body(&back, body, e);
+	if (r)
+		return r;
+	memcpy(rq.subject, back.wallet_id, sizeof(rq.subject));
+	return vc_issue(body, &wallet_profile, &po, port, &rq, ret, e);
+}
+
+/* --- presentation --- */
+
+int presentation_new(const json_t *wallet_vc, const struct presentation_ask *a,
+		     const struct sign_port *port, json_t **ret, struct err *e)
+{
+	struct sign_request rq = { .kind = SIGN_PRESENTATION };
+	struct vc_proof_options po = { .created = a->created,
+				       .domain = a->domain,
+				       .challenge = a->challenge };
+	char digest[DIGEST_MULTIBASE_MAX];
+	struct wallet w;
+	uint8_t wallet_digest[DIGEST_LEN];
+	auto_json json_t *body = NULL;
+	int r = wallet_read(wallet_vc, &w, wallet_digest, e);
+
+	if (r)
+		return r;
+	if (strcmp(w.holder, a->holder))
+		return err_set(e, -EPERM, "holder: the wallet was issued to another");
+	memcpy(rq.subject, w.wallet_id, sizeof(rq.subject));
+	rq.revision = w.generation;
+	digest_encode(a->intent_digest, digest);
+	body = json_pack("{s:s, s:[O], s:{s:s, s:s}}", "holder", a->holder, "verifiableCredential",
+			 (json_t *)(uintptr_t)wallet_vc, "presentedWith", "id", a->intent_id,
+			 "digestMultibase", digest);
+	if (!body)
+		return err_set(e, -EINVAL, "presentation: a text is not UTF-8, or no memory");
+	return vc_issue(body, &presentation_profile, &po, port, &rq, ret, e);
+}
+
+static int read_presented(struct presentation *p, struct err *e)
+{
+	const char *digest = NULL;
+	json_t *list = NULL, *with = NULL;
+	int r = json_need_arr(p->vp->doc, "", "verifiableCredential", 1, 1, &list, e);
+
+	if (!r)
+		r = json_need_obj(p->vp->doc, "", "presentedWith", &with, e);
+	if (!r)
+		r = json_only(with, "presentedWith", e, "id", "digestMultibase", NULL);
+	if (!r)
+		r = json_need_text(with, "presentedWith", "id", p->intent_id, sizeof(p->intent_id),
+				   e);
+	if (!r)
+		r = json_need_str(with, "presentedWith", "digestMultibase", &digest, e);
+	if (!r && digest_decode(digest, p->intent_digest))
+		r = err_set(e, -EINVAL, "presentedWith.digestMultibase: 'u' and SHA-256");
+	if (!r)
+		r = vc_read_inner(&p->vc, json_array_get(list, 0), &wallet_profile, e);
+	return r ? r : read_body(&p->wallet, p->vc->doc, e);
+}
+
+int presentation_read(struct presentation **ret, const json_t *vp, struct err *e)
+{
+	struct presentation *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return err_set(e, -ENOMEM, "presentation: no memory");
+	r = vc_read(&p->vp, vp, &presentation_profile, e);
+	if (!r)
+		r = read_presented(p, e);
+	if (r) {
+		(void)presentation_free(p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+struct presentation *presentation_free(struct presentation *p)
+{
+	if (p) {
+		p->vp = vc_free(p->vp);
+		p->vc = vc_free(p->vc);
+	}
+	free(p);
+	return NULL;
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Verification is libsodium's on purpose: OpenSSL accepts small-order keys that the eddsa
+ * suites' security properties want refused. */
+#include "agent/crypto/crypto.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+
+_Static_assert(sizeof(struct sha256_ctx) >= sizeof(crypto_hash_sha256_state), "sha256 state fits");
+_Static_assert(crypto_sign_BYTES == ED25519_SIG_LEN, "signature length");
+
+int crypto_init(void)
+{
+	return sodium_init() < 0 ? -EIO : 0;
+}
+
+void sha256_begin(struct sha256_ctx *c)
+{
+	(void)crypto_hash_sha256_init((crypto_hash_sha256_state *)(void *)c->opaque);
+}
+
+void sha256_add(struct sha256_ctx *c, const void *p, size_t n)
+{
+	(void)crypto_hash_sha256_update((crypto_hash_sha256_state *)(void *)c->opaque, p, n);
+}
+
+void sha256_end(struct sha256_ctx *c, uint8_t out[SHA256_LEN])
+{
+	(void)crypto_hash_sha256_final((crypto_hash_sha256_state *)(void *)c->opaque, out);
+}
+
+void sha256(const void *p, size_t n, uint8_t out[SHA256_LEN])
+{
+	(void)crypto_hash_sha256(out, p, n);
+}
+
+bool ed25519_verify(const uint8_t sig[ED25519_SIG_LEN], const void *msg, size_t n,
+		    const uint8_t pub[ED25519_PUB_LEN])
+{
+	return crypto_sign_verify_detached(sig, msg, n, pub) == 0;
+}
+
+void ed25519_sign(uint8_t sig[ED25519_SIG_LEN], const void *msg, size_t n,
+		  const uint8_t seed[ED25519_SEED_LEN])
+{
+	uint8_t pk[crypto_sign_PUBLICKEYBYTES], sk[crypto_sign_SECRETKEYBYTES];
+
+	(void)crypto_sign_seed_keypair(pk, sk, seed);
+	(void)crypto_sign_detached(sig, NULL, msg, n, sk);
+	sodium_memzero(sk, sizeof(sk));
+}
+
+void ed25519_public(const uint8_t seed[ED25519_SEED_LEN], uint8_t pub[ED25519_PUB_LEN])
+{
+	uint8_t sk[crypto_sign_SECRETKEYBYTES];
+
+	(void)crypto_sign_seed_keypair(pub, sk, seed);
+	sodium_memzero(sk, sizeof(sk));
+}
+
+void random_fill(void *p, size_t n)
+{
+	randombytes_buf(p, n);
+}
+
+void random_urn(char out[46])
+{
+	uint8_t u[16];
+
+	random_fill(u, sizeof(u));
+	u[6] = (uint8_t)((u[6] & 0x0f) | 0x40);
+	u[8] = (uint8_t)((u[8] & 0x3f) | 0x80);
+	(void)snprintf(
+		out, 46,
+		"urn:uuid:%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+		u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12],
+		u[13], u[14], u[15]);
+}
+
+bool bytes_equal(const void *a, const void *b, size_t n)
+{
+	return sodium_memcmp(a, b, n) == 0;
+}
+
+void bytes_wipe(void *p, size_t n)
+{
+	sodium_memzero(p, n);
+}
+
+/* --- encodings --- */
+
+int hex_encode(const void *p, size_t n, char *out, size_t cap)
+{
+	if (n > INT32_MAX / 4 || cap < 2 * n + 1)
+		return -ENOSPC;
+	(void)sodium_bin2hex(out, cap, p, n);
+	return (int)(2 * n);
+}
+
+int hex_decode(const char *s, size_t n, void *out, size_t cap)
+{
+	size_t got;
+	const char *end;
+
+	if (n % 2)
+		return -EINVAL;
+	if (n / 2 > cap || n > INT32_MAX)
+		return -ENOSPC;
+	if (sodium_hex2bin(out, cap, s, n, NULL, &got, &end) || end != s + n)
+		return -EINVAL;
+	return (int)got;
+}
+
+static int b64_encode(const void *p, size_t n, char *out, size_t cap, int variant)
+{
+	if (n > INT32_MAX / 4 || cap < sodium_base64_encoded_len(n, variant))
+		return -ENOSPC;
+	(void)sodium_bin2base64(out, cap, p, n, variant);
+	return (int)strlen(out);
+}
+
+/* libsodium refuses non-zero trailing bits and wrong padding, so each value has one spelling. */
+static int b64_decode(const char *s, size_t n, void *out, size_t cap, int variant)
+{
+	size_t got;
+	const char *end;
+
+	if (n > INT32_MAX)
+		return -ENOSPC;
+	errno = 0;
+	if (sodium_base642bin(out, cap, s, n, NULL, &got, &end, variant))
+		return errno == ERANGE ? -ENOSPC : -EINVAL;
+	return end == s + n ? (int)got : -EINVAL;
+}
+
+int base64_encode(const void *p, size_t n, char *out, size_t cap)
+{
+	return b64_encode(p, n, out, cap, sodium_base64_VARIANT_ORIGINAL);
+}
+
+int base64_decode(const char *s, size_t n, void *out, size_t cap)
+{
+	return b64_decode(s, n, out, cap, sodium_base64_VARIANT_ORIGINAL);
+}
+
+int base64url_encode(const void *p, size_t n, char *out, size_t cap)
+{
+	return b64_encode(p, n, out, cap, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+}
+
+int base64url_decode(const char *s, size_t n, void *out, size_t cap)
+{
+	return b64_decode(s, n, out, cap, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+}
+
+static const char b58[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+
+enum { BASE58_TEXT_MAX = BASE58_IN_MAX * 138 / 100 + 2 };
+
+int base58_encode(const void *p, size_t n, char *out, size_t cap)
+{
+	const uint8_t *in = p;
+	uint8_t digits[BASE58_TEXT_MAX] = { 0 }; /* least significant first */
+	size_t len = 0, zeros = 0;
+
+	if (n > BASE58_IN_MAX)
+		return -ENOSPC;
+	while (zeros < n && !in[zeros])
+		zeros++;
+	for (size_t i = zeros; i < n; i++) {
+		unsigned carry = in[i];
+
+		for (size_t k = 0; k < len || carry; k++) {
+			carry += 256U * digits[k];
+			digits[k] = (uint8_t)(carry % 58);
+			carry /= 58;
+			if (k >= len)
+				len = k + 1;
+		}
+	}
+	if (cap < zeros + len + 1)
+		return -ENOSPC;
+	memset(out, '1', zeros);
+	for (size_t k = 0; k < len; k++)
+		out[zeros + k] = b58[digits[len - 1 - k]];
+	out[zeros + len] = 0;
+	return (int)(zeros + len);
+}
+
+int base58_decode(const char *s, size_t n, void *out, size_t cap)
+{
+	uint8_t bytes[BASE58_IN_MAX] = { 0 }; /* least significant first */
+	uint8_t *o = out;
+	size_t len = 0, zeros = 0;
+
+	if (n > BASE58_TEXT_MAX)
+		return -ENOSPC;
+	while (zeros < n && s[zeros] == '1')
+		zeros++;
+	for (size_t i = zeros; i < n; i++) {
+		const char *c = s[i] ? strchr(b58, s[i]) : NULL;
+		unsigned carry;
+
+		if (!c)
+			return -EINVAL;
+		carry = (unsigned)(c - b58);
+		for (size_t k = 0; k < len || carry; k++) {
+			if (k >= sizeof(bytes))
+				return -ENOSPC;
+			carry += 58U * bytes[k];
+			bytes[k] = (uint8_t)carry;
+			carry >>= 8;
+			if (k >= len)
+				len = k + 1;
+		}
+	}
+	if (zeros + len > cap)
+		return -ENOSPC;
+	memset(o, 0, zeros);
+	for (size_t k = 0; k < len; k++)
+		o[zeros + k] = bytes[len - 1 - k];
+	return (int)(zeros + len);
+}
+
+/* --- keys and digests as text --- */
+
+static int multibase58_decode(const char *s, uint8_t p0, uint8_t p1, uint8_t out[32])
+{
+	uint8_t raw[34];
+
+	if (!s || s[0] != 'z' || strlen(s) >= MULTIKEY_MAX ||
+	    base58_decode(s + 1, strlen(s) - 1, raw, sizeof(raw)) != (int)sizeof(raw) ||
+	    raw[0] != p0 || raw[1] != p1)
+		return -EINVAL;
+	memcpy(out, raw + 2, 32);
+	bytes_wipe(raw, sizeof(raw));
+	return 0;
+}
+
+int multikey_encode(const uint8_t pub[ED25519_PUB_LEN], char out[MULTIKEY_MAX])
+{
+	uint8_t raw[34] = { 0xed, 0x01 };
+	int r;
+
+	memcpy(raw + 2, pub, ED25519_PUB_LEN);
+	out[0] = 'z';
+	r = base58_encode(raw, sizeof(raw), out + 1, MULTIKEY_MAX - 1);
+	return r < 0 ? r : r + 1;
+}
+
+int multikey_decode(const char *s, uint8_t pub[ED25519_PUB_LEN])
+{
+	return multibase58_decode(s, 0xed, 0x01, pub);
+}
+
+int multikey_secret_decode(const char *s, uint8_t seed[ED25519_SEED_LEN])
+{
+	return multibase58_decode(s, 0x80, 0x26, seed);
+}
+
+void digest_encode(const uint8_t d[SHA256_LEN], char out[DIGEST_MULTIBASE_MAX])
+{
+	uint8_t raw[34] = { 0x12, 0x20 };
+
+	memcpy(raw + 2, d, SHA256_LEN);
+	out[0] = 'u';
+	(void)base64url_encode(raw, sizeof(raw), out + 1, DIGEST_MULTIBASE_MAX - 1);
+}
+
+int digest_decode(const char *s, uint8_t d[SHA256_LEN])
+{
+	uint8_t raw[34];
+
+	if (!s || s[0] != 'u' || strlen(s) >= DIGEST_MULTIBASE_MAX ||
+	    base64url_decode(s + 1, strlen(s) - 1, raw, sizeof(raw)) != (int)sizeof(raw) ||
+	    raw[0] != 0x12 || raw[1] != 0x20)
+		return -EINVAL;
+	memcpy(d, raw + 2, SHA256_LEN);
+	return 0;
+}
