@@ -109,8 +109,8 @@ struct hash ledger_hold_key(const char *lineage, uint32_t rev, const struct hash
 void ledger_hold_id(const struct hash *key, char ret[LEDGER_HOLD_ID_LEN]);
 
 /* The signed agreement verified: held becomes captured and its digest the lineage's head. A hold
- * that has expired is held again first, through all gates. LEDGER_STATE: no such hold, released,
- * or captured for another agreement. LEDGER_FORK: the head has moved since. */
+ * that has expired is held again first, through all gates. LEDGER_STATE: no such hold, or
+ * released. LEDGER_REPLAY: captured for another agreement. LEDGER_FORK: the head has moved. */
 int ledger_capture(struct store *s, enum ledger_side side, const char *hold_id,
 		   const struct hash *agreement, wall_t now, struct ledger_result *ret,
 		   struct err *e) must_check;
@@ -121,7 +121,8 @@ int ledger_release(struct store *s, enum ledger_side side, const char *hold_id, 
 int ledger_expire(struct store *s, wall_t now, unsigned *ret_n, struct err *e) must_check;
 
 /* A credit note of the operator, verified by the caller: gives amount (> 0) back, at most what
- * the lineage has captured (else LEDGER_STATE). `note` is its digest and its key. */
+ * the lineage has captured (else LEDGER_STATE), never while a hold of it is live (IN_FLIGHT),
+ * because that hold counted on what is captured. `note` is its digest and its key. */
 int ledger_credit(struct store *s, enum ledger_side side, const char *lineage, money_t amount,
 		  const struct hash *note, wall_t now, struct ledger_result *ret,
 		  struct err *e) must_check;
@@ -130,7 +131,7 @@ int ledger_receipt(struct store *s, const struct ledger_wallet_id *id, const str
 		   const struct hash *receipt, wall_t now, struct ledger_result *ret,
 		   struct err *e) must_check;
 
-/* --- reading ------------------------------------------------------------------------------- */
+/* --- reading --- */
 struct ledger_hold_row {
 	enum ledger_side side;
 	char hold_id[LEDGER_HOLD_ID_LEN];

@@ -45,7 +45,7 @@ struct store_head {
 	struct hash chain, root;
 };
 
-/* --- open, close -------------------------------------------------------------------------- */
+/* --- open, close --- */
 /* dir holds treaty.db (0600) and the lock. The writer verifies the whole log and the ledger.
  * -EBUSY: another process (named) is the writer. -EUCLEAN: damage; the text says the first bad
  * sequence number, why, and which tool to run. -ENOENT without STORE_CREATE. -EPROTO: another
@@ -53,7 +53,7 @@ struct store_head {
 int store_open(const char *dir, unsigned flags, struct store **ret, struct err *e) must_check;
 struct store *store_free(struct store *s); /* rolls an open turn back; NULL in, NULL out */
 
-/* --- the turn ------------------------------------------------------------------------------ */
+/* --- the turn --- */
 /* Called after each successful commit that changed something: release the outbox. It may not
  * change the store. */
 typedef void (*store_commit_fn)(void *arg, uint64_t durable_seq);
@@ -74,7 +74,7 @@ uint64_t store_durable(const struct store *s);       /* last committed sequence 
 /* Moves the WAL into the database; commit also does so when the WAL has grown. 0 or -EIO. */
 int store_checkpoint(struct store *s, struct err *e) must_check;
 
-/* --- reading the log ------------------------------------------------------------------------ */
+/* --- reading the log --- */
 /* Calls fn for every event with seq >= from (1 = all), verifying leaf and chain as it goes.
  * Stops at fn's first non-zero return and returns it. -EUCLEAN on damage. */
 typedef int (*store_event_fn)(void *arg, const struct store_event *ev);
@@ -92,7 +92,7 @@ int store_prove_inclusion(struct store *s, uint64_t seq, uint64_t size, struct m
 int store_prove_consistency(struct store *s, uint64_t old, uint64_t size, struct merkle_proof *ret,
 			    struct err *e) must_check;
 
-/* --- verification ---------------------------------------------------------------------------- */
+/* --- verification --- */
 enum store_fault {
 	STORE_SOUND,
 	STORE_FAULT_FILE,   /* SQLite's own integrity check */
@@ -125,7 +125,7 @@ int store_verify(const char *dir, struct store_report *ret, struct err *e) must_
 int store_backup_check(struct store *s, uint64_t size, const struct hash *root,
 		       struct err *e) must_check;
 
-/* --- outbox: at least once, consumers drop duplicates by id ----------------------------------- */
+/* --- outbox: at least once, consumers drop duplicates by id --- */
 struct store_out {
 	uint64_t id, seq;        /* seq of the event that caused it, >= 1 */
 	const char *kind, *dest; /* borrowed */
@@ -145,8 +145,7 @@ int store_out_pending(struct store *s, uint64_t after, store_out_fn fn, void *ar
  * -ENOENT when it does not wait. */
 int store_out_done(struct store *s, uint64_t id, bool delivered, struct err *e) must_check;
 
-/* --- side tables -------------------------------------------------------------------------------
- */
+/* --- side tables --- */
 /* Small named values. Get: malloc'd copy, 0-terminated; -ENOENT. Put replaces. */
 int store_kv_put(struct store *s, const char *key, const void *val, size_t len,
 		 struct err *e) must_check;

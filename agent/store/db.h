@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* db.h - inside agent/store only: the open database, its statements, and one row's rules. */
+#ifndef TREATY_STORE_DB_H
+#define TREATY_STORE_DB_H
+
+#include <sqlite3.h>
+#include "store.h"
+
+enum query {
+#define Q(name, sql) Q_##name,
+#include "queries.def"
+#undef Q
+	Q_MAX_
+};
+
+/* What a turn moves, and what a rollback puts back. */
+struct store_pos {
+	struct merkle tree; /* tree.size = last seq */
+	struct hash chain;
+	uint64_t jseq; /* ledger journal */
+	struct hash jhash;
+};
+
+struct store {
+	sqlite3 *db;
+	int lock_fd;
+	unsigned flags;
+	bool in_turn, poisoned;
+	struct store_pos now, durable;
+	int changes; /* sqlite3_total_changes() at the last commit */
+	int wal_pages;
+	store_commit_fn on_commit;
+	void *on_commit_arg;
+	sqlite3_stmt *stmt[Q_MAX_];
+};
+
+/* Opens the connection alone: pragmas, no lock, no verification. db_close() accepts NULL. */
+int db_connect(const char *path, unsigned flags, struct store **ret, struct err *e) must_check;
+struct store *db_close(struct store *s);
+/* Maps an SQLite result to an errno; poisons a writer that is inside a turn, unless the database
+ * refused the change by a constraint (-EEXIST). */
+int db_fail(struct store *s, int rc, const char *what, struct err *e);
+
+/* Arguments after fmt, one per letter: i int64_t, t const char *, b const void * + size_t,
+ * T const char * + size_t, h const struct hash *. The statement is borrowed; reset it by
+ * db_done() or auto_done. db_row: 1 = a row, 0 = none. db_run: number of changed rows. */
+int db_bind(struct store *s, enum query q, sqlite3_stmt **ret, struct err *e, const char *fmt,
+	    ...) must_check;
+int db_step(struct store *s, sqlite3_stmt *st, struct err *e) must_check; /* 1, 0, errno */
+int db_run(struct store *s, enum query q, struct err *e, const char *fmt, ...) must_check;
+void db_done(sqlite3_stmt **st);
+#define auto_done cleanup(db_done)
+
+/* False unless column i is a blob of 32 bytes. */
+bool db_hash(sqlite3_stmt *st, int i, struct hash *ret) must_check;
+/* Copies column i; *ret is malloc'd and 0-terminated. */
+int db_copy(sqlite3_stmt *st, int i, void **ret, size_t *ret_len, struct err *e) must_check;
+/* First column of the first row as an integer; 0 rows = 0. For fixed SQL texts. */
+int db_int(struct store *s, const char *sql, int64_t *ret, struct err *e) must_check;
+int db_exec(struct store *s, const char *sql, struct err *e) must_check;
+
+/* A text that fits by construction; cut to nothing when it does not. */
+static inline void text_put_(char *dst, size_t cap, const char *src)
+{
+	if (!str_set_(dst, cap, src))
+		dst[0] = '\0';
+}
+#define text_put(dst, src) text_put_(dst, sizeof(dst), src)
+
+/* Begins the turn unless it is open. -EIO when poisoned, -EROFS for a reader. */
+int db_turn(struct store *s, struct err *e) must_check;
+/* 1..STORE_NAME_MAX bytes, else -EINVAL naming the field. */
+int db_name(const char *field, const char *v, struct err *e) must_check;
+
+/* --- rows of the log --- */
+struct log_row {
+	int64_t seq;
+	const void *body;
+	size_t len;
+	const void *leaf, *prev, *chain; /* NULL = not 32 bytes */
+	bool json;
+};
+
+/* Judges one row against the position before it (*pos) and moves *pos past it when sound. */
+enum store_fault db_row_check(struct store_pos *pos, const struct log_row *row);
+/* Walks the log from the first event, checking; stops at the first fault, which it reports. */
+int db_log_walk(struct store *s, struct store_pos *pos, struct store_report *rep,
+		struct err *e) must_check;
+/* Compares the file's schema with ours. */
+int db_schema_check(struct store *s, struct store_report *rep, struct err *e) must_check;
+/* All of it, on an open connection. */
+int db_verify(struct store *s, struct store_pos *pos, struct store_report *rep,
+	      struct err *e) must_check;
+/* The ledger's part: journal chain, then counters against it. */
+int ledger_audit(struct store *s, struct store_pos *pos, struct store_report *rep,
+		 struct err *e) must_check;
+
+#endif

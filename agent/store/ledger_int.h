@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ledger_int.h - inside the ledger only: the frame of an operation and its journal row. */
+#ifndef TREATY_LEDGER_INT_H
+#define TREATY_LEDGER_INT_H
+
+#include "db.h"
+#include "ledger.h"
+
+/* One operation: a savepoint in the turn. A refusal or a failure leaves nothing behind. */
+struct op {
+	struct store *s;
+	struct err *e;
+	int64_t wallet;           /* row */
+	struct hash key, request; /* under which the answer is stored; request zero = not stored */
+	struct ledger_result res;
+	uint64_t jseq; /* to put back */
+	struct hash jhash;
+};
+
+/* A row for the journal; strings may be "". */
+struct entry {
+	const char *kind, *class_name, *lineage, *hold_id;
+	int64_t rev, held, captured;
+	struct hash note;
+	wall_t time;
+};
+
+int lg_begin(struct op *o, struct store *s, struct err *e) must_check;
+/* Ends the operation: r < 0 or a refusal rolls it back, else its answer is stored. */
+int lg_end(struct op *o, int r, struct ledger_result *ret) must_check;
+/* 1 = answered from the store (or refused as a replay): leave; 0 = new. */
+int lg_known(struct op *o) must_check;
+/* Refuses: sets the answer, returns 0. */
+int lg_refuse(struct op *o, enum refusal why) must_check;
+int lg_journal(struct op *o, const struct entry *j) must_check;
+struct hash lg_journal_hash(uint64_t seq, int64_t wallet, const struct entry *j, uint64_t event,
+			    const struct hash *prev);
+
+/* Adds to a wallet's and a class's counters through the gates; sets a refusal when one is shut. */
+int lg_move(struct op *o, const char *class_name, int64_t held, int64_t captured) must_check;
+/* Reads the wallet's counters (and the lineage's unless NULL) into the answer. */
+int lg_counters(struct op *o, enum ledger_side side, const char *lineage) must_check;
+
+/* Row -> struct; *ret_row (may be NULL) gets the wallet's row number. */
+int lg_wallet(struct store *s, const struct ledger_wallet_id *id, struct ledger_wallet *ret,
+	      int64_t *ret_row, struct err *e) must_check; /* 1 found, 0 none */
+int lg_text(sqlite3_stmt *st, int i, char *dst, size_t cap, struct err *e) must_check;
+void lg_hold_row(sqlite3_stmt *st, struct ledger_hold_row *ret);
+int lg_side(enum ledger_side side, struct err *e) must_check;
+
+/* A lineage; rev -1 = no agreement yet. */
+struct lg_line {
+	struct ledger_lineage l;
+	int64_t wallet, rev;
+};
+
+/* A hold. */
+struct lg_found {
+	struct ledger_hold_row h;
+	int64_t wallet;
+	struct hash prev;
+};
+
+int lg_line(struct store *s, enum ledger_side side, const char *lineage, struct lg_line *ret,
+	    struct err *e) must_check; /* 1 found, 0 none */
+int lg_hold(struct store *s, enum ledger_side side, const char *id, struct lg_found *ret,
+	    struct err *e) must_check; /* 1 found, 0 none */
+int lg_hold_id(enum ledger_side side, const char *hold_id, struct err *e) must_check;
+
+#endif

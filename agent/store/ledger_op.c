@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ledger_op.c - what every operation of the ledger shares: savepoint, stored answers, counters,
+ * the journal and its recount. */
+#include <errno.h>
+#include <stdio.h>
+#include <sodium.h>
+#include "ledger_int.h"
+
+int lg_side(enum ledger_side side, struct err *e)
+{
+	if (side != LEDGER_GATE && side != LEDGER_SHADOW)
+		return err_set(e, -EINVAL, "side: gate or shadow");
+	return 0;
+}
+
+int lg_begin(struct op *o, struct store *s, struct err *e)
+{
+	int r = db_turn(s, e);
+
+	*o = (struct op){ .s = s, .e = e, .jseq = s->now.jseq, .jhash = s->now.jhash };
+	if (!r)
+		r = db_run(s, Q_SAVE, e, "");
+	return r < 0 ? r : 0;
+}
+
+static int answer_put(struct op *o)
+{
+	const struct ledger_result *a = &o->res;
+	int r;
+
+	if (o->res.replayed || sodium_is_zero(o->request.b, HASH_LEN))
+		return 0;
+	r = db_run(o->s, Q_I_PUT, o->e, "ihhtiiiiih", o->wallet, &o->key, &o->request, a->hold_id,
+		   a->amount.minor, a->held.minor, a->captured.minor, a->lineage_captured.minor,
+		   (int64_t)a->journal_seq, &a->journal);
+	return r < 0 ? r : 0;
+}
+
+int lg_end(struct op *o, int r, struct ledger_result *ret)
+{
+	if (r >= 0 && o->res.why == REFUSE_NONE)
+		r = answer_put(o);
+	if (r < 0 || o->res.why != REFUSE_NONE) {
+		o->s->now.jseq = o->jseq;
+		o->s->now.jhash = o->jhash;
+		if (!o->s->poisoned && db_run(o->s, Q_SAVE_BACK, o->e, "") < 0)
+			o->s->poisoned = true;
+	}
+	if (o->s->poisoned)
+		return r < 0 ? r : err_set(o->e, -EIO, "ledger: rollback failed");
+	if (db_run(o->s, Q_SAVE_DROP, o->e, "") < 0) {
+		o->s->poisoned = true;
+		return -EIO;
+	}
+	if (r < 0)
+		return r;
+	*ret = o->res;
+	return 0;
+}
+
+int lg_refuse(struct op *o, enum refusal why)
+{
+	o->res = (struct ledger_result){ .why = why };
+	return 0;
+}
+
+int lg_known(struct op *o)
+{
+	auto_done sqlite3_stmt *st = NULL;
+	struct ledger_result a = { .replayed = true };
+	struct hash request;
+	int r = db_bind(o->s, Q_I_GET, &st, o->e, "ih", o->wallet, &o->key);
+
+	if (!r)
+		r = db_step(o->s, st, o->e);
+	if (r <= 0)
+		return r;
+	if (!db_hash(st, 0, &request) || !hash_eq(&request, &o->request)) {
+		r = lg_refuse(o, REFUSE_LEDGER_REPLAY);
+		return r < 0 ? r : 1;
+	}
+	a.amount.minor = sqlite3_column_int64(st, 2);
+	a.held.minor = sqlite3_column_int64(st, 3);
+	a.captured.minor = sqlite3_column_int64(st, 4);
+	a.lineage_captured.minor = sqlite3_column_int64(st, 5);
+	a.journal_seq = (uint64_t)sqlite3_column_int64(st, 6);
+	if (!db_hash(st, 7, &a.journal) ||
+	    !str_set(a.hold_id, (const char *)sqlite3_column_text(st, 1)))
+		return err_set(o->e, -EUCLEAN, "ledger: a stored answer is damaged");
+	o->res = a;
+	return 1;
+}
+
+/* --- counters --- */
+static int move_one(struct op *o, enum query q, const char *class_name, int64_t held,
+		    int64_t captured)
+{
+	int r = class_name ? db_run(o->s, q, o->e, "itii", o->wallet, class_name, held, captured)
+			   : db_run(o->s, q, o->e, "iii", o->wallet, held, captured);
+
+	return r;
+}
+
+/* The conditional UPDATE is the gate; the triggers stand behind it. SQLite turns an integer sum
+ * that overflows into a real, which is above every ceiling: the condition is then false. */
+int lg_move(struct op *o, const char *class_name, int64_t held, int64_t captured)
+{
+	int r = move_one(o, Q_C_MOVE, class_name, held, captured);
+
+	if (r == 0)
+		return lg_refuse(o, REFUSE_OVER_CLASS_CEILING);
+	if (r > 0)
+		r = move_one(o, Q_W_MOVE, NULL, held, captured);
+	if (r == 0)
+		return lg_refuse(o, REFUSE_OVER_CEILING);
+	return r < 0 ? r : 0;
+}
+
+int lg_counters(struct op *o, enum ledger_side side, const char *lineage)
+{
+	auto_done sqlite3_stmt *w = NULL, *l = NULL;
+	int r = db_bind(o->s, Q_W_BY_ID, &w, o->e, "i", o->wallet);
+
+	if (!r)
+		r = db_step(o->s, w, o->e);
+	if (r <= 0)
+		return r < 0 ? r : err_set(o->e, -EUCLEAN, "ledger: a wallet vanished");
+	o->res.held.minor = sqlite3_column_int64(w, 14);
+	o->res.captured.minor = sqlite3_column_int64(w, 15);
+	if (!lineage)
+		return 0;
+	r = db_bind(o->s, Q_L_GET, &l, o->e, "it", (int64_t)side, lineage);
+	if (!r)
+		r = db_step(o->s, l, o->e);
+	if (r > 0)
+		o->res.lineage_captured.minor = sqlite3_column_int64(l, 6);
+	return r < 0 ? r : 0;
+}
+
+/* --- journal --- */
+static void feed(crypto_hash_sha256_state *st, const void *p, size_t len)
+{
+	(void)crypto_hash_sha256_update(st, p, len);
+}
+
+static void feed_int(crypto_hash_sha256_state *st, int64_t v)
+{
+	uint8_t b[8];
+
+	for (int i = 0; i < 8; i++)
+		b[i] = (uint8_t)((uint64_t)v >> (56 - 8 * i));
+	feed(st, b, sizeof(b));
+}
+
+static void feed_text(crypto_hash_sha256_state *st, const char *t)
+{
+	feed_int(st, (int64_t)strlen(t));
+	feed(st, t, strlen(t));
+}
+
+/* Every column, each text with its length before it, so that no two rows hash alike. */
+struct hash lg_journal_hash(uint64_t seq, int64_t wallet, const struct entry *j, uint64_t event,
+			    const struct hash *prev)
+{
+	crypto_hash_sha256_state st;
+	struct hash h;
+
+	(void)crypto_hash_sha256_init(&st);
+	feed_text(&st, "treaty/journal/v1");
+	feed(&st, prev->b, HASH_LEN);
+	feed_int(&st, (int64_t)seq);
+	feed_int(&st, wallet);
+	feed_text(&st, j->kind);
+	feed_text(&st, j->class_name);
+	feed_text(&st, j->lineage);
+	feed_int(&st, j->rev);
+	feed_text(&st, j->hold_id);
+	feed_int(&st, j->held);
+	feed_int(&st, j->captured);
+	feed(&st, j->note.b, HASH_LEN);
+	feed_int(&st, (int64_t)event);
+	feed_int(&st, j->time.ms);
+	(void)crypto_hash_sha256_final(&st, h.b);
+	return h;
+}
+
+int lg_journal(struct op *o, const struct entry *j)
+{
+	struct store_pos *p = &o->s->now;
+	uint64_t seq = p->jseq + 1, event = store_next_seq(o->s);
+	struct hash h = lg_journal_hash(seq, o->wallet, j, event, &p->jhash);
+	int r = db_run(o->s, Q_J_PUT, o->e, "iitttitiihiihh", (int64_t)seq, o->wallet, j->kind,
+		       j->class_name, j->lineage, j->rev, j->hold_id, j->held, j->captured,
+		       &j->note, (int64_t)event, j->time.ms, &p->jhash, &h);
+
+	if (r < 0)
+		return r;
+	p->jseq = seq;
+	p->jhash = h;
+	o->res.journal_seq = seq;
+	o->res.journal = h;
+	return 0;
+}
+
+/* --- recount --- */
+static const char *col(sqlite3_stmt *st, int i)
+{
+	const char *t = (const char *)sqlite3_column_text(st, i);
+
+	return t ? t : "";
+}
+
+static int journal_walk(struct store *s, struct store_pos *pos, struct store_report *rep,
+			struct err *e)
+{
+	auto_done sqlite3_stmt *st = NULL;
+	int r = db_bind(s, Q_J_ALL, &st, e, "");
+
+	while (r >= 0 && (r = db_step(s, st, e)) > 0) {
+		struct entry j = {
+			.kind = col(st, 2),
+			.class_name = col(st, 3),
+			.lineage = col(st, 4),
+			.rev = sqlite3_column_int64(st, 5),
+			.hold_id = col(st, 6),
+			.held = sqlite3_column_int64(st, 7),
+			.captured = sqlite3_column_int64(st, 8),
+			.time.ms = sqlite3_column_int64(st, 11),
+		};
+		uint64_t seq = (uint64_t)sqlite3_column_int64(st, 0);
+		struct hash prev, stored, h;
+
+		if (seq == pos->jseq + 1 && db_hash(st, 9, &j.note) && db_hash(st, 12, &prev) &&
+		    db_hash(st, 13, &stored) && hash_eq(&prev, &pos->jhash)) {
+			h = lg_journal_hash(seq, sqlite3_column_int64(st, 1), &j,
+					    (uint64_t)sqlite3_column_int64(st, 10), &prev);
+			if (hash_eq(&h, &stored)) {
+				pos->jseq = seq;
+				pos->jhash = h;
+				continue;
+			}
+		}
+		if (sqlite3_errcode(s->db) == SQLITE_NOMEM)
+			return err_set(e, -ENOMEM, "store: out of memory");
+		rep->fault = STORE_FAULT_LEDGER;
+		rep->seq = pos->jseq + 1;
+		text_put(rep->why, "journal: the row does not follow from those before it");
+		return 0;
+	}
+	return r;
+}
+
+/* Each counts the rows whose cached counter is not what the journal adds up to. */
+static const struct {
+	const char *what, *sql;
+} recounts[] = {
+	{ "wallet counters differ from the journal",
+	  "SELECT count(*) FROM wallet w LEFT JOIN (SELECT wallet,sum(held) h,sum(captured) c"
+	  " FROM journal GROUP BY wallet) j ON j.wallet=w.id"
+	  " WHERE w.held<>coalesce(h,0) OR w.captured<>coalesce(c,0)" },
+	{ "class counters differ from the journal",
+	  "SELECT count(*) FROM class_budget b LEFT JOIN (SELECT wallet,class,sum(held) h,"
+	  "sum(captured) c FROM journal GROUP BY wallet,class) j ON j.wallet=b.wallet AND"
+	  " j.class=b.class WHERE b.held<>coalesce(h,0) OR b.captured<>coalesce(c,0)" },
+	{ "lineage counters differ from the journal",
+	  "SELECT count(*) FROM lineage l LEFT JOIN (SELECT w.side,j.lineage,sum(j.captured) c"
+	  " FROM journal j JOIN wallet w ON w.id=j.wallet GROUP BY w.side,j.lineage) j"
+	  " ON j.side=l.side AND j.lineage=l.lineage WHERE l.captured<>coalesce(c,0)" },
+	{ "live holds differ from the journal",
+	  "SELECT count(*) FROM wallet w LEFT JOIN (SELECT wallet,sum(amount) a FROM hold"
+	  " WHERE state=0 GROUP BY wallet) h ON h.wallet=w.id WHERE w.held<>coalesce(a,0)" },
+	{ "hold states differ from the journal",
+	  "SELECT count(*) FROM hold h LEFT JOIN (SELECT wallet,hold_id,kind,max(seq) FROM journal"
+	  " WHERE hold_id<>'' GROUP BY wallet,hold_id) j ON j.wallet=h.wallet AND"
+	  " j.hold_id=h.hold_id WHERE j.kind IS NULL OR h.state<>CASE j.kind WHEN 'capture' THEN 1"
+	  " WHEN 'release' THEN 2 WHEN 'expire' THEN 3 ELSE 0 END" },
+	{ "a head is not its newest agreement",
+	  "SELECT count(*) FROM lineage l WHERE l.rev<>coalesce((SELECT max(rev) FROM agreement a"
+	  " WHERE a.side=l.side AND a.lineage=l.lineage),-1) OR l.head<>coalesce((SELECT digest"
+	  " FROM agreement a WHERE a.side=l.side AND a.lineage=l.lineage AND a.rev=l.rev),"
+	  "zeroblob(32))" },
+};
+
+int ledger_audit(struct store *s, struct store_pos *pos, struct store_report *rep, struct err *e)
+{
+	int r = journal_walk(s, pos, rep, e);
+
+	for (size_t i = 0; !r && rep->fault == STORE_SOUND && i < ARRAY_LEN(recounts); i++) {
+		int64_t bad = 0;
+
+		r = db_int(s, recounts[i].sql, &bad, e);
+		if (r || !bad)
+			continue;
+		rep->fault = STORE_FAULT_LEDGER;
+		rep->seq = pos->jseq;
+		(void)snprintf(rep->why, sizeof(rep->why), "%s (%lld rows)", recounts[i].what,
+			       (long long)bad);
+	}
+	return r;
+}

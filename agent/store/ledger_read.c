@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ledger_read.c - the ledger's rows as structs, for its own steps and for those who list them. */
+#include <errno.h>
+#include "ledger_int.h"
+
+const char *ledger_hold_state_name(enum ledger_hold_state st)
+{
+	static const char *const name[] = { "held", "captured", "released", "expired" };
+
+	return (unsigned)st < ARRAY_LEN(name) ? name[st] : "?";
+}
+
+/* --- rows --- */
+void lg_hold_row(sqlite3_stmt *st, struct ledger_hold_row *ret)
+{
+	*ret = (struct ledger_hold_row){
+		.side = (enum ledger_side)sqlite3_column_int(st, 0),
+		.rev = (uint32_t)sqlite3_column_int64(st, 5),
+		.amount.minor = sqlite3_column_int64(st, 6),
+		.total.minor = sqlite3_column_int64(st, 7),
+		.state = (enum ledger_hold_state)sqlite3_column_int(st, 8),
+		.expires.ms = sqlite3_column_int64(st, 9),
+	};
+	/* The tables' limits are not above these sizes for what ledger_hold() let in. */
+	text_put(ret->hold_id, (const char *)sqlite3_column_text(st, 1));
+	text_put(ret->wallet_id, (const char *)sqlite3_column_text(st, 2));
+	text_put(ret->class_name, (const char *)sqlite3_column_text(st, 3));
+	text_put(ret->lineage, (const char *)sqlite3_column_text(st, 4));
+}
+
+int lg_line(struct store *s, enum ledger_side side, const char *lineage, struct lg_line *ret,
+	    struct err *e)
+{
+	auto_done sqlite3_stmt *st = NULL;
+	int r = db_bind(s, Q_L_GET, &st, e, "it", (int64_t)side, lineage);
+
+	if (!r)
+		r = db_step(s, st, e);
+	if (r <= 0)
+		return r;
+	*ret = (struct lg_line){ .rev = sqlite3_column_int64(st, 4),
+				 .wallet = sqlite3_column_int64(st, 7) };
+	ret->l.side = side;
+	ret->l.rev = ret->rev < 0 ? 0 : (uint32_t)ret->rev;
+	ret->l.captured.minor = sqlite3_column_int64(st, 6);
+	if (!str_set(ret->l.lineage, (const char *)sqlite3_column_text(st, 1)) ||
+	    !str_set(ret->l.wallet_id, (const char *)sqlite3_column_text(st, 2)) ||
+	    !str_set(ret->l.class_name, (const char *)sqlite3_column_text(st, 3)) ||
+	    !db_hash(st, 5, &ret->l.head))
+		return err_set(e, -EUCLEAN, "ledger: a lineage is damaged");
+	return 1;
+}
+
+int lg_hold(struct store *s, enum ledger_side side, const char *id, struct lg_found *ret,
+	    struct err *e)
+{
+	auto_done sqlite3_stmt *st = NULL;
+	int r = db_bind(s, Q_H_GET, &st, e, "it", (int64_t)side, id);
+
+	if (!r)
+		r = db_step(s, st, e);
+	if (r <= 0)
+		return r;
+	lg_hold_row(st, &ret->h);
+	ret->wallet = sqlite3_column_int64(st, 10);
+	return db_hash(st, 11, &ret->prev) ? 1 : err_set(e, -EUCLEAN, "ledger: a hold is damaged");
+}
+
+int lg_hold_id(enum ledger_side side, const char *hold_id, struct err *e)
+{
+	int r = lg_side(side, e);
+
+	if (!r && (!hold_id || strnlen(hold_id, STORE_NAME_MAX + 1) > STORE_NAME_MAX))
+		r = err_set(e, -EINVAL, "holdId: missing or too long");
+	return r;
+}
+
+/* --- reading --- */
+int ledger_hold_get(struct store *s, enum ledger_side side, const char *hold_id,
+		    struct ledger_hold_row *ret, struct err *e)
+{
+	struct lg_found f;
+	int r = lg_hold_id(side, hold_id, e);
+
+	if (!r)
+		r = lg_hold(s, side, hold_id, &f, e);
+	if (r == 0)
+		return err_set(e, -ENOENT, "hold %.100s: not here", hold_id);
+	if (r < 0)
+		return r;
+	*ret = f.h;
+	return 0;
+}
+
+int ledger_lineage_get(struct store *s, enum ledger_side side, const char *lineage,
+		       struct ledger_lineage *ret, struct err *e)
+{
+	struct lg_line l;
+	int r = lg_side(side, e);
+
+	if (!r)
+		r = lg_line(s, side, lineage, &l, e);
+	if (r == 0)
+		return err_set(e, -ENOENT, "lineage %.100s: not here", lineage);
+	if (r < 0)
+		return r;
+	*ret = l.l;
+	return 0;
+}
+
+int ledger_holds(struct store *s, bool live, int (*fn)(void *arg, const struct ledger_hold_row *h),
+		 void *arg, struct err *e)
+{
+	auto_done sqlite3_stmt *st = NULL;
+	int r = db_bind(s, live ? Q_H_LIVE : Q_H_LIST, &st, e, "");
+
+	while (r >= 0 && (r = db_step(s, st, e)) > 0) {
+		struct ledger_hold_row h;
+
+		lg_hold_row(st, &h);
+		r = fn(arg, &h);
+		if (r != 0)
+			return r;
+	}
+	return r;
+}
+
+int ledger_lineages(struct store *s, int (*fn)(void *arg, const struct ledger_lineage *l),
+		    void *arg, struct err *e)
+{
+	auto_done sqlite3_stmt *st = NULL;
+	int r = db_bind(s, Q_L_LIST, &st, e, "");
+
+	while (r >= 0 && (r = db_step(s, st, e)) > 0) {
+		struct ledger_lineage l = { .side = (enum ledger_side)sqlite3_column_int(st, 0),
+					    .captured.minor = sqlite3_column_int64(st, 6) };
+		int64_t rev = sqlite3_column_int64(st, 4);
+
+		l.rev = rev < 0 ? 0 : (uint32_t)rev;
+		if (!str_set(l.lineage, (const char *)sqlite3_column_text(st, 1)) ||
+		    !str_set(l.wallet_id, (const char *)sqlite3_column_text(st, 2)) ||
+		    !str_set(l.class_name, (const char *)sqlite3_column_text(st, 3)) ||
+		    !db_hash(st, 5, &l.head))
+			return err_set(e, -EUCLEAN, "ledger: a lineage is damaged");
+		r = fn(arg, &l);
+		if (r != 0)
+			return r;
+	}
+	return r;
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* log.c - the event log: append, replay, proofs, the rules of a row. */
+#include <errno.h>
+#include "db.h"
+
+static struct hash chain_next(const struct hash *prev, const struct hash *leaf)
+{
+	uint8_t b[2 * HASH_LEN];
+
+	memcpy(b, prev->b, HASH_LEN);
+	memcpy(b + HASH_LEN, leaf->b, HASH_LEN);
+	return hash_bytes(b, sizeof(b));
+}
+
+int store_stage(struct store *s, const char *body, size_t len, struct store_event *ret,
+		struct err *e)
+{
+	struct store_event ev = { .seq = s->now.tree.size + 1, .body = body, .len = len };
+	struct err why = { 0 };
+	int r;
+
+	if (!body || len == 0)
+		return err_set(e, -EINVAL, "event body: empty");
+	if (len > STORE_BODY_MAX)
+		return err_set(e, -EMSGSIZE, "event body: at most %d bytes", STORE_BODY_MAX);
+	if (memchr(body, 0, len))
+		return err_set(e, -EINVAL, "event body: holds a zero byte");
+	r = db_turn(s, e);
+	if (r < 0)
+		return r;
+	ev.leaf = hash_leaf(body, len);
+	ev.chain = chain_next(&s->now.chain, &ev.leaf);
+	r = db_run(s, Q_EVENT_PUT, &why, "iThhh", (int64_t)ev.seq, body, len, &ev.leaf,
+		   &s->now.chain, &ev.chain);
+	if (r == -EEXIST)
+		return err_set(e, -EINVAL, "event body: not JSON, or its seq is not %llu",
+			       (unsigned long long)ev.seq);
+	if (r < 0)
+		return err_set(e, r, "event %llu: %s", (unsigned long long)ev.seq, why.text);
+	merkle_append(&s->now.tree, &ev.leaf);
+	s->now.chain = ev.chain;
+	if (ret)
+		*ret = ev;
+	return 0;
+}
+
+enum store_fault db_row_check(struct store_pos *pos, const struct log_row *row)
+{
+	struct hash leaf, chain;
+
+	if (row->seq < 0 || (uint64_t)row->seq != pos->tree.size + 1)
+		return STORE_FAULT_GAP;
+	if (row->len == 0 || row->len > STORE_BODY_MAX)
+		return STORE_FAULT_LEAF;
+	leaf = hash_leaf(row->body, row->len);
+	if (!row->leaf || memcmp(leaf.b, row->leaf, HASH_LEN) != 0)
+		return STORE_FAULT_LEAF;
+	chain = chain_next(&pos->chain, &leaf);
+	if (!row->prev || memcmp(pos->chain.b, row->prev, HASH_LEN) != 0 || !row->chain ||
+	    memcmp(chain.b, row->chain, HASH_LEN) != 0)
+		return STORE_FAULT_CHAIN;
+	if (!row->json || memchr(row->body, 0, row->len))
+		return STORE_FAULT_JSON;
+	merkle_append(&pos->tree, &leaf);
+	pos->chain = chain;
+	return STORE_SOUND;
+}
+
+static const void *blob32(sqlite3_stmt *st, int i)
+{
+	if (sqlite3_column_type(st, i) != SQLITE_BLOB || sqlite3_column_bytes(st, i) != HASH_LEN)
+		return NULL;
+	return sqlite3_column_blob(st, i);
+}
+
+static struct log_row row_of(sqlite3_stmt *st)
+{
+	const void *body = sqlite3_column_blob(st, 1);
+
+	return (struct log_row){
+		.seq = sqlite3_column_int64(st, 0),
+		.body = body ? body : "",
+		.len = body ? (size_t)sqlite3_column_bytes(st, 1) : 0,
+		.leaf = blob32(st, 2),
+		.prev = blob32(st, 3),
+		.chain = blob32(st, 4),
+		.json = sqlite3_column_int(st, 5) != 0,
+	};
+}
+
+int db_log_walk(struct store *s, struct store_pos *pos, struct store_report *rep, struct err *e)
+{
+	static const char *const why[STORE_FAULT_MAX_] = {
+		[STORE_FAULT_GAP] = "the row before it is missing",
+		[STORE_FAULT_JSON] = "the body is not JSON, or names another seq",
+		[STORE_FAULT_LEAF] = "the body does not hash to its leaf",
+		[STORE_FAULT_CHAIN] = "prev or chain does not follow from the row before it",
+	};
+	auto_done sqlite3_stmt *st = NULL;
+	struct err why_not = { 0 };
+	int r = db_bind(s, Q_EVENT_CHECK, &st, &why_not, "i", (int64_t)INT64_MIN);
+
+	while (r >= 0 && (r = db_step(s, st, &why_not)) > 0) {
+		struct log_row row = row_of(st);
+
+		rep->fault = db_row_check(pos, &row);
+		if (rep->fault == STORE_SOUND)
+			continue;
+		if (sqlite3_errcode(s->db) == SQLITE_NOMEM)
+			return err_set(e, -ENOMEM, "store: out of memory");
+		rep->seq = rep->fault == STORE_FAULT_GAP ? pos->tree.size + 1 : (uint64_t)row.seq;
+		text_put(rep->why, why[rep->fault]);
+		break;
+	}
+	if (r == -EUCLEAN) {
+		rep->fault = STORE_FAULT_FILE;
+		rep->seq = pos->tree.size + 1;
+		text_put(rep->why, why_not.text);
+		r = 0;
+	}
+	return r < 0 ? err_set(e, r, "%s", why_not.text) : 0;
+}
+
+/* Replay after open needs no JSON check: only hashes tie the row to what was verified. */
+int store_replay(struct store *s, uint64_t from, store_event_fn fn, void *arg, struct err *e)
+{
+	struct store_pos pos = { .tree.size = from > 1 ? from - 1 : 0 };
+	auto_done sqlite3_stmt *st = NULL;
+	int r = 0;
+
+	if (from > INT64_MAX)
+		return err_set(e, -ERANGE, "from: above 2^63");
+	if (from > 1) {
+		auto_done sqlite3_stmt *before = NULL;
+
+		r = db_bind(s, Q_EVENT_CHAIN, &before, e, "i", (int64_t)from - 1);
+		if (!r)
+			r = db_step(s, before, e);
+		if (r < 0)
+			return r;
+		if (r == 0 || !db_hash(before, 0, &pos.chain))
+			return err_set(e, -ERANGE, "from: the log ends before event %llu",
+				       (unsigned long long)from - 1);
+	}
+	r = db_bind(s, Q_EVENT_FROM, &st, e, "i", (int64_t)pos.tree.size + 1);
+	while (r >= 0 && (r = db_step(s, st, e)) > 0) {
+		struct log_row row = row_of(st);
+		struct store_event ev = { .seq = (uint64_t)row.seq };
+		enum store_fault f = db_row_check(&pos, &row);
+
+		if (f != STORE_SOUND)
+			return err_set(e, -EUCLEAN, "event %lld: %s (run: treatyctl log verify)",
+				       (long long)row.seq, store_fault_name(f));
+		ev.body = row.body;
+		ev.len = row.len;
+		memcpy(ev.leaf.b, row.leaf, HASH_LEN);
+		ev.chain = pos.chain;
+		r = fn(arg, &ev);
+		if (r != 0)
+			return r;
+	}
+	return r;
+}
+
+int store_get(struct store *s, uint64_t seq, char **ret_body, size_t *ret_len, struct err *e)
+{
+	auto_done sqlite3_stmt *st = NULL;
+	void *p;
+	int r = db_bind(s, Q_EVENT_GET, &st, e, "i", (int64_t)seq);
+
+	if (!r)
+		r = db_step(s, st, e);
+	if (r == 0)
+		return err_set(e, -ENOENT, "event %llu: not in the log", (unsigned long long)seq);
+	if (r > 0)
+		r = db_copy(st, 0, &p, ret_len, e);
+	if (r == 0)
+		*ret_body = p;
+	return r;
+}
+
+/* --- proofs --- */
+struct leaves {
+	struct store *s;
+	sqlite3_stmt *st;
+	uint64_t next; /* index that the next step yields */
+	uint64_t size;
+	struct err *e;
+};
+
+/* A cursor that follows the ascending reads of merkle_prove_*() and seeks over what they skip. */
+static int leaf_at(void *arg, uint64_t index, struct hash *ret)
+{
+	struct leaves *l = arg;
+	int r;
+
+	if (!l->st || l->next != index) {
+		db_done(&l->st);
+		r = db_bind(l->s, Q_EVENT_LEAVES, &l->st, l->e, "ii", (int64_t)index,
+			    (int64_t)l->size);
+		if (r < 0)
+			return r;
+	}
+	r = db_step(l->s, l->st, l->e);
+	if (r < 0)
+		return r;
+	if (r == 0 || sqlite3_column_int64(l->st, 2) != (int64_t)index + 1 ||
+	    !db_hash(l->st, 0, ret))
+		return err_set(l->e, -EUCLEAN, "event %llu: missing or without a leaf",
+			       (unsigned long long)index + 1);
+	l->next = index + 1;
+	return 0;
+}
+
+static int in_log(struct store *s, uint64_t size, struct err *e)
+{
+	if (size > s->now.tree.size)
+		return err_set(e, -ERANGE, "size: the log has %llu events",
+			       (unsigned long long)s->now.tree.size);
+	return 0;
+}
+
+int store_root_at(struct store *s, uint64_t size, struct hash *ret, struct err *e)
+{
+	struct leaves l = { .s = s, .size = size, .e = e };
+	struct merkle m = { .size = 0 };
+	int r = in_log(s, size, e);
+
+	for (uint64_t i = 0; r == 0 && i < size; i++) {
+		struct hash leaf;
+
+		r = leaf_at(&l, i, &leaf);
+		if (r == 0)
+			merkle_append(&m, &leaf);
+	}
+	db_done(&l.st);
+	if (r == 0)
+		*ret = merkle_root(&m);
+	return r;
+}
+
+int store_prove_inclusion(struct store *s, uint64_t seq, uint64_t size, struct merkle_proof *ret,
+			  struct err *e)
+{
+	struct leaves l = { .s = s, .size = size, .e = e };
+	int r = in_log(s, size, e);
+
+	if (r < 0)
+		return r;
+	if (seq < 1 || seq > size)
+		return err_set(e, -ERANGE, "seq: not within the first %llu events",
+			       (unsigned long long)size);
+	r = merkle_prove_inclusion(leaf_at, &l, seq - 1, size, ret);
+	db_done(&l.st);
+	return r;
+}
+
+int store_prove_consistency(struct store *s, uint64_t old, uint64_t size, struct merkle_proof *ret,
+			    struct err *e)
+{
+	struct leaves l = { .s = s, .size = size, .e = e };
+	int r = in_log(s, size, e);
+
+	if (r < 0)
+		return r;
+	if (old > size)
+		return err_set(e, -ERANGE, "old: above size");
+	r = merkle_prove_consistency(leaf_at, &l, old, size, ret);
+	db_done(&l.st);
+	return r;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* schema.h - the database. Rules that must hold whoever writes live here, as constraints and
+ * triggers, not in code. store_verify() compares these texts with the ones in the file. */
+#ifndef TREATY_SCHEMA_H
+#define TREATY_SCHEMA_H
+
+/* clang-format off */
+#define APPEND_ONLY(t)                                                                             \
+	"CREATE TRIGGER " t "_no_update BEFORE UPDATE ON " t " BEGIN "                             \
+	"SELECT RAISE(ABORT,'" t " is append-only'); END;"                                         \
+	KEEP(t)
+#define KEEP(t)                                                                                    \
+	"CREATE TRIGGER " t "_no_delete BEFORE DELETE ON " t " BEGIN "                             \
+	"SELECT RAISE(ABORT,'" t " is never deleted'); END;"
+#define REFUSE_WHEN(name, when, text)                                                              \
+	"CREATE TRIGGER " name " WHEN " when " BEGIN SELECT RAISE(ABORT,'" text "'); END;"
+#define HASH(col)	col " BLOB NOT NULL CHECK(length(" col ")=32)"
+#define FLAG(col)	col " INTEGER NOT NULL CHECK(" col " IN(0,1))"
+#define COUNT(col)	col " INTEGER NOT NULL DEFAULT 0 CHECK(" col ">=0)"
+#define NAME(col)	col " TEXT NOT NULL CHECK(length(CAST(" col " AS BLOB)) BETWEEN 1 AND 255)"
+
+static const char schema_log[] =
+	"CREATE TABLE event(seq INTEGER PRIMARY KEY CHECK(seq>=1),"
+	" body TEXT NOT NULL CHECK(length(CAST(body AS BLOB)) BETWEEN 1 AND 65536)"
+	"  CHECK(CASE WHEN json_valid(body) THEN coalesce(json_extract(body,'$.seq'),seq)=seq ELSE 0 END),"
+	HASH("leaf") "," HASH("prev") "," HASH("chain") ") STRICT;"
+	APPEND_ONLY("event")
+	REFUSE_WHEN("event_next BEFORE INSERT ON event",
+		"NEW.seq<>(SELECT coalesce(max(seq),0)+1 FROM event)", "event: seq does not follow")
+	REFUSE_WHEN("event_chain BEFORE INSERT ON event",
+		"NEW.prev<>coalesce((SELECT chain FROM event ORDER BY seq DESC LIMIT 1),zeroblob(32))",
+		"event: prev is not the chain so far")
+	"CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, seq INTEGER NOT NULL CHECK(seq>=1),"
+	NAME("kind") "," NAME("dest") ", body BLOB NOT NULL CHECK(length(body)<=1048576),"
+	" state INTEGER NOT NULL DEFAULT 0 CHECK(state IN(0,1,2))) STRICT;"
+	"CREATE INDEX outbox_wait ON outbox(id) WHERE state=0;"
+	REFUSE_WHEN("outbox_done BEFORE UPDATE ON outbox", "OLD.state<>0", "outbox: already done")
+	KEEP("outbox")
+	"CREATE TABLE kv(key TEXT PRIMARY KEY, val BLOB NOT NULL CHECK(length(val)<=1048576)) STRICT;"
+	"CREATE TABLE body(digest BLOB PRIMARY KEY CHECK(length(digest)=32),"
+	" data BLOB CHECK(length(data)<=1048576)) STRICT;" /* NULL = erased */
+	REFUSE_WHEN("body_erase BEFORE UPDATE ON body",
+		"NEW.data IS NOT NULL OR NEW.digest<>OLD.digest", "body: may only be erased")
+	KEEP("body")
+	"CREATE TABLE challenge(" NAME("value") "," NAME("peer") ", expires INTEGER NOT NULL,"
+	FLAG("used") ", PRIMARY KEY(value)) STRICT;"
+	REFUSE_WHEN("challenge_once BEFORE UPDATE ON challenge", "OLD.used<>0", "challenge: used")
+	"CREATE TABLE idempotency(" NAME("principal") "," NAME("key") "," HASH("request")
+	", answer BLOB NOT NULL CHECK(length(answer)<=1048576), PRIMARY KEY(principal,key)) STRICT;"
+	APPEND_ONLY("idempotency");
+
+static const char schema_ledger[] =
+	"CREATE TABLE wallet(id INTEGER PRIMARY KEY," FLAG("side") "," NAME("issuer") ","
+	NAME("wallet_id") "," NAME("holder") "," HASH("credential") ","
+	" generation INTEGER NOT NULL CHECK(generation>=1),"
+	" currency TEXT NOT NULL CHECK(length(currency)=3),"
+	" digits INTEGER NOT NULL CHECK(digits BETWEEN 0 AND 6),"
+	" ceiling INTEGER NOT NULL CHECK(ceiling>=0),"
+	" agreement_max INTEGER NOT NULL CHECK(agreement_max>=0),"
+	" valid_from INTEGER NOT NULL, valid_until INTEGER NOT NULL," FLAG("revoked") ","
+	COUNT("held") "," COUNT("captured") "," HASH("receipt") ","
+	" UNIQUE(side,issuer,wallet_id)) STRICT;"
+	KEEP("wallet")
+	REFUSE_WHEN("wallet_new BEFORE INSERT ON wallet",
+		"NEW.held<>0 OR NEW.captured<>0 OR EXISTS(SELECT 1 FROM wallet WHERE id=NEW.id OR"
+		" (side=NEW.side AND issuer=NEW.issuer AND wallet_id=NEW.wallet_id))",
+		"wallet: known, or born with counters")
+	REFUSE_WHEN("wallet_key BEFORE UPDATE ON wallet",
+		"NEW.id<>OLD.id OR NEW.side<>OLD.side OR NEW.issuer<>OLD.issuer OR"
+		" NEW.wallet_id<>OLD.wallet_id OR NEW.currency<>OLD.currency OR NEW.digits<>OLD.digits",
+		"wallet: identity and currency are fixed")
+	REFUSE_WHEN("wallet_terms BEFORE UPDATE ON wallet",
+		"NEW.generation<>OLD.generation+1 AND (NEW.generation<>OLD.generation OR"
+		" NEW.ceiling<>OLD.ceiling OR NEW.agreement_max<>OLD.agreement_max OR"
+		" NEW.valid_from<>OLD.valid_from OR NEW.valid_until<>OLD.valid_until OR"
+		" NEW.credential<>OLD.credential OR NEW.holder<>OLD.holder OR NEW.revoked<OLD.revoked)",
+		"wallet: terms change only with the next generation")
+	/* The hard stop: commitments never GROW past the ceiling; a re-issue may lower it below
+	 * what is committed, then only releases pass. */
+	REFUSE_WHEN("wallet_gate BEFORE UPDATE ON wallet",
+		"NEW.held+NEW.captured>NEW.ceiling AND NEW.held+NEW.captured>OLD.held+OLD.captured",
+		"wallet: ceiling")
+	"CREATE TABLE class_budget(wallet INTEGER NOT NULL REFERENCES wallet," NAME("class") ","
+	" generation INTEGER NOT NULL, ceiling INTEGER NOT NULL CHECK(ceiling>=0),"
+	COUNT("held") "," COUNT("captured") ", PRIMARY KEY(wallet,class)) STRICT;"
+	KEEP("class_budget")
+	REFUSE_WHEN("class_new BEFORE INSERT ON class_budget",
+		"NEW.held<>0 OR NEW.captured<>0 OR"
+		" NEW.generation<>(SELECT generation FROM wallet WHERE id=NEW.wallet) OR"
+		" EXISTS(SELECT 1 FROM class_budget WHERE wallet=NEW.wallet AND class=NEW.class)",
+		"class: known, born with counters, or of another generation")
+	REFUSE_WHEN("class_terms BEFORE UPDATE ON class_budget",
+		"NEW.wallet<>OLD.wallet OR NEW.class<>OLD.class OR NEW.generation<OLD.generation OR"
+		" (NEW.ceiling<>OLD.ceiling AND NOT (NEW.generation>OLD.generation AND"
+		" NEW.generation=(SELECT generation FROM wallet WHERE id=NEW.wallet)))",
+		"class: terms change only with the wallet''s generation")
+	REFUSE_WHEN("class_gate BEFORE UPDATE ON class_budget",
+		"NEW.held+NEW.captured>NEW.ceiling AND NEW.held+NEW.captured>OLD.held+OLD.captured",
+		"class: ceiling")
+	"CREATE TABLE lineage(" FLAG("side") "," NAME("lineage") ","
+	" wallet INTEGER NOT NULL REFERENCES wallet," NAME("class") ","
+	" rev INTEGER NOT NULL DEFAULT -1," HASH("head") "," COUNT("captured") ","
+	" PRIMARY KEY(side,lineage), FOREIGN KEY(wallet,class) REFERENCES class_budget) STRICT;"
+	KEEP("lineage")
+	REFUSE_WHEN("lineage_new BEFORE INSERT ON lineage",
+		"NEW.rev<>-1 OR NEW.captured<>0 OR NEW.head<>zeroblob(32) OR"
+		" EXISTS(SELECT 1 FROM lineage WHERE side=NEW.side AND lineage=NEW.lineage)",
+		"lineage: known, or born with a head")
+	REFUSE_WHEN("lineage_head BEFORE UPDATE ON lineage",
+		"NEW.side<>OLD.side OR NEW.lineage<>OLD.lineage OR NEW.wallet<>OLD.wallet OR"
+		" NEW.class<>OLD.class OR (NEW.rev=OLD.rev AND NEW.head<>OLD.head) OR"
+		" NOT (NEW.rev IN(OLD.rev,OLD.rev+1) OR (OLD.rev=-1 AND NEW.rev=1))",
+		"lineage: the head only moves on by one")
+	"CREATE TABLE hold(" FLAG("side") ", hold_id TEXT NOT NULL CHECK(length(hold_id)=34),"
+	" wallet INTEGER NOT NULL, class TEXT NOT NULL, lineage TEXT NOT NULL,"
+	" rev INTEGER NOT NULL CHECK(rev>=0), amount INTEGER NOT NULL CHECK(amount>=0),"
+	" total INTEGER NOT NULL CHECK(total>=0)," HASH("prev") "," HASH("offer") ","
+	" state INTEGER NOT NULL DEFAULT 0 CHECK(state IN(0,1,2,3)), expires INTEGER NOT NULL,"
+	" PRIMARY KEY(side,hold_id), FOREIGN KEY(wallet,class) REFERENCES class_budget,"
+	" FOREIGN KEY(side,lineage) REFERENCES lineage) STRICT;"
+	/* The single-flight gate: one live hold per lineage. */
+	"CREATE UNIQUE INDEX hold_live ON hold(side,lineage) WHERE state=0;"
+	"CREATE INDEX hold_due ON hold(expires) WHERE state=0;"
+	KEEP("hold")
+	REFUSE_WHEN("hold_new BEFORE INSERT ON hold",
+		"NEW.state<>0 OR EXISTS(SELECT 1 FROM hold WHERE side=NEW.side AND hold_id=NEW.hold_id)"
+		" OR EXISTS(SELECT 1 FROM hold WHERE side=NEW.side AND lineage=NEW.lineage AND state=0)",
+		"hold: known, or not the only live one of its lineage")
+	REFUSE_WHEN("hold_step BEFORE UPDATE ON hold",
+		"NEW.side<>OLD.side OR NEW.hold_id<>OLD.hold_id OR NEW.wallet<>OLD.wallet OR"
+		" NEW.class<>OLD.class OR NEW.lineage<>OLD.lineage OR NEW.rev<>OLD.rev OR"
+		" NEW.total<>OLD.total OR NEW.prev<>OLD.prev OR NEW.offer<>OLD.offer OR"
+		" (NEW.amount<>OLD.amount AND NOT (OLD.state=3 AND NEW.state=0)) OR"
+		" NOT ((OLD.state=0 AND NEW.state IN(1,2,3)) OR (OLD.state=3 AND NEW.state=0))",
+		"hold: illegal step")
+	"CREATE TABLE agreement(" FLAG("side") ", lineage TEXT NOT NULL, rev INTEGER NOT NULL,"
+	" hold_id TEXT NOT NULL," HASH("digest") "," HASH("prev") ","
+	" PRIMARY KEY(side,lineage,rev), UNIQUE(side,digest),"
+	" FOREIGN KEY(side,hold_id) REFERENCES hold) STRICT;"
+	APPEND_ONLY("agreement")
+	"CREATE TABLE ledger_idem(wallet INTEGER NOT NULL REFERENCES wallet," HASH("key") ","
+	HASH("request") ", hold_id TEXT NOT NULL, amount INTEGER NOT NULL, held INTEGER NOT NULL,"
+	" captured INTEGER NOT NULL, lineage_captured INTEGER NOT NULL, journal INTEGER NOT NULL,"
+	HASH("hash") ", PRIMARY KEY(wallet,key)) STRICT;"
+	APPEND_ONLY("ledger_idem")
+	"CREATE TABLE journal(seq INTEGER PRIMARY KEY CHECK(seq>=1),"
+	" wallet INTEGER NOT NULL REFERENCES wallet,"
+	" kind TEXT NOT NULL CHECK(kind IN('issue','revoke','hold','rehold','capture','release',"
+	"'expire','credit','receipt')),"
+	" class TEXT NOT NULL, lineage TEXT NOT NULL, rev INTEGER NOT NULL, hold_id TEXT NOT NULL,"
+	" held INTEGER NOT NULL, captured INTEGER NOT NULL," HASH("note") ","
+	" event INTEGER NOT NULL, time INTEGER NOT NULL," HASH("prev") "," HASH("hash") ") STRICT;"
+	APPEND_ONLY("journal")
+	REFUSE_WHEN("journal_next BEFORE INSERT ON journal",
+		"NEW.seq<>(SELECT coalesce(max(seq),0)+1 FROM journal)", "journal: seq does not follow")
+	REFUSE_WHEN("journal_chain BEFORE INSERT ON journal",
+		"NEW.prev<>coalesce((SELECT hash FROM journal ORDER BY seq DESC LIMIT 1),zeroblob(32))",
+		"journal: prev is not the hash so far");
+/* clang-format on */
+
+#endif
