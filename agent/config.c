@@ -200,6 +200,34 @@ static int cross(struct err *e, const char *file, const char *what, const char *
 	return err_set(e, -EINVAL, "%s: %s.%s: %s", file, what, key, rule);
 }
 
+static int derive_dirs(struct config *c)
+{
+	struct cfg_daemon *d = &c->daemon;
+
+	if (snprintf(d->agents_dir, sizeof(d->agents_dir), "%s/agents", d->state_dir) >=
+	    (int)sizeof(d->agents_dir))
+		return -EINVAL;
+	if (c->keys.state[0])
+		return 0;
+	return snprintf(c->keys.state, sizeof(c->keys.state), "%s/signer.state", d->state_dir) >=
+			       (int)sizeof(c->keys.state)
+		       ? -EINVAL
+		       : 0;
+}
+
+int config_state_dir(struct config *c, const char *dir, struct err *e)
+{
+	size_t n = strlen(c->daemon.state_dir);
+	struct err why = { 0 };
+
+	if (!strncmp(c->keys.state, c->daemon.state_dir, n) &&
+	    !strcmp(c->keys.state + n, "/signer.state"))
+		memset(c->keys.state, 0, sizeof(c->keys.state));
+	if (cfg_path_abs(dir, c->daemon.state_dir, NULL, &why))
+		return err_set(e, -EINVAL, "-d: %s", why.text);
+	return derive_dirs(c) ? err_set(e, -EINVAL, "-d: must be shorter than 147 bytes") : 0;
+}
+
 static int check_daemon(struct config *c, const char *file, struct err *e)
 {
 	struct cfg_daemon *d = &c->daemon;
@@ -208,14 +236,10 @@ static int check_daemon(struct config *c, const char *file, struct err *e)
 	if (d->listens && !tls)
 		return cross(e, file, "daemon", "listen",
 			     "needs tls-cert, tls-key, tls-ca and did");
-	if (snprintf(d->agents_dir, sizeof(d->agents_dir), "%s/agents", d->state_dir) >=
-	    (int)sizeof(d->agents_dir))
-		return cross(e, file, "daemon", "state-dir", "must be shorter than 152 bytes");
+	if (derive_dirs(c))
+		return cross(e, file, "daemon", "state-dir", "must be shorter than 147 bytes");
 	if (strlen(d->run_dir) > 90) /* sockaddr_un holds 108 bytes */
 		return cross(e, file, "daemon", "run-dir", "must be at most 90 bytes");
-	if (!c->keys.state[0] && snprintf(c->keys.state, sizeof(c->keys.state), "%s/signer.state",
-					  d->state_dir) >= (int)sizeof(c->keys.state))
-		return cross(e, file, "daemon", "state-dir", "must be shorter than 147 bytes");
 	if (strchr(strrchr(c->node.pin_dir, '/'), '.'))
 		return cross(e, file, "node", "pin-dir", "must have no dot in its last part");
 	return 0;

@@ -191,6 +191,8 @@ int config_parse(struct config **ret, const char *text, size_t len, const char *
 		 struct err *e) must_check;
 /* FILE's bytes, checked as above; the caller frees *ret. */
 int config_read(char **ret, size_t *ret_len, const char *file, struct err *e) must_check;
+/* Moves the state directory and what was derived from it (treatyd -d). */
+int config_state_dir(struct config *c, const char *dir, struct err *e) must_check;
 struct config *config_free(struct config *c); /* NULL in, NULL out */
 
 /* By name or id; NULL when there is none. */

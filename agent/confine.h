@@ -32,7 +32,9 @@ int confine_files(const char *const *rw, const char *const *ro, int *ret_abi,
 		  struct err *e) must_check;
 
 /* The profile's allow-list. Calls that are never innocent (execve, ptrace, bpf, mount, setns,
- * unshare, modules, keys ...) kill the process, anything else not listed fails with EPERM. */
-int confine_syscalls(enum confine_profile p, struct err *e) must_check;
+ * unshare, modules, keys ...) kill the process, anything else not listed fails with EPERM. Signals
+ * may be sent to ourselves, and by kill() to the n processes of may_kill only. */
+int confine_syscalls(enum confine_profile p, const pid_t *may_kill, size_t n,
+		     struct err *e) must_check;
 
 #endif

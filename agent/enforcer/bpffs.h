@@ -10,7 +10,8 @@ int bpffs_is(const char *dir) must_check;
 /* Makes dir (0700, parents exist) and mounts a bpffs there unless it already is one. Needs
  * CAP_SYS_ADMIN only when it has to mount. */
 int bpffs_ensure(const char *dir, struct err *e) must_check;
-/* Unmounts it again (on-exit = remove). 0 also when nothing is mounted. */
-int bpffs_remove(const char *dir, struct err *e) must_check;
+/* Unlinks every pin below dir (on-exit = remove); the empty mount stays, since unmounting would
+ * need CAP_SYS_ADMIN. -ENODEV when dir is no bpffs: nothing else is ever removed. */
+int bpffs_clear(const char *dir, struct err *e) must_check;
 
 #endif
