@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config.h - treaty.conf as one flat struct of fixed-size tables. Every value is checked while it
+ * is read; an unknown, repeated or missing key is an error that names file:line, section.key and
+ * the rule. Strings are zero-padded, lists are comma-separated. */
+#ifndef TREATY_CONFIG_H
+#define TREATY_CONFIG_H
+
+#include "treaty/err.h"
+#include "treaty/units.h"
+
+enum {
+	CFG_LISTENS = 4,
+	CFG_PEERS = 32,
+	CFG_DEVICES = 16,
+	CFG_PATHS = 16,
+	CFG_SIDS = 4,
+	CFG_HOPS = 128,
+	CFG_CLASSES = 16,
+	CFG_ISSUERS = 8,
+	CFG_FILE_MAX = 256 * 1024,
+};
+
+enum cfg_roles { ROLE_ENTERPRISE = 1, ROLE_BSS = 2, ROLE_OSS = 4, ROLE_NODE = 8 };
+enum cfg_on_exit { ON_EXIT_KEEP, ON_EXIT_REMOVE };
+enum cfg_log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum cfg_advice { ADVICE_NULL, ADVICE_RANDOM, ADVICE_HOSTILE };
+enum cfg_peer_role { PEER_OPERATOR, PEER_ENTERPRISE, PEER_NODE, PEER_OSS };
+enum cfg_device_role { DEVICE_CUSTOMER, DEVICE_NETWORK, DEVICE_LOCAL };
+enum cfg_path_kind { PATH_DET, PATH_BE };
+enum cfg_strategy { STRATEGY_STEP_UP, STRATEGY_STEP_DOWN };
+enum cfg_surge { SURGE_BANDWIDTH = 1, SURGE_LATENCY = 2, SURGE_AVAILABILITY = 4 };
+enum cfg_key_kind { KEY_WALLET, KEY_PRESENTATION, KEY_AGREEMENT, KEY_CHECKPOINT, KEY_MAX_ };
+
+typedef char cfg_name[32]; /* [a-z0-9._-]+ */
+typedef char cfg_ifname[16];
+typedef char cfg_file[160]; /* absolute, without "..", no trailing slash */
+typedef char cfg_did[128];  /* did:web:... or did:key:... */
+typedef char cfg_url[192];  /* https://... */
+
+/* family 0 = not given; plen = 128 or 32 when a bare address was given. Network byte order. */
+struct cfg_addr {
+	uint8_t family; /* 4, 6 */
+	uint8_t plen;
+	uint8_t b[16];
+};
+
+struct cfg_listen {
+	struct cfg_addr addr;
+	uint16_t port;
+};
+
+/* low <= high; 0-0 = not given */
+struct cfg_range {
+	uint32_t low, high;
+};
+
+struct cfg_daemon {
+	uint32_t roles; /* enum cfg_roles, never 0 */
+	cfg_name name;
+	cfg_file state_dir;  /* root's; the agents write below agents_dir only */
+	cfg_file agents_dir; /* <state-dir>/agents: log, database */
+	cfg_file run_dir;    /* unix socket inside */
+	cfg_name user;       /* a name, or a number used as uid and gid */
+	uint32_t on_exit, log_level, advice;
+	uint32_t sample_ms, hold_intervals, cool_intervals; /* windows count in samples */
+	struct cfg_listen listen[CFG_LISTENS];
+	uint32_t listens;
+	cfg_file tls_cert, tls_key, tls_ca;
+	cfg_did did;
+};
+
+struct cfg_peer {
+	cfg_name name;
+	cfg_did did;
+	cfg_url url;
+	uint32_t role;      /* enum cfg_peer_role */
+	char tls_name[128]; /* expected DNS or URI SAN; the DID when empty */
+};
+
+struct cfg_node {
+	cfg_file pin_dir;
+	uint32_t max_labels;     /* slots of the label maps */
+	struct cfg_range labels; /* 1..0xfffff */
+	bool rtt;                /* passive TCP round trips */
+};
+
+struct cfg_device {
+	cfg_ifname name;
+	uint32_t role; /* enum cfg_device_role */
+	rate_t rate;   /* 0 = not shaped */
+};
+
+struct cfg_path {
+	uint32_t id; /* 1..255 */
+	cfg_name name;
+	uint32_t kind; /* enum cfg_path_kind */
+	cfg_ifname device;
+	struct cfg_addr nexthop6, v4_prefix, v4_sid, probe_src, probe_dst;
+	delay_t delay; /* its own, one way */
+	rate_t capacity;
+};
+
+/* SRv6 End.DX4: packets for `sid` are decapsulated towards nh4 over device. */
+struct cfg_sid {
+	cfg_name name;
+	struct cfg_addr sid, nh4;
+	cfg_ifname device;
+};
+
+/* Where a path leaves a node, for the planner: up = enterprise to far end. Empty = not here. */
+struct cfg_hop {
+	uint32_t path;
+	cfg_name node; /* a [peer] of role node, or this daemon's own name */
+	cfg_ifname up_device, down_device;
+};
+
+struct cfg_class {
+	cfg_name name;
+	uint32_t id;    /* 1..255 */
+	uint32_t proto; /* 0 = any, 6, 17 */
+	struct cfg_range dport;
+	struct cfg_addr src, dst;
+	uint32_t dscp;           /* 0..63, written at the edge */
+	rate_t bandwidth, floor; /* wanted; the least that is still useful, 0 = wanted */
+	delay_t latency;         /* ceiling, one way */
+	avail_t availability;
+	price_t price;              /* base */
+	uint32_t surge;             /* enum cfg_surge: axes whose price follows scarcity */
+	uint32_t strategy;          /* enum cfg_strategy */
+	price_t value, delay_value; /* willingness; per hour, and per hour and ms saved */
+	bool donor, detect;
+	uint32_t term_s;
+};
+
+struct cfg_trust {
+	cfg_did issuers[CFG_ISSUERS];
+	uint32_t n_issuers;
+	cfg_file revoked_file;
+};
+
+struct cfg_wallet {
+	cfg_file credential, policy;
+};
+
+struct cfg_ledger {
+	char currency[4]; /* ISO 4217 */
+	money_t ceiling;  /* no single signature of this side commits more */
+};
+
+struct cfg_operator {
+	uint32_t quote_ttl_s;
+	uint32_t margin_ppm;
+	price_t price_floor;
+	uint32_t surge_max_ppm; /* cap on the scarcity factor, 1000000 = x 1 */
+};
+
+/* Private keys and the state file belong to the signer alone. */
+struct cfg_keys {
+	cfg_file file[KEY_MAX_]; /* empty = this side has no such key */
+	cfg_file state;          /* default <state-dir>/signer.state */
+	uint32_t rate_per_s, burst;
+};
+
+struct config {
+	struct cfg_daemon daemon;
+	struct cfg_peer peer[CFG_PEERS];
+	uint32_t peers;
+	struct cfg_node node;
+	struct cfg_device device[CFG_DEVICES];
+	uint32_t devices;
+	struct cfg_path path[CFG_PATHS];
+	uint32_t paths;
+	struct cfg_sid sid[CFG_SIDS];
+	uint32_t sids;
+	struct cfg_hop hop[CFG_HOPS];
+	uint32_t hops;
+	struct cfg_class class[CFG_CLASSES];
+	uint32_t classes;
+	struct cfg_trust trust;
+	struct cfg_wallet wallet;
+	struct cfg_ledger ledger;
+	struct cfg_operator op;
+	struct cfg_keys keys;
+};
+
+/* Reads FILE: a regular file, not writable by group or others, at most CFG_FILE_MAX bytes.
+ * *ret is untouched on failure. -ENOENT, -EACCES, -EPERM, -EFBIG, -EINVAL, -ENOMEM. */
+int config_load(struct config **ret, const char *file, struct err *e) must_check;
+/* The same from bytes; `file` is only for messages. */
+int config_parse(struct config **ret, const char *text, size_t len, const char *file,
+		 struct err *e) must_check;
+/* FILE's bytes, checked as above; the caller frees *ret. */
+int config_read(char **ret, size_t *ret_len, const char *file, struct err *e) must_check;
+/* Moves the state directory and what was derived from it (treatyd -d). */
+int config_state_dir(struct config *c, const char *dir, struct err *e) must_check;
+struct config *config_free(struct config *c); /* NULL in, NULL out */
+
+/* By name or id; NULL when there is none. */
+const struct cfg_peer *config_peer(const struct config *c, const char *name);
+const struct cfg_device *config_device(const struct config *c, const char *name);
+const struct cfg_path *config_path(const struct config *c, uint32_t id);
+const struct cfg_class *config_class(const struct config *c, const char *name);
+
+#endif

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A new key is one row here, a member in config.h, and a line in the manual page. */
+#include "config_keys.h"
+
+#include <errno.h>
+
+#define NAMES(...)    .rule = { .names = (const char *const[]){ __VA_ARGS__, NULL } }
+#define SET(...)      .rule = { .min = 1, .names = (const char *const[]){ __VA_ARGS__, NULL } }
+#define BETWEEN(a, b) .rule = { .min = (a), .max = (b) }
+#define SIZE(n)       .rule = { .size = (n) }
+#define ADDR6         .rule = { .min = 6 }
+#define ADDR4         .rule = { .min = 4 }
+#define PREFIX4       .rule = { .min = 4, .max = 1 }
+#define PREFIX        .rule = { .max = 1 }
+#define ANY           .rule = { 0 }
+#define REQUIRED      .required = true
+#define RATE_MAX      1000000000000    /* 1 Tbit/s */
+#define MONEY_MAX     1000000000000000 /* price x time stays far from 2^63 */
+
+/* cfg_listen[] and cfg_did[] are followed by their count: the parser gets the whole struct. */
+static int parse_listens(const char *v, void *out, const struct cfg_rule *r, struct err *e)
+{
+	struct cfg_daemon *d = out;
+	char item[64];
+	int more;
+
+	while ((more = cfg_next_item(&v, item, sizeof(item), e)) > 0) {
+		if (d->listens == CFG_LISTENS)
+			return err_set(e, -EINVAL, "must name at most %d addresses", CFG_LISTENS);
+		if (cfg_parse_listen(item, &d->listen[d->listens], r, e))
+			return -EINVAL;
+		d->listens++;
+	}
+	return more;
+}
+
+static int parse_issuers(const char *v, void *out, const struct cfg_rule *r, struct err *e)
+{
+	struct cfg_trust *t = out;
+	cfg_did item;
+	int more;
+
+	while ((more = cfg_next_item(&v, item, sizeof(item), e)) > 0) {
+		if (t->n_issuers == CFG_ISSUERS)
+			return err_set(e, -EINVAL, "must name at most %d DIDs", CFG_ISSUERS);
+		if (cfg_parse_did(item, &t->issuers[t->n_issuers], r, e))
+			return -EINVAL;
+		t->n_issuers++;
+	}
+	return more;
+}
+
+static int parse_currency(const char *v, void *out, const struct cfg_rule *r, struct err *e)
+{
+	char *c = out;
+
+	(void)r;
+	if (strlen(v) != 3 || strspn(v, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3)
+		return err_set(e, -EINVAL, "must be three capital letters (ISO 4217)");
+	memcpy(c, v, 4);
+	return 0;
+}
+
+static int parse_proto(const char *v, void *out, const struct cfg_rule *r, struct err *e)
+{
+	static const uint32_t number[] = { 0, 6, 17 };
+	uint32_t i;
+	int err = cfg_enum(v, &i, r, e);
+
+	if (!err)
+		*(uint32_t *)out = number[i];
+	return err;
+}
+
+#define AT(m) offsetof(struct cfg_daemon, m)
+static const struct cfg_key daemon_keys[] = {
+	{ "roles", cfg_set, AT(roles), SET("enterprise", "bss", "oss", "node"), REQUIRED },
+	{ "name", cfg_word, AT(name), SIZE(sizeof(cfg_name)), REQUIRED },
+	{ "state-dir", cfg_path_abs, AT(state_dir), ANY, .def = "/var/lib/treaty" },
+	{ "run-dir", cfg_path_abs, AT(run_dir), ANY, .def = "/run/treaty" },
+	{ "user", cfg_word, AT(user), SIZE(sizeof(cfg_name)), "treaty" },
+	{ "on-exit", cfg_enum, AT(on_exit), NAMES("keep", "remove"), "keep" },
+	{ "log-level", cfg_enum, AT(log_level), NAMES("error", "warn", "info", "debug"), "info" },
+	{ "advice", cfg_enum, AT(advice), NAMES("null", "random", "hostile"), "null" },
+	{ "sample-interval-ms", cfg_u32, AT(sample_ms), BETWEEN(10, 60000), "100" },
+	{ "hold-intervals", cfg_u32, AT(hold_intervals), BETWEEN(1, 100000), "100" },
+	{ "cool-intervals", cfg_u32, AT(cool_intervals), BETWEEN(1, 100000), "100" },
+	{ "listen", parse_listens, 0, ANY },
+	{ "tls-cert", cfg_path_abs, AT(tls_cert), ANY },
+	{ "tls-key", cfg_path_abs, AT(tls_key), ANY },
+	{ "tls-ca", cfg_path_abs, AT(tls_ca), ANY },
+	{ "did", cfg_parse_did, AT(did), ANY },
+};
+#undef AT
+
+#define AT(m) offsetof(struct cfg_peer, m)
+static const struct cfg_key peer_keys[] = {
+	{ "did", cfg_parse_did, AT(did), ANY, REQUIRED },
+	{ "url", cfg_parse_url, AT(url), ANY },
+	{ "role", cfg_enum, AT(role), NAMES("operator", "enterprise", "node", "oss"), REQUIRED },
+	{ "tls-name", cfg_text, AT(tls_name), SIZE(128) },
+};
+#undef AT
+
+#define AT(m) offsetof(struct cfg_node, m)
+static const struct cfg_key node_keys[] = {
+	{ "pin-dir", cfg_path_abs, AT(pin_dir), ANY, .def = "/run/treaty/bpf" },
+	{ "max-labels", cfg_u32, AT(max_labels), BETWEEN(1, 1048576), "4096" },
+	{ "label-range", cfg_range, AT(labels), BETWEEN(1, 0xfffff), "1-4095" },
+	{ "rtt", cfg_bool, AT(rtt), ANY, .def = "on" },
+};
+#undef AT
+
+#define AT(m) offsetof(struct cfg_device, m)
+static const struct cfg_key device_keys[] = {
+	{ "role", cfg_enum, AT(role), NAMES("customer", "network", "local"), REQUIRED },
+	{ "rate", cfg_rate, AT(rate), BETWEEN(8000, RATE_MAX) },
+};
+#undef AT
+
+#define AT(m) offsetof(struct cfg_path, m)
+static const struct cfg_key path_keys[] = {
+	{ "name", cfg_word, AT(name), SIZE(sizeof(cfg_name)), REQUIRED },
+	{ "kind", cfg_enum, AT(kind), NAMES("det", "be"), "det" },
+	{ "device", cfg_word, AT(device), SIZE(sizeof(cfg_ifname)) },
+	{ "nexthop6", cfg_address, AT(nexthop6), ADDR6 },
+	{ "v4-prefix", cfg_address, AT(v4_prefix), PREFIX4 },
+	{ "v4-sid", cfg_address, AT(v4_sid), ADDR6 },
+	{ "probe-src", cfg_address, AT(probe_src), ADDR6 },
+	{ "probe-dst", cfg_address, AT(probe_dst), ADDR6 },
+	{ "delay-us", cfg_u32, AT(delay), BETWEEN(0, 10000000) },
+	{ "capacity", cfg_rate, AT(capacity), BETWEEN(8000, RATE_MAX) },
+};
+#undef AT
+
+#define AT(m) offsetof(struct cfg_sid, m)
+static const struct cfg_key sid_keys[] = {
+	{ "prefix", cfg_address, AT(sid), ADDR6, REQUIRED },
+	{ "nh4", cfg_address, AT(nh4), ADDR4, REQUIRED },
+	{ "device", cfg_word, AT(device), SIZE(sizeof(cfg_ifname)), REQUIRED },
+};
+#undef AT
+
+#define AT(m) offsetof(struct cfg_hop, m)
+static const struct cfg_key hop_keys[] = {
+	{ "up-device", cfg_word, AT(up_device), SIZE(sizeof(cfg_ifname)) },
+	{ "down-device", cfg_word, AT(down_device), SIZE(sizeof(cfg_ifname)) },
+};
+#undef AT
+
+#define AT(m) offsetof(struct cfg_class, m)
+static const struct cfg_key class_keys[] = {
+	{ "id", cfg_u32, AT(id), BETWEEN(1, 255), REQUIRED },
+	{ "proto", parse_proto, AT(proto), NAMES("any", "tcp", "udp"), "any" },
+	{ "dport", cfg_range, AT(dport), BETWEEN(1, 65535) },
+	{ "src", cfg_address, AT(src), PREFIX },
+	{ "dst", cfg_address, AT(dst), PREFIX },
+	{ "dscp", cfg_u32, AT(dscp), BETWEEN(0, 63) },
+	{ "bandwidth", cfg_rate, AT(bandwidth), BETWEEN(8000, RATE_MAX), REQUIRED },
+	{ "floor", cfg_rate, AT(floor), BETWEEN(8000, RATE_MAX) },
+	{ "latency-us", cfg_u32, AT(latency), BETWEEN(1, 10000000), REQUIRED },
+	{ "availability", cfg_avail, AT(availability), ANY, .def = "99.9" },
+	{ "price", cfg_i64, AT(price), BETWEEN(0, MONEY_MAX) },
+	{ "surge", cfg_set, AT(surge),
+	  .rule = { .names = (const char *const[]){ "bandwidth", "latency", "availability",
+						    NULL } } },
+	{ "strategy", cfg_enum, AT(strategy), NAMES("step-up", "step-down"), "step-up" },
+	{ "value", cfg_i64, AT(value), BETWEEN(0, MONEY_MAX) },
+	{ "delay-value", cfg_i64, AT(delay_value), BETWEEN(0, MONEY_MAX) },
+	{ "donor", cfg_bool, AT(donor), ANY },
+	{ "detect", cfg_bool, AT(detect), ANY },
+	{ "term-seconds", cfg_u32, AT(term_s), BETWEEN(1, 31536000), "3600" },
+};
+#undef AT
+
+static const struct cfg_key trust_keys[] = {
+	{ "issuers", parse_issuers, 0, ANY },
+	{ "revoked-file", cfg_path_abs, offsetof(struct cfg_trust, revoked_file), ANY },
+};
+
+static const struct cfg_key wallet_keys[] = {
+	{ "credential", cfg_path_abs, offsetof(struct cfg_wallet, credential), ANY },
+	{ "policy", cfg_path_abs, offsetof(struct cfg_wallet, policy), ANY },
+};
+
+static const struct cfg_key ledger_keys[] = {
+	{ "currency", parse_currency, offsetof(struct cfg_ledger, currency), ANY, .def = "EUR" },
+	{ "ceiling", cfg_i64, offsetof(struct cfg_ledger, ceiling), BETWEEN(0, MONEY_MAX), "0" },
+};
+
+#define AT(m) offsetof(struct cfg_operator, m)
+static const struct cfg_key operator_keys[] = {
+	{ "quote-ttl", cfg_u32, AT(quote_ttl_s), BETWEEN(1, 86400), "60" },
+	{ "margin-ppm", cfg_u32, AT(margin_ppm), BETWEEN(0, 1000000), "100000" },
+	{ "price-floor", cfg_i64, AT(price_floor), BETWEEN(0, MONEY_MAX) },
+	{ "surge-max-ppm", cfg_u32, AT(surge_max_ppm), BETWEEN(1000000, 100000000), "3000000" },
+};
+#undef AT
+
+#define AT(m) offsetof(struct cfg_keys, m)
+static const struct cfg_key keys_keys[] = {
+	{ "wallet", cfg_path_abs, AT(file[KEY_WALLET]), ANY },
+	{ "presentation", cfg_path_abs, AT(file[KEY_PRESENTATION]), ANY },
+	{ "agreement", cfg_path_abs, AT(file[KEY_AGREEMENT]), ANY },
+	{ "checkpoint", cfg_path_abs, AT(file[KEY_CHECKPOINT]), ANY },
+	{ "state", cfg_path_abs, AT(state), ANY },
+	{ "rate", cfg_u32, AT(rate_per_s), BETWEEN(1, 100000), "200" },
+	{ "burst", cfg_u32, AT(burst), BETWEEN(1, 100000), "1000" },
+};
+#undef AT
+
+/* --- what stands after a section's name ------------------------------------------------------ */
+
+#define NAMED(fn, type, find)                                                          \
+	static int fn(struct config *c, void *element, const char *arg, struct err *e) \
+	{                                                                              \
+		struct type *x = element;                                              \
+		const struct cfg_rule r = { .size = sizeof(x->name) };                 \
+                                                                                       \
+		if (find(c, arg))                                                      \
+			return err_set(e, -EINVAL, "must not be given twice");         \
+		return cfg_word(arg, x->name, &r, e);                                  \
+	}
+
+static const struct cfg_sid *config_sid(const struct config *c, const char *name)
+{
+	for (uint32_t i = 0; i < c->sids; i++)
+		if (!strcmp(c->sid[i].name, name))
+			return &c->sid[i];
+	return NULL;
+}
+
+NAMED(arg_peer, cfg_peer, config_peer)
+NAMED(arg_device, cfg_device, config_device)
+NAMED(arg_sid, cfg_sid, config_sid)
+NAMED(arg_class, cfg_class, config_class)
+
+static const struct cfg_rule path_id = { .min = 1, .max = 255 };
+
+static int arg_path(struct config *c, void *element, const char *arg, struct err *e)
+{
+	struct cfg_path *p = element;
+	int r = cfg_u32(arg, &p->id, &path_id, e);
+
+	if (!r && config_path(c, p->id))
+		return err_set(e, -EINVAL, "must not be given twice");
+	return r;
+}
+
+static int arg_hop(struct config *c, void *element, const char *arg, struct err *e)
+{
+	const struct cfg_rule word = { .size = sizeof(cfg_name) };
+	const char *blank = strchr(arg, ' ');
+	struct cfg_hop *h = element;
+	char id[8] = "";
+
+	if (!blank || blank - arg >= (long)sizeof(id))
+		return err_set(e, -EINVAL, "must be [hop PATH NODE]");
+	memcpy(id, arg, (size_t)(blank - arg));
+	if (cfg_u32(id, &h->path, &path_id, e) || cfg_word(blank + 1, h->node, &word, e))
+		return -EINVAL;
+	for (uint32_t i = 0; i < c->hops; i++)
+		if (c->hop[i].path == h->path && !strcmp(c->hop[i].node, h->node))
+			return err_set(e, -EINVAL, "must not be given twice");
+	return 0;
+}
+
+#define ONE(n, member, k)                                                    \
+	{                                                                    \
+		.name = n, .at = offsetof(struct config, member), .keys = k, \
+		.n_keys = ARRAY_LEN(k)                                       \
+	}
+#define MANY(n, member, count, arg, k)                                                  \
+	{                                                                               \
+		.name = n, .at = offsetof(struct config, member),                       \
+		.size = sizeof(((struct config *)0)->member[0]),                        \
+		.max = ARRAY_LEN(((struct config *)0)->member),                         \
+		.count_at = offsetof(struct config, count), .argument = arg, .keys = k, \
+		.n_keys = ARRAY_LEN(k)                                                  \
+	}
+
+const struct cfg_section cfg_sections[] = {
+	ONE("daemon", daemon, daemon_keys),
+	MANY("peer", peer, peers, arg_peer, peer_keys),
+	ONE("node", node, node_keys),
+	MANY("device", device, devices, arg_device, device_keys),
+	MANY("path", path, paths, arg_path, path_keys),
+	MANY("sid", sid, sids, arg_sid, sid_keys),
+	MANY("hop", hop, hops, arg_hop, hop_keys),
+	MANY("class", class, classes, arg_class, class_keys),
+	ONE("trust", trust, trust_keys),
+	ONE("wallet", wallet, wallet_keys),
+	ONE("ledger", ledger, ledger_keys),
+	ONE("operator", op, operator_keys),
+	ONE("keys", keys, keys_keys),
+};
+const size_t cfg_n_sections = ARRAY_LEN(cfg_sections);
+
+_Static_assert(ARRAY_LEN(class_keys) <= CFG_KEYS_MAX, "one bit per key");

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client.h"
+
+#include <errno.h>
+
+int signer_ping(struct msg_client *c, struct err *e)
+{
+	struct msg_ping q = { .token = 0x5097d2bb ^ c->seq }, p;
+	int r = msg_call(c, MSG_PING, &q, sizeof(q), &p, sizeof(p), NULL, SIGNER_WAIT_MS, e);
+
+	return !r && p.token != q.token ? err_set(e, -EPROTO, "ping: another token") : r;
+}
+
+int signer_attest(struct msg_client *c, const struct attest_req *q, struct attest_rep *ret,
+		  struct err *e)
+{
+	return msg_call(c, MSG_ATTEST, q, sizeof(*q), ret, sizeof(*ret), NULL, SIGNER_WAIT_MS, e);
+}
+
+int signer_public(struct msg_client *c, enum cfg_key_kind key, uint8_t ret[32], struct err *e)
+{
+	const struct pubkey_req q = { .key = key };
+	struct pubkey_rep p;
+	int r = msg_call(c, MSG_PUBKEY, &q, sizeof(q), &p, sizeof(p), NULL, SIGNER_WAIT_MS, e);
+
+	if (!r)
+		memcpy(ret, p.public, sizeof(p.public));
+	return r;
+}
+
+int signer_sign(struct msg_client *c, const struct sign_req *q, struct sign_rep *ret, struct err *e)
+{
+	return msg_call(c, MSG_SIGN, q, sizeof(*q), ret, sizeof(*ret), NULL, SIGNER_WAIT_MS, e);
+}

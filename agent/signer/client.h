@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* client.h - the agents' side of the signer. Synchronous, at most SIGNER_WAIT_MS each. A refusal by
+ * the signer's own rules is -EACCES (rule), -EAGAIN (rate), -ENOKEY (no such key), text in *e. */
+#ifndef TREATY_SIGNER_CLIENT_H
+#define TREATY_SIGNER_CLIENT_H
+
+#include "agent/signer/signer.h"
+
+#define SIGNER_WAIT_MS 5000
+
+int signer_ping(struct msg_client *c, struct err *e) must_check;
+int signer_attest(struct msg_client *c, const struct attest_req *q, struct attest_rep *ret,
+		  struct err *e) must_check;
+int signer_public(struct msg_client *c, enum cfg_key_kind key, uint8_t ret[32],
+		  struct err *e) must_check;
+int signer_sign(struct msg_client *c, const struct sign_req *q, struct sign_rep *ret,
+		struct err *e) must_check;
+
+#endif

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The order of a signature: rate, rules, record on disk, sign, reply. */
+#include "signer_state.h"
+#include "keyfile.h"
+#include "agent/confine.h"
+#include "agent/log.h"
+#include "agent/role.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <time.h>
+
+struct signer {
+	const struct config *c;
+	struct key_pair *key[KEY_MAX_];
+	struct signer_state *state;
+	struct sign_bucket bucket;
+	bool attested;
+};
+
+static const struct {
+	const char *rule;
+	int code;
+} verdicts[SIGN_VERDICTS_] = {
+	[SIGN_OK] = { "", 0 },
+	[SIGN_AGAIN] = { "", 0 },
+	[SIGN_BAD_KIND] = { "kind: unknown", -EPROTO },
+	[SIGN_BAD_LEN] = { "data: of the wrong length", -EPROTO },
+	[SIGN_NO_LINEAGE] = { "lineage: must be given", -EACCES },
+	[SIGN_NO_REVISION] = { "revision: must be at least 1", -EACCES },
+	[SIGN_STALE] = { "revision: a later one was signed", -EACCES },
+	[SIGN_FORK] = { "revision: was signed with other content", -EACCES },
+	[SIGN_OVER_CEILING] = { "amount: must be 0 to ceiling", -EACCES },
+	[SIGN_OVER_LIMIT] = { "ceiling: above the configured ledger.ceiling", -EACCES },
+	[SIGN_EXPIRED] = { "expiry: is past", -EACCES },
+	[SIGN_NOT_CHECKPOINT] = { "data: is no checkpoint", -EACCES },
+	[SIGN_NOT_ATTESTED] = { "state: the log has not confirmed it", -EACCES },
+	[SIGN_TOO_FAST] = { "rate: above keys.rate", -EAGAIN },
+};
+
+static int refuse(enum sign_verdict v, struct err *e)
+{
+	return err_set(e, verdicts[v].code, "%s", verdicts[v].rule);
+}
+
+static int64_t clock_us(clockid_t id)
+{
+	struct timespec ts = { 0 };
+
+	(void)clock_gettime(id, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static const enum cfg_key_kind key_of[SIGN_MAX_] = {
+	[SIGN_WALLET] = KEY_WALLET,         [SIGN_PRESENTATION] = KEY_PRESENTATION,
+	[SIGN_AGREEMENT] = KEY_AGREEMENT,   [SIGN_ACCEPTANCE] = KEY_AGREEMENT,
+	[SIGN_CHECKPOINT] = KEY_CHECKPOINT,
+};
+
+/* What the state remembers of a request. A checkpoint is known by its origin, moves by its size and
+ * means its root: cosigning the same root at another time is the same statement. */
+static void subject_of(const struct sign_req *q, uint8_t lineage[SIGN_LINEAGE_LEN],
+		       struct sign_last *now)
+{
+	struct checkpoint_view v;
+
+	if (q->kind == SIGN_CHECKPOINT && checkpoint_parse(&v, q->data, q->data_len)) {
+		(void)crypto_hash_sha256(lineage, q->data + v.origin, v.origin_len);
+		(void)crypto_hash_sha256(now->digest, q->data + v.root, v.root_len);
+		now->revision = v.size;
+		return;
+	}
+	memcpy(lineage, q->lineage, SIGN_LINEAGE_LEN);
+	(void)crypto_hash_sha256(now->digest, q->data, q->data_len);
+	now->revision = q->revision;
+}
+
+static int record(struct signer *s, const struct sign_req *q, struct err *e)
+{
+	uint8_t lineage[SIGN_LINEAGE_LEN];
+	struct sign_last now, last;
+	enum sign_verdict v;
+
+	if (!s->attested)
+		return refuse(SIGN_NOT_ATTESTED, e);
+	subject_of(q, lineage, &now);
+	last = sstate_last(s->state, q->kind, lineage);
+	v = sign_check_revision(&last, now.revision, now.digest);
+	if (v == SIGN_OK)
+		return sstate_add(s->state, q->kind, lineage, &now, e);
+	return v == SIGN_AGAIN ? 0 : refuse(v, e);
+}
+
+static int on_sign(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	const struct sign_req *q = req;
+	struct sign_rep *p = rep;
+	struct signer *s = ctx;
+	const struct key_pair *k;
+	enum sign_verdict v;
+	int r;
+
+	(void)ret_fd;
+	if (!sign_take(&s->bucket, s->c->keys.rate_per_s, s->c->keys.burst,
+		       clock_us(CLOCK_BOOTTIME)))
+		return refuse(SIGN_TOO_FAST, e);
+	v = sign_check(q, s->c->ledger.ceiling.minor, clock_us(CLOCK_REALTIME) / 1000);
+	if (v != SIGN_OK)
+		return refuse(v, e);
+	k = s->key[key_of[q->kind]];
+	if (!k)
+		return err_set(e, -ENOKEY, "kind: this side has no such key");
+	r = sign_has_revisions(q->kind) ? record(s, q, e) : 0;
+	if (r)
+		return r;
+	(void)crypto_sign_detached(p->signature, NULL, q->data, q->data_len, k->secret);
+	memcpy(p->public, k->public, sizeof(p->public));
+	p->count = sstate_count(s->state);
+	return sstate_head(s->state, p->count, p->head);
+}
+
+static int on_pubkey(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	const struct pubkey_req *q = req;
+	struct pubkey_rep *p = rep;
+	struct signer *s = ctx;
+
+	(void)ret_fd;
+	if (q->key >= KEY_MAX_ || q->pad)
+		return err_set(e, -EPROTO, "key: unknown");
+	if (!s->key[q->key])
+		return err_set(e, -ENOKEY, "key: this side has no such key");
+	memcpy(p->public, s->key[q->key]->public, sizeof(p->public));
+	return 0;
+}
+
+/* A state that is ahead of the log is normal: the crash came after our fsync and before the log's
+ * commit. A state behind it was restored from a backup or replaced. */
+static int on_attest(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	const struct attest_req *q = req;
+	struct attest_rep *p = rep;
+	struct signer *s = ctx;
+	uint8_t head[32];
+	int r;
+
+	(void)ret_fd;
+	s->attested = false;
+	r = sstate_head(s->state, q->count, head);
+	if (r == -ERANGE)
+		return err_set(e, -EACCES, "state: has %llu records, the log knows of %llu",
+			       (unsigned long long)sstate_count(s->state),
+			       (unsigned long long)q->count);
+	if (r)
+		return err_set(e, r, "state: %s", strerror(-r));
+	if (memcmp(head, q->head, sizeof(head)))
+		return err_set(e, -EACCES, "state: record %llu is not the one the log knows of",
+			       (unsigned long long)q->count);
+	s->attested = true;
+	p->count = sstate_count(s->state);
+	return sstate_head(s->state, p->count, p->head);
+}
+
+static int on_ping(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	(void)ctx;
+	(void)ret_fd;
+	(void)e;
+	memcpy(rep, req, sizeof(struct msg_ping));
+	return 0;
+}
+
+static const struct msg_handler table[] = {
+	{ MSG_PING, sizeof(struct msg_ping), sizeof(struct msg_ping), on_ping },
+	{ MSG_SIGN, sizeof(struct sign_req), sizeof(struct sign_rep), on_sign },
+	{ MSG_PUBKEY, sizeof(struct pubkey_req), sizeof(struct pubkey_rep), on_pubkey },
+	{ MSG_ATTEST, sizeof(struct attest_req), sizeof(struct attest_rep), on_attest },
+};
+
+static int load(struct signer *s, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < KEY_MAX_ && !r; i++)
+		if (s->c->keys.file[i][0])
+			r = key_load(&s->key[i], s->c->keys.file[i], e);
+	return r ? r : sstate_open(&s->state, s->c->keys.state, e);
+}
+
+/* Files are open, keys are read: from here on nothing can be opened any more. The state file's
+ * directory belongs to root, so that the agents, who have our uid, cannot replace it. */
+static int confine(const struct config *c, struct err *e)
+{
+	static const char *const nothing[] = { NULL };
+	struct confine_user u;
+	pid_t parent = getppid();
+	int abi, r = 0;
+
+	if (geteuid() == 0) {
+		r = confine_user_find(&u, c->daemon.user, e);
+		r = r ? r : confine_drop_user(&u, e);
+	} else {
+		r = confine_keep_caps(0, e);
+	}
+	r = r ? r : confine_no_new_privs(e);
+	r = r ? r : confine_no_dump(e);
+	r = r ? r : confine_files(nothing, nothing, &abi, e);
+	if (!r && role_die_with(parent))
+		r = err_set(e, -ESRCH, "the parent is gone");
+	return r ? r : confine_syscalls(CONFINE_SIGNER, NULL, 0, e);
+}
+
+/* The parent never speaks here: its end only tells, by closing, that it is over. */
+static int serve(struct signer *s, int parent_fd, int agents_fd, struct err *e)
+{
+	struct pollfd p[2] = { { .fd = parent_fd, .events = POLLIN },
+			       { .fd = agents_fd, .events = POLLIN } };
+
+	for (;;) {
+		int r;
+
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			return err_set(e, -errno, "poll: %s", strerror(errno));
+		if (p[0].revents)
+			return 0;
+		if (!p[1].revents)
+			continue;
+		r = msg_serve(agents_fd, table, ARRAY_LEN(table), s, e);
+		if (r == -EPIPE) { /* agents are gone: wait for the parent's word */
+			p[1].fd = -1;
+			if (e)
+				*e = (struct err){ 0 };
+		} else if (r) {
+			return r;
+		}
+	}
+}
+
+int signer_run(const struct config *c, int parent_fd, int agents_fd, struct err *e)
+{
+	struct signer s = { .c = c };
+	int r = load(&s, e);
+
+	r = r ? r : confine(c, e);
+	if (!r)
+		log_info("ready, %llu records", (unsigned long long)sstate_count(s.state));
+	r = r ? r : serve(&s, parent_fd, agents_fd, e);
+	for (size_t i = 0; i < KEY_MAX_; i++)
+		s.key[i] = key_free(s.key[i]);
+	s.state = sstate_free(s.state);
+	return r;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* signer.h - the process that holds the four Ed25519 keys of a side and enforces rules of its own:
+ * agreements only move forward, amounts stay below the configured ceiling, signatures come at a
+ * bounded rate. Its state file is on disk before a signature leaves. */
+#ifndef TREATY_SIGNER_H
+#define TREATY_SIGNER_H
+
+#include "agent/config.h"
+#include "agent/msg.h"
+
+enum {
+	MSG_SIGN = MSG_SIGNER_BASE,
+	MSG_PUBKEY,
+	MSG_ATTEST,
+};
+
+enum sign_kind {
+	SIGN_WALLET,       /* wallet key; amount <= ceiling <= configured ceiling */
+	SIGN_PRESENTATION, /* presentation key */
+	SIGN_AGREEMENT,    /* agreement key; a revision per lineage, forward only */
+	SIGN_ACCEPTANCE,   /* agreement key; counted apart from our own agreements */
+	SIGN_CHECKPOINT,   /* checkpoint key; a C2SP note body or its cosignature/v1 message */
+	SIGN_MAX_,
+};
+
+#define SIGN_LINEAGE_LEN 32
+#define SIGN_DATA_MAX    512
+#define SIGN_PROOF_LEN   64
+
+/* data: exactly 64 bytes, SHA256(proofConfig) || SHA256(document), but for checkpoints the text.
+ * lineage: opaque, zero-padded, not all zero for agreement and acceptance; checkpoints are keyed by
+ * their origin line and their tree size. Amounts in minor units, expiry in ms since 1970. */
+struct sign_req {
+	uint32_t kind;
+	uint32_t data_len;
+	uint8_t lineage[SIGN_LINEAGE_LEN];
+	uint64_t revision; /* >= 1 for agreement and acceptance */
+	int64_t amount, ceiling;
+	int64_t expiry_ms; /* 0 = none */
+	uint8_t data[SIGN_DATA_MAX];
+};
+
+/* count and head name the signer's last record; the log keeps them and gives them back in
+ * MSG_ATTEST after a restart. */
+struct sign_rep {
+	uint8_t signature[64];
+	uint8_t public[32];
+	uint64_t count;
+	uint8_t head[32];
+};
+
+struct pubkey_req {
+	uint32_t key; /* enum cfg_key_kind */
+	uint32_t pad;
+};
+
+struct pubkey_rep {
+	uint8_t public[32];
+};
+
+/* What the log knows of the signer: until it was told, and when the state file is behind it or
+ * disagrees with it, the signer signs nothing. An empty log says count 0. */
+struct attest_req {
+	uint64_t count;
+	uint8_t head[32];
+};
+
+struct attest_rep {
+	uint64_t count;
+	uint8_t head[32];
+};
+
+/* Loads keys and state, confines itself, serves agents_fd until parent_fd or agents_fd ends.
+ * 0 = clean stop. */
+int signer_run(const struct config *c, int parent_fd, int agents_fd, struct err *e) must_check;
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The draft wants each revision of an agreement signed once and linked. We do: one signer per side
+ * that only ever moves a lineage forward, so that neither a bug nor a taken-over agents process can
+ * hold two different signed revisions of the same number, or return to an old one. */
+#include "signer_core.h"
+
+#include "treaty/pure.h"
+
+bool sign_has_revisions(uint32_t kind)
+{
+	return kind == SIGN_AGREEMENT || kind == SIGN_ACCEPTANCE || kind == SIGN_CHECKPOINT;
+}
+
+static bool has_money(uint32_t kind)
+{
+	return kind == SIGN_WALLET || kind == SIGN_AGREEMENT || kind == SIGN_ACCEPTANCE;
+}
+
+static bool all_zero(const uint8_t *p, size_t n)
+{
+	uint8_t any = 0;
+
+	for (size_t i = 0; i < n; i++)
+		any |= p[i];
+	return !any;
+}
+
+enum sign_verdict sign_check(const struct sign_req *q, int64_t limit, int64_t now_ms)
+{
+	struct checkpoint_view v;
+
+	if (q->kind >= SIGN_MAX_)
+		return SIGN_BAD_KIND;
+	if (q->kind == SIGN_CHECKPOINT) {
+		if (!q->data_len || q->data_len > SIGN_DATA_MAX)
+			return SIGN_BAD_LEN;
+		return checkpoint_parse(&v, q->data, q->data_len) ? SIGN_OK : SIGN_NOT_CHECKPOINT;
+	}
+	if (q->data_len != SIGN_PROOF_LEN)
+		return SIGN_BAD_LEN;
+	if (sign_has_revisions(q->kind)) {
+		if (all_zero(q->lineage, sizeof(q->lineage)))
+			return SIGN_NO_LINEAGE;
+		if (!q->revision)
+			return SIGN_NO_REVISION;
+	}
+	if (has_money(q->kind)) {
+		if (q->amount < 0 || q->ceiling < 0 || q->amount > q->ceiling)
+			return SIGN_OVER_CEILING;
+		if (q->ceiling > limit)
+			return SIGN_OVER_LIMIT;
+	}
+	if (q->expiry_ms && q->expiry_ms <= now_ms)
+		return SIGN_EXPIRED;
+	return SIGN_OK;
+}
+
+enum sign_verdict sign_check_revision(const struct sign_last *last, uint64_t revision,
+				      const uint8_t digest[32])
+{
+	if (revision > last->revision || all_zero(last->digest, 32))
+		return SIGN_OK;
+	if (revision < last->revision)
+		return SIGN_STALE;
+	return memcmp(digest, last->digest, 32) ? SIGN_FORK : SIGN_AGAIN;
+}
+
+/* A bucket as one instant: each token moves it forward by its refill time, and it may be at most
+ * burst tokens ahead of now. */
+bool sign_take(struct sign_bucket *b, uint32_t rate_per_s, uint32_t burst, int64_t now_us)
+{
+	int64_t step = 1000000 / rate_per_s;
+	int64_t from = b->full_us > now_us ? b->full_us : now_us;
+
+	if (from + step - now_us > step * burst)
+		return false;
+	b->full_us = from + step;
+	return true;
+}
+
+/* --- checkpoints --------------------------------------------------------------------------- */
+
+struct cursor {
+	const uint8_t *text;
+	uint32_t at, len;
+};
+
+/* The next line: not empty, printable or UTF-8, ended by a newline. */
+static bool line(struct cursor *c, uint32_t *ret_at, uint32_t *ret_len)
+{
+	uint32_t i = c->at;
+
+	while (i < c->len && c->text[i] >= 0x20 && c->text[i] != 0x7f)
+		i++;
+	if (i == c->at || i == c->len || c->text[i] != '\n')
+		return false;
+	*ret_at = c->at;
+	*ret_len = i - c->at;
+	c->at = i + 1;
+	return true;
+}
+
+static bool decimal(const uint8_t *p, uint32_t n, uint64_t *ret)
+{
+	uint64_t v = 0;
+
+	if (!n || (n > 1 && p[0] == '0'))
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		if (p[i] < '0' || p[i] > '9' || __builtin_mul_overflow(v, 10, &v) ||
+		    __builtin_add_overflow(v, (uint64_t)(p[i] - '0'), &v))
+			return false;
+	*ret = v;
+	return true;
+}
+
+static bool base64_32(const uint8_t *p, uint32_t n)
+{
+	if (n != 44 || p[43] != '=')
+		return false;
+	for (uint32_t i = 0; i < 43; i++)
+		if (!((p[i] >= 'A' && p[i] <= 'Z') || (p[i] >= 'a' && p[i] <= 'z') ||
+		      (p[i] >= '0' && p[i] <= '9') || p[i] == '+' || p[i] == '/'))
+			return false;
+	return true;
+}
+
+/* The two lines that a cosignature puts before the note. */
+static bool cosignature(struct cursor *c)
+{
+	static const char head[] = "cosignature/v1\ntime ";
+	uint32_t at, len, n = sizeof(head) - 1;
+	uint64_t seconds;
+
+	if (c->len < n || memcmp(c->text, head, n))
+		return true; /* none: a plain note */
+	c->at = n;
+	return line(c, &at, &len) && decimal(c->text + at, len, &seconds);
+}
+
+bool checkpoint_parse(struct checkpoint_view *ret, const uint8_t *text, uint32_t len)
+{
+	struct cursor c = { text, 0, len };
+	struct checkpoint_view v;
+	uint32_t at, n;
+
+	if (!cosignature(&c) || !line(&c, &v.origin, &v.origin_len) || !line(&c, &at, &n) ||
+	    !decimal(text + at, n, &v.size) || !line(&c, &v.root, &v.root_len) ||
+	    !base64_32(text + v.root, v.root_len))
+		return false;
+	while (c.at < c.len)
+		if (!line(&c, &at, &n))
+			return false;
+	*ret = v;
+	return true;
+}

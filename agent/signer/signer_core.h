@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* signer_core.h - may this be signed? Pure. */
+#ifndef TREATY_SIGNER_CORE_H
+#define TREATY_SIGNER_CORE_H
+
+#include "signer.h"
+
+enum sign_verdict {
+	SIGN_OK,    /* and, for a kind with revisions, to be recorded first */
+	SIGN_AGAIN, /* signed before, the same: signed again without a record */
+	SIGN_BAD_KIND,
+	SIGN_BAD_LEN,
+	SIGN_NO_LINEAGE,
+	SIGN_NO_REVISION,
+	SIGN_STALE, /* an older revision than the last signed */
+	SIGN_FORK,  /* the last signed revision with other content */
+	SIGN_OVER_CEILING,
+	SIGN_OVER_LIMIT,
+	SIGN_EXPIRED,
+	SIGN_NOT_CHECKPOINT,
+	SIGN_NOT_ATTESTED,
+	SIGN_TOO_FAST,
+	SIGN_VERDICTS_,
+};
+
+/* What was last signed of a lineage; revision 0 = nothing yet. */
+struct sign_last {
+	uint64_t revision;
+	uint8_t digest[32];
+};
+
+/* The lines of a checkpoint, as offsets into its text. */
+struct checkpoint_view {
+	uint32_t origin, origin_len;
+	uint32_t root, root_len;
+	uint64_t size;
+};
+
+/* "ORIGIN\nSIZE\nROOT\n[extension\n...]", or that after "cosignature/v1\ntime SECONDS\n". Lines are
+ * printable and not empty, the size is canonical decimal. */
+bool checkpoint_parse(struct checkpoint_view *ret, const uint8_t *text, uint32_t len);
+
+bool sign_has_revisions(uint32_t kind);
+/* Fields of the request on their own: sizes, money (limit: configured ceiling), expiry. */
+enum sign_verdict sign_check(const struct sign_req *q, int64_t limit, int64_t now_ms);
+/* Forward only. */
+enum sign_verdict sign_check_revision(const struct sign_last *last, uint64_t revision,
+				      const uint8_t digest[32]);
+
+/* burst tokens, refilled at rate per second. */
+struct sign_bucket {
+	int64_t full_us; /* when the bucket will be full again, boot clock */
+};
+bool sign_take(struct sign_bucket *b, uint32_t rate_per_s, uint32_t burst, int64_t now_us);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "signer_state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <sodium.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#define RECORD_MAGIC 0x54725331u /* "TrS1" */
+
+/* Host byte order: the file never leaves the machine that holds the keys. */
+struct record {
+	uint32_t magic, kind;
+	uint8_t lineage[SIGN_LINEAGE_LEN];
+	uint64_t revision;
+	uint8_t digest[32];
+	uint8_t chain[32]; /* SHA-256(previous chain || everything before this member) */
+};
+_Static_assert(sizeof(struct record) == 112, "the file's format");
+
+struct slot {
+	bool used;
+	uint32_t kind;
+	uint8_t lineage[SIGN_LINEAGE_LEN];
+	struct sign_last last;
+};
+
+struct signer_state {
+	int fd;
+	bool broken;
+	uint64_t count;
+	uint8_t head[32];
+	uint32_t lineages;
+	struct slot table[2 * SIGNER_LINEAGES]; /* open addressing, at most half full */
+};
+
+static void chain_of(uint8_t ret[32], const uint8_t prev[32], const struct record *r)
+{
+	crypto_hash_sha256_state h;
+
+	(void)crypto_hash_sha256_init(&h);
+	(void)crypto_hash_sha256_update(&h, prev, 32);
+	(void)crypto_hash_sha256_update(&h, (const uint8_t *)r, offsetof(struct record, chain));
+	(void)crypto_hash_sha256_final(&h, ret);
+}
+
+/* The lineage's slot, or the free one where it belongs. FNV-1a: a flood of chosen lineages could
+ * lengthen the search, but whoever may ask us to sign has simpler ways to waste our time. */
+static size_t slot_of(const struct signer_state *s, uint32_t kind, const uint8_t *lineage)
+{
+	uint64_t h = 0xcbf29ce484222325 ^ kind;
+	size_t i;
+
+	for (size_t k = 0; k < SIGN_LINEAGE_LEN; k++)
+		h = (h ^ lineage[k]) * 0x100000001b3;
+	for (i = h % ARRAY_LEN(s->table); s->table[i].used; i = (i + 1) % ARRAY_LEN(s->table))
+		if (s->table[i].kind == kind &&
+		    !memcmp(s->table[i].lineage, lineage, SIGN_LINEAGE_LEN))
+			break;
+	return i;
+}
+
+static int remember(struct signer_state *s, const struct record *r)
+{
+	struct slot *x = &s->table[slot_of(s, r->kind, r->lineage)];
+
+	if (!x->used && s->lineages == SIGNER_LINEAGES)
+		return -ENOSPC;
+	if (!x->used) {
+		s->lineages++;
+		x->used = true;
+		x->kind = r->kind;
+		memcpy(x->lineage, r->lineage, SIGN_LINEAGE_LEN);
+	}
+	x->last.revision = r->revision;
+	memcpy(x->last.digest, r->digest, sizeof(r->digest));
+	memcpy(s->head, r->chain, sizeof(s->head));
+	s->count++;
+	return 0;
+}
+
+static bool record_good(const struct signer_state *s, const struct record *r)
+{
+	struct sign_last last = sstate_last(s, r->kind, r->lineage);
+	uint8_t chain[32];
+
+	chain_of(chain, s->head, r);
+	return r->magic == RECORD_MAGIC && sign_has_revisions(r->kind) &&
+	       !memcmp(chain, r->chain, sizeof(chain)) &&
+	       sign_check_revision(&last, r->revision, r->digest) == SIGN_OK;
+}
+
+static int replay(struct signer_state *s, const char *path, struct err *e)
+{
+	off_t at = 0;
+	struct record r;
+	ssize_t n;
+
+	while ((n = pread(s->fd, &r, sizeof(r), at)) == sizeof(r)) {
+		if (!record_good(s, &r))
+			return err_set(e, -EBADMSG, "%s: record %llu is damaged", path,
+				       (unsigned long long)s->count);
+		if (remember(s, &r))
+			return err_set(e, -ENOSPC, "%s: more than %d lineages", path,
+				       SIGNER_LINEAGES);
+		at += n;
+	}
+	if (n < 0)
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	if (n > 0 && (ftruncate(s->fd, at) || fsync(s->fd)))
+		return err_set(e, -errno, "%s: torn record: %s", path, strerror(errno));
+	return 0;
+}
+
+static int open_file(struct signer_state *s, const char *path, struct err *e)
+{
+	auto_close int dir = -1;
+	char copy[PATH_MAX];
+	struct stat st;
+
+	s->fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+	if (s->fd < 0 || fstat(s->fd, &st))
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode) || st.st_mode & 07177 || st.st_uid != geteuid())
+		return err_set(e, -EPERM, "%s: must be a regular file of ours with mode 0600",
+			       path);
+	if (flock(s->fd, LOCK_EX | LOCK_NB))
+		return err_set(e, -EBUSY, "%s: another signer holds it", path);
+	if (!str_set(copy, path))
+		return err_set(e, -ENAMETOOLONG, "%s: too long", path);
+	dir = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || fsync(dir))
+		return err_set(e, -errno, "%s: directory: %s", path, strerror(errno));
+	return 0;
+}
+
+int sstate_open(struct signer_state **ret, const char *path, struct err *e)
+{
+	struct signer_state *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s || sodium_init() < 0) {
+		free(s);
+		return err_set(e, -ENOMEM, "%s: out of memory", path);
+	}
+	r = open_file(s, path, e);
+	r = r ? r : replay(s, path, e);
+	if (r) {
+		s = sstate_free(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+struct signer_state *sstate_free(struct signer_state *s)
+{
+	if (s)
+		close_p(&s->fd);
+	free(s);
+	return NULL;
+}
+
+struct sign_last sstate_last(const struct signer_state *s, uint32_t kind,
+			     const uint8_t lineage[SIGN_LINEAGE_LEN])
+{
+	const struct slot *x = &s->table[slot_of(s, kind, lineage)];
+
+	return x->used ? x->last : (struct sign_last){ 0 };
+}
+
+int sstate_add(struct signer_state *s, uint32_t kind, const uint8_t lineage[SIGN_LINEAGE_LEN],
+	       const struct sign_last *now, struct err *e)
+{
+	struct record r = { .magic = RECORD_MAGIC, .kind = kind, .revision = now->revision };
+
+	if (s->broken)
+		return err_set(e, -EIO, "signer state: an earlier write failed");
+	if (!s->table[slot_of(s, kind, lineage)].used && s->lineages == SIGNER_LINEAGES)
+		return err_set(e, -ENOSPC, "signer state: more than %d lineages", SIGNER_LINEAGES);
+	memcpy(r.lineage, lineage, sizeof(r.lineage));
+	memcpy(r.digest, now->digest, sizeof(r.digest));
+	chain_of(r.chain, s->head, &r);
+	errno = EIO;
+	if (pwrite(s->fd, &r, sizeof(r), (off_t)(s->count * sizeof(r))) != sizeof(r) ||
+	    fdatasync(s->fd)) {
+		s->broken = true;
+		return err_set(e, -errno, "signer state: %s", strerror(errno));
+	}
+	return remember(s, &r);
+}
+
+uint64_t sstate_count(const struct signer_state *s)
+{
+	return s->count;
+}
+
+int sstate_head(const struct signer_state *s, uint64_t count, uint8_t ret[32])
+{
+	off_t at = (off_t)(count * sizeof(struct record) - 32);
+
+	if (count > s->count)
+		return -ERANGE;
+	if (count == s->count)
+		memcpy(ret, s->head, 32);
+	else if (count == 0)
+		memset(ret, 0, 32);
+	else if (pread(s->fd, ret, 32, at) != 32)
+		return -EIO;
+	return 0;
+}

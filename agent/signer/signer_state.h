@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* signer_state.h - what was signed last, per lineage: an append-only file of chained records. */
+#ifndef TREATY_SIGNER_STATE_H
+#define TREATY_SIGNER_STATE_H
+
+#include "signer_core.h"
+
+enum { SIGNER_LINEAGES = 65536 }; /* more are refused, -ENOSPC */
+
+struct signer_state;
+
+/* Opens or makes the file (0600, locked against a second signer). A torn last record is cut off:
+ * its signature never left. Any other damage is -EBADMSG, and only a human may go on from there. */
+int sstate_open(struct signer_state **ret, const char *path, struct err *e) must_check;
+struct signer_state *sstate_free(struct signer_state *s); /* NULL in, NULL out */
+
+/* The last record of a lineage, or zeros. */
+struct sign_last sstate_last(const struct signer_state *s, uint32_t kind,
+			     const uint8_t lineage[SIGN_LINEAGE_LEN]);
+/* On disk when it returns 0. After a failure the state refuses everything: what is on disk is then
+ * unknown. */
+int sstate_add(struct signer_state *s, uint32_t kind, const uint8_t lineage[SIGN_LINEAGE_LEN],
+	       const struct sign_last *now, struct err *e) must_check;
+
+uint64_t sstate_count(const struct signer_state *s);
+/* Chain hash after `count` records (0 = zeros). -ERANGE when there are not so many. */
+int sstate_head(const struct signer_state *s, uint64_t count, uint8_t ret[32]) must_check;
+
+#endif
