@@ -27,7 +27,7 @@ enum cfg_advice { ADVICE_NULL, ADVICE_RANDOM, ADVICE_HOSTILE };
 enum cfg_peer_role { PEER_OPERATOR, PEER_ENTERPRISE, PEER_NODE, PEER_OSS };
 enum cfg_device_role { DEVICE_CUSTOMER, DEVICE_NETWORK, DEVICE_LOCAL };
 enum cfg_path_kind { PATH_DET, PATH_BE };
-enum cfg_strategy { STRATEGY_STEP_UP, STRATEGY_STEP_DOWN };
+enum cfg_strategy { CFG_STEP_UP, CFG_STEP_DOWN };
 enum cfg_surge { SURGE_BANDWIDTH = 1, SURGE_LATENCY = 2, SURGE_AVAILABILITY = 4 };
 enum cfg_key_kind { KEY_WALLET, KEY_PRESENTATION, KEY_AGREEMENT, KEY_CHECKPOINT, KEY_MAX_ };
 
@@ -79,9 +79,13 @@ struct cfg_peer {
 
 struct cfg_node {
 	cfg_file pin_dir;
-	uint32_t max_labels;     /* slots of the label maps */
-	struct cfg_range labels; /* 1..0xfffff */
-	bool rtt;                /* passive TCP round trips */
+	uint32_t max_labels;         /* slots of the label maps */
+	struct cfg_range labels;     /* 1..0xfffff */
+	bool rtt;                    /* passive TCP round trips */
+	cfg_name oss;                /* the peer that may send steps */
+	struct cfg_listen reflector; /* STAMP reflector; port 0 = none */
+	uint32_t probe_ms;           /* between two probes of a path */
+	uint32_t clock_us;           /* uncertainty between this clock and the reflector's */
 };
 
 struct cfg_device {
@@ -98,6 +102,8 @@ struct cfg_path {
 	struct cfg_addr nexthop6, v4_prefix, v4_sid, probe_src, probe_dst;
 	delay_t delay; /* its own, one way */
 	rate_t capacity;
+	uint32_t spare; /* the disjoint path that stands by, 0 = none */
+	avail_t availability;
 };
 
 /* SRv6 End.DX4: packets for `sid` are decapsulated towards nh4 over device. */
@@ -124,7 +130,11 @@ struct cfg_class {
 	rate_t bandwidth, floor; /* wanted; the least that is still useful, 0 = wanted */
 	delay_t latency;         /* ceiling, one way */
 	avail_t availability;
-	price_t price;              /* base */
+	price_t price;                             /* base, per hour and Mbit/s */
+	price_t price_latency, price_availability; /* premiums, per hour */
+	price_t margin, margin_floor;              /* additive, negotiable; per hour */
+	uint32_t priority;                         /* on the own spur and in HTB: 0 = first */
+	cfg_name flow;              /* operational name of the flow; default: the class's */
 	uint32_t surge;             /* enum cfg_surge: axes whose price follows scarcity */
 	uint32_t strategy;          /* enum cfg_strategy */
 	price_t value, delay_value; /* willingness; per hour, and per hour and ms saved */
@@ -136,6 +146,7 @@ struct cfg_trust {
 	cfg_did issuers[CFG_ISSUERS];
 	uint32_t n_issuers;
 	cfg_file revoked_file;
+	cfg_file documents; /* directory of pinned did:web documents, *.json */
 };
 
 struct cfg_wallet {
@@ -151,7 +162,20 @@ struct cfg_operator {
 	uint32_t quote_ttl_s;
 	uint32_t margin_ppm;
 	price_t price_floor;
-	uint32_t surge_max_ppm; /* cap on the scarcity factor, 1000000 = x 1 */
+	uint32_t surge_max_ppm;  /* cap on the scarcity factor, 1000000 = x 1 */
+	struct cfg_range labels; /* allocated to agreements */
+	uint32_t overlap_ms;     /* both roads stay valid in a swap */
+	uint32_t
+		police_pct; /* of the contracted rate, at the first hop and the far end; 0 = none */
+};
+
+/* The enterprise's edge and its operator. */
+struct cfg_enterprise {
+	cfg_name op; /* peer of role operator */
+	cfg_ifname lan, access;
+	bool bargain;
+	rate_t detect; /* demand of a class is declared above it */
+	uint32_t detect_intervals;
 };
 
 /* Private keys and the state file belong to the signer alone. */
@@ -180,6 +204,7 @@ struct config {
 	struct cfg_wallet wallet;
 	struct cfg_ledger ledger;
 	struct cfg_operator op;
+	struct cfg_enterprise enterprise;
 	struct cfg_keys keys;
 };
 

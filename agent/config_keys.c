@@ -108,6 +108,10 @@ static const struct cfg_key node_keys[] = {
 	{ "max-labels", cfg_u32, AT(max_labels), BETWEEN(1, 1048576), "4096" },
 	{ "label-range", cfg_range, AT(labels), BETWEEN(1, 0xfffff), "1-4095" },
 	{ "rtt", cfg_bool, AT(rtt), ANY, .def = "on" },
+	{ "oss", cfg_word, AT(oss), SIZE(sizeof(cfg_name)) },
+	{ "reflector", cfg_parse_listen, AT(reflector), ANY },
+	{ "probe-interval-ms", cfg_u32, AT(probe_ms), BETWEEN(1, 10000), "20" },
+	{ "clock-uncertainty-us", cfg_u32, AT(clock_us), BETWEEN(0, 10000000), "0" },
 };
 #undef AT
 
@@ -130,6 +134,8 @@ static const struct cfg_key path_keys[] = {
 	{ "probe-dst", cfg_address, AT(probe_dst), ADDR6 },
 	{ "delay-us", cfg_u32, AT(delay), BETWEEN(0, 10000000) },
 	{ "capacity", cfg_rate, AT(capacity), BETWEEN(8000, RATE_MAX) },
+	{ "spare", cfg_u32, AT(spare), BETWEEN(0, 255) },
+	{ "availability", cfg_avail, AT(availability), ANY, .def = "99.9" },
 };
 #undef AT
 
@@ -161,6 +167,12 @@ static const struct cfg_key class_keys[] = {
 	{ "latency-us", cfg_u32, AT(latency), BETWEEN(1, 10000000), REQUIRED },
 	{ "availability", cfg_avail, AT(availability), ANY, .def = "99.9" },
 	{ "price", cfg_i64, AT(price), BETWEEN(0, MONEY_MAX) },
+	{ "price-latency", cfg_i64, AT(price_latency), BETWEEN(0, MONEY_MAX) },
+	{ "price-availability", cfg_i64, AT(price_availability), BETWEEN(0, MONEY_MAX) },
+	{ "margin", cfg_i64, AT(margin), BETWEEN(0, MONEY_MAX) },
+	{ "margin-floor", cfg_i64, AT(margin_floor), BETWEEN(0, MONEY_MAX) },
+	{ "priority", cfg_u32, AT(priority), BETWEEN(0, 7) },
+	{ "flow", cfg_word, AT(flow), SIZE(sizeof(cfg_name)) },
 	{ "surge", cfg_set, AT(surge),
 	  .rule = { .names = (const char *const[]){ "bandwidth", "latency", "availability",
 						    NULL } } },
@@ -176,6 +188,7 @@ static const struct cfg_key class_keys[] = {
 static const struct cfg_key trust_keys[] = {
 	{ "issuers", parse_issuers, 0, ANY },
 	{ "revoked-file", cfg_path_abs, offsetof(struct cfg_trust, revoked_file), ANY },
+	{ "documents", cfg_path_abs, offsetof(struct cfg_trust, documents), ANY },
 };
 
 static const struct cfg_key wallet_keys[] = {
@@ -194,6 +207,20 @@ static const struct cfg_key operator_keys[] = {
 	{ "margin-ppm", cfg_u32, AT(margin_ppm), BETWEEN(0, 1000000), "100000" },
 	{ "price-floor", cfg_i64, AT(price_floor), BETWEEN(0, MONEY_MAX) },
 	{ "surge-max-ppm", cfg_u32, AT(surge_max_ppm), BETWEEN(1000000, 100000000), "3000000" },
+	{ "label-range", cfg_range, AT(labels), BETWEEN(1, 0xfffff), "1-4095" },
+	{ "overlap-ms", cfg_u32, AT(overlap_ms), BETWEEN(1, 60000), "200" },
+	{ "police-percent", cfg_u32, AT(police_pct), BETWEEN(0, 1000), "105" },
+};
+#undef AT
+
+#define AT(m) offsetof(struct cfg_enterprise, m)
+static const struct cfg_key enterprise_keys[] = {
+	{ "operator", cfg_word, AT(op), SIZE(sizeof(cfg_name)), REQUIRED },
+	{ "lan", cfg_word, AT(lan), SIZE(sizeof(cfg_ifname)) },
+	{ "access", cfg_word, AT(access), SIZE(sizeof(cfg_ifname)) },
+	{ "bargain", cfg_bool, AT(bargain), ANY },
+	{ "detect", cfg_rate, AT(detect), BETWEEN(8000, RATE_MAX), "1M" },
+	{ "detect-intervals", cfg_u32, AT(detect_intervals), BETWEEN(1, 10000), "10" },
 };
 #undef AT
 
@@ -292,6 +319,7 @@ const struct cfg_section cfg_sections[] = {
 	ONE("wallet", wallet, wallet_keys),
 	ONE("ledger", ledger, ledger_keys),
 	ONE("operator", op, operator_keys),
+	ONE("enterprise", enterprise, enterprise_keys),
 	ONE("keys", keys, keys_keys),
 };
 const size_t cfg_n_sections = ARRAY_LEN(cfg_sections);

@@ -65,7 +65,7 @@ static void check_classes(const struct config *c)
 	assert_int_equal(x->availability.ppm, 999500);
 	assert_int_equal(x->price.minor_h, 1200);
 	assert_int_equal(x->surge, SURGE_BANDWIDTH | SURGE_LATENCY);
-	assert_int_equal(x->strategy, STRATEGY_STEP_DOWN);
+	assert_int_equal(x->strategy, CFG_STEP_DOWN);
 	assert_true(x->donor && x->detect);
 	assert_null(config_class(c, "nobody"));
 }
