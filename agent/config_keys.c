@@ -215,7 +215,7 @@ static const struct cfg_key operator_keys[] = {
 
 #define AT(m) offsetof(struct cfg_enterprise, m)
 static const struct cfg_key enterprise_keys[] = {
-	{ "operator", cfg_word, AT(op), SIZE(sizeof(cfg_name)), REQUIRED },
+	{ "operator", cfg_word, AT(op), SIZE(sizeof(cfg_name)) },
 	{ "lan", cfg_word, AT(lan), SIZE(sizeof(cfg_ifname)) },
 	{ "access", cfg_word, AT(access), SIZE(sizeof(cfg_ifname)) },
 	{ "bargain", cfg_bool, AT(bargain), ANY },
