@@ -26,8 +26,10 @@ enum refusal nl_refusal(int code);
 /* --- for the files of this folder -------------------------------------------------------- */
 
 /* Sends one request and waits for its ack. In a batch (below) only queues it. The header's seq and
- * NLM_F_ACK are set here. */
-must_check int nl_talk(struct nl *n, struct nlmsghdr *nlh, struct err *e);
+ * the flags REQUEST and ACK are set here. ok = a negative errno that counts as success (0 = none):
+ * -EEXIST for what may be there already, -ESRCH for what may be gone. */
+must_check int nl_talk(struct nl *n, struct nlmsghdr *nlh, int ok, struct err *e);
+bool nl_in_batch(const struct nl *n);
 
 /* Batch: between begin and end, nl_talk queues and returns 0. nl_batch_end sends what is left and
  * gives each message's result (0 or negative errno) in the order of the calls; result may be NULL.
