@@ -17,7 +17,7 @@
 
 struct nl_monitor {
 	struct mnl_socket *sock;
-	char rx[NL_BATCH_BYTES];
+	_Alignas(16) char rx[NL_BATCH_BYTES];
 };
 
 static const int groups[] = {

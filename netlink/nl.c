@@ -27,7 +27,9 @@ struct nl {
 	size_t tx_len, tx_n;
 	int ok[NL_BATCH_MAX];
 	struct err first; /* first failure of the batch */
-	char tx[NL_BATCH_BYTES], rx[NL_BATCH_BYTES], scratch[NL_BATCH_BYTES];
+	_Alignas(16) char tx[NL_BATCH_BYTES];
+	_Alignas(16) char rx[NL_BATCH_BYTES];
+	_Alignas(16) char scratch[NL_BATCH_BYTES];
 };
 
 static int open_mnl(struct nl *n, struct err *e)
@@ -205,6 +207,19 @@ static size_t take_acks(struct nl *n, size_t len, uint64_t *seen)
 
 _Static_assert(NL_BATCH_MAX <= 64, "seen is one word");
 
+/* Numbers the queued messages in a row, only now: a dump may have taken numbers while they waited.
+ */
+static void number(struct nl *n)
+{
+	n->first_seq = n->seq + 1;
+	for (size_t at = 0; at < n->tx_len;) {
+		struct nlmsghdr *nlh = (struct nlmsghdr *)(void *)(n->tx + at);
+
+		nlh->nlmsg_seq = ++n->seq;
+		at += NLMSG_ALIGN(nlh->nlmsg_len);
+	}
+}
+
 static void flight(struct nl *n)
 {
 	uint64_t seen = 0;
@@ -213,6 +228,7 @@ static void flight(struct nl *n)
 
 	if (!n->tx_n)
 		return;
+	number(n);
 	if (mnl_socket_sendto(n->mnl, n->tx, n->tx_len) < 0)
 		code = -errno;
 	while (!code && got < n->tx_n) {
@@ -247,11 +263,8 @@ int nl_talk(struct nl *n, struct nlmsghdr *nlh, int ok, struct err *e)
 		return err_set(e, -E2BIG, "batch: more messages than results");
 	if (n->tx_n == NL_BATCH_MAX || n->tx_len + len > sizeof(n->tx))
 		flight(n);
-	nlh->nlmsg_seq = ++n->seq;
 	nlh->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
 	nlh->nlmsg_pid = 0;
-	if (!n->tx_n)
-		n->first_seq = nlh->nlmsg_seq;
 	memset(n->tx + n->tx_len, 0, len);
 	memcpy(n->tx + n->tx_len, nlh, nlh->nlmsg_len);
 	n->ok[n->tx_n++] = ok;
