@@ -140,6 +140,11 @@ static inline bool enter_ns(void)
 	sh("ip addr add 10.9.0.1/24 dev va && ip addr add fd09::1/64 dev va nodad");
 	sh("ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:0b dev va && "
 	   "ip neigh add fd09::2 lladdr 02:00:00:00:00:0b dev va");
+	/* The carrier is told by the kernel's link watch, up to a second later, and with it come
+	 * the multicast routes of both ends. */
+	sh("for i in $(seq 500); do "
+	   "[ \"$(ip -6 route show table all | grep -c '^multicast ff00::/8 dev v')\" = 2 ] "
+	   "&& [ \"$(ip -o link | grep -c 'state UP')\" = 2 ] && exit 0; sleep 0.01; done; exit 1");
 	VA = if_nametoindex("va");
 	VB = if_nametoindex("vb");
 	if (nl_new(&N, &E) != 0) {
