@@ -13,7 +13,7 @@
 #define A2A_VERSION   "1.0"
 #define A2A_CARD_PATH "/.well-known/agent-card.json"
 
-enum { A2A_ID_MAX = 128, A2A_PARTS_MAX = 16 };
+enum { A2A_ID_MAX = 128, A2A_PARTS_MAX = 16, A2A_ARTIFACTS_MAX = 64 };
 
 enum a2a_state {
 	A2A_SUBMITTED,
@@ -107,7 +107,7 @@ const struct peer *a2a_turn_peer(const struct a2a_turn *t);
 int a2a_turn_artifact(struct a2a_turn *t, const char *name, const json_t *data);
 /* Metadata of the answer (task or message); borrowed object, replaces what was set. */
 int a2a_turn_metadata(struct a2a_turn *t, const json_t *metadata);
-/* Non-final: the task is being worked on. Final ones go through a2a_turn_task(). */
+/* SUBMITTED or WORKING, while the turn goes on. The others end it: a2a_turn_task(). */
 int a2a_turn_state(struct a2a_turn *t, enum a2a_state s);
 
 /* The three ends. data (borrowed, may be NULL) becomes the one data part of the status message.
@@ -154,7 +154,7 @@ struct a2a_result {
 	const json_t *error_data; /* array or NULL */
 	const char *task_id, *context_id;
 	enum a2a_state state;
-	struct a2a_artifact artifacts[A2A_PARTS_MAX];
+	struct a2a_artifact artifacts[A2A_ARTIFACTS_MAX];
 	size_t nartifacts;
 	const json_t *data;     /* array: data parts of the message or of the status message */
 	const json_t *metadata; /* of the task or message; object or NULL */

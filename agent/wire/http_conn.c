@@ -111,6 +111,11 @@ static bool sendable(const struct wire_response *r)
 	return true;
 }
 
+static bool has_body(const struct wire_response *r)
+{
+	return r->status != 204 && r->status != 304;
+}
+
 static int put_head(struct http_conn *c, struct evbuffer *out, const struct wire_response *r,
 		    bool chunked)
 {
@@ -130,7 +135,7 @@ static int put_head(struct http_conn *c, struct evbuffer *out, const struct wire
 					 r->headers[i].value);
 	if (chunked)
 		n |= evbuffer_add_printf(out, "Transfer-Encoding: chunked\r\n");
-	else if (r->status != 204)
+	else if (has_body(r))
 		n |= evbuffer_add_printf(out, "Content-Length: %zu\r\n", r->len);
 	if (c->close_after)
 		n |= evbuffer_add_printf(out, "Connection: close\r\n");
@@ -147,7 +152,7 @@ static int put_reply(struct http_conn *c, const struct wire_response *r, bool ch
 	if (!tmp)
 		return -ENOMEM;
 	n = put_head(c, tmp, r, chunked);
-	if (!n && r->len && !chunked && r->status != 204)
+	if (!n && r->len && !chunked && has_body(r))
 		n = evbuffer_add(tmp, r->body, r->len);
 	if (!n)
 		n = bufferevent_write_buffer(c->bev, tmp);
