@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* a2a.h - A2A 1.0 over JSON-RPC, without any I/O: a whole HTTP request goes in, one response comes
+ * out, now or later. Tasks live in memory, belong to the peer that began them, and never change
+ * once terminal. Streaming and push are answered as unsupported (-32004, -32003). */
+#ifndef TREATY_A2A_H
+#define TREATY_A2A_H
+
+#include <jansson.h>
+
+#include "treaty/units.h"
+#include "wire.h"
+
+#define A2A_VERSION   "1.0"
+#define A2A_CARD_PATH "/.well-known/agent-card.json"
+
+enum { A2A_ID_MAX = 128, A2A_PARTS_MAX = 16, A2A_ARTIFACTS_MAX = 64 };
+
+enum a2a_state {
+	A2A_SUBMITTED,
+	A2A_WORKING,
+	A2A_INPUT_REQUIRED,
+	A2A_AUTH_REQUIRED,
+	A2A_COMPLETED,
+	A2A_FAILED,
+	A2A_CANCELED,
+	A2A_REJECTED,
+	A2A_STATE_MAX_,
+	A2A_STATE_INVALID = -22,
+};
+const char *a2a_state_name(enum a2a_state s);     /* "TASK_STATE_WORKING" */
+enum a2a_state a2a_state_parse(const char *name); /* A2A_STATE_INVALID when unknown */
+bool a2a_state_terminal(enum a2a_state s);
+
+enum a2a_code {
+	A2A_E_PARSE = -32700,
+	A2A_E_REQUEST = -32600,
+	A2A_E_METHOD = -32601,
+	A2A_E_PARAMS = -32602,
+	A2A_E_INTERNAL = -32603,
+	A2A_E_TASK_NOT_FOUND = -32001,
+	A2A_E_NOT_CANCELABLE = -32002,
+	A2A_E_NO_PUSH = -32003,
+	A2A_E_UNSUPPORTED = -32004,
+	A2A_E_CONTENT_TYPE = -32005,
+	A2A_E_INVALID_RESPONSE = -32006,
+	A2A_E_NO_EXTENDED_CARD = -32007,
+	A2A_E_EXTENSION_REQUIRED = -32008,
+	A2A_E_VERSION = -32009,
+};
+
+/* One message. Everything is borrowed; text, raw and url parts are checked and then left out. */
+struct a2a_message {
+	const char *message_id;
+	const char *task_id;    /* "" begins something new */
+	const char *context_id; /* never "" */
+	const json_t *metadata; /* object or NULL */
+	const json_t *data;     /* array: the data of each data part, in order; may be empty */
+};
+
+struct a2a_server;
+struct a2a_turn; /* one message being answered */
+
+struct a2a_app {
+	/* Takes the turn: it must end by exactly one of a2a_turn_task(), a2a_turn_message() and
+	 * a2a_turn_fail(), inside this call or later. Negative: answered as an internal error,
+	 * and the turn must not have been ended. */
+	int (*on_message)(void *arg, const struct peer *p, const struct a2a_message *m,
+			  struct a2a_turn *t);
+	/* May the peer cancel this task? 0 yes, negative no (-32002). NULL: yes. */
+	int (*on_cancel)(void *arg, const struct peer *p, const char *task_id);
+	void *arg;
+};
+
+struct a2a_config {
+	const char *path;                         /* of the JSON-RPC endpoint, e.g. "/a2a" */
+	const char *url;                          /* its public URL, for the card */
+	const char *name, *description, *version; /* of the agent; not empty */
+	const char *extension;                    /* URI declared in the card; NULL: none */
+	const char *extension_description;
+	bool extension_required;   /* a caller that does not activate it gets -32008 */
+	const char *const *skills; /* pairs id, description; NULL-terminated; at least one */
+	size_t max_tasks;          /* [4096] the oldest terminal one makes room */
+	size_t max_tasks_per_peer; /* [256] */
+	size_t max_turns;          /* [256] under way at once */
+	wall_t (*now)(void *arg);  /* for timestamps */
+	void *now_arg;
+};
+
+/* Copies c. */
+int a2a_server_new(struct a2a_server **ret, const struct a2a_config *c, const struct a2a_app *app,
+		   struct err *e) must_check;
+/* Turns that are still out stay valid; ending them leads to nothing but their sinks, which get a
+ * 503 here. */
+struct a2a_server *a2a_server_free(struct a2a_server *s);
+/* True when the path is ours (endpoint with or without the last '/', or the card). */
+bool a2a_server_path(const struct a2a_server *s, const char *path);
+/* Answers through the sink, exactly once. */
+void a2a_server_handle(struct a2a_server *s, const struct wire_request *r, struct wire_sink sink);
+
+/* The task of this turn, made when there is none yet. NULL when the store is full (fail the turn).
+ */
+const char *a2a_turn_task_id(struct a2a_turn *t);
+const char *a2a_turn_context_id(const struct a2a_turn *t);
+const struct peer *a2a_turn_peer(const struct a2a_turn *t);
+/* Adds an artifact with one data part to the task of this turn; both are borrowed. -ENOSPC: full.
+ */
+int a2a_turn_artifact(struct a2a_turn *t, const char *name, const json_t *data);
+/* Metadata of the answer (task or message); borrowed object, replaces what was set. */
+int a2a_turn_metadata(struct a2a_turn *t, const json_t *metadata);
+/* SUBMITTED or WORKING, while the turn goes on. The others end it: a2a_turn_task(). */
+int a2a_turn_state(struct a2a_turn *t, enum a2a_state s);
+
+/* The three ends. data (borrowed, may be NULL) becomes the one data part of the status message.
+ * s must be interrupted or terminal. A failure inside is answered as an internal error. */
+void a2a_turn_task(struct a2a_turn *t, enum a2a_state s, const json_t *data);
+void a2a_turn_message(struct a2a_turn *t, const json_t *data);
+/* detail (borrowed object, may be NULL) becomes error.data's second entry ("@type" needed). */
+void a2a_turn_fail(struct a2a_turn *t, enum a2a_code code, const char *text, const json_t *detail);
+
+/* Outside a turn: moves a task that is not terminal and has no turn under way. -ENOENT, -EPERM
+ * (terminal), -EBUSY. */
+int a2a_task_set(struct a2a_server *s, const char *task_id, enum a2a_state st, const json_t *data);
+enum a2a_state a2a_task_state(const struct a2a_server *s, const char *task_id);
+size_t a2a_tasks(const struct a2a_server *s);
+
+/* ---- client ---- */
+
+struct a2a_send {
+	const char *message_id; /* unique; the same again asks for the same answer again */
+	const char *task_id, *context_id; /* NULL: none */
+	const json_t *data;               /* borrowed array, one data part each; at least one */
+	const json_t *metadata;           /* borrowed object or NULL */
+	const char *extension;            /* URI to activate, or NULL */
+};
+
+/* The JSON-RPC body of SendMessage, GetTask or CancelTask; NULL on ENOMEM. Free with free(). Send
+ * it with the headers of a2a_client_headers(). */
+char *a2a_build_send(const struct a2a_send *m, int64_t rpc_id);
+char *a2a_build_task(const char *method, const char *task_id, int64_t rpc_id);
+/* Fills up to 3 headers, returns how many: A2A-Version, Content-Type and A2A-Extensions. */
+size_t a2a_client_headers(struct wire_header h[3], const char *extension);
+
+struct a2a_artifact {
+	const char *id, *name; /* name "" when absent */
+	const json_t *data;    /* first data part */
+};
+
+/* A parsed answer; borrows from root until a2a_result_clear(). */
+struct a2a_result {
+	json_t *root;
+	bool is_task;             /* else a message, or an error when code is not 0 */
+	int code;                 /* JSON-RPC error code, 0 = none */
+	const char *error;        /* its text */
+	const json_t *error_data; /* array or NULL */
+	const char *task_id, *context_id;
+	enum a2a_state state;
+	struct a2a_artifact artifacts[A2A_ARTIFACTS_MAX];
+	size_t nartifacts;
+	const json_t *data;     /* array: data parts of the message or of the status message */
+	const json_t *metadata; /* of the task or message; object or NULL */
+	json_t *owned;          /* private */
+};
+
+/* Strict: HTTP status, JSON, id echoed, exactly one of result and error, closed objects, required
+ * fields. method: "SendMessage" expects {task|message}, the others a bare Task. -EPROTO with e. */
+int a2a_parse(struct a2a_result *ret, const struct wire_response *r, const char *method,
+	      int64_t rpc_id, struct err *e) must_check;
+void a2a_result_clear(struct a2a_result *r);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server's birth and its card. The card holds no empty string, array or object: then every
+ * SDK's way to canonicalize it for a signature gives the same bytes. */
+#include "a2a_i.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+
+static json_t *skills(const char *const *list)
+{
+	json_t *out = json_array();
+
+	for (size_t i = 0; out && list[i] && list[i + 1]; i += 2)
+		if (json_array_append_new(out, json_pack("{s:s, s:s, s:s, s:[s]}", "id", list[i],
+							 "name", list[i], "description",
+							 list[i + 1], "tags", "treaty"))) {
+			json_decref(out);
+			return NULL;
+		}
+	return out;
+}
+
+static json_t *capabilities(const struct a2a_config *c)
+{
+	json_t *cap = json_pack("{s:b, s:b}", "streaming", 0, "pushNotifications", 0);
+	json_t *ext;
+
+	if (!cap || !c->extension)
+		return cap;
+	ext = json_pack("{s:s, s:s}", "uri", c->extension, "description",
+			c->extension_description ? c->extension_description : c->extension);
+	if (!ext || (c->extension_required && json_object_set_new(ext, "required", json_true())) ||
+	    json_object_set_new(cap, "extensions", json_pack("[O]", ext))) {
+		json_decref(cap);
+		cap = NULL;
+	}
+	json_decref(ext);
+	return cap;
+}
+
+static json_t *card_json(const struct a2a_config *c)
+{
+	json_t *cap = capabilities(c), *sk = skills(c->skills), *card = NULL;
+
+	if (cap && sk)
+		card = json_pack("{s:s, s:s, s:s, s:[{s:s, s:s, s:s}], s:O, s:[s], s:[s], s:O, "
+				 "s:{s:{s:{s:s}}}}",
+				 "name", c->name, "description", c->description, "version",
+				 c->version, "supportedInterfaces", "url", c->url,
+				 "protocolBinding", "JSONRPC", "protocolVersion", A2A_VERSION,
+				 "capabilities", cap, "defaultInputModes", "application/json",
+				 "defaultOutputModes", "application/json", "skills", sk,
+				 "securitySchemes", "mtls", "mtlsSecurityScheme", "description",
+				 "TLS 1.3 with a client certificate that names the caller's DID");
+	json_decref(cap);
+	json_decref(sk);
+	return card;
+}
+
+static int card_new(struct a2a_server *s)
+{
+	json_t *card = card_json(&s->cfg);
+	uint8_t digest[32];
+	unsigned n = 0;
+
+	s->card = card ? json_dumps(card, JSON_COMPACT) : NULL;
+	json_decref(card);
+	if (!s->card || EVP_Digest(s->card, strlen(s->card), digest, &n, EVP_sha256(), NULL) != 1)
+		return -ENOMEM;
+	s->etag[0] = '"';
+	for (unsigned i = 0; i < 16; i++)
+		(void)snprintf(s->etag + 1 + 2 * i, 3, "%02x", digest[i]);
+	s->etag[33] = '"';
+	return 0;
+}
+
+static int check(const struct a2a_config *c, const struct a2a_app *app, struct err *e)
+{
+	const struct {
+		const char *name, *value;
+	} need[] = { { "path", c->path },
+		     { "url", c->url },
+		     { "name", c->name },
+		     { "description", c->description },
+		     { "version", c->version },
+		     { "skills[0].id", c->skills ? c->skills[0] : NULL },
+		     { "skills[0].description", c->skills && c->skills[0] ? c->skills[1] : NULL } };
+
+	for (size_t i = 0; i < ARRAY_LEN(need); i++)
+		if (!need[i].value || !*need[i].value)
+			return err_set(e, -EINVAL, "a2a %s: must not be empty", need[i].name);
+	if (c->path[0] != '/' || !c->now || !app->on_message)
+		return err_set(e, -EINVAL, "a2a: path from /, a clock and on_message are needed");
+	return 0;
+}
+
+int a2a_server_new(struct a2a_server **ret, const struct a2a_config *c, const struct a2a_app *app,
+		   struct err *e)
+{
+	struct a2a_server *s;
+	int r = check(c, app, e);
+
+	if (r)
+		return r;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return err_set(e, -ENOMEM, "a2a: no memory");
+	TAILQ_INIT(&s->tasks);
+	TAILQ_INIT(&s->seen);
+	LIST_INIT(&s->turns);
+	s->cfg = *c;
+	s->app = *app;
+	s->cfg.max_tasks = c->max_tasks ? c->max_tasks : 4096;
+	s->cfg.max_tasks_per_peer = c->max_tasks_per_peer ? c->max_tasks_per_peer : 256;
+	s->cfg.max_turns = c->max_turns ? c->max_turns : 256;
+	s->path = strdup(c->path);
+	s->extension = c->extension ? strdup(c->extension) : NULL;
+	if (!s->path || (c->extension && !s->extension) || card_new(s)) {
+		(void)a2a_server_free(s);
+		return err_set(e, -ENOMEM, "a2a: no memory for the card");
+	}
+	*ret = s;
+	return 0;
+}
+
+struct a2a_server *a2a_server_free(struct a2a_server *s)
+{
+	if (!s)
+		return NULL;
+	a2a_turns_abandon(s);
+	while (!TAILQ_EMPTY(&s->seen))
+		a2a_seen_free(s, TAILQ_FIRST(&s->seen));
+	while (!TAILQ_EMPTY(&s->tasks))
+		a2a_task_free(s, TAILQ_FIRST(&s->tasks));
+	free(s->path);
+	free(s->extension);
+	free(s->card);
+	free(s);
+	return NULL;
+}
+
+int a2a_task_set(struct a2a_server *s, const char *task_id, enum a2a_state st, const json_t *data)
+{
+	struct a2a_task *t = a2a_task_find(s, task_id, NULL);
+
+	if (!t)
+		return -ENOENT;
+	if (t->turn)
+		return -EBUSY;
+	return a2a_task_move(s, t, st, data);
+}
+
+enum a2a_state a2a_task_state(const struct a2a_server *s, const char *task_id)
+{
+	const struct a2a_task *t = a2a_task_find(s, task_id, NULL);
+
+	return t ? t->state : A2A_STATE_INVALID;
+}
+
+size_t a2a_tasks(const struct a2a_server *s)
+{
+	return s->ntasks;
+}

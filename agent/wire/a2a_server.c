@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a whole HTTP request to a method. Errors ride on HTTP 200, as the specification's own SDKs
+ * have it; only what is wrong before JSON-RPC (method, caller) is an HTTP status. */
+#include "a2a_i.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <strings.h>
+
+/* --- answers ------------------------------------------------------------------------------------
+ */
+
+static const char *reason(int code)
+{
+	switch (code) {
+	case A2A_E_TASK_NOT_FOUND: return "TASK_NOT_FOUND";
+	case A2A_E_NOT_CANCELABLE: return "TASK_NOT_CANCELABLE";
+	case A2A_E_NO_PUSH: return "PUSH_NOTIFICATION_NOT_SUPPORTED";
+	case A2A_E_UNSUPPORTED: return "UNSUPPORTED_OPERATION";
+	case A2A_E_CONTENT_TYPE: return "CONTENT_TYPE_NOT_SUPPORTED";
+	case A2A_E_INVALID_RESPONSE: return "INVALID_AGENT_RESPONSE";
+	case A2A_E_NO_EXTENDED_CARD: return "EXTENDED_AGENT_CARD_NOT_CONFIGURED";
+	case A2A_E_EXTENSION_REQUIRED: return "EXTENSION_SUPPORT_REQUIRED";
+	case A2A_E_VERSION: return "VERSION_NOT_SUPPORTED";
+	default: return NULL;
+	}
+}
+
+/* error.data: ErrorInfo for A2A's own codes, the field for bad parameters, then the caller's. */
+static json_t *error_data(int code, const char *text, const json_t *detail)
+{
+	json_t *data = json_array();
+	const char *colon = strstr(text, ": ");
+	int bad = 0;
+
+	if (data && reason(code))
+		bad |= json_array_append_new(
+			data, json_pack("{s:s, s:s, s:s}", "@type",
+					"type.googleapis.com/google.rpc.ErrorInfo", "reason",
+					reason(code), "domain", "a2a-protocol.org"));
+	else if (data && code == A2A_E_PARAMS && colon)
+		bad |= json_array_append_new(
+			data,
+			json_pack("{s:s, s:[{s:s%, s:s}]}", "@type",
+				  "type.googleapis.com/google.rpc.BadRequest", "fieldViolations",
+				  "field", text, (size_t)(colon - text), "description", colon + 2));
+	if (data && detail)
+		bad |= json_array_append_new(data, json_deep_copy(detail));
+	if (bad || !json_array_size(data)) {
+		json_decref(data);
+		return NULL;
+	}
+	return data;
+}
+
+json_t *a2a_error_new(int code, const char *text, const json_t *detail)
+{
+	json_t *e = json_pack("{s:i, s:s}", "code", code, "message", text);
+	json_t *data = e ? error_data(code, text, detail) : NULL;
+
+	if (data && json_object_set_new(e, "data", data)) {
+		json_decref(e);
+		return NULL;
+	}
+	return e;
+}
+
+void a2a_answer(const struct a2a_server *s, struct wire_sink sink, const json_t *id, bool is_error,
+		json_t *value, bool extension)
+{
+	const struct wire_header h[] = { { "Cache-Control", "no-store" },
+					 { "A2A-Version", A2A_VERSION },
+					 { "A2A-Extensions", s->extension } };
+	struct wire_response r = { .status = 200,
+				   .content_type = "application/json",
+				   .headers = h,
+				   .nheaders = s->extension && extension ? 3 : 2 };
+	auto_free char *text = rpc_dump_new(id, is_error ? "error" : "result", value);
+
+	if (!text)
+		r = (struct wire_response){ .status = 500 };
+	r.body = text;
+	r.len = text ? strlen(text) : 0;
+	sink.fn(sink.to, &r);
+}
+
+static void plain(struct wire_sink sink, int status, const char *allow)
+{
+	struct wire_header h = { "Allow", allow };
+	struct wire_response r = { .status = status, .headers = &h, .nheaders = allow ? 1 : 0 };
+
+	sink.fn(sink.to, &r);
+}
+
+/* --- the methods --------------------------------------------------------------------------------
+ */
+
+struct call {
+	struct a2a_server *s;
+	const struct wire_request *r;
+	struct wire_sink sink;
+	struct rpc_request rpc;
+	char owner[WIRE_DID_MAX];
+	bool extension;
+};
+
+static void fail(struct call *c, int code, const char *text)
+{
+	a2a_answer(c->s, c->sink, c->rpc.id, true, a2a_error_new(code, text, NULL), c->extension);
+}
+
+static void succeed(struct call *c, json_t *result)
+{
+	if (result)
+		a2a_answer(c->s, c->sink, c->rpc.id, false, result, c->extension);
+	else
+		fail(c, A2A_E_INTERNAL, "no memory");
+}
+
+static void do_send(struct call *c)
+{
+	struct err e = { 0 };
+	struct a2a_params p;
+	int code = a2a_params_read(&p, c->rpc.params, &e);
+
+	if (code)
+		fail(c, code, e.text);
+	else
+		a2a_turn_begin(c->s, c->r->peer, &p, c->rpc.id, c->extension, c->sink);
+	json_decref(p.data);
+}
+
+static struct a2a_task *task_of(struct call *c)
+{
+	struct a2a_task *t;
+	const char *id = NULL;
+	struct err e = { 0 };
+
+	if (a2a_text(c->rpc.params, "id", &id, &e)) {
+		fail(c, A2A_E_PARAMS, e.text);
+		return NULL;
+	}
+	if (!id) {
+		fail(c, A2A_E_PARAMS, "id: missing");
+		return NULL;
+	}
+	t = a2a_task_find(c->s, id, c->owner);
+	if (!t)
+		fail(c, A2A_E_TASK_NOT_FOUND, "no such task");
+	return t;
+}
+
+static void do_get(struct call *c)
+{
+	const json_t *len = a2a_field(c->rpc.params, "historyLength");
+	struct a2a_task *t;
+
+	if (len && (!json_is_integer(len) || json_integer_value(len) < 0)) {
+		fail(c, A2A_E_PARAMS, "historyLength: an integer >= 0 is needed");
+		return;
+	}
+	t = task_of(c);
+	if (t)
+		succeed(c, a2a_task_json(t, true));
+}
+
+static void do_cancel(struct call *c)
+{
+	struct a2a_task *t = task_of(c);
+
+	if (!t)
+		return;
+	if (a2a_state_terminal(t->state) && t->state != A2A_CANCELED) {
+		fail(c, A2A_E_NOT_CANCELABLE, "the task is finished");
+		return;
+	}
+	if (t->state != A2A_CANCELED) {
+		const struct a2a_app *app = &c->s->app;
+
+		if (t->turn || (app->on_cancel && app->on_cancel(app->arg, c->r->peer, t->id)) ||
+		    a2a_task_move(c->s, t, A2A_CANCELED, NULL)) {
+			fail(c, A2A_E_NOT_CANCELABLE, "the task cannot be canceled now");
+			return;
+		}
+	}
+	succeed(c, a2a_task_json(t, true));
+}
+
+static void do_list(struct call *c)
+{
+	struct err e = { 0 };
+	json_t *result = NULL;
+	int code = a2a_task_list(&result, c->s, c->owner, c->rpc.params, &e);
+
+	if (code)
+		fail(c, code, e.text);
+	else
+		succeed(c, result);
+}
+
+static void no_stream(struct call *c)
+{
+	fail(c, A2A_E_UNSUPPORTED, "streaming is not supported");
+}
+
+static void no_push(struct call *c)
+{
+	fail(c, A2A_E_NO_PUSH, "push notifications are not supported");
+}
+
+static void no_extended_card(struct call *c)
+{
+	fail(c, A2A_E_UNSUPPORTED, "there is no extended agent card");
+}
+
+static const struct method {
+	const char *name;
+	void (*fn)(struct call *c);
+} methods[] = {
+	{ "SendMessage", do_send },
+	{ "GetTask", do_get },
+	{ "CancelTask", do_cancel },
+	{ "ListTasks", do_list },
+	{ "SendStreamingMessage", no_stream },
+	{ "SubscribeToTask", no_stream },
+	{ "CreateTaskPushNotificationConfig", no_push },
+	{ "GetTaskPushNotificationConfig", no_push },
+	{ "ListTaskPushNotificationConfigs", no_push },
+	{ "DeleteTaskPushNotificationConfig", no_push },
+	{ "GetExtendedAgentCard", no_extended_card },
+};
+
+/* --- the headers --------------------------------------------------------------------------------
+ */
+
+/* "1.0", and "1.0.x" since a patch never changes the wire. Absent or empty means 0.3. */
+static bool version_ok(const struct wire_request *r)
+{
+	const char *v = wire_header(r, "A2A-Version");
+	size_t n = strlen(A2A_VERSION);
+
+	if (!v) {
+		v = strstr(r->query, "A2A-Version=");
+		if (!v || (v != r->query && v[-1] != '&'))
+			return false;
+		v += strlen("A2A-Version=");
+		return !strncmp(v, A2A_VERSION, n) && (!v[n] || v[n] == '&');
+	}
+	return !strncmp(v, A2A_VERSION, n) &&
+	       (!v[n] ||
+		(v[n] == '.' && v[n + 1] && strspn(v + n + 1, "0123456789") == strlen(v + n + 1)));
+}
+
+static bool listed(const char *list, const char *uri)
+{
+	size_t n = strlen(uri);
+
+	while (list && *list) {
+		list += strspn(list, ", \t");
+		if (strcspn(list, ", \t") == n && !memcmp(list, uri, n))
+			return true;
+		list += strcspn(list, ", \t");
+	}
+	return false;
+}
+
+/* A header may come several times; all of them count. */
+static bool activates(const struct a2a_server *s, const struct wire_request *r)
+{
+	for (size_t i = 0; s->extension && i < r->nheaders; i++)
+		if (!strcasecmp(r->headers[i].name, "A2A-Extensions") &&
+		    listed(r->headers[i].value, s->extension))
+			return true;
+	return false;
+}
+
+static void dispatch(struct call *c)
+{
+	struct err e = { 0 };
+	int code = rpc_parse(&c->rpc, c->r->body, c->r->len, &e);
+
+	if (!code && !c->rpc.id) {
+		code = A2A_E_REQUEST;
+		(void)err_set(&e, -EINVAL, "id: missing");
+	}
+	if (code) {
+		fail(c, code, e.text);
+		return;
+	}
+	if (!version_ok(c->r)) {
+		fail(c, A2A_E_VERSION, "A2A-Version: only " A2A_VERSION " is spoken here");
+		return;
+	}
+	if (c->s->cfg.extension_required && !c->extension) {
+		fail(c, A2A_E_EXTENSION_REQUIRED, "A2A-Extensions: a required one is missing");
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+		if (strcmp(methods[i].name, c->rpc.method))
+			continue;
+		methods[i].fn(c);
+		return;
+	}
+	fail(c, A2A_E_METHOD, "no such method");
+}
+
+static void endpoint(struct a2a_server *s, const struct wire_request *r, struct wire_sink sink)
+{
+	struct call c = { .s = s, .r = r, .sink = sink };
+
+	if (strcmp(r->method, "POST")) {
+		plain(sink, 405, "POST");
+		return;
+	}
+	if (!r->peer->did[0] && !r->peer->local) {
+		plain(sink, 401, NULL);
+		return;
+	}
+	a2a_owner(r->peer, c.owner);
+	c.extension = activates(s, r);
+	if (!rpc_is_json(wire_header(r, "Content-Type")))
+		fail(&c, A2A_E_CONTENT_TYPE, "Content-Type: application/json is needed");
+	else
+		dispatch(&c);
+	json_decref(c.rpc.root);
+}
+
+static void card(const struct a2a_server *s, const struct wire_request *r, struct wire_sink sink)
+{
+	const struct wire_header h[] = { { "Cache-Control", "max-age=300" },
+					 { "ETag", s->etag },
+					 { "A2A-Version", A2A_VERSION } };
+	const char *have = wire_header(r, "If-None-Match");
+	struct wire_response a = { .status = 200,
+				   .content_type = "application/json",
+				   .headers = h,
+				   .nheaders = ARRAY_LEN(h),
+				   .body = s->card,
+				   .len = strlen(s->card) };
+
+	if (strcmp(r->method, "GET")) {
+		plain(sink, 405, "GET");
+		return;
+	}
+	if (have && !strcmp(have, s->etag))
+		a = (struct wire_response){ .status = 304, .headers = h, .nheaders = ARRAY_LEN(h) };
+	sink.fn(sink.to, &a);
+}
+
+bool a2a_server_path(const struct a2a_server *s, const char *path)
+{
+	size_t n = strlen(s->path);
+
+	if (!strcmp(path, A2A_CARD_PATH))
+		return true;
+	return !strncmp(path, s->path, n) && (!path[n] || !strcmp(path + n, "/"));
+}
+
+void a2a_server_handle(struct a2a_server *s, const struct wire_request *r, struct wire_sink sink)
+{
+	if (!strcmp(r->path, A2A_CARD_PATH))
+		card(s, r, sink);
+	else if (a2a_server_path(s, r->path))
+		endpoint(s, r, sink);
+	else
+		plain(sink, 404, NULL);
+}

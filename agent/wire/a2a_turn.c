@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One message from its first copy to its answer. Whoever repeats a message that is still being
+ * worked on waits beside the first; whoever repeats an answered one gets the kept answer. */
+#include "a2a_i.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+
+static int digest_of(const json_t *m, uint8_t out[32])
+{
+	auto_free char *text = json_dumps(m, JSON_COMPACT | JSON_SORT_KEYS);
+	unsigned n = 0;
+
+	if (!text || EVP_Digest(text, strlen(text), out, &n, EVP_sha256(), NULL) != 1 || n != 32)
+		return -ENOMEM;
+	return 0;
+}
+
+/* --- answers already given ---------------------------------------------------------------------
+ */
+
+void a2a_seen_free(struct a2a_server *s, struct a2a_seen *n)
+{
+	TAILQ_REMOVE(&s->seen, n, entry);
+	s->nseen--;
+	if (n->turn)
+		n->turn->seen = NULL;
+	json_decref(n->answer);
+	free(n);
+}
+
+static struct a2a_seen *seen_find(const struct a2a_server *s, const char *owner, const char *id)
+{
+	struct a2a_seen *n;
+
+	TAILQ_FOREACH (n, &s->seen, entry)
+		if (!strcmp(n->message_id, id) && !strcmp(n->owner, owner))
+			return n;
+	return NULL;
+}
+
+/* A peer that sends many messages pushes out its own old answers before those of others. */
+static void seen_room(struct a2a_server *s, const char *owner)
+{
+	struct a2a_seen *n, *own = NULL, *any = NULL;
+	size_t mine = 0;
+
+	if (s->nseen < A2A_SEEN_PEER_MAX)
+		return;
+	TAILQ_FOREACH (n, &s->seen, entry) {
+		bool is_own = !strcmp(n->owner, owner);
+
+		mine += is_own;
+		if (is_own && n->answer && !own)
+			own = n;
+		if (n->answer && !any)
+			any = n;
+	}
+	if (mine >= A2A_SEEN_PEER_MAX && own)
+		a2a_seen_free(s, own);
+	else if (s->nseen >= A2A_SEEN_MAX && any)
+		a2a_seen_free(s, any);
+}
+
+static struct a2a_seen *seen_new(struct a2a_server *s, const char *owner, const char *id,
+				 const uint8_t digest[32])
+{
+	struct a2a_seen *n;
+
+	seen_room(s, owner);
+	n = calloc(1, sizeof(*n));
+	if (!n || !str_set(n->owner, owner) || !str_set(n->message_id, id)) {
+		free(n);
+		return NULL;
+	}
+	memcpy(n->digest, digest, sizeof(n->digest));
+	TAILQ_INSERT_TAIL(&s->seen, n, entry);
+	s->nseen++;
+	return n;
+}
+
+/* --- the turn -----------------------------------------------------------------------------------
+ */
+
+static void turn_free(struct a2a_turn *t)
+{
+	json_decref(t->metadata);
+	for (size_t i = 0; i < t->nwaiters; i++)
+		json_decref(t->waiters[i].id);
+	free(t);
+}
+
+static void turn_unlink(struct a2a_turn *t)
+{
+	LIST_REMOVE(t, entry);
+	t->s->nturns--;
+	if (t->task)
+		t->task->turn = NULL;
+	if (t->seen)
+		t->seen->turn = NULL;
+	t->task = NULL;
+	t->seen = NULL;
+	t->s = NULL;
+}
+
+static void answer_waiters(struct a2a_turn *t, bool is_error, json_t *value)
+{
+	for (size_t i = 0; i < t->nwaiters; i++) {
+		a2a_answer(t->s, t->waiters[i].sink, t->waiters[i].id, is_error, json_incref(value),
+			   t->extension);
+		json_decref(t->waiters[i].id);
+	}
+	t->nwaiters = 0;
+}
+
+/* Steals value; NULL is an internal error, which a repeated message may overcome: not kept. */
+static void turn_end(struct a2a_turn *t, bool is_error, json_t *value)
+{
+	struct a2a_server *s = t->s;
+	bool in_call = t->in_call;
+
+	if (s) {
+		bool keep = value != NULL && t->seen;
+
+		if (!value) {
+			is_error = true;
+			value = a2a_error_new(A2A_E_INTERNAL, "internal error", NULL);
+		}
+		answer_waiters(t, is_error, value);
+		if (keep) {
+			t->seen->is_error = is_error;
+			t->seen->answer = json_incref(value);
+		} else if (t->seen) {
+			a2a_seen_free(s, t->seen);
+		}
+		turn_unlink(t);
+	}
+	json_decref(value);
+	t->ended = true;
+	if (!in_call)
+		turn_free(t);
+}
+
+void a2a_turns_abandon(struct a2a_server *s)
+{
+	static const struct wire_response gone = { .status = 503 };
+	struct a2a_turn *t;
+
+	while ((t = LIST_FIRST(&s->turns))) {
+		for (size_t i = 0; i < t->nwaiters; i++) {
+			t->waiters[i].sink.fn(t->waiters[i].sink.to, &gone);
+			json_decref(t->waiters[i].id);
+		}
+		t->nwaiters = 0;
+		turn_unlink(t);
+	}
+}
+
+static int refuse(const struct a2a_server *s, struct wire_sink sink, const json_t *id, int code,
+		  const char *text, bool extension)
+{
+	a2a_answer(s, sink, id, true, a2a_error_new(code, text, NULL), extension);
+	return -1;
+}
+
+/* Finds the task a message continues and checks that it may. *ret NULL: a new matter. */
+static int task_for(struct a2a_task **ret, const struct a2a_server *s, const char *owner,
+		    const struct a2a_message *m, const char **why)
+{
+	struct a2a_task *t;
+
+	if (!m->task_id[0])
+		return 0;
+	t = a2a_task_find(s, m->task_id, owner);
+	*why = "no such task";
+	if (!t)
+		return A2A_E_TASK_NOT_FOUND;
+	*why = "contextId: not the task's";
+	if (m->context_id[0] && strcmp(m->context_id, t->context))
+		return A2A_E_PARAMS;
+	*why = "the task is finished; begin another in its context";
+	if (a2a_state_terminal(t->state))
+		return A2A_E_UNSUPPORTED;
+	*why = "an earlier message of the task is still being answered";
+	if (t->turn)
+		return A2A_E_UNSUPPORTED;
+	*ret = t;
+	return 0;
+}
+
+static struct a2a_turn *turn_new(struct a2a_server *s, const struct peer *peer,
+				 const struct a2a_params *p, struct a2a_task *task,
+				 struct a2a_seen *seen)
+{
+	struct a2a_turn *t = calloc(1, sizeof(*t));
+	char fresh[RPC_ID_MAX] = "";
+	const char *ctx = task ? task->context : p->m.context_id;
+
+	if (!t)
+		return NULL;
+	t->s = s;
+	t->peer = *peer;
+	if (!*ctx && !rpc_random_id(fresh))
+		ctx = fresh;
+	if (!*ctx || !str_set(t->context, ctx) || !str_set(t->task_id, p->m.task_id)) {
+		free(t);
+		return NULL;
+	}
+	t->task = task;
+	t->seen = seen;
+	seen->turn = t;
+	if (task)
+		task->turn = t;
+	LIST_INSERT_HEAD(&s->turns, t, entry);
+	s->nturns++;
+	return t;
+}
+
+/* A message we know. 0: it is answered or waits. */
+static int repeated(struct a2a_server *s, struct a2a_seen *n, const uint8_t digest[32], json_t *id,
+		    bool extension, struct wire_sink sink)
+{
+	struct a2a_turn *t = n->turn;
+
+	if (memcmp(n->digest, digest, 32))
+		return refuse(s, sink, id, A2A_E_PARAMS,
+			      "messageId: already used with another content", extension);
+	if (n->answer) {
+		a2a_answer(s, sink, id, n->is_error, json_incref(n->answer), extension);
+		return 0;
+	}
+	if (!t || t->nwaiters == A2A_WAITERS_MAX)
+		return refuse(s, sink, id, A2A_E_INTERNAL, "too many wait for this message",
+			      extension);
+	t->waiters[t->nwaiters++] = (struct a2a_waiter){ sink, json_incref(id) };
+	return 0;
+}
+
+static void run(struct a2a_turn *t, const struct a2a_params *p)
+{
+	struct a2a_server *s = t->s;
+	struct a2a_message m = p->m;
+	int r;
+
+	m.task_id = t->task_id;
+	m.context_id = t->context;
+	t->in_call = true;
+	r = s->app.on_message(s->app.arg, &t->peer, &m, t);
+	t->in_call = false;
+	if (t->ended) {
+		turn_free(t);
+	} else if (r < 0) {
+		turn_end(t, true, NULL);
+	} else if (p->return_now && t->s) {
+		json_t *task = a2a_turn_task_id(t) ? a2a_task_json(t->task, true) : NULL;
+
+		if (task)
+			task = json_pack("{s:o}", "task", task);
+		if (task)
+			answer_waiters(t, false, task);
+		json_decref(task);
+	}
+}
+
+void a2a_turn_begin(struct a2a_server *s, const struct peer *peer, struct a2a_params *p, json_t *id,
+		    bool extension, struct wire_sink sink)
+{
+	char owner[WIRE_DID_MAX];
+	const char *why = "internal error";
+	struct a2a_task *task = NULL;
+	struct a2a_seen *n;
+	struct a2a_turn *t;
+	uint8_t digest[32];
+	int code;
+
+	a2a_owner(peer, owner);
+	if (digest_of(p->raw, digest)) {
+		(void)refuse(s, sink, id, A2A_E_INTERNAL, why, extension);
+		return;
+	}
+	n = seen_find(s, owner, p->m.message_id);
+	if (n) {
+		(void)repeated(s, n, digest, id, extension, sink);
+		return;
+	}
+	code = task_for(&task, s, owner, &p->m, &why);
+	if (!code && s->nturns >= s->cfg.max_turns) {
+		code = A2A_E_INTERNAL;
+		why = "too many messages are being answered";
+	}
+	n = code ? NULL : seen_new(s, owner, p->m.message_id, digest);
+	t = n ? turn_new(s, peer, p, task, n) : NULL;
+	if (!t) {
+		if (n)
+			a2a_seen_free(s, n);
+		(void)refuse(s, sink, id, code ? code : A2A_E_INTERNAL, why, extension);
+		return;
+	}
+	t->extension = extension;
+	t->waiters[t->nwaiters++] = (struct a2a_waiter){ sink, json_incref(id) };
+	run(t, p);
+}
+
+/* --- what the application does with it ----------------------------------------------------------
+ */
+
+const char *a2a_turn_task_id(struct a2a_turn *t)
+{
+	char owner[WIRE_DID_MAX];
+
+	if (!t->s)
+		return NULL;
+	if (t->task)
+		return t->task->id;
+	if (t->task_id[0])
+		return NULL; /* it was there and is gone */
+	a2a_owner(&t->peer, owner);
+	if (a2a_task_new(&t->task, t->s, owner, t->context))
+		return NULL;
+	t->task->turn = t;
+	memcpy(t->task_id, t->task->id, sizeof(t->task_id));
+	return t->task->id;
+}
+
+const char *a2a_turn_context_id(const struct a2a_turn *t)
+{
+	return t->context;
+}
+
+const struct peer *a2a_turn_peer(const struct a2a_turn *t)
+{
+	return &t->peer;
+}
+
+int a2a_turn_artifact(struct a2a_turn *t, const char *name, const json_t *data)
+{
+	char id[32];
+	json_t *parts, *art;
+	size_t n;
+
+	if (!a2a_turn_task_id(t))
+		return t->s ? -ENOSPC : -EPIPE;
+	n = json_array_size(t->task->artifacts);
+	if (n >= A2A_ARTIFACTS_MAX)
+		return -ENOSPC;
+	(void)snprintf(id, sizeof(id), "artifact-%zu", n + 1);
+	parts = a2a_data_parts(data, false);
+	art = parts ? json_pack("{s:s, s:s, s:o}", "artifactId", id, "name", name, "parts", parts)
+		    : NULL;
+	return art && !json_array_append_new(t->task->artifacts, art) ? 0 : -ENOMEM;
+}
+
+int a2a_turn_metadata(struct a2a_turn *t, const json_t *metadata)
+{
+	json_t *copy = json_deep_copy(metadata);
+
+	if (!json_is_object(copy)) {
+		json_decref(copy);
+		return -EINVAL;
+	}
+	json_decref(t->metadata);
+	t->metadata = copy;
+	return 0;
+}
+
+int a2a_turn_state(struct a2a_turn *t, enum a2a_state s)
+{
+	if (s != A2A_SUBMITTED && s != A2A_WORKING)
+		return -EINVAL;
+	if (!a2a_turn_task_id(t))
+		return t->s ? -ENOSPC : -EPIPE;
+	return a2a_task_move(t->s, t->task, s, NULL);
+}
+
+void a2a_turn_task(struct a2a_turn *t, enum a2a_state s, const json_t *data)
+{
+	json_t *task = NULL;
+
+	if (s > A2A_WORKING && s < A2A_STATE_MAX_ && a2a_turn_task_id(t) &&
+	    !a2a_task_move(t->s, t->task, s, data)) {
+		if (t->metadata) {
+			json_decref(t->task->metadata);
+			t->task->metadata = TAKE_PTR(t->metadata);
+		}
+		task = a2a_task_json(t->task, true);
+	}
+	turn_end(t, false, task ? json_pack("{s:o}", "task", task) : NULL);
+}
+
+void a2a_turn_message(struct a2a_turn *t, const json_t *data)
+{
+	char id[RPC_ID_MAX];
+	json_t *parts = a2a_data_parts(data, false);
+	json_t *m = NULL;
+
+	if (parts && !rpc_random_id(id))
+		m = json_pack("{s:s, s:s, s:O, s:s}", "messageId", id, "role", "ROLE_AGENT",
+			      "parts", parts, "contextId", t->context);
+	json_decref(parts);
+	if (m && ((t->task && json_object_set_new(m, "taskId", json_string(t->task->id))) ||
+		  (t->metadata && json_object_set(m, "metadata", t->metadata)))) {
+		json_decref(m);
+		m = NULL;
+	}
+	turn_end(t, false, m ? json_pack("{s:o}", "message", m) : NULL);
+}
+
+void a2a_turn_fail(struct a2a_turn *t, enum a2a_code code, const char *text, const json_t *detail)
+{
+	turn_end(t, true, a2a_error_new(code, text, detail));
+}

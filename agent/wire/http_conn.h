@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http_conn.h - private to http_server.c and http_conn.c: one server, its connections, tokens and
+ * streams. A token or stream that the application still holds outlives its connection; the link
+ * between them is cut from whichever side ends first. */
+#ifndef TREATY_HTTP_CONN_H
+#define TREATY_HTTP_CONN_H
+
+#include <sys/queue.h>
+
+#include "agent/loop.h"
+#include "http_parse.h"
+#include "http_server.h"
+
+struct bufferevent;
+
+enum conn_state {
+	CONN_READ,  /* handshake, waiting for a request, or inside one */
+	CONN_WAIT,  /* the application has the token */
+	CONN_WRITE, /* the reply is on its way */
+	CONN_STREAM,
+	CONN_LINGER, /* all is sent; the client may still be sending: wait, or it loses our reply */
+};
+
+struct http_conn {
+	TAILQ_ENTRY(http_conn) entry;
+	struct http_server *s;
+	struct bufferevent *bev;
+	struct loop_timer *timer;
+	enum conn_state state;
+	bool tls, ready, served, body_phase, close_after;
+	struct http_in *in;
+	struct http_reply *reply;
+	struct http_stream *stream;
+	struct peer peer;
+};
+
+struct http_reply {
+	struct http_conn *conn; /* NULL: the client has gone */
+};
+
+struct http_stream {
+	struct http_conn *conn; /* NULL: gone or closed */
+	void (*on_close)(void *arg);
+	void *arg;
+};
+
+struct http_listener {
+	SLIST_ENTRY(http_listener) entry;
+	struct http_server *s;
+	struct evconnlistener *ev;
+	struct ssl_ctx_st *ctx; /* NULL: unix */
+	struct loop_timer *retry;
+	uint16_t port;
+	char path[108];
+	uint64_t dev, ino;
+};
+
+struct http_server {
+	struct loop *loop;
+	struct http_config cfg;
+	char **hosts, **origins;
+	TAILQ_HEAD(, http_conn) conns;
+	size_t nconns;
+	SLIST_HEAD(, http_listener) listeners;
+	struct http_stats stats;
+	bool draining;
+	void (*drained)(void *arg);
+	void *drained_arg;
+	struct loop_timer *drain_timer;
+};
+
+/* Takes the accepted fd, also on failure. */
+void http_conn_accept(struct http_server *s, int fd, struct ssl_ctx_st *ctx);
+struct http_conn *http_conn_free(struct http_conn *c);
+/* For a drain: true when it waits between two requests, or streams. */
+bool http_conn_idle(const struct http_conn *c);
+
+#endif

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* RFC 9112 says what a message is; the checks here refuse every message that it calls an error or
+ * leaves to the recipient, because the recipient before or behind us may have chosen differently:
+ * bare CR or LF, folded lines, NUL and controls, space before the colon, two lengths, length and
+ * transfer coding together, other codings, trailers, upgrades, and second copies of the headers on
+ * which a decision rests. */
+#include "http_parse.h"
+
+#include <errno.h>
+#include <llhttp.h>
+#include <strings.h>
+
+#define CHUNK_OVERHEAD 65536 /* bytes of chunk framing on top of the body limit */
+
+struct http_in {
+	llhttp_t parser;
+	struct http_in_limits lim;
+	char *head;
+	size_t nhead, cap, scanned;
+	bool head_done, whole, expects, keep_alive;
+	int refused;
+	const char *why;
+	char *method, *path, *query;
+	struct wire_header headers[WIRE_HEADERS_MAX];
+	size_t value_len[WIRE_HEADERS_MAX];
+	size_t nheaders;
+	char *body;
+	size_t nbody, body_cap, body_raw;
+};
+
+static int refuse(struct http_in *in, int status, const char *why)
+{
+	if (!in->refused) {
+		in->refused = status;
+		in->why = why;
+	}
+	return -1;
+}
+
+/* --- llhttp's callbacks: spans of the head buffer ------------------------------------------- */
+
+static int on_field(llhttp_t *p, const char *at, size_t len)
+{
+	struct http_in *in = p->data;
+	struct wire_header *h;
+
+	if (in->head_done)
+		return refuse(in, 400, "trailers are not accepted");
+	if (in->nheaders == in->lim.header_count)
+		return refuse(in, 431, "too many headers");
+	h = &in->headers[in->nheaders++];
+	h->name = at;
+	h->value = at + len; /* empty values have no span of their own */
+	in->value_len[in->nheaders - 1] = 0;
+	return 0;
+}
+
+static int on_value(llhttp_t *p, const char *at, size_t len)
+{
+	struct http_in *in = p->data;
+
+	if (in->head_done || !in->nheaders)
+		return refuse(in, 400, "trailers are not accepted");
+	in->headers[in->nheaders - 1].value = at;
+	in->value_len[in->nheaders - 1] = len;
+	return 0;
+}
+
+static bool is_tchar(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+	       (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+/* Cuts names and values out of the head in place: the colon and the CR become NULs. */
+static int cut_headers(struct http_in *in)
+{
+	for (size_t i = 0; i < in->nheaders; i++) {
+		char *n = in->head + (in->headers[i].name - in->head);
+		char *v = in->head + (in->headers[i].value - in->head);
+		size_t len = in->value_len[i];
+		char *colon = memchr(n, ':', (size_t)(in->head + in->nhead - n));
+
+		if (!colon || colon == n)
+			return refuse(in, 400, "header name: empty");
+		*colon = 0;
+		for (char *c = n; *c; c++)
+			if (!is_tchar((unsigned char)*c))
+				return refuse(in, 400, "header name: not a token");
+		if (!len)
+			v = colon;
+		while (len && (v[len - 1] == ' ' || v[len - 1] == '\t'))
+			len--;
+		v[len] = 0;
+		in->headers[i].value = v;
+	}
+	return 0;
+}
+
+static const char *find(const struct http_in *in, const char *name, unsigned *count)
+{
+	const char *v = NULL;
+
+	*count = 0;
+	for (size_t i = 0; i < in->nheaders; i++)
+		if (!strcasecmp(in->headers[i].name, name) && !(*count)++)
+			v = in->headers[i].value;
+	return v;
+}
+
+static bool single(const char *name)
+{
+	static const char *const names[] = { "Host",         "Content-Length", "Transfer-Encoding",
+					     "Content-Type", "Authorization",  "Origin",
+					     "Expect",       "A2A-Version",    "Last-Event-ID" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (!strcasecmp(name, names[i]))
+			return true;
+	return !strncasecmp(name, "Mcp-", 4);
+}
+
+static int check_singles(struct http_in *in)
+{
+	unsigned n;
+
+	for (size_t i = 0; i < in->nheaders; i++) {
+		if (single(in->headers[i].name) && find(in, in->headers[i].name, &n) && n > 1)
+			return refuse(in, 400, "a header that must be single came twice");
+	}
+	(void)find(in, "Host", &n);
+	if (n != 1)
+		return refuse(in, 400, "Host: missing");
+	(void)find(in, "Upgrade", &n);
+	return n ? refuse(in, 400, "Upgrade: not offered") : 0;
+}
+
+static int check_framing(struct http_in *in)
+{
+	unsigned ncl, nte, nex;
+	const char *cl = find(in, "Content-Length", &ncl);
+	const char *te = find(in, "Transfer-Encoding", &nte);
+	const char *ex = find(in, "Expect", &nex);
+
+	if (ncl && nte)
+		return refuse(in, 400, "Content-Length and Transfer-Encoding together");
+	if (te && strcasecmp(te, "chunked"))
+		return refuse(in, 501, "Transfer-Encoding: only chunked");
+	if (cl && (!*cl || strspn(cl, "0123456789") != strlen(cl)))
+		return refuse(in, 400, "Content-Length: digits only");
+	if (cl && (strlen(cl) > 18 || strtoull(cl, NULL, 10) > in->lim.body_bytes))
+		return refuse(in, 413, "the body is too large");
+	if (ex && strcasecmp(ex, "100-continue"))
+		return refuse(in, 417, "Expect: only 100-continue");
+	in->expects = ex && (nte || (cl && strtoull(cl, NULL, 10)));
+	return 0;
+}
+
+static int on_head(llhttp_t *p)
+{
+	struct http_in *in = p->data;
+
+	if (cut_headers(in) || check_singles(in) || check_framing(in))
+		return -1;
+	in->keep_alive = llhttp_should_keep_alive(p);
+	in->head_done = true;
+	return 0;
+}
+
+static int on_body(llhttp_t *p, const char *at, size_t len)
+{
+	struct http_in *in = p->data;
+
+	if (len > in->lim.body_bytes - in->nbody)
+		return refuse(in, 413, "the body is too large");
+	if (in->nbody + len + 1 > in->body_cap) {
+		size_t cap = in->body_cap * 2 > in->nbody + len + 1 ? in->body_cap * 2
+								    : in->nbody + len + 1;
+		char *b = realloc(in->body, cap);
+
+		if (!b)
+			return refuse(in, 500, "no memory");
+		in->body = b;
+		in->body_cap = cap;
+	}
+	memcpy(in->body + in->nbody, at, len);
+	in->nbody += len;
+	in->body[in->nbody] = 0;
+	return 0;
+}
+
+static int on_whole(llhttp_t *p)
+{
+	struct http_in *in = p->data;
+
+	in->whole = true;
+	return HPE_PAUSED;
+}
+
+static const llhttp_settings_t settings = {
+	.on_header_field = on_field,
+	.on_header_value = on_value,
+	.on_headers_complete = on_head,
+	.on_body = on_body,
+	.on_message_complete = on_whole,
+};
+
+/* --- the head, before llhttp sees it --------------------------------------------------------- */
+
+/* Looks at the bytes that are new. 1: the head ends at *end. */
+static int scan(struct http_in *in, size_t *end)
+{
+	const char *h = in->head;
+
+	for (; in->scanned < in->nhead; in->scanned++) {
+		size_t i = in->scanned;
+		unsigned char c = (unsigned char)h[i];
+
+		if (c == '\n') {
+			if (!i || h[i - 1] != '\r')
+				return refuse(in, 400, "bare LF");
+			if (i == 1)
+				return refuse(in, 400, "empty request line");
+			if (i >= 3 && h[i - 2] == '\n') {
+				*end = i + 1;
+				return 1;
+			}
+			continue;
+		}
+		if (i && h[i - 1] == '\r')
+			return refuse(in, 400, "bare CR");
+		if ((c < 0x20 && c != '\t' && c != '\r') || c == 0x7f)
+			return refuse(in, 400, "control byte in the head");
+		if ((c == ' ' || c == '\t') && (!i || h[i - 1] == '\n'))
+			return refuse(in, 400, "folded line");
+	}
+	return 0;
+}
+
+static const char *known_method(const char *m, size_t n)
+{
+	static const char *const known[] = { "GET", "POST", "DELETE" };
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (strlen(known[i]) == n && !memcmp(known[i], m, n))
+			return known[i];
+	return NULL;
+}
+
+/* Request line: token SP origin-form SP HTTP/1.1. Split into copies, since llhttp still needs the
+ * bytes as they are. */
+static int request_line(struct http_in *in)
+{
+	char *line = in->head;
+	size_t len = (size_t)((char *)memchr(line, '\r', in->nhead) - line);
+	char *sp = memchr(line, ' ', len);
+	char *sp2 = sp ? memchr(sp + 1, ' ', (size_t)(line + len - sp - 1)) : NULL;
+	size_t vlen = sp2 ? (size_t)(line + len - sp2 - 1) : 0;
+	size_t tlen;
+
+	if (!sp2 || sp == line)
+		return refuse(in, 400, "request line: method, target and version needed");
+	for (char *c = line; c < sp; c++)
+		if (!is_tchar((unsigned char)*c))
+			return refuse(in, 400, "method: not a token");
+	if (vlen != 8 || memcmp(sp2 + 1, "HTTP/", 5))
+		return refuse(in, 400, "request line: HTTP version needed");
+	if (memcmp(sp2 + 1, "HTTP/1.1", 8))
+		return refuse(in, 505, "only HTTP/1.1");
+	if (!known_method(line, (size_t)(sp - line)))
+		return refuse(in, 405, "only GET, POST and DELETE");
+	tlen = (size_t)(sp2 - sp - 1);
+	if (!tlen || sp[1] != '/')
+		return refuse(in, 400, "target: must begin with /");
+	for (char *c = sp + 1; c < sp2; c++)
+		if (*c < 0x21 || *c > 0x7e || *c == '#')
+			return refuse(in, 400, "target: bad byte");
+	in->path = strndup(sp + 1, tlen);
+	in->method = strndup(line, (size_t)(sp - line));
+	if (!in->path || !in->method)
+		return refuse(in, 500, "no memory");
+	in->query = strchr(in->path, '?');
+	if (in->query)
+		*in->query++ = 0;
+	return 0;
+}
+
+/* --- feeding --------------------------------------------------------------------------------- */
+
+static int give(struct http_in *in, const char *p, size_t n, size_t *used)
+{
+	enum llhttp_errno r = llhttp_execute(&in->parser, p, n);
+
+	*used = n;
+	if (in->refused)
+		return in->refused;
+	if (r == HPE_OK)
+		return 0;
+	if (in->whole) {
+		const char *at = llhttp_get_error_pos(&in->parser);
+
+		*used = at >= p && at <= p + n ? (size_t)(at - p) : n;
+		return 1;
+	}
+	(void)refuse(in, 400, llhttp_errno_name(r));
+	return in->refused;
+}
+
+static int feed_head(struct http_in *in, const char *p, size_t n, size_t *used)
+{
+	size_t room = in->lim.header_bytes - in->nhead, take = n < room ? n : room, end = 0, gave;
+	size_t before = in->nhead;
+	int r;
+
+	if (!in->head) {
+		in->head = malloc(in->lim.header_bytes + 1);
+		if (!in->head) {
+			(void)refuse(in, 500, "no memory");
+			return in->refused;
+		}
+	}
+	memcpy(in->head + in->nhead, p, take);
+	in->nhead += take;
+	r = scan(in, &end);
+	*used = take;
+	if (r == 0 && in->nhead == in->lim.header_bytes)
+		r = refuse(in, 431, "the head is too large");
+	if (r <= 0)
+		return r < 0 ? in->refused : 0;
+	in->nhead = end;
+	*used = end - before;
+	if (request_line(in))
+		return in->refused;
+	in->head[end] = 0;
+	return give(in, in->head, end, &gave);
+}
+
+int http_in_feed(struct http_in *in, const char *p, size_t n, size_t *used, const char **why)
+{
+	size_t sum = 0, u = 0;
+	int r = in->refused;
+
+	while (!r && sum < n) {
+		if (!in->head_done) {
+			r = feed_head(in, p + sum, n - sum, &u);
+		} else {
+			r = give(in, p + sum, n - sum, &u);
+			in->body_raw += u;
+			if (!r && in->body_raw > in->lim.body_bytes + CHUNK_OVERHEAD) {
+				(void)refuse(in, 413, "too much chunk framing");
+				r = in->refused;
+			}
+		}
+		sum += u;
+	}
+	*used = sum;
+	*why = in->why;
+	return r;
+}
+
+int http_in_new(struct http_in **ret, const struct http_in_limits *lim)
+{
+	struct http_in *in = calloc(1, sizeof(*in));
+
+	if (!in)
+		return -ENOMEM;
+	in->lim = *lim;
+	if (in->lim.header_count > WIRE_HEADERS_MAX)
+		in->lim.header_count = WIRE_HEADERS_MAX;
+	http_in_reset(in);
+	*ret = in;
+	return 0;
+}
+
+void http_in_reset(struct http_in *in)
+{
+	struct http_in_limits lim = in->lim;
+
+	free(in->head);
+	free(in->method);
+	free(in->path);
+	free(in->body);
+	memset(in, 0, sizeof(*in));
+	in->lim = lim;
+	llhttp_init(&in->parser, HTTP_REQUEST, &settings);
+	in->parser.data = in;
+}
+
+struct http_in *http_in_free(struct http_in *in)
+{
+	if (!in)
+		return NULL;
+	http_in_reset(in);
+	free(in);
+	return NULL;
+}
+
+bool http_in_started(const struct http_in *in)
+{
+	return in->nhead > 0;
+}
+
+bool http_in_head_done(const struct http_in *in)
+{
+	return in->head_done;
+}
+
+bool http_in_expects_continue(const struct http_in *in)
+{
+	return in->expects && !in->nbody && !in->whole;
+}
+
+bool http_in_keep_alive(const struct http_in *in)
+{
+	return in->keep_alive;
+}
+
+void http_in_request(const struct http_in *in, struct wire_request *r)
+{
+	*r = (struct wire_request){
+		.method = in->method,
+		.path = in->path,
+		.query = in->query ? in->query : "",
+		.headers = in->headers,
+		.nheaders = in->nheaders,
+		.body = in->body ? in->body : "",
+		.len = in->nbody,
+	};
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* http_server.h - HTTP/1.1 (RFC 9112) over mutual TLS 1.3 and over AF_UNIX. llhttp parses; the
+ * guards around it refuse what two parsers could read in two ways. A request reaches the handler
+ * whole; its reply comes now, later, or as a stream of events. No pipelining, no trailers. */
+#ifndef TREATY_HTTP_SERVER_H
+#define TREATY_HTTP_SERVER_H
+
+#include "wire.h"
+
+struct loop;
+struct tls_id;
+struct http_server;
+struct http_reply; /* the token of one request */
+struct http_stream;
+
+/* 0 anywhere means the default in brackets. */
+struct http_limits {
+	size_t header_bytes; /* request line + headers [16384] -> 431 */
+	size_t header_count; /* [64, also the most] -> 431 */
+	size_t body_bytes;   /* [1 MiB] -> 413 */
+	size_t connections;  /* [512]; one more is closed at once */
+	size_t stream_bytes; /* unsent bytes of one stream before its reader is closed [256 KiB] */
+	int64_t header_us;   /* accept or first byte -> whole head, handshake included [10 s] -> 408
+			      */
+	int64_t body_us;     /* whole head -> whole body [30 s] -> 408 */
+	int64_t reply_us;    /* whole request -> reply [120 s] -> 504 */
+	int64_t idle_us;     /* between two requests of one connection [60 s] */
+	int64_t write_us;    /* whole reply handed over -> sent [30 s] */
+};
+
+struct http_config {
+	struct http_limits limits;
+	const char *const *hosts;   /* allowed Host values, NULL-terminated; NULL: any -> 421 */
+	const char *const *origins; /* allowed Origin values; NULL: none -> 403 */
+	/* Called once for each whole request; the request is borrowed until it returns. The token
+	 * must be spent by exactly one of http_reply_send() and http_reply_stream(). */
+	void (*handler)(void *arg, const struct wire_request *r, struct http_reply *token);
+	void *arg;
+};
+
+/* Copies the lists of c. The loop is borrowed. */
+int http_server_new(struct http_server **ret, struct loop *l, const struct http_config *c,
+		    struct err *e) must_check;
+/* Closes everything. Tokens and streams that are still out stay valid and lead to nothing. */
+struct http_server *http_server_free(struct http_server *s);
+
+/* Listens with TLS on a numeric address ("127.0.0.1", "::1", "fd10::1"); port 0 takes a free one.
+ * The identity is borrowed until the server is freed. */
+int http_listen_tls(struct http_server *s, const char *addr, uint16_t port, const struct tls_id *id,
+		    struct err *e) must_check;
+/* Port of the n-th listener (0 first), host order; 0 when there is none or it is a unix socket. */
+uint16_t http_listen_port(const struct http_server *s, size_t n);
+/* Listens on a socket file, mode 0660 from the first instant. A dead socket of an earlier run is
+ * replaced; anything else at that path is -EEXIST, a living one -EADDRINUSE. */
+int http_listen_unix(struct http_server *s, const char *path, struct err *e) must_check;
+
+/* Stops accepting, closes idle connections, lets the others finish their request, then calls done
+ * (once; at once when nothing is open). */
+void http_server_drain(struct http_server *s, void (*done)(void *arg), void *arg);
+size_t http_server_connections(const struct http_server *s);
+
+struct http_stats {
+	uint64_t accepted, over_limit, tls_failed, requests, replies, refused, timeouts,
+		slow_readers;
+};
+struct http_stats http_server_stats(const struct http_server *s);
+
+/* Spends the token. Fits wire_sink: `(struct wire_sink){ http_reply_send, token }`. When the client
+ * has gone it does nothing but free the token. A response out of range becomes 500. */
+void http_reply_send(void *token, const struct wire_response *r);
+bool http_reply_alive(const struct http_reply *token);
+
+/* Spends the token and opens a chunked body (SSE: content_type "text/event-stream"). on_close runs
+ * once when the reader is gone or was closed for being slow; after it only http_stream_end() is
+ * of use. r->body is the first chunk. NULL on ENOMEM (the connection is closed). */
+struct http_stream *http_reply_stream(struct http_reply *token, const struct wire_response *r,
+				      void (*on_close)(void *arg), void *arg);
+/* -EPIPE: the reader is gone. -ENOBUFS: it was too slow and is closed now. */
+int http_stream_write(struct http_stream *st, const void *data, size_t len);
+/* Ends the body and frees the stream; on_close will not run. NULL is fine. */
+struct http_stream *http_stream_end(struct http_stream *st);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sse.h - server-sent events: formatting, and one list of readers. Events carry the log's sequence
+ * number as their id, so a reader that comes back names the last one it saw and misses nothing. */
+#ifndef TREATY_SSE_H
+#define TREATY_SSE_H
+
+#include "wire.h"
+
+struct http_reply;
+struct sse_hub;
+
+/* Formats one event; data is split at newlines into data: lines. Bytes needed (as snprintf) or
+ * -EINVAL when type has a control byte. seq 0: no id line. type NULL: none. */
+int sse_format(char *buf, size_t cap, uint64_t seq, const char *type, const char *data);
+
+/* Replays the events after `after` by calling sse_send(reader, ...) for each; returns the last
+ * sequence number that exists, or negative errno (the reader is closed). */
+struct sse_reader;
+typedef int64_t (*sse_replay_fn)(void *arg, uint64_t after, struct sse_reader *reader);
+
+int sse_hub_new(struct sse_hub **ret, size_t max_readers, sse_replay_fn replay,
+		void *arg) must_check;
+struct sse_hub *sse_hub_free(struct sse_hub *h); /* ends every stream */
+/* Turns the request into a reader: Last-Event-ID or ?after= names where to begin; without either
+ * only new events come. Answers 400 or 503 itself. Spends the token. */
+void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_reply *token);
+/* To every reader that has not seen seq yet. */
+void sse_publish(struct sse_hub *h, uint64_t seq, const char *type, const char *data);
+/* A comment line to keep idle connections open. */
+void sse_ping(struct sse_hub *h);
+int sse_send(struct sse_reader *r, uint64_t seq, const char *type, const char *data);
+size_t sse_readers(const struct sse_hub *h);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wire.h - what every wire shares: an authenticated peer, a whole request, a whole response and
+ * the one way an answer travels back. The protocol cores (a2a, mcp) know only these: no sockets. */
+#ifndef TREATY_WIRE_H
+#define TREATY_WIRE_H
+
+#include <sys/types.h>
+
+#include "treaty/err.h"
+
+enum {
+	WIRE_DID_MAX = 256,
+	WIRE_HEADERS_MAX = 64, /* of one request */
+};
+
+/* Who speaks. Over TLS: did = the certificate's URI SAN, name = its CN. Over AF_UNIX: did is empty,
+ * local is true, uid and pid are SO_PEERCRED's. */
+struct peer {
+	char did[WIRE_DID_MAX];
+	char name[64];
+	bool local;
+	uid_t uid;
+	pid_t pid;
+};
+
+struct wire_header {
+	const char *name;  /* as sent; compare without case */
+	const char *value; /* trimmed, no control bytes but HTAB */
+};
+
+/* Borrowed for the time of the call. Body is NUL-terminated after len bytes. */
+struct wire_request {
+	const char *method; /* "GET", "POST" or "DELETE" */
+	const char *path;   /* begins with '/', without the query */
+	const char *query;  /* after '?', "" when none */
+	const struct wire_header *headers;
+	size_t nheaders;
+	const char *body;
+	size_t len;
+	const struct peer *peer;
+};
+
+struct wire_response {
+	int status;
+	const char *content_type;          /* NULL: none */
+	const struct wire_header *headers; /* more headers */
+	size_t nheaders;
+	const char *body;
+	size_t len;
+};
+
+/* Called exactly once for each request, inside the handler or later. The response is borrowed. */
+typedef void (*wire_reply_fn)(void *to, const struct wire_response *r);
+struct wire_sink {
+	wire_reply_fn fn;
+	void *to;
+};
+
+/* First value of that header (any case), NULL when absent. */
+const char *wire_header(const struct wire_request *r, const char *name);
+
+#endif
