@@ -149,7 +149,7 @@ int dp_rules_set(struct dp *d, const struct dp_rule *r, size_t n, enum refusal *
 int dp_rule_put(struct dp *d, const struct dp_rule *r, enum refusal *no, struct err *e);
 /* Idempotent. */
 int dp_rule_del(struct dp *d, uint32_t id, enum refusal *no, struct err *e);
-/* Fills up to cap rules in match order (prio renumbered 0..n-1); returns how many there are. */
+/* Fills up to cap rules in match order; returns how many there are. */
 size_t dp_rules_get(struct dp *d, struct dp_rule *r, size_t cap);
 
 /* --- counters: the owner's side ---------------------------------------------------------- */

@@ -82,6 +82,14 @@ struct dp_count {
 };
 _Static_assert(sizeof(struct dp_count) == 128, "two cache lines");
 
+/* User space's own notes of (label, direction); no program reads them. */
+struct dp_base {
+	struct dp_count count; /* the counters when the label became active */
+	__u64 rate, excess;    /* bits per second as asked: the line holds rounded costs */
+	__u64 pad[6];
+};
+_Static_assert(sizeof(struct dp_base) == 192, "base");
+
 /* Demand of one (class, CPU), seen at the edge before any agreement exists. */
 struct dp_class_count {
 	__u64 packets, bytes;
@@ -136,10 +144,11 @@ struct dp_rule_line {
 	__u8 dir;
 	__u32 label; /* 0 = watched class without an agreement */
 	__u32 id;
+	__u32 prio; /* the table is sorted by it; programs only walk */
 	__u16 class_id;
-	__u16 pad;
+	__u16 pad[3];
 };
-_Static_assert(sizeof(struct dp_rule_line) == 88, "rule");
+_Static_assert(sizeof(struct dp_rule_line) == 96, "rule");
 
 struct dp_rule_table {
 	__u32 n, pad;
@@ -151,8 +160,9 @@ struct dp_ctl {
 	__u32 magic, version;
 	__u32 generation;
 	__u32 labels, classes, cpus, flows;
-	__u32 sizes; /* checksum over the sizes above: catches a missed version bump */
-	__u64 pad[4];
+	__u32 sizes;    /* checksum over the sizes above: catches a missed version bump */
+	__u64 made_dir; /* the pin directory is ours to remove */
+	__u64 pad[3];
 };
 _Static_assert(sizeof(struct dp_ctl) == 64, "ctl");
 
