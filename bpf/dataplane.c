@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dataplane.c - opens, adopts, closes and removes the data plane.
+ *
+ * What survives the process: every map (pinned by its name) and every TCX link (pinned as
+ * link_in_IFINDEX, link_out_IFINDEX). Programs are loaded anew at each open and swapped into the
+ * links, so a restart and an upgrade are the same road. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "dp_internal.h"
+
+#define BPFFS_MAGIC 0xcafe4a11
+
+static __thread char said[160];
+
+/* libbpf explains failures on its print hook only; the last warning becomes our error's text. */
+static int keep_last(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	if (level != LIBBPF_WARN)
+		return 0;
+	(void)vsnprintf(said, sizeof(said), fmt, ap);
+	for (char *p = said; *p; p++)
+		if (*p == '\n')
+			*p = ' ';
+	return 0;
+}
+
+const char *dp_bpf_said(void)
+{
+	return said[0] ? said : "no detail";
+}
+
+static uint32_t layout_sum(void)
+{
+	const size_t size[] = { sizeof(struct dp_line),       sizeof(struct dp_steer),
+				sizeof(struct dp_meter),      sizeof(union dp_cell),
+				sizeof(struct dp_rule_table), sizeof(struct dp_port_line),
+				sizeof(struct dp_flow_key),   sizeof(struct dp_flow),
+				sizeof(struct dp_rtt_key),    sizeof(struct dp_base) };
+	uint32_t sum = 17;
+
+	for (size_t i = 0; i < ARRAY_LEN(size); i++)
+		sum = sum * 31 + (uint32_t)size[i];
+	return sum;
+}
+
+static int pin_dir_make(struct dp *d, const char *dir, struct err *e)
+{
+	struct statfs fs;
+
+	if (strlen(dir) > DP_PATH_MAX - 50 || !str_set(d->pin_dir, dir))
+		return err_set(e, -EINVAL, "pin_dir: longer than %d", DP_PATH_MAX - 50);
+	if (!mkdir(dir, 0700))
+		d->made_dir = true;
+	else if (errno != EEXIST)
+		return err_set(e, -errno, "pin_dir %s: %s%s", dir, strerror(errno),
+			       errno == EPERM ? " (bpffs names hold no dots)" : "");
+	if (statfs(dir, &fs) || fs.f_type != BPFFS_MAGIC)
+		return err_set(e, -EINVAL, "pin_dir %s: not on a bpffs", dir);
+	return 0;
+}
+
+static void pin_path(char to[DP_PATH_MAX], const char *dir, const char *name)
+{
+	(void)snprintf(to, DP_PATH_MAX, "%.150s/%.40s", dir, name);
+}
+
+/* Reads the stamp of what is pinned: 1 = adopt, 0 = nothing there, -ESTALE = another version. */
+static int pins_inspect(struct dp *d, struct err *e)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info), zero = 0;
+	char path[DP_PATH_MAX];
+	auto_close int fd = -1;
+	struct dp_ctl c;
+
+	pin_path(path, d->pin_dir, "ctl");
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_set(e, -errno, "%s: %s", path, strerror(errno));
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	if (info.value_size != sizeof(c) || bpf_map_lookup_elem(fd, &zero, &c))
+		return err_set(e, -ESTALE, "%s: pinned by another version", path);
+	if (!c.magic) /* killed between pinning and stamping: nothing can be attached yet */
+		return dp_wipe(d->pin_dir, e);
+	if (c.magic != DP_ABI_MAGIC || c.version != DP_ABI_VERSION || c.sizes != layout_sum() ||
+	    c.classes != DP_CLASSES || c.cpus != d->cpus)
+		return err_set(e, -ESTALE, "%s: pinned by ABI version %u (we are %u)", path,
+			       c.version, DP_ABI_VERSION);
+	d->labels = c.labels;
+	d->flows = c.flows;
+	d->made_dir = c.made_dir;
+	return 1;
+}
+
+static int maps_size(struct dp *d)
+{
+	const struct {
+		struct bpf_map *map;
+		uint32_t n;
+	} size[] = {
+		{ d->skel->maps.lines, d->labels },
+		{ d->skel->maps.steer, d->labels * 2 },
+		{ d->skel->maps.meters, d->labels * 2 },
+		{ d->skel->maps.base, d->labels * 2 },
+		{ d->skel->maps.flows, d->flows },
+		{ d->skel->maps.counts, DP_CELLS(d->labels, DP_CLASSES, d->cpus) },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(size); i++) {
+		int r = bpf_map__set_max_entries(size[i].map, size[i].n);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* libbpf reuses a map that is pinned at its path and pins it otherwise. */
+static int maps_pin_paths(struct dp *d)
+{
+	char path[DP_PATH_MAX];
+	struct bpf_map *m;
+
+	bpf_object__for_each_map (m, d->skel->obj) {
+		int r;
+
+		if (bpf_map__is_internal(m))
+			continue;
+		pin_path(path, d->pin_dir, bpf_map__name(m));
+		r = bpf_map__set_pin_path(m, path);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int programs_load(struct dp *d, struct err *e)
+{
+	int r;
+
+	said[0] = 0;
+	d->skel = treaty_bpf__open();
+	if (!d->skel)
+		return err_set(e, -errno, "programs: %s", dp_bpf_said());
+	d->skel->rodata->cfg_labels = d->labels;
+	d->skel->rodata->cfg_cpus = d->cpus;
+	d->skel->rodata->cfg_test_clock = d->offline;
+	r = maps_size(d);
+	if (!r && !d->offline)
+		r = maps_pin_paths(d);
+	if (!r && !d->offline) {
+		r = bpf_program__set_autoload(d->skel->progs.treaty_empty, false);
+		r = r ? r : bpf_program__set_autoload(d->skel->progs.treaty_clock, false);
+	}
+	if (!r)
+		r = treaty_bpf__load(d->skel);
+	return r ? err_set(e, r, "programs: %s", dp_bpf_said()) : 0;
+}
+
+static void *map_rw(struct bpf_map *m, size_t len)
+{
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(m), 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static int maps_map(struct dp *d, struct err *e)
+{
+	d->ctl = map_rw(d->skel->maps.ctl, sizeof(*d->ctl));
+	d->lines = map_rw(d->skel->maps.lines, d->labels * sizeof(*d->lines));
+	d->steer = map_rw(d->skel->maps.steer, d->labels * 2 * sizeof(*d->steer));
+	if (!d->ctl || !d->lines || !d->steer)
+		return err_set(e, -errno, "maps: cannot be mapped: %s", strerror(errno));
+	return 0;
+}
+
+/* The stamp's magic comes last: without it the next open starts anew. */
+static int stamp(struct dp *d, struct err *e)
+{
+	union dp_cell cell = { .geo = { .magic = DP_ABI_MAGIC,
+					.version = DP_ABI_VERSION,
+					.labels = d->labels,
+					.classes = DP_CLASSES,
+					.cpus = d->cpus } };
+	int fd = bpf_map__fd(d->skel->maps.counts);
+	uint32_t zero = 0;
+
+	if (bpf_map_update_elem(fd, &zero, &cell, BPF_ANY) || bpf_map_freeze(fd))
+		return err_set(e, -errno, "counters: %s", strerror(errno));
+	d->ctl->version = DP_ABI_VERSION;
+	d->ctl->labels = d->labels;
+	d->ctl->classes = DP_CLASSES;
+	d->ctl->cpus = d->cpus;
+	d->ctl->flows = d->flows;
+	d->ctl->sizes = layout_sum();
+	d->ctl->made_dir = d->made_dir;
+	__atomic_store_n(&d->ctl->magic, DP_ABI_MAGIC, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static int config_take(struct dp *d, const struct dp_config *cfg, struct err *e)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	if (cpus < 1)
+		return err_set(e, cpus, "CPUs: cannot be counted");
+	d->cpus = (uint32_t)cpus;
+	d->offline = cfg->offline;
+	d->hook = cfg->hook;
+	d->labels = cfg->labels ? cfg->labels : DP_LABELS_DFL;
+	d->flows = cfg->flows ? cfg->flows : DP_FLOWS_DFL;
+	if (d->labels < 2 || d->labels > DP_LABEL_MAX + 1)
+		return err_set(e, -EINVAL, "labels: 2..%u", DP_LABEL_MAX + 1);
+	if (d->flows > DP_FLOWS_MAX)
+		return err_set(e, -EINVAL, "flows: above %u", DP_FLOWS_MAX);
+	if (!cfg->offline && !cfg->pin_dir)
+		return err_set(e, -EINVAL, "pin_dir: missing");
+	return 0;
+}
+
+static void dp_close_p(struct dp **d)
+{
+	(void)dp_close(*d);
+}
+
+int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e)
+{
+	cleanup(dp_close_p) struct dp *d = calloc(1, sizeof(*d));
+	int r;
+
+	if (!d)
+		return err_set(e, -ENOMEM, "out of memory");
+	(void)libbpf_set_print(keep_last);
+	r = config_take(d, cfg, e);
+	if (!r && !d->offline)
+		r = pin_dir_make(d, cfg->pin_dir, e);
+	if (!r && !d->offline)
+		r = pins_inspect(d, e);
+	if (r < 0)
+		return r;
+	d->adopted = r;
+	r = programs_load(d, e);
+	if (!r)
+		r = maps_map(d, e);
+	if (!r && !d->adopted)
+		r = stamp(d, e);
+	if (!r)
+		r = dp_view_open(&d->view, dp_counters_fd(d), e);
+	if (r < 0)
+		return r;
+	d->tcx = dp_probe_tcx(bpf_program__fd(d->skel->progs.treaty_out));
+	if (d->hook == DP_HOOK_TCX && !d->tcx)
+		return err_set(e, -EOPNOTSUPP, "hook: this kernel has no TCX");
+	if (d->adopted)
+		r = dp_ports_adopt(d, e);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(d);
+	return 0;
+}
+
+struct dp *dp_close(struct dp *d)
+{
+	if (!d)
+		return NULL;
+	if (d->ctl)
+		(void)munmap(d->ctl, sizeof(*d->ctl));
+	if (d->lines)
+		(void)munmap(d->lines, d->labels * sizeof(*d->lines));
+	if (d->steer)
+		(void)munmap(d->steer, d->labels * 2 * sizeof(*d->steer));
+	dp_view_close(d->view);
+	treaty_bpf__destroy(d->skel);
+	free(d);
+	return NULL;
+}
+
+/* The names are ours by construction; anything else in the directory is left alone. */
+static bool name_is_ours(const char *name)
+{
+	static const char *const own[] = { "ctl",   "lines", "steer", "meters", "counts", "rules",
+					   "ports", "flows", "frags", "stamps", "base" };
+
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		if (!strcmp(name, own[i]))
+			return true;
+	return !strncmp(name, "link_in_", 8) || !strncmp(name, "link_out_", 9);
+}
+
+int dp_wipe(const char *dir, struct err *e)
+{
+	DIR *h = opendir(dir);
+	struct dirent *n;
+	int r = 0;
+
+	if (!h)
+		return errno == ENOENT ? 0 : err_set(e, -errno, "%s: %s", dir, strerror(errno));
+	while ((n = readdir(h)))
+		if (name_is_ours(n->d_name) && unlinkat(dirfd(h), n->d_name, 0))
+			r = err_set(e, -errno, "%s/%s: %s", dir, n->d_name, strerror(errno));
+	(void)closedir(h);
+	return r;
+}
+
+int dp_remove(struct dp **dp, struct err *e)
+{
+	struct dp *d = *dp;
+	int r = 0, ret;
+
+	for (uint32_t i = dp_port_next(d, 0); i; i = dp_port_next(d, i)) {
+		ret = dp_port_detach(d, i, e);
+		r = r ? r : ret;
+	}
+	if (!d->offline) {
+		ret = dp_wipe(d->pin_dir, e);
+		r = r ? r : ret;
+		if (d->made_dir && rmdir(d->pin_dir) && errno != ENOENT && !r)
+			r = err_set(e, -errno, "%s: %s", d->pin_dir, strerror(errno));
+	}
+	*dp = dp_close(d);
+	return r;
+}
+
+void dp_features(const struct dp *d, struct dp_features *ret)
+{
+	*ret = (struct dp_features){ .tcx = d->tcx,
+				     .adopted = d->adopted,
+				     .labels = d->labels,
+				     .flows = d->flows,
+				     .cpus = d->cpus };
+}
+
+int dp_prog_fd(const struct dp *d, enum dp_prog p)
+{
+	const struct bpf_program *prog[DP_PROGS] = {
+		[DP_PROG_EDGE_IN] = d->skel->progs.treaty_edge_in,
+		[DP_PROG_NODE_IN] = d->skel->progs.treaty_node_in,
+		[DP_PROG_OUT] = d->skel->progs.treaty_out,
+		[DP_PROG_EMPTY] = d->skel->progs.treaty_empty,
+		[DP_PROG_CLOCK] = d->skel->progs.treaty_clock,
+	};
+
+	return (unsigned int)p < DP_PROGS ? bpf_program__fd(prog[p]) : -EINVAL;
+}
+
+void dp_clock_set(struct dp *d, uint64_t ns)
+{
+	d->skel->bss->test_now = ns;
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dataplane.h - the kernel's data plane, typed. Owner: the enforcer process. Needs CAP_BPF and
+ * CAP_NET_ADMIN except where said. Not thread-safe: one owner, one thread.
+ *
+ * Returns: 0, or negative errno with *e filled. A rule that says no returns DP_REFUSED with *no
+ * and *e filled; then nothing was changed. `no` and `e` may be NULL. Out parameters are untouched
+ * on failure. */
+#ifndef TREATY_BPF_DATAPLANE_H
+#define TREATY_BPF_DATAPLANE_H
+
+#include "treaty/abi.h"
+#include "treaty/err.h"
+#include "treaty/units.h"
+
+#define DP_REFUSED (-EDOM)
+
+struct dp;
+struct dp_view;
+
+enum dp_dir { DP_UP, DP_DOWN };
+enum dp_role { DP_ROLE_EDGE = 1, DP_ROLE_NODE = 2 };
+enum dp_over { DP_OVER_DROP, DP_OVER_REMARK, DP_OVER_ECN };
+enum dp_hook { DP_HOOK_AUTO, DP_HOOK_TCX, DP_HOOK_CLSACT };
+enum dp_prog {
+	DP_PROG_EDGE_IN,
+	DP_PROG_NODE_IN,
+	DP_PROG_OUT,
+	DP_PROG_EMPTY,
+	DP_PROG_CLOCK,
+	DP_PROGS
+};
+
+/* --- opening ----------------------------------------------------------------------------- */
+
+struct dp_config {
+	const char *pin_dir; /* on a bpffs, created if missing; NULL only when offline */
+	uint32_t labels;     /* table size: labels 1..labels-1 may be used; 0 = 4096; <= 0x100000 */
+	uint32_t flows;      /* flow cache entries; 0 = 16384; <= 1 << 22 */
+	enum dp_hook hook;   /* AUTO: TCX where the kernel has it */
+	bool offline;        /* tests: nothing is pinned or attached, the clock is set by hand */
+};
+
+/* Loads the programs; adopts the maps pinned under pin_dir if there are any (their sizes win over
+ * the configuration), else creates and pins them. Attached ports are re-read: live links get the
+ * new programs atomically, links of vanished devices are made anew if the device (same ifindex)
+ * is back, else forgotten. Errors: -ESTALE pins of another ABI version (nothing is touched: remove
+ * them with the version that made them, or dp_wipe), -EOPNOTSUPP. */
+int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e) must_check;
+
+/* Frees the handle; everything stays attached and pinned. Returns NULL; NULL in is fine. */
+struct dp *dp_close(struct dp *d);
+
+/* Detaches from every port, unpins, frees; leaves the host as found (a clsact qdisc goes only if
+ * we created it and nobody else put a filter there). The first failure is reported, the rest is
+ * still tried. *d is NULL afterwards. */
+int dp_remove(struct dp **d, struct err *e);
+
+/* Removes pins of any version without adopting them (TCX links die with their pins). */
+int dp_wipe(const char *pin_dir, struct err *e);
+
+struct dp_features {
+	bool tcx;     /* TCX links (Linux 6.6) */
+	bool adopted; /* maps were found pinned */
+	uint32_t labels, flows, cpus;
+};
+void dp_features(const struct dp *d, struct dp_features *ret);
+
+/* --- ports ------------------------------------------------------------------------------- */
+
+struct dp_port {
+	uint32_t ifindex;
+	enum dp_role role; /* EDGE: classify and tag; NODE: read the label */
+	enum dp_dir dir;   /* at a NODE port: direction of labels whose line binds no device */
+	enum dp_hook hook; /* out: TCX or CLSACT */
+};
+
+/* Attaches ingress (by role) and egress programs to the device. Idempotent; a changed role swaps
+ * the program in place. Refusals: DEVICE_UNKNOWN, MAP_FULL (DP_PORTS), KERNEL_UNSUPPORTED,
+ * FOREIGN_OBJECT (somebody else's filter holds our priority and handle). */
+int dp_port_attach(struct dp *d, const struct dp_port *p, enum refusal *no, struct err *e);
+/* Idempotent; a device that is gone is fine. */
+int dp_port_detach(struct dp *d, uint32_t ifindex, struct err *e);
+/* -ENOENT when not managed. */
+int dp_port_get(struct dp *d, uint32_t ifindex, struct dp_port *ret);
+/* The managed port after `ifindex` in ascending order, 0 to start; 0 = end. */
+uint32_t dp_port_next(struct dp *d, uint32_t ifindex);
+
+/* --- labels ------------------------------------------------------------------------------ */
+
+struct dp_profile {
+	uint32_t bind_ifindex; /* device on which this direction must arrive; 0 = any managed */
+	rate_t rate;           /* committed; 0 = not metered; else 1000..400e9 */
+	rate_t excess;         /* RFC 4115 excess rate; 0 = none; needs rate */
+	uint32_t burst_us;     /* committed and excess burst, as time at their rates; 0 = 250 ms;
+				* 1000..4000000 */
+};
+
+struct dp_label {
+	uint32_t label;                /* 1..labels-1 */
+	mono_t valid_until;            /* boot clock; INT64_MAX = no end */
+	uint16_t class_minor;          /* HTB 54:minor at egress; 0 = untouched priority */
+	uint8_t dscp, dscp_over;       /* 0..63 */
+	enum dp_over over;             /* what happens above committed + excess */
+	bool police_edge, police_node; /* meter at edge / network ingress */
+	struct dp_profile dir[2];
+};
+
+/* Adds or changes in place (no packet is lost; meters keep their virtual time). A label that was
+ * not active takes the present counters as its baseline: it starts from 0 without any counter
+ * being zeroed. Refusals: LABEL_RANGE, BODY_MALFORMED (dscp, rate, burst, excess without rate). */
+int dp_label_set(struct dp *d, const struct dp_label *l, enum refusal *no, struct err *e);
+int dp_label_get(struct dp *d, uint32_t label, struct dp_label *ret); /* -ENOENT, -ERANGE */
+/* Idempotent; also clears its steering. */
+int dp_label_del(struct dp *d, uint32_t label, enum refusal *no, struct err *e);
+/* The active label after `label`, 0 to start; 0 = end. */
+uint32_t dp_label_next(struct dp *d, uint32_t label);
+
+/* Path id 0 (none) .. 255 of (label, dir): one atomic u32. Refusals: LABEL_RANGE, BODY_MALFORMED.
+ */
+int dp_steer_set(struct dp *d, uint32_t label, enum dp_dir dir, uint32_t path, enum refusal *no,
+		 struct err *e);
+int dp_steer_get(struct dp *d, uint32_t label, enum dp_dir dir, uint32_t *path);
+
+/* --- rules ------------------------------------------------------------------------------- */
+
+struct dp_prefix {
+	uint8_t addr[16]; /* network order; IPv4 in the first four bytes */
+	uint8_t len;      /* 0 = any */
+};
+
+struct dp_rule {
+	uint32_t id;    /* unique, != 0 */
+	uint32_t prio;  /* lowest first; equal: lower id first */
+	uint8_t family; /* 4, 6, 0 = both (then no prefixes) */
+	uint8_t proto;  /* 0 = any */
+	uint8_t dscp;   /* 0..63, DP_DSCP_ANY */
+	enum dp_dir dir;
+	struct dp_prefix src, dst;
+	uint16_t sport_min, sport_max, dport_min, dport_max; /* 0,0 = any */
+	uint32_t label;                                      /* 0 = watched class, best effort */
+	uint16_t class_id;                                   /* 1..255, 0 = none */
+};
+#define DP_DSCP_ANY 0xff
+
+/* The whole table replaced at once; every cached flow is classified anew. Order of the array does
+ * not matter. Refusals: MAP_FULL (> DP_RULES), LABEL_RANGE, BODY_MALFORMED, DUPLICATE (an id). */
+int dp_rules_set(struct dp *d, const struct dp_rule *r, size_t n, enum refusal *no, struct err *e);
+/* Adds or replaces by id. */
+int dp_rule_put(struct dp *d, const struct dp_rule *r, enum refusal *no, struct err *e);
+/* Idempotent. */
+int dp_rule_del(struct dp *d, uint32_t id, enum refusal *no, struct err *e);
+/* Fills up to cap rules in match order; returns how many there are. */
+size_t dp_rules_get(struct dp *d, struct dp_rule *r, size_t cap);
+
+/* --- counters: the owner's side ---------------------------------------------------------- */
+
+/* Sum over CPUs less the label's baseline (last_ns: the latest). Label 0 = best effort (dir 0).
+ * -ERANGE outside the table. */
+int dp_counters_get(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_count *ret);
+int dp_class_get(struct dp *d, uint32_t class_id, struct dp_class_count *ret);
+/* Raw, not baselined. */
+int dp_rtt_get(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_rtt *ret);
+
+/* The counter map, frozen: no process may write it or map it writable, the programs still count.
+ * Owned by d; pass it by SCM_RIGHTS. */
+int dp_counters_fd(const struct dp *d);
+/* Baseline of (label, dir) to hand along with the fd. -ERANGE. */
+int dp_baseline_get(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_count *ret);
+
+/* --- counters: any process that holds the fd, no capabilities ----------------------------- */
+
+/* Maps the counters of `fd` (which may be closed afterwards). -EPROTO when it is not ours. */
+int dp_view_open(struct dp_view **ret, int fd, struct err *e) must_check;
+struct dp_view *dp_view_close(struct dp_view *v);
+uint32_t dp_view_labels(const struct dp_view *v);
+/* Sums over CPUs, raw: take the first reading (or dp_baseline_get's) as baseline. -ERANGE. */
+int dp_view_count(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct dp_count *ret);
+int dp_view_class(const struct dp_view *v, uint32_t class_id, struct dp_class_count *ret);
+int dp_view_rtt(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct dp_rtt *ret);
+/* a - b for all counters (last_ns stays a's). */
+void dp_count_sub(struct dp_count *a, const struct dp_count *b);
+
+/* --- offline: tests and the bench --------------------------------------------------------- */
+
+/* Program fd for BPF_PROG_TEST_RUN; owned by d. */
+int dp_prog_fd(const struct dp *d, enum dp_prog p);
+/* Sets the clock that the programs of an offline data plane read; 0 = the real one. */
+void dp_clock_set(struct dp *d, uint64_t ns);
+
+#endif

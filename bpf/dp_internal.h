@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dp_internal.h - what the files of the data plane's user side share. Nobody else includes it. */
+#ifndef TREATY_BPF_DP_INTERNAL_H
+#define TREATY_BPF_DP_INTERNAL_H
+
+#include <errno.h>
+
+#include "dataplane.h"
+
+/* Generated code, not ours to warn about. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wcast-qual"
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include <bpf/bpf.h>
+#include "bpf/treaty.skel.h"
+#pragma GCC diagnostic pop
+
+#define DP_PATH_MAX     200
+#define DP_LABELS_DFL   4096u
+#define DP_FLOWS_DFL    16384u
+#define DP_FLOWS_MAX    (1u << 22)
+#define DP_BURST_US_DFL 250000u
+#define DP_COST_ONE     ((uint64_t)8000000000 << 20) /* ns per byte in Q20, at one bit per second */
+
+struct dp {
+	struct treaty_bpf *skel;
+	char pin_dir[DP_PATH_MAX];
+	bool offline, adopted, made_dir, tcx;
+	enum dp_hook hook;
+	uint32_t labels, flows, cpus;
+	struct dp_ctl *ctl; /* mapped read-write, like lines and steer: one store per change */
+	struct dp_line *lines;
+	struct dp_steer *steer;
+	struct dp_view *view;
+};
+
+/* Fills the refusal and the reason; always returns DP_REFUSED. */
+#define dp_refuse(no, e, why, ...) (dp_no((no), (why)), err_set((e), DP_REFUSED, __VA_ARGS__))
+static inline void dp_no(enum refusal *no, enum refusal why)
+{
+	if (no)
+		*no = why;
+}
+
+/* dp_open.c: the tail of what libbpf said last, for error texts. */
+const char *dp_bpf_said(void);
+
+/* dp_attach.c */
+int dp_ports_adopt(struct dp *d, struct err *e);
+bool dp_probe_tcx(int prog_fd);
+
+/* dp_tc.c: clsact and cls_bpf. dir: false = ingress, true = egress. */
+int dp_tc_attach(struct dp *d, uint32_t ifindex, bool out, int prog_fd, bool *created,
+		 enum refusal *no, struct err *e);
+int dp_tc_detach(uint32_t ifindex, bool out);
+int dp_tc_remove_clsact(uint32_t ifindex);
+
+/* dp_label.c */
+int dp_base_read(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_base *ret);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dp_rule.c - the classifier's table: two copies in the kernel, one word names the live one. */
+#include "dp_internal.h"
+
+static bool host_bits(const struct dp_prefix *p, unsigned int bits)
+{
+	for (unsigned int i = p->len; i < bits; i++)
+		if (p->addr[i / 8] & (0x80 >> i % 8))
+			return true;
+	return false;
+}
+
+static int prefix_check(const struct dp_rule *r, const struct dp_prefix *p, const char *name,
+			enum refusal *no, struct err *e)
+{
+	unsigned int bits = r->family == 4 ? 32 : r->family == 6 ? 128 : 0;
+
+	if (p->len > bits)
+		return dp_refuse(no, e, REFUSE_BODY_MALFORMED,
+				 "rule %u: %s: prefix length above %u", r->id, name, bits);
+	if (host_bits(p, bits))
+		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "rule %u: %s: host bits are set",
+				 r->id, name);
+	return 0;
+}
+
+static int rule_check(const struct dp *d, const struct dp_rule *r, enum refusal *no, struct err *e)
+{
+	int ret;
+
+	if (!r->id)
+		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "rule: id is 0");
+	if (r->family != 0 && r->family != 4 && r->family != 6)
+		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "rule %u: family: not 4, 6 or 0",
+				 r->id);
+	if (r->dscp > 63 && r->dscp != DP_DSCP_ANY)
+		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "rule %u: dscp: above 63", r->id);
+	if (r->sport_min > r->sport_max || r->dport_min > r->dport_max)
+		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "rule %u: ports: min above max",
+				 r->id);
+	if ((unsigned int)r->dir > DP_DOWN || r->class_id >= DP_CLASSES)
+		return dp_refuse(no, e, REFUSE_BODY_MALFORMED,
+				 "rule %u: direction: 0 or 1, class: 0..%u", r->id, DP_CLASSES - 1);
+	if (r->label >= d->labels)
+		return dp_refuse(no, e, REFUSE_LABEL_RANGE, "rule %u: label: above %u", r->id,
+				 d->labels - 1);
+	ret = prefix_check(r, &r->src, "src", no, e);
+	return ret < 0 ? ret : prefix_check(r, &r->dst, "dst", no, e);
+}
+
+/* IPv4 as ::ffff:a.b.c.d, like the programs' flow key. */
+static void prefix_compile(uint8_t family, const struct dp_prefix *p, __u64 addr[2], __u64 mask[2])
+{
+	uint8_t a[16] = { 0 }, m[16] = { 0 };
+	unsigned int bits = p->len;
+
+	if (bits && family == 4) {
+		a[10] = a[11] = 0xff;
+		memcpy(a + 12, p->addr, 4);
+		bits += 96;
+	} else if (bits) {
+		memcpy(a, p->addr, 16);
+	}
+	for (unsigned int i = 0; i < bits; i++)
+		m[i / 8] |= (uint8_t)(0x80 >> i % 8);
+	memcpy(addr, a, 16);
+	memcpy(mask, m, 16);
+}
+
+static void prefix_restore(uint8_t family, const __u64 addr[2], const __u64 mask[2],
+			   struct dp_prefix *p)
+{
+	unsigned int bits =
+		(unsigned int)(__builtin_popcountll(mask[0]) + __builtin_popcountll(mask[1]));
+	uint8_t a[16];
+
+	memcpy(a, addr, 16);
+	if (bits && family == 4) {
+		bits -= 96;
+		memcpy(p->addr, a + 12, 4);
+	} else {
+		memcpy(p->addr, a, 16);
+	}
+	p->len = (uint8_t)bits;
+}
+
+static void rule_compile(struct dp_rule_line *l, const struct dp_rule *r)
+{
+	memset(l, 0, sizeof(*l));
+	prefix_compile(r->family, &r->src, l->src, l->src_mask);
+	prefix_compile(r->family, &r->dst, l->dst, l->dst_mask);
+	l->sport_min = r->sport_min;
+	l->sport_max = r->sport_max ? r->sport_max : 0xffff;
+	l->dport_min = r->dport_min;
+	l->dport_max = r->dport_max ? r->dport_max : 0xffff;
+	l->family = r->family;
+	l->proto = r->proto;
+	l->dscp = r->dscp;
+	l->dir = (__u8)r->dir;
+	l->label = r->label;
+	l->id = r->id;
+	l->prio = r->prio;
+	l->class_id = r->class_id;
+}
+
+static void rule_restore(struct dp_rule *r, const struct dp_rule_line *l)
+{
+	memset(r, 0, sizeof(*r));
+	prefix_restore(l->family, l->src, l->src_mask, &r->src);
+	prefix_restore(l->family, l->dst, l->dst_mask, &r->dst);
+	r->sport_min = l->sport_min;
+	r->sport_max = l->sport_min || l->sport_max != 0xffff ? l->sport_max : 0;
+	r->dport_min = l->dport_min;
+	r->dport_max = l->dport_min || l->dport_max != 0xffff ? l->dport_max : 0;
+	r->family = l->family;
+	r->proto = l->proto;
+	r->dscp = l->dscp;
+	r->dir = l->dir;
+	r->label = l->label;
+	r->id = l->id;
+	r->prio = l->prio;
+	r->class_id = l->class_id;
+}
+
+static int by_prio(const void *pa, const void *pb)
+{
+	const struct dp_rule_line *a = pa, *b = pb;
+
+	if (a->prio != b->prio)
+		return a->prio < b->prio ? -1 : 1;
+	return (a->id > b->id) - (a->id < b->id);
+}
+
+int dp_rules_set(struct dp *d, const struct dp_rule *r, size_t n, enum refusal *no, struct err *e)
+{
+	auto_free struct dp_rule_table *t = NULL;
+	uint32_t next = d->ctl->generation + 1, which = next & 1;
+
+	if (n > DP_RULES)
+		return dp_refuse(no, e, REFUSE_MAP_FULL, "rules: %zu, the table holds %d", n,
+				 DP_RULES);
+	for (size_t i = 0; i < n; i++) {
+		int ret = rule_check(d, &r[i], no, e);
+
+		if (ret < 0)
+			return ret;
+		for (size_t j = 0; j < i; j++)
+			if (r[j].id == r[i].id)
+				return dp_refuse(no, e, REFUSE_DUPLICATE, "rule %u: given twice",
+						 r[i].id);
+	}
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return err_set(e, -ENOMEM, "out of memory");
+	t->n = (uint32_t)n;
+	for (size_t i = 0; i < n; i++)
+		rule_compile(&t->rule[i], &r[i]);
+	qsort(t->rule, n, sizeof(t->rule[0]), by_prio);
+	if (bpf_map_update_elem(bpf_map__fd(d->skel->maps.rules), &which, t, BPF_ANY))
+		return err_set(e, -errno, "rules: %s", strerror(errno));
+	__atomic_store_n(&d->ctl->generation, next, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static int table_read(struct dp *d, struct dp_rule_table *t)
+{
+	uint32_t which = d->ctl->generation & 1;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(d->skel->maps.rules), &which, t))
+		return -errno;
+	return t->n <= DP_RULES ? 0 : -EPROTO;
+}
+
+size_t dp_rules_get(struct dp *d, struct dp_rule *r, size_t cap)
+{
+	auto_free struct dp_rule_table *t = calloc(1, sizeof(*t));
+
+	if (!t || table_read(d, t) < 0)
+		return 0;
+	for (size_t i = 0; i < t->n && i < cap; i++)
+		rule_restore(&r[i], &t->rule[i]);
+	return t->n;
+}
+
+/* The table without rule `id`, with room for one more; *n = how many, *all = how many before. */
+static int rules_without(struct dp *d, uint32_t id, struct dp_rule **ret, size_t *n, size_t *all,
+			 struct err *e)
+{
+	auto_free struct dp_rule_table *t = calloc(1, sizeof(*t));
+	auto_free struct dp_rule *r = calloc(DP_RULES + 1, sizeof(*r));
+	size_t kept = 0;
+	int err;
+
+	if (!t || !r)
+		return err_set(e, -ENOMEM, "out of memory");
+	err = table_read(d, t);
+	if (err < 0)
+		return err_set(e, err, "rules: %s", strerror(-err));
+	for (size_t i = 0; i < t->n; i++)
+		if (t->rule[i].id != id)
+			rule_restore(&r[kept++], &t->rule[i]);
+	*n = kept;
+	*all = t->n;
+	*ret = TAKE_PTR(r);
+	return 0;
+}
+
+int dp_rule_put(struct dp *d, const struct dp_rule *r, enum refusal *no, struct err *e)
+{
+	auto_free struct dp_rule *rest = NULL;
+	size_t n, all;
+	int ret = rules_without(d, r->id, &rest, &n, &all, e);
+
+	if (ret < 0)
+		return ret;
+	rest[n] = *r;
+	return dp_rules_set(d, rest, n + 1, no, e);
+}
+
+int dp_rule_del(struct dp *d, uint32_t id, enum refusal *no, struct err *e)
+{
+	auto_free struct dp_rule *rest = NULL;
+	size_t n, all;
+	int ret = rules_without(d, id, &rest, &n, &all, e);
+
+	if (ret < 0 || n == all)
+		return ret;
+	return dp_rules_set(d, rest, n, no, e);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dp_tc.c - clsact and cls_bpf, for kernels without TCX. Our filters have a priority and a handle
+ * of their own; whatever else hangs on the qdisc is not looked at, except to see that it is there
+ * before the qdisc would be removed. */
+#include <linux/if_ether.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include "dp_internal.h"
+
+#define OUR_PRIO   0x5459 /* "TY" */
+#define OUR_HANDLE 0x5459
+
+static struct bpf_tc_hook hook_of(uint32_t ifindex, bool out)
+{
+	return (struct bpf_tc_hook){ .sz = sizeof(struct bpf_tc_hook),
+				     .ifindex = (int)ifindex,
+				     .attach_point = out ? BPF_TC_EGRESS : BPF_TC_INGRESS };
+}
+
+static bool prog_is_ours(uint32_t prog_id)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+	auto_close int fd = bpf_prog_get_fd_by_id(prog_id);
+
+	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) &&
+	       !strncmp(info.name, "treaty_", 7);
+}
+
+/* Who holds our place: 0 = nobody, 1 = we, -EEXIST = somebody else. */
+static int place(const struct bpf_tc_hook *h)
+{
+	struct bpf_tc_opts o = { .sz = sizeof(o), .handle = OUR_HANDLE, .priority = OUR_PRIO };
+	int r = bpf_tc_query(h, &o);
+
+	if (r == -ENOENT || r == -EINVAL) /* no filter, or no qdisc */
+		return 0;
+	if (r < 0)
+		return r;
+	return prog_is_ours(o.prog_id) ? 1 : -EEXIST;
+}
+
+int dp_tc_attach(struct dp *d, uint32_t ifindex, bool out, int prog_fd, bool *created,
+		 enum refusal *no, struct err *e)
+{
+	struct bpf_tc_hook both = hook_of(ifindex, out), h = both;
+	struct bpf_tc_opts o = {
+		.sz = sizeof(o), .handle = OUR_HANDLE, .priority = OUR_PRIO, .prog_fd = prog_fd
+	};
+	int r;
+
+	(void)d;
+	both.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
+	r = bpf_tc_hook_create(&both);
+	if (!r)
+		*created = true;
+	else if (r != -EEXIST)
+		return err_set(e, r, "device %u: clsact: %s", ifindex, strerror(-r));
+	r = place(&h);
+	if (r == -EEXIST)
+		return dp_refuse(no, e, REFUSE_FOREIGN_OBJECT,
+				 "device %u: a foreign filter holds priority %#x handle %#x",
+				 ifindex, OUR_PRIO, OUR_HANDLE);
+	if (r < 0)
+		return err_set(e, r, "device %u: filter: %s", ifindex, strerror(-r));
+	o.flags = r ? BPF_TC_F_REPLACE : 0;
+	r = bpf_tc_attach(&h, &o);
+	return r < 0 ? err_set(e, r, "device %u: filter: %s", ifindex, strerror(-r)) : 0;
+}
+
+int dp_tc_detach(uint32_t ifindex, bool out)
+{
+	struct bpf_tc_hook h = hook_of(ifindex, out);
+	struct bpf_tc_opts o = { .sz = sizeof(o), .handle = OUR_HANDLE, .priority = OUR_PRIO };
+	int r = place(&h);
+
+	if (r != 1) /* nothing there, not ours, or no device any more */
+		return r == -ENODEV || r == -EEXIST || !r ? 0 : r;
+	return bpf_tc_detach(&h, &o);
+}
+
+/* 1 = some filter hangs under `parent`, 0 = none, negative errno. */
+static int filters_under(int fd, uint32_t ifindex, uint32_t parent)
+{
+	struct {
+		struct nlmsghdr n;
+		struct tcmsg t;
+	} req = { .n = { .nlmsg_len = sizeof(req),
+			 .nlmsg_type = RTM_GETTFILTER,
+			 .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		  .t = { .tcm_ifindex = (int)ifindex, .tcm_parent = parent } };
+	char buf[16384] __attribute__((aligned(NLMSG_ALIGNTO)));
+	int found = 0;
+
+	if (send(fd, &req, sizeof(req), 0) < 0)
+		return -errno;
+	for (;;) {
+		ssize_t n = recv(fd, buf, sizeof(buf), 0);
+
+		if (n < 0)
+			return -errno;
+		for (size_t off = 0; off + sizeof(struct nlmsghdr) <= (size_t)n;) {
+			const struct nlmsghdr *h = (const void *)(buf + off);
+
+			if (h->nlmsg_type == NLMSG_DONE)
+				return found;
+			if (h->nlmsg_type == NLMSG_ERROR || h->nlmsg_len < sizeof(*h))
+				return -EPROTO;
+			if (h->nlmsg_type == RTM_NEWTFILTER)
+				found = 1;
+			off += NLMSG_ALIGN(h->nlmsg_len);
+		}
+	}
+}
+
+int dp_tc_remove_clsact(uint32_t ifindex)
+{
+	const struct timeval limit = { .tv_sec = 2 };
+	struct bpf_tc_hook h = hook_of(ifindex, false);
+	auto_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	int in, out;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)))
+		return -errno;
+	in = filters_under(fd, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS));
+	out = filters_under(fd, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS));
+	if (in < 0 || out < 0)
+		return in < 0 ? in : out;
+	if (in || out)
+		return 0;
+	h.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS; /* both = the qdisc itself */
+	in = bpf_tc_hook_destroy(&h);
+	return in == -ENOENT || in == -ENODEV || in == -EINVAL ? 0 : in;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* prog_maps.h - constants, maps and small lookups of the BPF programs. Sizes marked 1 are set by
+ * the loader. */
+#ifndef TREATY_BPF_PROG_MAPS_H
+#define TREATY_BPF_PROG_MAPS_H
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include <bpf/bpf_endian.h>
+
+#include "treaty/abi.h"
+
+#define INLINE static __always_inline
+
+const volatile __u32 cfg_labels = 2;
+const volatile __u32 cfg_cpus = 1;
+const volatile __u32 cfg_test_clock = 0; /* offline only; the verifier removes the branch */
+volatile __u64 test_now = 0;
+
+#define MAP(name, map_type, key_type, value_type, entries, flags) \
+	struct {                                                  \
+		__uint(type, map_type);                           \
+		__type(key, key_type);                            \
+		__type(value, value_type);                        \
+		__uint(max_entries, entries);                     \
+		__uint(map_flags, flags);                         \
+	} name SEC(".maps")
+
+MAP(ctl, BPF_MAP_TYPE_ARRAY, __u32, struct dp_ctl, 1, BPF_F_MMAPABLE);
+MAP(lines, BPF_MAP_TYPE_ARRAY, __u32, struct dp_line, 1, BPF_F_MMAPABLE);
+MAP(steer, BPF_MAP_TYPE_ARRAY, __u32, struct dp_steer, 1, BPF_F_MMAPABLE);
+MAP(meters, BPF_MAP_TYPE_ARRAY, __u32, struct dp_meter, 1, 0);
+MAP(counts, BPF_MAP_TYPE_ARRAY, __u32, union dp_cell, 1, BPF_F_MMAPABLE);
+MAP(rules, BPF_MAP_TYPE_ARRAY, __u32, struct dp_rule_table, 2, 0);
+MAP(ports, BPF_MAP_TYPE_HASH, __u32, struct dp_port_line, DP_PORTS, 0);
+MAP(flows, BPF_MAP_TYPE_LRU_HASH, struct dp_flow_key, struct dp_flow, 1, 0);
+MAP(frags, BPF_MAP_TYPE_LRU_HASH, struct dp_frag_key, __u32, 1024, 0);
+MAP(stamps, BPF_MAP_TYPE_LRU_HASH, struct dp_rtt_key, __u64, 4096, 0);
+/* Never read by a program: here so that it is created, sized and pinned like the rest. */
+MAP(base, BPF_MAP_TYPE_ARRAY, __u32, struct dp_base, 1, 0);
+
+/* Boot clock, which is also what valid_until is written in. Read once per packet. */
+INLINE __u64 now_ns(void)
+{
+	if (cfg_test_clock && test_now)
+		return test_now;
+	return bpf_ktime_get_boot_ns();
+}
+
+/* NULL for 0, for labels above the table and for inactive lines. */
+INLINE struct dp_line *line_of(__u32 label)
+{
+	struct dp_line *l;
+
+	if (!label)
+		return 0;
+	l = bpf_map_lookup_elem(&lines, &label);
+	if (!l || !(*(volatile __u32 *)&l->flags & DP_L_ACTIVE))
+		return 0;
+	return l;
+}
+
+INLINE __u32 path_of(__u32 label, __u32 dir)
+{
+	__u32 i = label * 2 + dir;
+	struct dp_steer *s = bpf_map_lookup_elem(&steer, &i);
+
+	return s ? *(volatile __u32 *)&s->path & 0xff : 0;
+}
+
+INLINE void set_mark(struct __sk_buff *skb, __u32 label, __u32 path)
+{
+	skb->mark = (skb->mark & DP_MARK_FOREIGN) | path << DP_MARK_PATH | label;
+}
+
+#endif

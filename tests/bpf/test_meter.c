@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_meter.c - the policer against a plain reference model, its actions, and passive RTT. */
+#include "pkt.h"
+
+#define L 5u
+
+static struct dp *d;
+static int edge, node;
+static uint64_t seed;
+
+static int setup(void **state)
+{
+	const struct dp_rule all = { .id = 1, .dscp = DP_DSCP_ANY, .label = L };
+
+	(void)state;
+	d = offline_open(16);
+	edge = dp_prog_fd(d, DP_PROG_EDGE_IN);
+	node = dp_prog_fd(d, DP_PROG_NODE_IN);
+	rules_set(d, &all, 1);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	d = dp_close(d);
+	return 0;
+}
+
+static uint64_t rnd(uint64_t n)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (seed >> 33) % n;
+}
+
+static struct dp_count counted(enum dp_dir dir)
+{
+	struct dp_count c;
+
+	assert_int_equal(dp_counters_get(d, L, dir, &c), 0);
+	return c;
+}
+
+static struct dp_label metered(uint64_t rate, uint64_t excess, uint32_t burst_us, enum dp_over over)
+{
+	const struct dp_profile p = { .rate = { rate },
+				      .excess = { excess },
+				      .burst_us = burst_us };
+
+	return (struct dp_label){ .label = L,
+				  .valid_until = { INT64_MAX },
+				  .dscp = 34,
+				  .dscp_over = 8,
+				  .over = over,
+				  .police_edge = true,
+				  .police_node = true,
+				  .dir = { p, p } };
+}
+
+/* GCRA as one would write it on paper: now and tat in ns, cost rounded down as bytes x the
+ * line's ns per byte. */
+struct model {
+	uint64_t tat, rate, burst;
+};
+
+static bool model_takes(struct model *m, uint64_t now, uint64_t bytes)
+{
+	uint64_t per_byte_q20 = ((uint64_t)8000000000 << 20) / m->rate;
+	uint64_t start = m->tat > now ? m->tat : now;
+
+	if (start > now + m->burst)
+		return false;
+	m->tat = start + ((bytes * per_byte_q20) >> 20);
+	return true;
+}
+
+/* Each packet's verdict is the model's, at rates from slow to fast, bursty arrivals. */
+static void drops_what_the_model_drops(void **state)
+{
+	static const struct {
+		uint64_t rate;
+		uint32_t burst_us;
+		uint64_t gap;
+	} t[] = { { 1000000, 250000, 900000 },
+		  { 20000000, 1000, 100000 },
+		  { 200000000, 20000, 3000 },
+		  { 10000000000, 1000, 20 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		struct dp_label l = metered(t[i].rate, 0, t[i].burst_us, DP_OVER_DROP);
+		struct model m = { .rate = t[i].rate, .burst = t[i].burst_us * 1000ull };
+		uint64_t now = (i + 1) * 100 * SEC_NS, dropped = 0, bytes = 0;
+		struct dp_count before = counted(DP_UP), after;
+
+		label_set(d, &l);
+		seed = 42 + i;
+		for (int n = 0; n < 6000; n++) {
+			struct pkt p;
+			bool takes;
+
+			now += rnd(50) ? rnd(t[i].gap) : rnd(t[i].gap * 400);
+			dp_clock_set(d, now);
+			eth(&p, 0, ETH_P_IPV6);
+			v6(&p, 0, 0, 17, "fd10:1::2", "fd10:2::2");
+			udp(&p, 1, 2, rnd(1400));
+			finish(&p);
+			takes = model_takes(&m, now, p.n);
+			assert_int_equal(run_in(edge, &p, 1).ret, takes ? PASS : SHOT);
+			dropped += !takes;
+			bytes += takes ? 0 : p.n;
+		}
+		after = counted(DP_UP);
+		dp_count_sub(&after, &before);
+		print_message("  %llu bit/s: %llu of 6000 dropped\n", (unsigned long long)t[i].rate,
+			      (unsigned long long)dropped);
+		assert_true(dropped > 100 && dropped < 5900);
+		assert_int_equal(after.drop_packets, dropped);
+		assert_int_equal(after.drop_bytes, bytes);
+		assert_int_equal(after.rx_packets, 6000 - dropped);
+	}
+}
+
+/* Two seconds at twice the contract: what passes is the contract plus one burst. */
+static void long_run_rate(void **state)
+{
+	struct dp_label l = metered(10000000, 0, 250000, DP_OVER_DROP);
+	uint64_t t0 = 50 * SEC_NS, passed = 0, want = 10000000 / 8 * 9 / 4; /* 2 s + 250 ms */
+	struct pkt p;
+
+	(void)state;
+	label_set(d, &l);
+	udp6(&p, 0, L, 1);
+	zeros(&p, 1000);
+	for (uint64_t now = t0; now < t0 + 2 * SEC_NS; now += p.n * 400) {
+		dp_clock_set(d, now);
+		if (run_in(node, &p, 1).ret == PASS)
+			passed += p.n;
+	}
+	print_message("  passed %llu bytes of %llu\n", (unsigned long long)passed,
+		      (unsigned long long)want);
+	assert_true(passed >= want - p.n && passed <= want + 2 * p.n);
+}
+
+static void two_rates(void **state)
+{
+	struct dp_label l = metered(1000000, 1000000, 1000, DP_OVER_DROP);
+	int green = 0, yellow = 0, red = 0;
+	struct pkt p;
+
+	(void)state;
+	label_set(d, &l);
+	udp4(&p, 46 << 2 | 1, 9);
+	for (int i = 0; i < 20; i++) {
+		struct ran r = run_in(edge, &p, 1);
+
+		red += r.ret == SHOT;
+		green += r.ret == PASS && tos_of(&r.out) == (34 << 2 | 1);
+		yellow += r.ret == PASS && tos_of(&r.out) == (8 << 2 | 1);
+		assert_true(r.ret == SHOT || csum_right(&r.out));
+	}
+	/* 74 bytes at 1 Mbit/s = 592 us; burst 1 ms: two packets per rate */
+	assert_int_equal(green, 2);
+	assert_int_equal(yellow, 2);
+	assert_int_equal(red, 16);
+	assert_int_equal(counted(DP_UP).excess, 2);
+	assert_int_equal(counted(DP_UP).drop_packets, 16);
+}
+
+/* Over the rate: remark, or CE where the sender speaks ECN and a drop where it does not. */
+static void over_actions(void **state)
+{
+	static const struct {
+		enum dp_over over;
+		uint8_t tos, want; /* want: DSCP and ECN of the packet over the rate */
+		uint32_t ret;
+	} t[] = {
+		{ DP_OVER_DROP, 0, 0, SHOT },          { DP_OVER_REMARK, 1, 8 << 2 | 1, PASS },
+		{ DP_OVER_ECN, 0, 0, SHOT },           { DP_OVER_ECN, 1, 34 << 2 | 3, PASS },
+		{ DP_OVER_ECN, 2, 34 << 2 | 3, PASS }, { DP_OVER_ECN, 3, 34 << 2 | 3, PASS },
+	};
+
+	(void)state;
+	for (int family = 4; family <= 6; family += 2) {
+		for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+			struct dp_label l = metered(1000, 0, 1000, t[i].over);
+			struct pkt p;
+			struct ran r;
+
+			dp_clock_set(d, (uint64_t)(family * 10 + (int)i) * 100 * SEC_NS);
+			label_set(d, &l);
+			if (family == 4)
+				udp4(&p, t[i].tos, 9);
+			else
+				udp6(&p, t[i].tos, 0, 9);
+			assert_int_equal(run_in(edge, &p, 1).ret, PASS);
+			r = run_in(edge, &p, 1);
+			assert_int_equal(r.ret, t[i].ret);
+			if (r.ret != PASS)
+				continue;
+			assert_int_equal(tos_of(&r.out), t[i].want);
+			assert_true(family == 6 || csum_right(&r.out));
+			assert_int_equal(r.mark, L);
+		}
+	}
+	assert_int_equal(counted(DP_UP).remarked, 2);
+	assert_int_equal(counted(DP_UP).ce, 6);
+}
+
+/* A node that marks touches ECN and nothing else; flags say where the meter works. */
+static void where_it_polices(void **state)
+{
+	struct dp_label l = metered(1000, 0, 1000, DP_OVER_ECN);
+	struct pkt p;
+	struct ran r;
+
+	(void)state;
+	label_set(d, &l);
+	udp6(&p, 12 << 2 | 2, L, 9);
+	run_in(node, &p, 1);
+	r = run_in(node, &p, 1);
+	assert_int_equal(tos_of(&r.out), 12 << 2 | 3);
+	assert_int_equal(label_of(&r.out), L);
+	l = metered(1000, 0, 1000, DP_OVER_DROP);
+	l.police_node = false;
+	label_set(d, &l);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(run_in(node, &p, 1).ret, PASS);
+	assert_int_equal(run_in(edge, &p, 1).ret, SHOT);
+	l.police_edge = false;
+	label_set(d, &l);
+	assert_int_equal(run_in(edge, &p, 1).ret, PASS);
+}
+
+/* Raised in place: the debt at the old rate is at most the burst, then the new rate holds. */
+static void raised_in_place(void **state)
+{
+	struct dp_label l = metered(1000000, 0, 10000, DP_OVER_DROP);
+	uint64_t now = 10 * SEC_NS;
+	struct pkt p;
+	int n = 0;
+
+	(void)state;
+	label_set(d, &l);
+	udp6(&p, 0, L, 9);
+	dp_clock_set(d, now);
+	while (run_in(node, &p, 1).ret == PASS)
+		n++;
+	assert_int_equal(n, 14); /* 94 bytes = 752 us each; 13 x 752 us <= 10 ms */
+	l = metered(100000000, 0, 10000, DP_OVER_DROP);
+	label_set(d, &l);
+	for (n = 0; n < 100; n++) {
+		dp_clock_set(d, now + 2000000 + (uint64_t)n * 8000);
+		assert_int_equal(run_in(node, &p, 1).ret, PASS);
+	}
+}
+
+/* A packet whose cost is above the whole burst still passes when nothing is owed. */
+static void giant_packet(void **state)
+{
+	struct dp_label l = metered(100000, 0, 1000, DP_OVER_DROP);
+	struct pkt p;
+
+	(void)state;
+	label_set(d, &l);
+	udp6(&p, 0, L, 9);
+	zeros(&p, 1300);
+	assert_int_equal(run_in(node, &p, 1).ret, PASS);
+	assert_int_equal(run_in(node, &p, 1).ret, SHOT);
+	dp_clock_set(d, 101 * SEC_NS);
+	assert_int_equal(run_in(node, &p, 1).ret, PASS);
+}
+
+/* --- passive RTT ------------------------------------------------------------------------------ */
+
+struct seg {
+	bool reverse;
+	size_t payload;
+	uint32_t tsval, tsecr;
+};
+
+static void tcp_seg(struct pkt *p, const struct seg *s, bool in_v4)
+{
+	uint16_t a = s->reverse ? 80 : 40000, b = s->reverse ? 40000 : 80;
+
+	if (in_v4) {
+		eth(p, 0, ETH_P_IPV6);
+		v6(p, 0, L, IPPROTO_IPIP, "fd10::1", "fd10::2");
+		v4(p, 0, 6, s->reverse ? "10.2.0.2" : "10.1.0.2",
+		   s->reverse ? "10.1.0.2" : "10.2.0.2", 0, 0);
+	} else {
+		eth(p, 0, ETH_P_IPV6);
+		v6(p, 0, L, 6, s->reverse ? "fd10:2::2" : "fd10:1::2",
+		   s->reverse ? "fd10:1::2" : "fd10:2::2");
+	}
+	put16(p, a);
+	put16(p, b);
+	zeros(p, 8);
+	put32(p, 0x80100000);
+	zeros(p, 4);
+	put32(p, 0x0101080a);
+	put32(p, s->tsval);
+	put32(p, s->tsecr);
+	zeros(p, s->payload);
+	finish(p);
+	if (in_v4) {
+		p->l3 = 14;
+		finish(p);
+	}
+}
+
+static void rtt_run(bool in_v4)
+{
+	static const struct {
+		uint64_t at_us;
+		struct seg s;
+	} t[] = {
+		{ 0, { false, 100, 1000, 1 } },
+		{ 100, { false, 100, 1000, 1 } },     /* same TSval: the first counts */
+		{ 5000, { true, 0, 7, 1000 } },       /* 5 ms: bucket 12 */
+		{ 5100, { true, 0, 7, 1000 } },       /* echoed again: no second sample */
+		{ 9000, { false, 0, 1009, 7 } },      /* pure acknowledgement: not noted */
+		{ 900000, { true, 100, 900, 1009 } }, /* so its echo is no sample */
+		{ 920000, { false, 0, 1920, 900 } },  /* but this data took 20 ms: bucket 14 */
+		{ 930000, { true, 0, 901, 55555 } },  /* an echo of nothing */
+	};
+	struct dp_label l = { .label = L,
+			      .valid_until = { INT64_MAX },
+			      .dir = { { .bind_ifindex = 1 }, { .bind_ifindex = 2 } } };
+	struct dp_rtt up, down;
+
+	label_set(d, &l);
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		struct pkt p;
+
+		tcp_seg(&p, &t[i].s, in_v4);
+		dp_clock_set(d, 1000 * SEC_NS + t[i].at_us * 1000);
+		assert_int_equal(run_in(node, &p, t[i].s.reverse ? 2 : 1).mark, L);
+	}
+	assert_int_equal(dp_rtt_get(d, L, DP_UP, &up), 0);
+	assert_int_equal(dp_rtt_get(d, L, DP_DOWN, &down), 0);
+	assert_int_equal(up.samples, 1);
+	assert_int_equal(up.bucket[12], 1);
+	assert_int_equal(up.sum_us, 5000);
+	assert_int_equal(down.samples, 1);
+	assert_int_equal(down.bucket[14], 1);
+	assert_int_equal(down.sum_us, 20000);
+}
+
+static void rtt_v6(void **state)
+{
+	(void)state;
+	rtt_run(false);
+}
+
+static void rtt_v4_inside(void **state)
+{
+	(void)state;
+	rtt_run(true);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(drops_what_the_model_drops),
+		T(long_run_rate),
+		T(two_rates),
+		T(over_actions),
+		T(where_it_polices),
+		T(raised_in_place),
+		T(giant_packet),
+		T(rtt_v6),
+		T(rtt_v4_inside),
+	};
+
+	return cmocka_run_group_tests_name("bpf meter", tests, NULL, NULL);
+}
