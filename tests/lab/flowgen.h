@@ -14,7 +14,7 @@
 #include <sys/resource.h>
 #include "ctl.h"
 
-enum { FG_MAGIC = 0x54465731, FG_CLASS = 16, FG_EPOCHS = 1024, FG_NAMES = 256 };
+enum { FG_MAGIC = 0x54465731, FG_CLASS = 24, FG_EPOCHS = 1024, FG_NAMES = 256 };
 enum fg_kind { FG_DATA = 1, FG_END = 2, FG_STREAM = 3 };
 
 /* Windows are exact because each packet says which one it belongs to: a mark raises the sender's

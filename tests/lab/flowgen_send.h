@@ -5,10 +5,10 @@
 
 #include "flowgen.h"
 
-enum { MAX_SPECS = 32, MAX_FLOWS = 2048, PACE_NS = 100000, STALL_NS = 200000000 };
+enum { MAX_SPECS = 32, MAX_FLOWS = 2048, PACE_NS = 250000, STALL_NS = 200000000 };
 
 struct spec {
-	char class[FG_CLASS], cc[16];
+	char class[FG_CLASS], cc[FG_CLASS];
 	bool tcp, v4;
 	struct sockaddr_storage dst;
 	socklen_t dst_len;
@@ -75,7 +75,7 @@ static bool spec_number(struct spec *p, const char *key, const char *v)
 		uint64_t *to, min, max;
 	} keys[] = {
 		{ "rate", LAB_RATE, &p->rate, 0, 10000000000ULL },
-		{ "size", LAB_COUNT, &p->size, 96, 9000 },
+		{ "size", LAB_COUNT, &p->size, 104, 9000 },
 		{ "count", LAB_COUNT, &p->count, 1, MAX_FLOWS },
 		{ "dscp", LAB_COUNT, &p->dscp, 0, 63 },
 		{ "duration", LAB_TIME, &p->duration, 1, 86400 * LAB_NS_PER_S },
@@ -222,8 +222,12 @@ static uint64_t burst(struct sender *s)
 			p->late += (now - p->next) / interval(p);
 			p->next = now;
 		}
-		for (; p->next <= now; p->next += interval(p))
+		/* A debt is paid at no more than twice the rate, so that it does not fill a queue.
+		 */
+		for (uint64_t n = 2 * PACE_NS / interval(p) + 2; n && p->next <= now; n--) {
 			send_one(s, p);
+			p->next += interval(p);
+		}
 		if (p->next < next)
 			next = p->next;
 	}

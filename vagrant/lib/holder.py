@@ -9,8 +9,8 @@ When the keeper dies, by whatever cause, init ends, and the kernel kills whateve
 holders, delay line, daemons, shells. The network namespaces die with their last process."""
 import ctypes
 import os
+import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -152,15 +152,8 @@ def wait_for_end(init, owner):
 
 
 def remove_state(state):
-    subprocess.run(['rm', '-rf', '--one-file-system', state], check=False)
-
-
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-        return True
-    except ProcessLookupError:
-        return False
+    """In this process: a keeper whose init is dead can make no child any more."""
+    shutil.rmtree(state, ignore_errors=True)
 
 
 def start_keeper(state, nodes, owner, lock):
@@ -231,7 +224,9 @@ def stop(keeper, limit=10):
 
 def run_in(pid, argv, env=None):
     """Runs argv in a node; gives its exit status. It dies with us; INT and TERM are passed on."""
+    here = os.getcwd()
     enter(pid)
+    os.chdir(here if os.path.isdir(here) else '/')  # a new mount namespace starts at its root
     child = os.fork()
     if child == 0:
         die_with_parent()
