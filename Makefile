@@ -94,7 +94,8 @@ $(BENCHES): %: %.o $(LIB) $(LLHTTP)
 DEPS	:= build-essential clang llvm bpftool libbpf-dev libnl-3-dev libnl-route-3-dev libmnl-dev \
 	   libjansson-dev libsodium-dev libssl-dev libevent-dev libcurl4-openssl-dev \
 	   libsqlite3-dev zlib1g-dev libinih-dev libseccomp-dev libcap-ng-dev libcmocka-dev \
-	   node-llhttp linux-libc-dev iproute2 python3 openssl sqlite3 util-linux procps
+	   node-llhttp linux-libc-dev iproute2 iputils-ping python3 openssl sqlite3 util-linux \
+	   procps
 LINT_DEPS := clang-format clang-tidy cppcheck universal-ctags libclang-rt-14-dev
 deps:
 	$(Q)tests/lint/deps.sh $(DEPS)
