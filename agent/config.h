@@ -118,6 +118,7 @@ struct cfg_hop {
 	uint32_t path;
 	cfg_name node; /* a [peer] of role node, or this daemon's own name */
 	cfg_ifname up_device, down_device;
+	bool steers; /* this node chooses among paths */
 };
 
 struct cfg_class {

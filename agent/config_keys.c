@@ -151,6 +151,7 @@ static const struct cfg_key sid_keys[] = {
 static const struct cfg_key hop_keys[] = {
 	{ "up-device", cfg_word, AT(up_device), SIZE(sizeof(cfg_ifname)) },
 	{ "down-device", cfg_word, AT(down_device), SIZE(sizeof(cfg_ifname)) },
+	{ "steers", cfg_bool, AT(steers), ANY },
 };
 #undef AT
 

@@ -54,7 +54,8 @@ struct side {
 	struct node *node;        /* the local node; NULL without that role */
 	struct sign_port port[SIGN_KIND_MAX_]; /* by enum sign_kind; method empty = no such key */
 	struct did_resolver keys;              /* did:key, and pinned did:web documents */
-	struct side_paths paths;               /* operator */
+	struct err *sign_err;    /* where the signer refusal is told; owned by agents.c */
+	struct side_paths paths; /* operator */
 	struct side_flows flows; /* operator: all labels; enterprise: the edge's own */
 	struct class_profile profile[CLASSES_MAX]; /* from [class ...], index = position */
 	uint32_t profiles;

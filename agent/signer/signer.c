@@ -53,10 +53,10 @@ static int64_t clock_us(clockid_t id)
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-static const enum cfg_key_kind key_of[SIGN_MAX_] = {
-	[SIGN_WALLET] = KEY_WALLET,         [SIGN_PRESENTATION] = KEY_PRESENTATION,
-	[SIGN_AGREEMENT] = KEY_AGREEMENT,   [SIGN_ACCEPTANCE] = KEY_AGREEMENT,
-	[SIGN_CHECKPOINT] = KEY_CHECKPOINT,
+static const enum cfg_key_kind key_of[SIGNER_MAX_] = {
+	[SIGNER_WALLET] = KEY_WALLET,         [SIGNER_PRESENTATION] = KEY_PRESENTATION,
+	[SIGNER_AGREEMENT] = KEY_AGREEMENT,   [SIGNER_ACCEPTANCE] = KEY_AGREEMENT,
+	[SIGNER_CHECKPOINT] = KEY_CHECKPOINT, [SIGNER_RECEIPT] = KEY_AGREEMENT,
 };
 
 /* What the state remembers of a request. A checkpoint is known by its origin, moves by its size and
@@ -66,7 +66,7 @@ static void subject_of(const struct sign_req *q, uint8_t lineage[SIGN_LINEAGE_LE
 {
 	struct checkpoint_view v;
 
-	if (q->kind == SIGN_CHECKPOINT && checkpoint_parse(&v, q->data, q->data_len)) {
+	if (q->kind == SIGNER_CHECKPOINT && checkpoint_parse(&v, q->data, q->data_len)) {
 		(void)crypto_hash_sha256(lineage, q->data + v.origin, v.origin_len);
 		(void)crypto_hash_sha256(now->digest, q->data + v.root, v.root_len);
 		now->revision = v.size;

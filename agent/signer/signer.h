@@ -14,13 +14,14 @@ enum {
 	MSG_ATTEST,
 };
 
-enum sign_kind {
-	SIGN_WALLET,       /* wallet key; amount <= ceiling <= configured ceiling */
-	SIGN_PRESENTATION, /* presentation key */
-	SIGN_AGREEMENT,    /* agreement key; a revision per lineage, forward only */
-	SIGN_ACCEPTANCE,   /* agreement key; counted apart from our own agreements */
-	SIGN_CHECKPOINT,   /* checkpoint key; a C2SP note body or its cosignature/v1 message */
-	SIGN_MAX_,
+enum signer_kind {
+	SIGNER_WALLET,       /* wallet key; amount <= ceiling <= configured ceiling */
+	SIGNER_PRESENTATION, /* presentation key */
+	SIGNER_AGREEMENT,    /* agreement key; a revision per lineage, forward only */
+	SIGNER_ACCEPTANCE,   /* agreement key; counted apart from our own agreements */
+	SIGNER_CHECKPOINT,   /* checkpoint key; a C2SP note body or its cosignature/v1 message */
+	SIGNER_RECEIPT,      /* agreement key; a debit receipt, chained by the ledger */
+	SIGNER_MAX_,
 };
 
 #define SIGN_LINEAGE_LEN 32

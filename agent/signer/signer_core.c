@@ -8,12 +8,12 @@
 
 bool sign_has_revisions(uint32_t kind)
 {
-	return kind == SIGN_AGREEMENT || kind == SIGN_ACCEPTANCE || kind == SIGN_CHECKPOINT;
+	return kind == SIGNER_AGREEMENT || kind == SIGNER_ACCEPTANCE || kind == SIGNER_CHECKPOINT;
 }
 
 static bool has_money(uint32_t kind)
 {
-	return kind == SIGN_WALLET || kind == SIGN_AGREEMENT || kind == SIGN_ACCEPTANCE;
+	return kind == SIGNER_WALLET || kind == SIGNER_AGREEMENT || kind == SIGNER_ACCEPTANCE;
 }
 
 static bool all_zero(const uint8_t *p, size_t n)
@@ -29,9 +29,9 @@ enum sign_verdict sign_check(const struct sign_req *q, int64_t limit, int64_t no
 {
 	struct checkpoint_view v;
 
-	if (q->kind >= SIGN_MAX_)
+	if (q->kind >= SIGNER_MAX_)
 		return SIGN_BAD_KIND;
-	if (q->kind == SIGN_CHECKPOINT) {
+	if (q->kind == SIGNER_CHECKPOINT) {
 		if (!q->data_len || q->data_len > SIGN_DATA_MAX)
 			return SIGN_BAD_LEN;
 		return checkpoint_parse(&v, q->data, q->data_len) ? SIGN_OK : SIGN_NOT_CHECKPOINT;

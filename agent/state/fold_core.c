@@ -241,19 +241,29 @@ money_t deal_captured(const struct deal *d)
 	return sum;
 }
 
+void deal_cost(const struct deal *d, struct lineage_cost *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (uint8_t i = 0; i + 1 < d->n_revs; i++)
+		ret->past = money_add(
+			ret->past,
+			price_for(d->rev[i].price, d->rev[i + 1].start.ms - d->rev[i].start.ms));
+	if (d->n_revs) {
+		const struct rev_line *l = &d->rev[d->n_revs - 1];
+
+		ret->live = true;
+		ret->price = l->price;
+		ret->start = l->start;
+		ret->end = l->end;
+	}
+}
+
 money_t deal_amount(const struct deal *d, price_t p, wall_t start, wall_t end)
 {
-	money_t sum = price_for(p, end.ms - start.ms);
+	struct lineage_cost c;
 
-	for (uint8_t i = 0; i < d->n_revs; i++) {
-		wall_t until = i + 1 < d->n_revs ? d->rev[i + 1].start : start;
-		int64_t ms = until.ms - d->rev[i].start.ms;
-
-		if (d->rev[i].end.ms < until.ms) /* the paid term ended before */
-			ms = d->rev[i].end.ms - d->rev[i].start.ms;
-		sum = money_add(sum, price_for(d->rev[i].price, ms < 0 ? 0 : ms));
-	}
-	return sum;
+	deal_cost(d, &c);
+	return amount_for(&c, p, start, end);
 }
 
 static struct deal *deal_make(struct world *w, const struct intent *i)

@@ -4,6 +4,7 @@
 #ifndef TREATY_WORLD_H
 #define TREATY_WORLD_H
 
+#include "treaty/amount.h"
 #include "treaty/event.h"
 
 #define DEAL_REVS_MAX 64 /* revisions of one lineage that still carry a price line */
@@ -84,6 +85,8 @@ void fold(struct world *w, const struct event *ev);
 /* The life-cycle event that `ev` means for deal d, LEV_MAX_ when none. */
 enum life_event fold_life_event(const struct deal *d, const struct event *ev);
 
+/* What the lineage has cost so far, for the enterprise's core and for both ledgers. */
+void deal_cost(const struct deal *d, struct lineage_cost *ret);
 /* Amount of the lineage if a revision priced p ran from start to end (ruling 2), and what has
  * been captured so far. MONEY_BAD on overflow. */
 money_t deal_amount(const struct deal *d, price_t p, wall_t start, wall_t end);

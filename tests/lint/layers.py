@@ -18,7 +18,8 @@ ALLOW = {INC: {INC}, 'bpf': {INC, 'bpf'}, 'netlink': {INC, 'netlink'},
          'agent/signer': {INC, 'agent/crypto', 'agent/signer', A},
          A: {INC, A, 'agent/state', 'agent/store', 'agent/tools', 'agent/wire', 'agent/enforcer',
              'agent/signer', 'agent/codec', 'agent/crypto'} | {'agent/' + a for a in AGENTS}}
-ALLOW |= {'agent/' + a: {INC, A, 'agent/' + a, 'agent/state', 'agent/tools', 'agent/codec', 'agent/crypto'} for a in AGENTS}
+ALLOW |= {'agent/' + a: {INC, A, 'agent/' + a, 'agent/state', 'agent/tools', 'agent/codec', 'agent/crypto',
+                         'agent/store', 'agent/wire'} for a in AGENTS}
 LIBS = {'jansson': {'agent/codec', 'agent/tools', 'agent/wire', 'ctl', A} | {'agent/' + a for a in AGENTS},
         'sodium': {'agent/crypto', 'agent/store', 'agent/signer'}, 'libmnl': {'netlink'}, 'netlink/': {'netlink'},
         'bpf/': {'bpf'}, 'sqlite3': {'agent/store'}, 'curl/': {'agent/wire'}, 'llhttp': {'agent/wire'},

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "side.h"
+
+#include "agent/crypto/crypto.h"
+#include "agent/signer/client.h"
+#include "side_make.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+const struct class_profile *side_profile(const struct side *s, const name_t *name)
+{
+	for (uint32_t i = 0; i < s->profiles; i++)
+		if (ident_eq(s->profile[i].name, *name))
+			return &s->profile[i];
+	return NULL;
+}
+
+const struct path_view *side_path(const struct side *s, uint8_t path)
+{
+	for (uint8_t i = 0; i < s->paths.n; i++)
+		if (s->paths.view[i].path == path)
+			return &s->paths.view[i];
+	return NULL;
+}
+
+struct side_flow *side_flow(struct side *s, uint32_t label, bool make)
+{
+	for (uint32_t i = 0; i < s->flows.n; i++)
+		if (s->flows.flow[i].label == label)
+			return &s->flows.flow[i];
+	if (!make || s->flows.n == SIDE_FLOWS_MAX)
+		return NULL;
+	s->flows.flow[s->flows.n] = (struct side_flow){ .label = label };
+	return &s->flows.flow[s->flows.n++];
+}
+
+/* --- from the configuration ----------------------------------------------------------------- */
+
+static void profile_from(const struct cfg_class *c, struct class_profile *p)
+{
+	*p = (struct class_profile){ .id = (uint8_t)c->id,
+				     .want = { c->bandwidth, c->latency, c->availability },
+				     .strategy = c->strategy == CFG_STEP_DOWN ? STRATEGY_STEP_DOWN
+									      : STRATEGY_STEP_UP,
+				     .term_ms = (int64_t)c->term_s * 1000,
+				     .value = c->value,
+				     .delay_value = c->delay_value,
+				     .floor = c->floor.bps ? c->floor : c->bandwidth,
+				     .donor = c->donor,
+				     .detect = c->detect,
+				     .priority = (uint8_t)c->priority,
+				     .base = { c->price, c->price_latency, c->price_availability },
+				     .margin = c->margin,
+				     .margin_floor = c->margin_floor };
+	str_cut(p->name.s, c->name);
+}
+
+/* The hops of a path stand in the file in order, from the enterprise's side to the far end. */
+static void hops_from(const struct config *c, uint32_t id, struct path_def *d)
+{
+	for (uint32_t i = 0; i < c->hops && d->n_hops < HOPS_MAX; i++) {
+		const struct cfg_hop *h = &c->hop[i];
+		struct hop *to = &d->hop[d->n_hops];
+
+		if (h->path != id)
+			continue;
+		str_cut(to->node.s, h->node);
+		str_cut(to->near.s, h->down_device);
+		str_cut(to->far.s, h->up_device);
+		to->steers = h->steers;
+		d->n_hops++;
+	}
+	if (d->n_hops)
+		d->hop[d->n_hops - 1].customer_far = true;
+}
+
+void side_from_config(struct side *s, const struct config *c)
+{
+	s->cfg = c;
+	for (uint32_t i = 0; i < c->classes && s->profiles < CLASSES_MAX; i++)
+		profile_from(&c->class[i], &s -> profile[s->profiles++]);
+	for (uint32_t i = 0; i < c->paths && s->paths.n < PATHS_MAX; i++) {
+		const struct cfg_path *p = &c->path[i];
+		struct path_view *v = &s->paths.view[s->paths.n];
+		struct path_def *d = &s->paths.def[s->paths.n++];
+
+		*v = (struct path_view){ .path = (uint8_t)p->id,
+					 .type = p->kind == PATH_BE ? NET_BE : NET_DET,
+					 .base = p->delay,
+					 .capacity = p->capacity };
+		*d = (struct path_def){ .path = v->path,
+					.type = v->type,
+					.base = p->delay,
+					.capacity = p->capacity,
+					.availability = p->availability,
+					.spare = (uint8_t)p->spare };
+		str_cut(d->name.s, p->name);
+		hops_from(c, p->id, d);
+	}
+}
+
+/* --- keys ------------------------------------------------------------------------------------ */
+
+static const struct {
+	enum signer_kind kind;
+	enum cfg_key_kind key;
+	const char *fragment, *purpose;
+} keys[SIGN_KIND_MAX_] = {
+	[SIGN_WALLET] = { SIGNER_WALLET, KEY_WALLET, "wallet", "assertionMethod" },
+	[SIGN_PRESENTATION] = { SIGNER_PRESENTATION, KEY_PRESENTATION, "agent", "authentication" },
+	[SIGN_AGREEMENT] = { SIGNER_AGREEMENT, KEY_AGREEMENT, "agreement", "assertionMethod" },
+	[SIGN_ACCEPTANCE] = { SIGNER_ACCEPTANCE, KEY_AGREEMENT, "agreement", "assertionMethod" },
+	[SIGN_RECEIPT] = { SIGNER_RECEIPT, KEY_AGREEMENT, "agreement", "assertionMethod" },
+};
+
+/* The codec's request becomes the signer's: the subject is hashed to an opaque lineage. */
+static int sign_port(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_SIG_LEN])
+{
+	const struct side *s = arg;
+	struct sign_req q = { .kind = keys[rq->kind].kind,
+			      .data_len = SIGN_HASH_LEN,
+			      .revision = (uint64_t)rq->revision,
+			      .amount = rq->amount.minor,
+			      .ceiling = s->cfg->ledger.ceiling.minor };
+	struct sign_rep rep;
+	int r;
+
+	sha256(rq->subject, strlen(rq->subject), q.lineage);
+	memcpy(q.data, rq->hash, SIGN_HASH_LEN);
+	r = signer_sign(s->signer, &q, &rep, s->sign_err);
+	if (!r)
+		memcpy(sig, rep.signature, SIGN_SIG_LEN);
+	return r;
+}
+
+void side_keys(struct side *s)
+{
+	for (unsigned k = SIGN_WALLET; k < SIGN_KIND_MAX_; k++) {
+		if (!s->cfg->keys.file[keys[k].key][0])
+			continue;
+		s->port[k].sign = sign_port;
+		s->port[k].arg = s;
+		(void)snprintf(s->port[k].method, sizeof(s->port[k].method), "%s#%s",
+			       s->cfg->daemon.did, keys[k].fragment);
+	}
+}
+
+int side_document_row(enum cfg_key_kind key, const char **fragment, const char **purpose)
+{
+	for (unsigned k = SIGN_WALLET; k < SIGN_KIND_MAX_; k++)
+		if (keys[k].key == key && k != SIGN_ACCEPTANCE && k != SIGN_RECEIPT) {
+			*fragment = keys[k].fragment;
+			*purpose = keys[k].purpose;
+			return 0;
+		}
+	return -ENOENT;
+}

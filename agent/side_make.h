@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* side_make.h - how agents.c fills the side; the shells do not see this. */
+#ifndef TREATY_SIDE_MAKE_H
+#define TREATY_SIDE_MAKE_H
+
+#include "agent/side.h"
+
+void side_from_config(struct side *s, const struct config *c);
+/* Ports of the keys that are configured; needs s->signer. */
+void side_keys(struct side *s);
+/* Fragment and relationship of a key in our did:web document; -ENOENT for keys that sign no
+ * credential. */
+int side_document_row(enum cfg_key_kind key, const char **fragment, const char **purpose);
+
+/* did:key by itself; did:web from the pinned documents of [trust] documents, read once. */
+int side_documents(struct side *s, struct err *e) must_check;
+
+#endif
