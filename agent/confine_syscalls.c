@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -237,9 +238,14 @@ static int enforcer_rules(scmp_filter_ctx f)
 	return r ? r : allow_domains(f, domains, ARRAY_LEN(domains));
 }
 
+/* mprotect is sodium_free()'s and malloc's: never towards executable. */
 static int signer_rules(scmp_filter_ctx f)
 {
-	return rules(f, SCMP_ACT_KILL_PROCESS, deadly_elsewhere, ARRAY_LEN(deadly_elsewhere));
+	int r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+				 SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+
+	return r ? r
+		 : rules(f, SCMP_ACT_KILL_PROCESS, deadly_elsewhere, ARRAY_LEN(deadly_elsewhere));
 }
 
 static int allow_kill(scmp_filter_ctx f, const pid_t *pid, size_t n)
