@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -64,12 +65,12 @@ static const int base_calls[] = {
 static const int agents_calls[] = {
 	SCMP_SYS(connect),    SCMP_SYS(bind),        SCMP_SYS(listen),      SCMP_SYS(accept),
 	SCMP_SYS(accept4),    SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(getsockopt),
-	SCMP_SYS(setsockopt), SCMP_SYS(sendmmsg),    SCMP_SYS(recvmmsg),    SCMP_SYS(socketpair),
-	SCMP_SYS(pipe2),      SCMP_SYS(eventfd2),    SCMP_SYS(select),      SCMP_SYS(pselect6),
-	SCMP_SYS(mkdir),      SCMP_SYS(unlink),      SCMP_SYS(unlinkat),    SCMP_SYS(rename),
-	SCMP_SYS(renameat),   SCMP_SYS(renameat2),   SCMP_SYS(chmod),       SCMP_SYS(fchmod),
-	SCMP_SYS(fallocate),  SCMP_SYS(truncate),    SCMP_SYS(flock),       SCMP_SYS(fadvise64),
-	SCMP_SYS(utimensat),  SCMP_SYS(getdents64),  SCMP_SYS(membarrier),
+	SCMP_SYS(setsockopt), SCMP_SYS(sendmmsg),    SCMP_SYS(recvmmsg),    SCMP_SYS(eventfd2),
+	SCMP_SYS(select),     SCMP_SYS(pselect6),    SCMP_SYS(mkdir),       SCMP_SYS(unlink),
+	SCMP_SYS(unlinkat),   SCMP_SYS(rename),      SCMP_SYS(renameat),    SCMP_SYS(renameat2),
+	SCMP_SYS(chmod),      SCMP_SYS(fchmod),      SCMP_SYS(fallocate),   SCMP_SYS(truncate),
+	SCMP_SYS(flock),      SCMP_SYS(fadvise64),   SCMP_SYS(utimensat),   SCMP_SYS(getdents64),
+	SCMP_SYS(membarrier),
 };
 
 /* Agents and enforcer both open files and run the loop. */
@@ -113,6 +114,8 @@ static const int daemon_calls[] = {
 	SCMP_SYS(sched_getparam),
 	SCMP_SYS(sched_getscheduler),
 	SCMP_SYS(getcpu),
+	SCMP_SYS(pipe2),
+	SCMP_SYS(socketpair),
 };
 
 /* Enforcer: BPF, netlink, its children, its own bpffs. */
@@ -235,9 +238,14 @@ static int enforcer_rules(scmp_filter_ctx f)
 	return r ? r : allow_domains(f, domains, ARRAY_LEN(domains));
 }
 
+/* mprotect is sodium_free()'s and malloc's: never towards executable. */
 static int signer_rules(scmp_filter_ctx f)
 {
-	return rules(f, SCMP_ACT_KILL_PROCESS, deadly_elsewhere, ARRAY_LEN(deadly_elsewhere));
+	int r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+				 SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+
+	return r ? r
+		 : rules(f, SCMP_ACT_KILL_PROCESS, deadly_elsewhere, ARRAY_LEN(deadly_elsewhere));
 }
 
 static int allow_kill(scmp_filter_ctx f, const pid_t *pid, size_t n)

@@ -23,9 +23,15 @@ struct role_tree {
 	int sock[CHILD_MAX_]; /* the parent's ends */
 };
 
-/* Starts both children of this process. On failure nothing is left running. */
-int role_spawn(struct role_tree *t, const char *file, const char *text, size_t len,
-	       struct err *e) must_check;
+/* Blocks SIGTERM, SIGINT and SIGCHLD, for the children as well: the parent alone decides when the
+ * tree ends. Starts both children of this process. On failure nothing is left running. */
+struct role_start {
+	const char *file;      /* for messages */
+	const char *state_dir; /* treatyd -d, or NULL */
+	const char *text;      /* the file's bytes */
+	size_t len;
+};
+int role_spawn(struct role_tree *t, const struct role_start *how, struct err *e) must_check;
 /* A child's first steps: fds in place, parent alive, configuration read. */
 int role_child_setup(struct config **ret, const char *file, pid_t parent, struct err *e) must_check;
 /* Dies with the parent; to be repeated after a change of uid, which clears it. */

@@ -13,7 +13,7 @@ struct enforcer_status {
 	uint64_t caps;  /* effective, bit n = CAP n */
 	uint32_t bpffs; /* 1 = the pin directory is a bpffs of ours */
 	uint32_t pad;
-	char release[64]; /* uname -r */
+	char release[72]; /* uname -r */
 };
 
 /* Before the children start, with all privileges: directories, bpffs. */
