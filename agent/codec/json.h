@@ -80,7 +80,7 @@ int json_only_(const json_t *o, const char *path, struct err *e, ...) must_check
  * docs/ARCHITECTURE.md). digits 0..4. unit[] gets three upper-case letters. */
 int money_read(const json_t *money, const char *path, unsigned digits, char unit[4], money_t *ret,
 	       struct err *e) must_check;
-/* New reference or NULL (ENOMEM, negative money, bad digits). */
+/* New reference or NULL: ENOMEM, or an amount that money_read() would not give back. */
 json_t *money_write(money_t m, unsigned digits, const char *unit);
 
 /* RFC 3339 with Z or an offset, at most milliseconds kept (more digits are cut), years 1970..9999,

@@ -10,7 +10,8 @@
 
 static const int64_t pow10_[] = { 1, 10, 100, 1000, 10000 };
 
-/* The double must be the very one that minor / 10^digits prints and reads back as. */
+/* The double must be the very one that minor / 10^digits prints and reads back as, and no other
+ * amount's: near 2^53 two amounts share a double. */
 static int minor_of(const json_t *v, int64_t scale, int64_t *ret)
 {
 	double x;
@@ -24,7 +25,8 @@ static int minor_of(const json_t *v, int64_t scale, int64_t *ret)
 		if (!(fabs(x * (double)scale) <= (double)INT_SAFE_MAX))
 			return -EINVAL;
 		m = llround(x * (double)scale);
-		if ((double)m / (double)scale != x)
+		if ((double)m / (double)scale != x || (double)(m + 1) / (double)scale == x ||
+		    (double)(m - 1) / (double)scale == x)
 			return -EINVAL;
 	}
 	if (m < 0 || m > INT_SAFE_MAX)
@@ -66,6 +68,7 @@ int money_read(const json_t *money, const char *path, unsigned digits, char unit
 json_t *money_write(money_t m, unsigned digits, const char *unit)
 {
 	json_t *v;
+	int64_t back;
 
 	if (m.minor < 0 || m.minor > INT_SAFE_MAX || digits >= ARRAY_LEN(pow10_))
 		return NULL;
@@ -73,6 +76,10 @@ json_t *money_write(money_t m, unsigned digits, const char *unit)
 		v = json_real((double)m.minor / (double)pow10_[digits]);
 	else
 		v = json_integer(m.minor / pow10_[digits]);
+	if (!v || minor_of(v, pow10_[digits], &back) || back != m.minor) {
+		json_decref(v);
+		return NULL;
+	}
 	return json_pack("{s:s, s:o}", "unit", unit, "value", v);
 }
 

@@ -128,9 +128,8 @@ static int b64_decode(const char *s, size_t n, void *out, size_t cap, int varian
 
 	if (n > INT32_MAX)
 		return -ENOSPC;
-	errno = 0;
 	if (sodium_base642bin(out, cap, s, n, NULL, &got, &end, variant))
-		return errno == ERANGE ? -ENOSPC : -EINVAL;
+		return cap < n / 4 * 3 ? -ENOSPC : -EINVAL;
 	return end == s + n ? (int)got : -EINVAL;
 }
 
