@@ -76,7 +76,7 @@ int db_connect(const char *path, unsigned flags, struct store **ret, struct err 
 	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	r = db_exec(s,
 		    "PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=ON;"
-		    "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
+		    "PRAGMA cell_size_check=ON;"
 		    "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-8000;"
 		    "PRAGMA wal_autocheckpoint=0;",
 		    e);

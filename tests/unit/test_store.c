@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The log, the turn, the outbox and the side tables; then an attacker with raw SQL. */
+#include <sys/stat.h>
+#include "store_util.h"
+
+static unsigned released;
+
+static void on_commit(void *arg, uint64_t seq)
+{
+	*(uint64_t *)arg = seq;
+	released++;
+}
+
+static int count_events(void *arg, const struct store_event *ev)
+{
+	uint64_t *n = arg;
+
+	assert_int_equal(ev->seq, *n + 1);
+	*n = ev->seq;
+	return 0;
+}
+
+static void test_turns(void **state)
+{
+	struct store *s = open_ok(STORE_CREATE);
+	uint64_t last = 0, n = 0;
+	struct store_head h;
+	struct stat st;
+	char path[128];
+
+	(void)state;
+	released = 0;
+	store_on_commit(s, on_commit, &last);
+	commit_ok(s); /* nothing open: nothing happens */
+	assert_int_equal(released, 0);
+	assert_int_equal(put_event(s, 1), 1);
+	assert_int_equal(put_event(s, 2), 2);
+	assert_int_equal(store_durable(s), 0);
+	assert_true(store_in_turn(s));
+	commit_ok(s);
+	assert_int_equal(released, 1);
+	assert_int_equal(last, 2);
+	h = store_head(s);
+	put_event(s, 3);
+	assert_int_equal(store_head(s).seq, 3);
+	assert_int_equal(store_rollback(s, NULL), 0);
+	assert_int_equal(store_next_seq(s), 3);
+	assert_memory_equal(store_head(s).root.b, h.root.b, HASH_LEN);
+	put_event(s, 4);
+	commit_ok(s);
+	put_event(s, 5); /* lost with the process: never committed */
+	s = store_free(s);
+	(void)snprintf(path, sizeof(path), "%s/treaty.db", dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	s = open_ok(0);
+	assert_int_equal(store_replay(s, 1, count_events, &n, NULL), 0);
+	assert_int_equal(n, 3);
+	n = 1;
+	assert_int_equal(store_replay(s, 2, count_events, &n, NULL), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(store_replay(s, 9, count_events, &n, NULL), -ERANGE);
+	s = store_free(s);
+	assert_int_equal(report().fault, STORE_SOUND);
+}
+
+static void test_bad_events(void **state)
+{
+	static char big[STORE_BODY_MAX + 1];
+	struct store *s = open_ok(STORE_CREATE);
+	static const char *const bad[] = { "{", "{\"seq\":9}", "nope", "{\"a\":\"\x01\"}", " " };
+	struct err e = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(store_stage(s, bad[i], strlen(bad[i]), NULL, NULL), -EINVAL);
+	assert_int_equal(store_stage(s, "{}\0x", 4, NULL, NULL), -EINVAL);
+	assert_int_equal(store_stage(s, "", 0, NULL, NULL), -EINVAL);
+	memset(big, ' ', sizeof(big));
+	memcpy(big, "{}", 2);
+	assert_int_equal(store_stage(s, big, sizeof(big), NULL, &e), -EMSGSIZE);
+	assert_non_null(strstr(e.text, "event body"));
+	assert_false(store_poisoned(s));
+	assert_int_equal(store_stage(s, big, sizeof(big) - 1, NULL, NULL), 0);
+	assert_int_equal(store_stage(s, "{\"seq\":2}", 9, NULL, NULL), 0);
+	commit_ok(s);
+	s = store_free(s);
+}
+
+static void test_one_writer(void **state)
+{
+	struct store *s, *second = NULL, *reader;
+	struct err e = { 0 };
+	char pid[32], *body = NULL;
+	size_t len = 0;
+
+	(void)state;
+	assert_int_equal(store_open(dir, 0, &second, NULL), -ENOENT);
+	s = open_ok(STORE_CREATE);
+	put_event(s, 1);
+	commit_ok(s);
+	(void)snprintf(pid, sizeof(pid), "process %d", (int)getpid());
+	assert_int_equal(store_open(dir, STORE_CREATE, &second, &e), -EBUSY);
+	assert_non_null(strstr(e.text, pid));
+	reader = open_ok(STORE_READER);
+	assert_int_equal(store_head(reader).seq, 1);
+	assert_int_equal(store_get(reader, 1, &body, &len, NULL), 0);
+	assert_string_equal(body, "{\"n\":1,\"seq\":1}");
+	free(body);
+	assert_int_equal(store_get(reader, 2, &body, &len, NULL), -ENOENT);
+	assert_int_equal(store_stage(reader, "{}", 2, NULL, NULL), -EROFS);
+	assert_int_equal(store_kv_put(reader, "k", "v", 1, NULL), -EROFS);
+	reader = store_free(reader);
+	s = store_free(s);
+	raw_ok("PRAGMA user_version=99");
+	assert_int_equal(store_open(dir, 0, &second, &e), -EPROTO);
+}
+
+/* A database of ten events; `sql` is what the attacker does. */
+static struct store_report attacked(const char *sql)
+{
+	struct store *s = open_ok(STORE_CREATE);
+
+	while (store_next_seq(s) <= 10)
+		put_event(s, (int)store_next_seq(s));
+	commit_ok(s);
+	s = store_free(s);
+	raw_ok(sql);
+	return report();
+}
+
+#define OPEN_UP                                                                              \
+	"CREATE TEMP TABLE t AS SELECT name,sql FROM sqlite_schema WHERE type='trigger';"    \
+	"DROP TRIGGER event_no_update;DROP TRIGGER event_no_delete;DROP TRIGGER event_next;" \
+	"DROP TRIGGER event_chain;"
+#define SHUT                                                                                       \
+	"CREATE TRIGGER event_no_update BEFORE UPDATE ON event BEGIN "                             \
+	"SELECT RAISE(ABORT,'event is append-only'); END;"                                         \
+	"CREATE TRIGGER event_no_delete BEFORE DELETE ON event BEGIN "                             \
+	"SELECT RAISE(ABORT,'event is never deleted'); END;"                                       \
+	"CREATE TRIGGER event_next BEFORE INSERT ON event WHEN "                                   \
+	"NEW.seq<>(SELECT coalesce(max(seq),0)+1 FROM event) BEGIN "                               \
+	"SELECT RAISE(ABORT,'event: seq does not follow'); END;"                                   \
+	"CREATE TRIGGER event_chain BEFORE INSERT ON event WHEN NEW.prev<>coalesce((SELECT chain " \
+	"FROM event ORDER BY seq DESC LIMIT 1),zeroblob(32)) BEGIN "                               \
+	"SELECT RAISE(ABORT,'event: prev is not the chain so far'); END;"
+
+static const struct {
+	const char *name, *sql;
+	enum store_fault fault;
+	uint64_t seq;
+} attacks[] = {
+	{ "nothing", "SELECT 1", STORE_SOUND, 0 },
+	{ "open and shut", OPEN_UP SHUT, STORE_SOUND, 0 },
+	{ "trigger gone", "DROP TRIGGER event_no_delete", STORE_FAULT_SCHEMA, 0 },
+	{ "foreign trigger", "CREATE TRIGGER x AFTER INSERT ON event BEGIN SELECT 1; END",
+	  STORE_FAULT_SCHEMA, 0 },
+	{ "trigger weakened",
+	  "DROP TRIGGER wallet_gate; CREATE TRIGGER wallet_gate BEFORE UPDATE ON wallet "
+	  "BEGIN SELECT 1; END",
+	  STORE_FAULT_SCHEMA, 0 },
+	{ "row gone", OPEN_UP "DELETE FROM event WHERE seq=4;" SHUT, STORE_FAULT_GAP, 4 },
+	{ "first row gone", OPEN_UP "DELETE FROM event WHERE seq=1;" SHUT, STORE_FAULT_GAP, 1 },
+	{ "tail gone", OPEN_UP "DELETE FROM event WHERE seq>7;" SHUT, STORE_FAULT_GAP, 8 },
+	{ "all gone", OPEN_UP "DELETE FROM event;" SHUT, STORE_FAULT_GAP, 1 },
+	{ "two bodies swapped",
+	  OPEN_UP
+	  "PRAGMA ignore_check_constraints=1; UPDATE event SET body=(SELECT body FROM event "
+	  "e WHERE e.seq=11-event.seq) WHERE seq IN(5,6);" SHUT,
+	  STORE_FAULT_LEAF, 5 },
+	{ "rows spliced",
+	  OPEN_UP "PRAGMA ignore_check_constraints=1; UPDATE event SET (body,leaf,prev,chain)="
+		  "(SELECT body,leaf,prev,chain FROM event e WHERE e.seq=9) WHERE seq=3;" SHUT,
+	  STORE_FAULT_CHAIN, 3 },
+	{ "leaf changed", OPEN_UP "UPDATE event SET leaf=zeroblob(32) WHERE seq=6;" SHUT,
+	  STORE_FAULT_LEAF, 6 },
+	{ "prev changed", OPEN_UP "UPDATE event SET prev=zeroblob(32) WHERE seq=6;" SHUT,
+	  STORE_FAULT_CHAIN, 6 },
+	{ "chain changed", OPEN_UP "UPDATE event SET chain=zeroblob(32) WHERE seq=10;" SHUT,
+	  STORE_FAULT_CHAIN, 10 },
+	{ "seq moved", OPEN_UP "UPDATE event SET seq=12,body='{}' WHERE seq=10;" SHUT,
+	  STORE_FAULT_GAP, 10 },
+};
+
+static void test_attacks(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(attacks); i++) {
+		struct store_report r = attacked(attacks[i].sql);
+		struct store *s = NULL;
+		struct err e = { 0 };
+		int opened;
+
+		if (r.fault != attacks[i].fault || r.seq != attacks[i].seq)
+			fail_msg("%s: %s at %llu: %s", attacks[i].name, store_fault_name(r.fault),
+				 (unsigned long long)r.seq, r.why);
+		opened = store_open(dir, 0, &s, &e);
+		s = store_free(s);
+		assert_int_equal(opened, r.fault == STORE_SOUND ? 0 : -EUCLEAN);
+		if (opened < 0)
+			assert_non_null(strstr(e.text, "treatyctl log verify"));
+		assert_int_equal(dir_drop(NULL), 0);
+		assert_int_equal(dir_make(NULL), 0);
+	}
+}
+
+static void test_triggers(void **state)
+{
+	static const char *const sql[] = {
+		"UPDATE event SET body='{}' WHERE seq=2",
+		"DELETE FROM event WHERE seq=10",
+		"INSERT OR REPLACE INTO event SELECT * FROM event WHERE seq=2",
+		"INSERT INTO event SELECT 12,'{}',leaf,chain,chain FROM event WHERE seq=10",
+		"INSERT INTO event SELECT 11,'{}',leaf,prev,chain FROM event WHERE seq=10",
+		"INSERT INTO event SELECT 11,'{',leaf,chain,chain FROM event WHERE seq=10",
+		"INSERT INTO event SELECT 11,'{\"seq\":3}',leaf,chain,chain FROM event WHERE "
+		"seq=10",
+		"INSERT INTO event SELECT 11,'{}',x'00',chain,chain FROM event WHERE seq=10",
+		"INSERT INTO journal SELECT 1,1,'hold','','',0,'',0,0,leaf,1,1,leaf,leaf FROM "
+		"event",
+	};
+
+	(void)state;
+	assert_int_equal(attacked("SELECT 1").fault, STORE_SOUND);
+	for (size_t i = 0; i < ARRAY_LEN(sql); i++)
+		if ((raw(sql[i]) & 0xff) != SQLITE_CONSTRAINT)
+			fail_msg("not refused: %s", sql[i]);
+	assert_int_equal(report().fault, STORE_SOUND);
+}
+
+/* Every byte of one body, flipped behind SQLite's back of constraints: verify names that seq. */
+static void test_every_byte(void **state)
+{
+	static const char body[] = "{\"n\":7,\"seq\":7}";
+	char sql[1024];
+
+	(void)state;
+	assert_int_equal(attacked("SELECT 1").fault, STORE_SOUND);
+	for (size_t i = 0; i < sizeof(body) - 1; i++) {
+		struct store_report r;
+		char hex[2 * sizeof(body)];
+
+		for (size_t k = 0; k < sizeof(body) - 1; k++)
+			(void)snprintf(hex + 2 * k, 3, "%02x",
+				       (unsigned char)body[k] ^ (k == i ? 1U << (i % 7) : 0));
+		(void)snprintf(sql, sizeof(sql),
+			       OPEN_UP
+			       "PRAGMA ignore_check_constraints=1;"
+			       "UPDATE event SET body=CAST(x'%s' AS TEXT) WHERE seq=7;" SHUT,
+			       hex);
+		raw_ok(sql);
+		r = report();
+		if (r.fault != STORE_FAULT_LEAF || r.seq != 7)
+			fail_msg("byte %zu: %s at %llu", i, store_fault_name(r.fault),
+				 (unsigned long long)r.seq);
+	}
+	(void)snprintf(sql, sizeof(sql), OPEN_UP "UPDATE event SET body='%s' WHERE seq=7;" SHUT,
+		       body);
+	raw_ok(sql);
+	assert_int_equal(report().fault, STORE_SOUND);
+}
+
+static void test_backup(void **state)
+{
+	struct store *s = open_ok(STORE_CREATE);
+	struct store_head h5;
+	struct hash forged, at;
+	struct merkle_proof p;
+
+	(void)state;
+	while (store_next_seq(s) <= 5)
+		put_event(s, 1);
+	h5 = store_head(s);
+	while (store_next_seq(s) <= 9)
+		put_event(s, 2);
+	commit_ok(s);
+	forged = h5.root;
+	forged.b[0] ^= 1;
+	assert_int_equal(store_backup_check(s, 5, &h5.root, NULL), 0);
+	assert_int_equal(store_backup_check(s, 5, &forged, NULL), -EUCLEAN);
+	assert_int_equal(store_backup_check(s, 10, &h5.root, NULL), -ESTALE);
+	assert_int_equal(store_root_at(s, 9, &at, NULL), 0);
+	assert_memory_equal(at.b, store_head(s).root.b, HASH_LEN);
+	assert_int_equal(store_prove_consistency(s, 5, 9, &p, NULL), 0);
+	assert_int_equal(merkle_check_consistency(5, 9, &p, &h5.root, &at), 0);
+	assert_int_equal(store_prove_inclusion(s, 10, 9, &p, NULL), -ERANGE);
+	for (uint64_t q = 1; q <= 9; q++) {
+		char *body = NULL;
+		size_t len = 0;
+		struct hash leaf;
+
+		assert_int_equal(store_get(s, q, &body, &len, NULL), 0);
+		leaf = hash_leaf(body, len);
+		free(body);
+		assert_int_equal(store_prove_inclusion(s, q, 9, &p, NULL), 0);
+		assert_int_equal(merkle_check_inclusion(&leaf, q - 1, 9, &p, &at), 0);
+	}
+	s = store_free(s);
+}
+
+static int collect(void *arg, const struct store_out *o)
+{
+	uint64_t *ids = arg;
+
+	assert_string_equal(o->kind, "a2a");
+	assert_int_equal(o->len, 5);
+	ids[++ids[0]] = o->id;
+	return 0;
+}
+
+static void test_outbox(void **state)
+{
+	struct store *s = open_ok(STORE_CREATE);
+	struct store_out o = {
+		.seq = 1, .kind = "a2a", .dest = "did:web:x", .body = "hello", .len = 5
+	};
+	uint64_t ids[8] = { 0 }, id = 0;
+
+	(void)state;
+	assert_int_equal(store_out_put(s, &o, &id, NULL), -EINVAL); /* no event 1 yet */
+	put_event(s, 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(store_out_put(s, &o, &id, NULL), 0);
+	commit_ok(s);
+	assert_int_equal(store_out_put(s, &o, &id, NULL), 0); /* not committed */
+	s = store_free(s);
+	s = open_ok(0);
+	assert_int_equal(store_out_pending(s, 0, collect, ids, NULL), 0);
+	assert_int_equal(ids[0], 3);
+	assert_int_equal(store_out_done(s, ids[1], true, NULL), 0);
+	assert_int_equal(store_out_done(s, ids[1], true, NULL), -ENOENT);
+	assert_int_equal(store_out_done(s, ids[2], false, NULL), 0);
+	commit_ok(s);
+	s = store_free(s);
+	s = open_ok(0);
+	id = ids[3];
+	ids[0] = 0;
+	assert_int_equal(store_out_pending(s, 0, collect, ids, NULL), 0);
+	assert_int_equal(ids[0], 1);
+	assert_int_equal(ids[1], id);
+	o.kind = "";
+	assert_int_equal(store_out_put(s, &o, &id, NULL), -EINVAL);
+	s = store_free(s);
+}
+
+static void test_challenge(void **state)
+{
+	struct store *s = open_ok(STORE_CREATE);
+	enum refusal r = REFUSE_MAX_;
+	static const struct {
+		const char *value, *peer;
+		int64_t now;
+		enum refusal want;
+	} t[] = {
+		{ "c1", "did:b", 5, REFUSE_WALLET_CHALLENGE },  /* another's */
+		{ "c1", "did:a", 10, REFUSE_WALLET_CHALLENGE }, /* late */
+		{ "zz", "did:a", 5, REFUSE_WALLET_CHALLENGE },  /* unknown */
+		{ "", "did:a", 5, REFUSE_WALLET_CHALLENGE },    { "c1", "did:a", 9, REFUSE_NONE },
+		{ "c1", "did:a", 9, REFUSE_WALLET_CHALLENGE }, /* again */
+	};
+
+	(void)state;
+	assert_int_equal(store_challenge_put(s, "c1", "did:a", (wall_t){ 10 }, NULL), 0);
+	assert_int_equal(store_challenge_put(s, "c1", "did:a", (wall_t){ 10 }, NULL), -EEXIST);
+	assert_int_equal(store_challenge_put(s, "", "did:a", (wall_t){ 10 }, NULL), -EINVAL);
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		assert_int_equal(store_challenge_use(s, t[i].value, t[i].peer, (wall_t){ t[i].now },
+						     &r, NULL),
+				 0);
+		assert_int_equal(r, t[i].want);
+		commit_ok(s);
+	}
+	s = store_free(s);
+	assert_int_equal(raw("UPDATE challenge SET used=0") & 0xff, SQLITE_CONSTRAINT);
+	s = open_ok(0); /* used stays used across a restart; pruned only once expired */
+	assert_int_equal(store_challenge_prune(s, (wall_t){ 9 }, NULL), 0);
+	assert_int_equal(store_challenge_use(s, "c1", "did:a", (wall_t){ 9 }, &r, NULL), 0);
+	assert_int_equal(r, REFUSE_WALLET_CHALLENGE);
+	assert_int_equal(store_challenge_prune(s, (wall_t){ 10 }, NULL), 0);
+	assert_int_equal(store_challenge_put(s, "c1", "did:a", (wall_t){ 20 }, NULL), 0);
+	s = store_free(s);
+}
+
+static void test_side_tables(void **state)
+{
+	struct store *s = open_ok(STORE_CREATE);
+	struct hash q1 = hash_bytes("1", 1), q2 = hash_bytes("2", 1);
+	enum refusal why = REFUSE_MAX_;
+	void *p = NULL;
+	size_t n = 9;
+
+	(void)state;
+	assert_int_equal(store_kv_get(s, "did", &p, &n, NULL), -ENOENT);
+	assert_int_equal(store_kv_put(s, "did", "did:a", 5, NULL), 0);
+	assert_int_equal(store_kv_put(s, "did", "did:bb", 6, NULL), 0);
+	assert_int_equal(store_kv_get(s, "did", &p, &n, NULL), 0);
+	assert_string_equal(p, "did:bb");
+	free(p);
+	assert_int_equal(store_body_put(s, &q1, "secret", 6, NULL), 0);
+	assert_int_equal(store_body_put(s, &q1, "secret", 6, NULL), 0);
+	assert_int_equal(store_body_get(s, &q1, &p, &n, NULL), 0);
+	assert_string_equal(p, "secret");
+	free(p);
+	assert_int_equal(store_body_get(s, &q2, &p, &n, NULL), -ENOENT);
+	assert_int_equal(store_body_erase(s, &q1, NULL), 0);
+	assert_int_equal(store_body_erase(s, &q2, NULL), -ENOENT);
+	assert_int_equal(store_body_get(s, &q1, &p, &n, NULL), -ENODATA);
+	assert_int_equal(store_idem_get(s, "did:a", "k", &q1, &why, &p, &n, NULL), 0);
+	assert_int_equal(why, REFUSE_NONE);
+	assert_null(p);
+	assert_int_equal(store_idem_put(s, "did:a", "k", &q1, "yes", 3, NULL), 0);
+	assert_int_equal(store_idem_put(s, "did:a", "k", &q1, "yes", 3, NULL), -EEXIST);
+	commit_ok(s);
+	assert_int_equal(store_idem_get(s, "did:a", "k", &q1, &why, &p, &n, NULL), 0);
+	assert_string_equal(p, "yes");
+	free(p);
+	assert_int_equal(store_idem_get(s, "did:a", "k", &q2, &why, &p, &n, NULL), 0);
+	assert_int_equal(why, REFUSE_DUPLICATE);
+	assert_null(p);
+	assert_int_equal(store_idem_get(s, "did:b", "k", &q2, &why, &p, &n, NULL), 0);
+	assert_int_equal(why, REFUSE_NONE); /* another principal's key is another key */
+	s = store_free(s);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, dir_make, dir_drop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_turns),     T(test_bad_events),  T(test_one_writer), T(test_attacks),
+		T(test_triggers),  T(test_every_byte),  T(test_backup),     T(test_outbox),
+		T(test_challenge), T(test_side_tables),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
