@@ -190,6 +190,7 @@ static int call_new(struct http_call **ret, const struct http_call_spec *s, stru
 	if (!k)
 		return err_set(e, -ENOMEM, "http call: no memory");
 	(void)pthread_once(&curl_once, curl_init);
+	wire_ignore_sigpipe();
 	k->max = s->max_bytes ? s->max_bytes : BODY_MAX;
 	k->easy = curl_easy_init();
 	r = k->easy ? call_options(k, s) : -ENOMEM;

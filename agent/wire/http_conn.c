@@ -318,6 +318,20 @@ static bool listed(char *const *list, const char *v)
 	return false;
 }
 
+/* A listed host allows any port: which one is ours is known from being connected. */
+static bool host_listed(char *const *list, const char *v)
+{
+	for (; *list; list++) {
+		size_t n = strlen(*list);
+
+		if (!strncasecmp(*list, v, n) &&
+		    (!v[n] ||
+		     (v[n] == ':' && strspn(v + n + 1, "0123456789") == strlen(v + n + 1))))
+			return true;
+	}
+	return false;
+}
+
 static void deliver(struct http_conn *c)
 {
 	struct http_server *s = c->s;
@@ -328,7 +342,7 @@ static void deliver(struct http_conn *c)
 	http_in_request(c->in, &r);
 	r.peer = &c->peer;
 	origin = wire_header(&r, "Origin");
-	if (s->hosts && !listed(s->hosts, wire_header(&r, "Host"))) {
+	if (s->hosts && !host_listed(s->hosts, wire_header(&r, "Host"))) {
 		conn_refuse(c, 421, "Host: not served here");
 		return;
 	}

@@ -75,6 +75,7 @@ int http_server_new(struct http_server **ret, struct loop *l, const struct http_
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return err_set(e, -ENOMEM, "http: no memory");
+	wire_ignore_sigpipe();
 	TAILQ_INIT(&s->conns);
 	SLIST_INIT(&s->listeners);
 	s->loop = l;

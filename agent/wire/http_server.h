@@ -30,7 +30,7 @@ struct http_limits {
 
 struct http_config {
 	struct http_limits limits;
-	const char *const *hosts;   /* allowed Host values, NULL-terminated; NULL: any -> 421 */
+	const char *const *hosts;   /* allowed Host values, any port; NULL: any -> 421 */
 	const char *const *origins; /* allowed Origin values; NULL: none -> 403 */
 	/* Called once for each whole request; the request is borrowed until it returns. The token
 	 * must be spent by exactly one of http_reply_send() and http_reply_stream(). */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire.h"
 
+#include <signal.h>
 #include <strings.h>
 
 const char *wire_header(const struct wire_request *r, const char *name)
@@ -9,4 +10,10 @@ const char *wire_header(const struct wire_request *r, const char *name)
 		if (!strcasecmp(r->headers[i].name, name))
 			return r->headers[i].value;
 	return NULL;
+}
+
+/* libevent and OpenSSL write without MSG_NOSIGNAL; the write's EPIPE says all there is to say. */
+void wire_ignore_sigpipe(void)
+{
+	(void)signal(SIGPIPE, SIG_IGN);
 }

@@ -59,4 +59,7 @@ struct wire_sink {
 /* First value of that header (any case), NULL when absent. */
 const char *wire_header(const struct wire_request *r, const char *name);
 
+/* SIGPIPE is ignored from then on, in the whole process: http_server and http_client do it. */
+void wire_ignore_sigpipe(void);
+
 #endif
