@@ -132,7 +132,7 @@ static int attest(uint64_t count, const uint8_t head[32])
 
 static void test_signature_verifies(void **state)
 {
-	static const uint32_t key[SIGN_MAX_ - 1] = { KEY_WALLET, KEY_PRESENTATION, KEY_AGREEMENT,
+	static const uint32_t key[SIGNER_MAX_ - 1] = { KEY_WALLET, KEY_PRESENTATION, KEY_AGREEMENT,
 						     KEY_AGREEMENT };
 	uint8_t pub[32];
 	struct sign_rep p;
@@ -141,7 +141,7 @@ static void test_signature_verifies(void **state)
 	start();
 	assert_int_equal(signer_ping(&cl, NULL), 0);
 	assert_int_equal(attest(0, NULL), 0);
-	for (uint32_t kind = 0; kind < SIGN_CHECKPOINT; kind++) {
+	for (uint32_t kind = 0; kind < SIGNER_CHECKPOINT; kind++) {
 		struct sign_req q = want(kind, 1, 1, 7);
 
 		assert_int_equal(sign(&q, &p, ""), 0);
@@ -155,8 +155,8 @@ static void test_signature_verifies(void **state)
 
 static void test_revisions_forward_only(void **state)
 {
-	struct sign_req one = want(SIGN_AGREEMENT, 1, 1, 1), two = want(SIGN_AGREEMENT, 1, 2, 2);
-	struct sign_req fork = want(SIGN_AGREEMENT, 1, 2, 3), other = want(SIGN_AGREEMENT, 2, 1, 1);
+	struct sign_req one = want(SIGNER_AGREEMENT, 1, 1, 1), two = want(SIGNER_AGREEMENT, 1, 2, 2);
+	struct sign_req fork = want(SIGNER_AGREEMENT, 1, 2, 3), other = want(SIGNER_AGREEMENT, 2, 1, 1);
 	struct sign_rep a, b;
 
 	(void)state;
@@ -186,18 +186,18 @@ static void test_money_time_and_shape(void **state)
 		struct sign_req q;
 		const char *says;
 	} bad[] = {
-		{ { .kind = SIGN_WALLET, .data_len = 64, .amount = 101, .ceiling = 100 },
+		{ { .kind = SIGNER_WALLET, .data_len = 64, .amount = 101, .ceiling = 100 },
 		  "amount: must be 0 to ceiling" },
-		{ { .kind = SIGN_WALLET, .data_len = 64, .amount = -1, .ceiling = 100 },
+		{ { .kind = SIGNER_WALLET, .data_len = 64, .amount = -1, .ceiling = 100 },
 		  "amount: must be 0 to ceiling" },
-		{ { .kind = SIGN_WALLET, .data_len = 64, .amount = 1, .ceiling = 1001 },
+		{ { .kind = SIGNER_WALLET, .data_len = 64, .amount = 1, .ceiling = 1001 },
 		  "ceiling: above the configured ledger.ceiling" },
-		{ { .kind = SIGN_WALLET, .data_len = 64, .expiry_ms = 1000 }, "expiry: is past" },
-		{ { .kind = SIGN_AGREEMENT, .data_len = 64, .revision = 1 },
+		{ { .kind = SIGNER_WALLET, .data_len = 64, .expiry_ms = 1000 }, "expiry: is past" },
+		{ { .kind = SIGNER_AGREEMENT, .data_len = 64, .revision = 1 },
 		  "lineage: must be given" },
-		{ { .kind = SIGN_AGREEMENT, .data_len = 64, .lineage = { 1 } },
+		{ { .kind = SIGNER_AGREEMENT, .data_len = 64, .lineage = { 1 } },
 		  "revision: must be at least 1" },
-		{ { .kind = SIGN_CHECKPOINT, .data_len = 3, .data = "a\n1" },
+		{ { .kind = SIGNER_CHECKPOINT, .data_len = 3, .data = "a\n1" },
 		  "data: is no checkpoint" },
 	};
 	struct sign_req q = want(99, 1, 1, 1);
@@ -215,7 +215,7 @@ static void test_money_time_and_shape(void **state)
 		static const uint32_t lens[] = { 63, 65, 0xffffffff };
 
 		start();
-		q = want(SIGN_WALLET, 1, 1, 1);
+		q = want(SIGNER_WALLET, 1, 1, 1);
 		q.data_len = lens[len];
 		assert_int_equal(sign(&q, &p, NULL), -EPIPE);
 		assert_int_not_equal(halt(), 0);
@@ -251,7 +251,7 @@ static void test_checkpoints(void **state)
 	start();
 	assert_int_equal(attest(0, NULL), 0);
 	for (size_t i = 0; i < ARRAY_LEN(step); i++) {
-		struct sign_req q = { .kind = SIGN_CHECKPOINT };
+		struct sign_req q = { .kind = SIGNER_CHECKPOINT };
 		int r;
 
 		q.data_len = (uint32_t)strlen(step[i].text);
@@ -269,7 +269,7 @@ static void test_checkpoints(void **state)
 static void fill(struct sign_rep *ret, unsigned n)
 {
 	for (unsigned i = 1; i <= n; i++) {
-		struct sign_req q = want(SIGN_AGREEMENT, 1, i, (uint8_t)i);
+		struct sign_req q = want(SIGNER_AGREEMENT, 1, i, (uint8_t)i);
 
 		assert_int_equal(sign(&q, ret, ""), 0);
 	}
@@ -278,7 +278,7 @@ static void fill(struct sign_rep *ret, unsigned n)
 /* The file deleted, restored from a backup, replaced, or torn. */
 static void test_state_and_log(void **state)
 {
-	struct sign_req q = want(SIGN_AGREEMENT, 1, 9, 9);
+	struct sign_req q = want(SIGNER_AGREEMENT, 1, 9, 9);
 	struct sign_rep three, five;
 	uint8_t head[32];
 
@@ -346,7 +346,7 @@ static void test_damage(void **state)
 
 static void test_rate(void **state)
 {
-	struct sign_req q = want(SIGN_PRESENTATION, 0, 0, 1);
+	struct sign_req q = want(SIGNER_PRESENTATION, 0, 0, 1);
 	struct sign_bucket b = { 0 };
 	struct sign_rep p;
 
@@ -422,7 +422,7 @@ static void test_keyfile(void **state)
 /* A second signer on the same state is refused, and a key that is missing is named. */
 static void test_one_signer_and_missing_keys(void **state)
 {
-	struct sign_req q = want(SIGN_WALLET, 1, 1, 1);
+	struct sign_req q = want(SIGNER_WALLET, 1, 1, 1);
 	struct msg_client first;
 	struct sign_rep p;
 	int end;

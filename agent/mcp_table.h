@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mcp_table.h - everything this daemon answers over MCP, as rows. Shells add theirs at start; the
+ * tools of tools.def that a human may call are added by compose.c. A caller sees only the rows that
+ * it may call. */
+#ifndef TREATY_MCP_TABLE_H
+#define TREATY_MCP_TABLE_H
+
+#include "agent/side.h"
+#include "agent/wire/mcp.h"
+
+enum mcp_who {
+	WHO_HUMAN = 1, /* the unix socket, root or the daemon's own user */
+	WHO_APP = 2,   /* the unix socket, anybody who may open it */
+	WHO_OSS = 4,   /* the TLS peer named by [node] oss */
+	WHO_PEER = 8,  /* any configured TLS peer */
+};
+
+struct mcp_row {
+	const char *name, *title, *help;
+	/* JSON text, or NULL and a table from which it is made, or both NULL: no arguments. */
+	const char *input_schema;
+	const struct field_table *input;
+	bool read_only, destructive, idempotent, open_world;
+	unsigned who;
+	/* Ends the turn now or later. Negative with *e: answered as a refusal with its text. */
+	int (*call)(struct side *s, const struct peer *p, const json_t *args, const char *key,
+		    struct mcp_turn *t, struct err *e);
+};
+
+#define MCP_ROWS_MAX 96
+
+/* r is borrowed for ever. -ENOSPC, -EEXIST. Only before the server starts. */
+int mcp_table_add(const struct mcp_row *r, struct err *e) must_check;
+/* The server over all rows; NULL path = "/mcp". */
+int mcp_table_serve(struct side *s, struct mcp_server **ret, struct err *e) must_check;
+/* The refusal as a tool's answer: "over_ceiling: held plus captured ...: why". */
+void mcp_refuse(struct mcp_turn *t, enum refusal r, const char *why);
+
+#endif
