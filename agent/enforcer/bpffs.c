@@ -35,7 +35,8 @@ int bpffs_ensure(const char *dir, struct err *e)
 	return 0;
 }
 
-/* Depth-first; bpffs nests as deep as its owner made it, which was us: a few levels. */
+/* Depth-first; bpffs nests as deep as its owner made it, which was us: a few levels. A name with a
+ * dot is never a pin but the kernel's own (maps.debug, progs.debug), which it does not let go. */
 static int clear_at(int at, const char *name, int depth)
 {
 	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW), r = 0;
@@ -51,7 +52,7 @@ static int clear_at(int at, const char *name, int depth)
 		return r;
 	}
 	while (!r && (d = readdir(dir))) {
-		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, ".."))
+		if (strchr(d->d_name, '.'))
 			continue;
 		if (d->d_type == DT_DIR)
 			r = depth ? clear_at(fd, d->d_name, depth - 1) : -ELOOP;
