@@ -93,25 +93,30 @@ static int see(struct nl *n, const uint32_t *ifindex, size_t n_if, struct nl_sta
 	}
 }
 
+static int run(struct nl *n, struct nl_obj *wanted, size_t n_wanted, struct nl_state *s,
+	       size_t *done, struct err *e)
+{
+	size_t cap = n_wanted + s->n;
+	auto_free struct nl_step *step = calloc(cap ? cap : 1, sizeof(*step));
+	struct nl_diff_result res;
+	int r;
+
+	if (!step)
+		return err_set(e, -ENOMEM, "steps: out of memory");
+	r = answer(nl_diff(wanted, n_wanted, s->obj, s->n, step, cap, &res), &res, e);
+	return r ? r : apply_steps(n, step, res.n, done, e);
+}
+
 int apply_wanted(struct nl *n, const uint32_t *ifindex, size_t n_if, struct nl_obj *wanted,
 		 size_t n_wanted, size_t *done, struct err *e)
 {
-	auto_free struct nl_step *step = NULL;
-	struct nl_diff_result res;
 	struct nl_state *s = NULL;
-	size_t ran = 0, cap;
+	size_t ran = 0;
 	int r = see(n, ifindex, n_if, &s, e);
 
 	if (r)
 		return r;
-	cap = n_wanted + s->n;
-	step = calloc(cap ? cap : 1, sizeof(*step));
-	if (!step)
-		r = err_set(e, -ENOMEM, "steps: out of memory");
-	if (!r)
-		r = answer(nl_diff(wanted, n_wanted, s->obj, s->n, step, cap, &res), &res, e);
-	if (!r)
-		r = apply_steps(n, step, res.n, &ran, e);
+	r = run(n, wanted, n_wanted, s, &ran, e);
 	(void)state_free(s);
 	if (done)
 		*done = ran;

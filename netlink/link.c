@@ -12,26 +12,26 @@
 #include "link.h"
 #include "tc.h"
 
-#define LINK_MODE_WORDS 127 /* the most that the ABI's int8_t can ask for */
+#define LINK_MODE_WORDS 128 /* of each of three masks: the most that the int8_t can ask for */
 
 /* Speed by ethtool's ioctl, which any socket carries (a netlink one too: no other family needed).
  * The kernel first tells how many mask words it wants. */
 static rate_t speed_of(struct nl *n, const char *name)
 {
-	struct {
-		struct ethtool_link_settings s;
-		uint32_t masks[3 * LINK_MODE_WORDS];
-	} q = { .s = { .cmd = ETHTOOL_GLINKSETTINGS } };
-	struct ifreq ifr = { .ifr_data = (char *)&q };
+	_Alignas(uint64_t) char buf[sizeof(struct ethtool_link_settings) + 12 * LINK_MODE_WORDS];
+	struct ethtool_link_settings *q = (struct ethtool_link_settings *)(void *)buf;
+	struct ifreq ifr = { .ifr_data = buf };
 
+	memset(buf, 0, sizeof(buf));
+	q->cmd = ETHTOOL_GLINKSETTINGS;
 	(void)strncpy(ifr.ifr_name, name, IFNAMSIZ - 1);
-	if (ioctl(nl_ioctl_fd(n), SIOCETHTOOL, &ifr) < 0 || q.s.link_mode_masks_nwords >= 0)
+	if (ioctl(nl_ioctl_fd(n), SIOCETHTOOL, &ifr) < 0 || q->link_mode_masks_nwords >= 0)
 		return (rate_t){ 0 };
-	q.s.link_mode_masks_nwords = (int8_t)-q.s.link_mode_masks_nwords;
-	q.s.cmd = ETHTOOL_GLINKSETTINGS;
-	if (ioctl(nl_ioctl_fd(n), SIOCETHTOOL, &ifr) < 0 || q.s.speed == (uint32_t)SPEED_UNKNOWN)
+	q->link_mode_masks_nwords = (int8_t)-q->link_mode_masks_nwords;
+	q->cmd = ETHTOOL_GLINKSETTINGS;
+	if (ioctl(nl_ioctl_fd(n), SIOCETHTOOL, &ifr) < 0 || q->speed == (uint32_t)SPEED_UNKNOWN)
 		return (rate_t){ 0 };
-	return (rate_t){ q.s.speed * 1000000ull };
+	return (rate_t){ q->speed * 1000000ull };
 }
 
 static struct nl_link fill(struct nl *n, struct rtnl_link *l)

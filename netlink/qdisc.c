@@ -43,7 +43,7 @@ static void walk_object(struct nl_object *o, void *arg)
 static int walk_message(const struct nlmsghdr *nlh, void *arg)
 {
 	struct nlmsghdr *copy = (struct nlmsghdr *)(uintptr_t)nlh; /* nlmsg_convert reads only */
-	const struct tcmsg *tcm = NLMSG_DATA(nlh);
+	const struct tcmsg *tcm = (const void *)((const char *)nlh + NLMSG_HDRLEN);
 	struct tc_walk *w = arg;
 	struct nl_msg *msg;
 	int r;

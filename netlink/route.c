@@ -180,7 +180,8 @@ int route_parse(const struct nlmsghdr *nlh, struct nl_route *ret, uint8_t *proto
 	struct nl_route r;
 	int c;
 
-	if (nlh->nlmsg_len < MNL_NLMSG_HDRLEN + sizeof(*rtm))
+	/* libmnl walks to the aligned end: a ragged one (the kernel sends none) would be passed. */
+	if (nlh->nlmsg_len < MNL_NLMSG_HDRLEN + sizeof(*rtm) || nlh->nlmsg_len % MNL_ALIGNTO)
 		return -EPROTO;
 	if (rtm->rtm_family != AF_INET && rtm->rtm_family != AF_INET6)
 		return -EPROTO;

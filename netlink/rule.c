@@ -101,7 +101,8 @@ int rule_parse(const struct nlmsghdr *nlh, struct nl_rule *ret, uint8_t *proto)
 	struct nl_rule r;
 	size_t width;
 
-	if (nlh->nlmsg_len < MNL_NLMSG_HDRLEN + sizeof(*frh))
+	/* libmnl walks to the aligned end: a ragged one (the kernel sends none) would be passed. */
+	if (nlh->nlmsg_len < MNL_NLMSG_HDRLEN + sizeof(*frh) || nlh->nlmsg_len % MNL_ALIGNTO)
 		return -EPROTO;
 	if (frh->family != AF_INET && frh->family != AF_INET6)
 		return -EPROTO;

@@ -4,6 +4,8 @@
 #include "netlink_ns.h"
 
 #include <poll.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
 
 #include "netlink/apply.h"
 #include "netlink/htb.h"
@@ -330,6 +332,50 @@ static void test_batch(void **st)
 	assert_int_equal(n, 0);
 }
 
+struct torn {
+	int n, resets;
+};
+
+static void torn_reset(void *arg)
+{
+	struct torn *t = arg;
+
+	t->n = 0;
+	t->resets++;
+}
+
+/* On the first pass an address comes while the dump is in its midst. */
+static int torn_one(const struct nlmsghdr *nlh, void *arg)
+{
+	struct torn *t = arg;
+
+	(void)nlh;
+	if (t->n++ == 0 && t->resets == 1)
+		sh("ip addr add 10.8.99.1/32 dev vb");
+	return 0;
+}
+
+/* What the kernel marks as interrupted is read again from the start. (Addresses: of all that fills
+ * several datagrams, the kernel marks these most simply.) */
+static void test_torn_dump(void **st)
+{
+	_Alignas(4) struct {
+		struct nlmsghdr h;
+		struct ifaddrmsg a;
+	} req = { .h = { .nlmsg_type = RTM_GETADDR, .nlmsg_len = sizeof(req) },
+		  .a = { .ifa_family = AF_INET } };
+	struct torn t = { 0 };
+
+	(void)st;
+	sh("for i in $(seq 0 1999); do echo addr add 10.8.$((i / 200)).$((i %% 200))/32 dev vb; "
+	   "done "
+	   "| ip -batch -");
+	OK(nl_dump_mnl(N, &req.h, torn_one, torn_reset, &t, &E));
+	assert_int_equal(t.resets, 2);
+	assert_int_equal(t.n, 2000 + 1 + 1 + 1); /* with the new one, va's and lo's */
+	sh("ip -4 addr flush dev vb");
+}
+
 /* --- observe, diff, apply ------------------------------------------------------------------ */
 
 static size_t wanted(struct nl_obj *o)
@@ -509,12 +555,13 @@ static void test_monitor_overrun(void **st)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_routes),        cmocka_unit_test(test_replace),
-		cmocka_unit_test(test_foreign_route), cmocka_unit_test(test_metric_zero),
-		cmocka_unit_test(test_route_checks),  cmocka_unit_test(test_rules),
-		cmocka_unit_test(test_foreign_rule),  cmocka_unit_test(test_batch),
-		cmocka_unit_test(test_apply),         cmocka_unit_test(test_apply_foreign),
-		cmocka_unit_test(test_monitor),       cmocka_unit_test(test_monitor_overrun),
+		cmocka_unit_test(test_routes),          cmocka_unit_test(test_replace),
+		cmocka_unit_test(test_foreign_route),   cmocka_unit_test(test_metric_zero),
+		cmocka_unit_test(test_route_checks),    cmocka_unit_test(test_torn_dump),
+		cmocka_unit_test(test_rules),           cmocka_unit_test(test_foreign_rule),
+		cmocka_unit_test(test_batch),           cmocka_unit_test(test_apply),
+		cmocka_unit_test(test_apply_foreign),   cmocka_unit_test(test_monitor),
+		cmocka_unit_test(test_monitor_overrun),
 	};
 	int r;
 
