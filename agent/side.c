@@ -3,6 +3,7 @@
 
 #include "agent/crypto/crypto.h"
 #include "agent/signer/client.h"
+#include "agent/store/store.h"
 #include "side_make.h"
 
 #include <errno.h>
@@ -100,6 +101,8 @@ void side_from_config(struct side *s, const struct config *c)
 	}
 }
 
+#define SIGNER_KEY "signer"
+
 /* --- keys ------------------------------------------------------------------------------------ */
 
 static const struct {
@@ -123,15 +126,43 @@ static int sign_port(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_
 			      .revision = (uint64_t)rq->revision,
 			      .amount = rq->amount.minor,
 			      .ceiling = s->cfg->ledger.ceiling.minor };
+	struct attest_req known;
 	struct sign_rep rep;
 	int r;
 
+	*s->sign_err = (struct err){ 0 };
 	sha256(rq->subject, strlen(rq->subject), q.lineage);
 	memcpy(q.data, rq->hash, SIGN_HASH_LEN);
 	r = signer_sign(s->signer, &q, &rep, s->sign_err);
+	if (r)
+		return r;
+	memcpy(sig, rep.signature, SIGN_SIG_LEN);
+	known.count = rep.count;
+	memcpy(known.head, rep.head, sizeof(known.head));
+	/* In the same turn as the event that carries the signature: see side_attest(). */
+	return store_kv_put(engine_store(s->engine), SIGNER_KEY, &known, sizeof(known),
+			    s->sign_err);
+}
+
+/* The signer signs nothing until the log told it what it last saw: a restored state file or a
+ * restored log shows here. A state ahead of the log is a crash between the two and is fine. */
+int side_attest(struct side *s, struct err *e)
+{
+	struct attest_req known = { 0 };
+	struct attest_rep rep;
+	auto_free void *p = NULL;
+	size_t n;
+	int r = store_kv_get(engine_store(s->engine), SIGNER_KEY, &p, &n, e);
+
+	if (r && r != -ENOENT)
+		return r;
+	if (!r && n != sizeof(known))
+		return err_set(e, -EUCLEAN, "signer: the log's record has another size");
 	if (!r)
-		memcpy(sig, rep.signature, SIGN_SIG_LEN);
-	return r;
+		memcpy(&known, p, n);
+	else if (e)
+		*e = (struct err){ 0 };
+	return signer_attest(s->signer, &known, &rep, e);
 }
 
 void side_keys(struct side *s)

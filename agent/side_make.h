@@ -8,6 +8,8 @@
 void side_from_config(struct side *s, const struct config *c);
 /* Ports of the keys that are configured; needs s->signer. */
 void side_keys(struct side *s);
+/* Tells the signer what the log knows of it; needs the engine. */
+int side_attest(struct side *s, struct err *e) must_check;
 /* Fragment and relationship of a key in our did:web document; -ENOENT for keys that sign no
  * credential. */
 int side_document_row(enum cfg_key_kind key, const char **fragment, const char **purpose);
