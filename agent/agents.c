@@ -95,8 +95,18 @@ static void on_tick(void *arg)
 	r = r ? r : signer_ping(&a->signer, a->e);
 	if (!r && !loop_after(a->loop, PING_EVERY_US, on_tick, a))
 		r = err_set(a->e, -ENOMEM, "out of memory");
-	if (r || a->enforcer.stop)
+	if (r)
 		loop_stop(a->loop, r);
+}
+
+/* STOP may have come in the middle of some call of this turn. */
+static int before_sleep(void *arg)
+{
+	struct agents *a = arg;
+
+	if (a->enforcer.stop)
+		loop_stop(a->loop, 0);
+	return 0;
 }
 
 /* Outside a call the enforcer says only STOP; its end without a word is an error. */
@@ -129,6 +139,7 @@ int agents_run(const struct config *c, int enforcer_fd, int signer_fd, struct er
 	}
 	if (!r) {
 		log_info("ready");
+		loop_before_sleep(a.loop, before_sleep, &a);
 		r = loop_run(a.loop);
 	}
 	a.loop = loop_free(a.loop);

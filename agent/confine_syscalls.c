@@ -11,6 +11,10 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+/* Argument n is v; the bits of mask in argument n are v. */
+#define IS(n, v)         ((struct scmp_arg_cmp){ n, SCMP_CMP_EQ, v, 0 })
+#define BITS(n, mask, v) ((struct scmp_arg_cmp){ n, SCMP_CMP_MASKED_EQ, mask, v })
+
 /* What every process needs to run at all, to talk on open fds, and to end. */
 static const int base_calls[] = {
 	SCMP_SYS(read),
@@ -186,7 +190,7 @@ static int allow_domains(scmp_filter_ctx f, const int *domains, size_t n)
 
 	for (size_t i = 0; i < n && !r; i++)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				     SCMP_A0(SCMP_CMP_EQ, (unsigned)domains[i]));
+				     IS(0, (unsigned)domains[i]));
 	return r;
 }
 
@@ -194,7 +198,7 @@ static int allow_domains(scmp_filter_ctx f, const int *domains, size_t n)
 static int allow_self(scmp_filter_ctx f)
 {
 	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-				SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+				IS(0, (scmp_datum_t)getpid()));
 }
 
 /* curl's resolver makes threads; clone3 hides its flags from the filter, so glibc is told to take
@@ -210,20 +214,12 @@ static int agents_rules(scmp_filter_ctx f)
 	r = r ? r : seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	r = r ? r
 	      : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-				 SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-	r = r ? r
-	      : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-				 SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
-	r = r ? r
-	      : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
-				 SCMP_A2(SCMP_CMP_EQ, 0));
+				 BITS(0, CLONE_THREAD, CLONE_THREAD));
+	r = r ? r : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, IS(0, PR_SET_NAME));
+	r = r ? r : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, IS(2, 0));
 	/* FIONREAD, FIONBIO: what bufferevents ask of sockets */
-	r = r ? r
-	      : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-				 SCMP_A1(SCMP_CMP_EQ, 0x541b));
-	r = r ? r
-	      : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-				 SCMP_A1(SCMP_CMP_EQ, 0x5421));
+	r = r ? r : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, IS(1, 0x541b));
+	r = r ? r : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, IS(1, 0x5421));
 	return r ? r
 		 : rules(f, SCMP_ACT_KILL_PROCESS, deadly_elsewhere, ARRAY_LEN(deadly_elsewhere));
 }
@@ -241,8 +237,7 @@ static int enforcer_rules(scmp_filter_ctx f)
 /* mprotect is sodium_free()'s and malloc's: never towards executable. */
 static int signer_rules(scmp_filter_ctx f)
 {
-	int r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-				 SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	int r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, BITS(2, PROT_EXEC, 0));
 
 	return r ? r
 		 : rules(f, SCMP_ACT_KILL_PROCESS, deadly_elsewhere, ARRAY_LEN(deadly_elsewhere));
@@ -254,7 +249,7 @@ static int allow_kill(scmp_filter_ctx f, const pid_t *pid, size_t n)
 
 	for (size_t i = 0; i < n && !r; i++)
 		r = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1,
-				     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)pid[i]));
+				     IS(0, (scmp_datum_t)pid[i]));
 	return r;
 }
 

@@ -53,7 +53,7 @@ struct loop {
 	struct loop_timer **heap;
 	size_t n, cap;
 	uint64_t next_seq;
-	LIST_HEAD(, loop_fd) fds;
+	LIST_HEAD(loop_fds, loop_fd) fds;
 };
 
 static int64_t clock_us(clockid_t id)
