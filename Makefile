@@ -108,7 +108,8 @@ check: deps
 	$(Q)tests/run $(B)
 unit: all tests
 	$(Q)tests/run $(B) unit
-check-kernel:
+check-kernel: deps
+	$(Q)$(MAKE) --no-print-directory all tests
 	$(Q)tests/kernel/run $(B)
 lint: lint-deps
 	$(Q)tests/lint/run $(B)
