@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_attach.c - real packets over a veth pair in namespaces of our own: attach, survive, adopt,
+ * upgrade under traffic, remove without a trace. Every case runs with TCX and with clsact. */
+#include <fcntl.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <bpf/libbpf.h>
+
+#include "pkt.h"
+
+#define L     21u
+#define BATCH 100
+
+static char bpffs[64], pins[80];
+static enum dp_hook hook;
+static uint32_t v0, v1;
+static int to_v0 = -1, to_v1 = -1; /* packet sockets on v1 and v0: what one sends the other gets */
+
+static void sh(const char *cmd)
+{
+	if (system(cmd)) {
+		print_error("failed: %s\n", cmd);
+		fail();
+	}
+}
+
+static int packet_socket(uint32_t ifindex)
+{
+	struct sockaddr_ll a = { .sll_family = AF_PACKET,
+				 .sll_protocol = htons(ETH_P_ALL),
+				 .sll_ifindex = (int)ifindex };
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	return fd;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	sh("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up");
+	v0 = if_nametoindex("v0");
+	v1 = if_nametoindex("v1");
+	to_v0 = packet_socket(v1);
+	to_v1 = packet_socket(v0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	(void)close(to_v0);
+	(void)close(to_v1);
+	(void)system("ip link del v0 2>/dev/null");
+	(void)dp_wipe(pins, NULL);
+	(void)rmdir(pins);
+	return 0;
+}
+
+static struct dp *reopen(void)
+{
+	struct dp_config c = { .pin_dir = pins, .labels = 64, .flows = 1024, .hook = hook };
+	struct err e = { 0 };
+	struct dp *d = NULL;
+
+	must(dp_open(&d, &c, &e), &e);
+	return d;
+}
+
+static void attach(struct dp *d, enum dp_role role)
+{
+	struct dp_port p = { .ifindex = v0, .role = role };
+	struct err e = { 0 };
+
+	must(dp_port_attach(d, &p, NULL, &e), &e);
+}
+
+/* Opens, one label and one rule (port 7001), v0 is a customer's device. */
+static struct dp *start(void)
+{
+	const struct dp_label l = { .label = L, .valid_until = { INT64_MAX }, .dscp = 34 };
+	const struct dp_rule r = {
+		.id = 1, .dscp = DP_DSCP_ANY, .dport_min = 7001, .dport_max = 7001, .label = L
+	};
+	struct dp *d = reopen();
+
+	label_set(d, &l);
+	rules_set(d, &r, 1);
+	assert_int_equal(dp_steer_set(d, L, DP_UP, 4, NULL, NULL), 0);
+	attach(d, DP_ROLE_EDGE);
+	return d;
+}
+
+static void blast(int fd, const struct pkt *p, int n)
+{
+	for (int i = 0; i < n; i++)
+		assert_int_equal(send(fd, p->b, p->n, 0), (ssize_t)p->n);
+}
+
+static void send_flow(int n)
+{
+	struct pkt p;
+
+	udp6(&p, 0, 0, 7001);
+	blast(to_v0, &p, n);
+}
+
+/* Counters arrive with the softirq: wait for them, two seconds at most. */
+static void await_rx(struct dp *d, uint64_t want)
+{
+	struct dp_count c = { 0 };
+
+	for (int i = 0; i < 200; i++) {
+		assert_int_equal(dp_counters_get(d, L, DP_UP, &c), 0);
+		if (c.rx_packets >= want)
+			break;
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	}
+	assert_int_equal(c.rx_packets, want);
+}
+
+static void host_state(char *to, size_t cap)
+{
+	FILE *f = popen("tc qdisc show dev v0; tc filter show dev v0 ingress;"
+			"tc filter show dev v0 egress; ip -d link show dev v0",
+			"r");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(to, 1, cap - 1, f);
+	to[n] = 0;
+	assert_int_equal(pclose(f), 0);
+	assert_true(n > 0 && n < cap - 1);
+}
+
+static void leaves_no_trace(void **state)
+{
+	char before[4096], after[4096];
+	struct err e = { 0 };
+	struct dp *d;
+
+	(void)state;
+	host_state(before, sizeof(before));
+	d = start();
+	send_flow(BATCH);
+	await_rx(d, BATCH);
+	must(dp_remove(&d, &e), &e);
+	assert_null(d);
+	host_state(after, sizeof(after));
+	assert_string_equal(before, after);
+	assert_int_equal(access(pins, F_OK), -1);
+	send_flow(5);
+}
+
+static void survives_and_is_adopted(void **state)
+{
+	struct dp_features f;
+	struct dp_port port;
+	struct dp_label l;
+	struct dp_rule r;
+	struct dp *d = start();
+	uint32_t path;
+
+	(void)state;
+	send_flow(BATCH);
+	await_rx(d, BATCH);
+	d = dp_close(d);
+	send_flow(BATCH); /* nobody is there, and it goes on */
+	d = reopen();
+	dp_features(d, &f);
+	assert_true(f.adopted);
+	assert_int_equal(f.labels, 64);
+	await_rx(d, 2 * BATCH);
+	assert_int_equal(dp_port_next(d, 0), v0);
+	assert_int_equal(dp_port_get(d, v0, &port), 0);
+	assert_int_equal(port.role, DP_ROLE_EDGE);
+	assert_int_equal(port.hook, hook);
+	assert_int_equal(dp_label_get(d, L, &l), 0);
+	assert_int_equal(l.dscp, 34);
+	assert_int_equal(dp_rules_get(d, &r, 1), 1);
+	assert_int_equal(r.label, L);
+	assert_int_equal(dp_steer_get(d, L, DP_UP, &path), 0);
+	assert_int_equal(path, 4);
+	send_flow(BATCH);
+	await_rx(d, 3 * BATCH);
+	assert_int_equal(dp_remove(&d, NULL), 0);
+}
+
+/* The owner dies by SIGKILL with everything attached. */
+static void survives_kill(void **state)
+{
+	int pipefd[2], status;
+	struct dp *d;
+	pid_t pid;
+	char c;
+
+	(void)state;
+	assert_int_equal(pipe(pipefd), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		(void)start();
+		(void)!write(pipefd[1], "x", 1);
+		(void)pause();
+		_exit(0);
+	}
+	assert_int_equal(read(pipefd[0], &c, 1), 1);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	(void)close(pipefd[0]);
+	(void)close(pipefd[1]);
+	send_flow(BATCH);
+	d = reopen();
+	await_rx(d, BATCH);
+	assert_int_equal(dp_remove(&d, NULL), 0);
+}
+
+/* Each reopen swaps freshly loaded programs in while packets flow: none passes unseen. */
+static void upgrade_under_traffic(void **state)
+{
+	enum { ROUNDS = 8, PER_TURN = 50 };
+	int pipefd[2], status;
+	struct dp *d = start();
+	uint64_t sent = 0;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe2(pipefd, O_NONBLOCK), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		uint32_t n = 0;
+		char c;
+
+		while (read(pipefd[0], &c, 1) < 0) {
+			send_flow(PER_TURN);
+			n += PER_TURN;
+		}
+		_exit(write(pipefd[1], &n, sizeof(n)) == sizeof(n) ? 0 : 1);
+	}
+	for (int i = 0; i < ROUNDS; i++) {
+		d = dp_close(d);
+		d = reopen();
+	}
+	assert_int_equal(write(pipefd[1], "", 1), 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(read(pipefd[0], &sent, sizeof(uint32_t)), sizeof(uint32_t));
+	print_message("  %llu packets over %d swaps\n", (unsigned long long)sent, ROUNDS);
+	assert_true(sent > 1000);
+	await_rx(d, sent);
+	(void)close(pipefd[0]);
+	(void)close(pipefd[1]);
+	assert_int_equal(dp_remove(&d, NULL), 0);
+}
+
+/* A changed role swaps the ingress program in place. */
+static void role_swap(void **state)
+{
+	struct dp *d = start();
+	struct dp_port port;
+	struct pkt p;
+
+	(void)state;
+	attach(d, DP_ROLE_EDGE);
+	udp6(&p, 0, L, 9);
+	blast(to_v0, &p, 10); /* at the edge a label is nothing */
+	send_flow(1);
+	await_rx(d, 1);
+	attach(d, DP_ROLE_NODE);
+	blast(to_v0, &p, 10);
+	await_rx(d, 11);
+	assert_int_equal(dp_port_get(d, v0, &port), 0);
+	assert_int_equal(port.role, DP_ROLE_NODE);
+	assert_int_equal(dp_port_detach(d, v0, NULL), 0);
+	assert_int_equal(dp_port_detach(d, v0, NULL), 0);
+	blast(to_v0, &p, 10);
+	assert_int_equal(dp_port_next(d, 0), 0);
+	attach(d, DP_ROLE_NODE);
+	blast(to_v0, &p, 1);
+	await_rx(d, 12);
+	assert_int_equal(dp_remove(&d, NULL), 0);
+}
+
+/* What leaves v0 with our mark arrives at v1 with our label. */
+static void egress_writes_label(void **state)
+{
+	struct timeval limit = { .tv_sec = 2 };
+	uint32_t mark = 4u << 24 | L;
+	struct dp *d = start();
+	struct dp_count c;
+	struct pkt p, got;
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(setsockopt(to_v1, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)), 0);
+	assert_int_equal(setsockopt(to_v0, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+	udp6(&p, 12 << 2, 0x333, 9);
+	blast(to_v1, &p, 1);
+	do {
+		n = recv(to_v0, got.b, sizeof(got.b), 0);
+		assert_true(n > 0);
+	} while ((size_t)n != p.n || memcmp(got.b, p.b, 12) != 0);
+	got.l3 = p.l3;
+	assert_int_equal(label_of(&got), L);
+	assert_memory_equal(got.b + 18, p.b + 18, p.n - 18);
+	assert_int_equal(dp_counters_get(d, L, DP_UP, &c), 0);
+	assert_int_equal(c.tx_packets, 1);
+	assert_int_equal(c.tx_bytes, p.n);
+	assert_int_equal(dp_remove(&d, NULL), 0);
+}
+
+/* --- neighbours ------------------------------------------------------------------------------ */
+
+/* Somebody else's qdisc and filter, there before us: there after us, unchanged. */
+static void foreign_before(void **state)
+{
+	char before[4096], after[4096];
+	struct dp *d;
+
+	(void)state;
+	sh("tc qdisc add dev v0 clsact && tc filter add dev v0 ingress protocol all prio 500 "
+	   "u32 match u32 0 0 flowid 1:1");
+	host_state(before, sizeof(before));
+	d = start();
+	send_flow(BATCH);
+	await_rx(d, BATCH);
+	assert_int_equal(dp_remove(&d, NULL), 0);
+	host_state(after, sizeof(after));
+	assert_string_equal(before, after);
+}
+
+/* We made the qdisc, somebody hung a filter on it: both stay. */
+static void foreign_after(void **state)
+{
+	char after[4096];
+	struct dp *d = start();
+
+	(void)state;
+	if (hook == DP_HOOK_TCX)
+		sh("tc qdisc add dev v0 clsact");
+	sh("tc filter add dev v0 egress protocol all prio 500 u32 match u32 0 0 flowid 1:1");
+	send_flow(BATCH);
+	await_rx(d, BATCH);
+	assert_int_equal(dp_remove(&d, NULL), 0);
+	host_state(after, sizeof(after));
+	assert_non_null(strstr(after, "clsact"));
+	assert_non_null(strstr(after, "u32"));
+	assert_null(strstr(after, "bpf"));
+}
+
+static int stranger_prog(void)
+{
+	const struct bpf_insn insn[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = -1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "stranger", "GPL", insn, 2, NULL);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* A stranger on exactly our priority and handle is refused, not replaced. */
+static void foreign_in_our_place(void **state)
+{
+	LIBBPF_OPTS(bpf_tc_hook, h, .ifindex = (int)v0, .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, o, .handle = 0x5459, .priority = 0x54);
+	struct dp_port p = { .ifindex = v0, .role = DP_ROLE_NODE };
+	char before[4096], after[4096];
+	enum refusal no = REFUSE_NONE;
+	struct err e = { 0 };
+	struct dp *d;
+
+	(void)state;
+	if (hook == DP_HOOK_TCX)
+		skip();
+	assert_int_equal(bpf_tc_hook_create(&h), 0);
+	o.prog_fd = stranger_prog();
+	assert_int_equal(bpf_tc_attach(&h, &o), 0);
+	(void)close(o.prog_fd);
+	host_state(before, sizeof(before));
+	d = reopen();
+	assert_int_equal(dp_port_attach(d, &p, &no, &e), DP_REFUSED);
+	assert_int_equal(no, REFUSE_FOREIGN_OBJECT);
+	assert_int_equal(dp_port_next(d, 0), 0);
+	assert_int_equal(dp_remove(&d, NULL), 0);
+	host_state(after, sizeof(after));
+	assert_string_equal(before, after);
+}
+
+/* --- what can go wrong ------------------------------------------------------------------------ */
+
+static void device_vanishes(void **state)
+{
+	struct dp *d = start();
+	enum refusal no = REFUSE_NONE;
+	struct dp_port p = { .ifindex = v0, .role = DP_ROLE_NODE };
+
+	(void)state;
+	d = dp_close(d);
+	sh("ip link del v0");
+	d = reopen();
+	assert_int_equal(dp_port_next(d, 0), 0);
+	assert_int_equal(dp_port_attach(d, &p, &no, NULL), DP_REFUSED);
+	assert_int_equal(no, REFUSE_DEVICE_UNKNOWN);
+	/* the same index again, and gone while the owner lives: no error either */
+	sh("ip link add v0 index 900 type veth peer name v1");
+	p.ifindex = 900;
+	assert_int_equal(dp_port_attach(d, &p, &no, NULL), 0);
+	sh("ip link del v0; ip link add v0 index 900 type veth peer name v1");
+	assert_int_equal(dp_port_attach(d, &p, &no, NULL), 0);
+	assert_int_equal(dp_remove(&d, NULL), 0);
+	assert_int_equal(access(pins, F_OK), -1);
+}
+
+static void other_version_is_refused(void **state)
+{
+	struct dp_config c = { .pin_dir = pins, .labels = 64, .hook = hook };
+	struct dp *d = start(), *none = NULL;
+	struct err e = { 0 };
+	struct dp_ctl ctl;
+	char path[128];
+	uint32_t zero = 0;
+	int fd;
+
+	(void)state;
+	d = dp_close(d);
+	(void)snprintf(path, sizeof(path), "%s/ctl", pins);
+	fd = bpf_obj_get(path);
+	assert_int_equal(bpf_map_lookup_elem(fd, &zero, &ctl), 0);
+	ctl.version++;
+	assert_int_equal(bpf_map_update_elem(fd, &zero, &ctl, BPF_ANY), 0);
+	assert_int_equal(dp_open(&none, &c, &e), -ESTALE);
+	assert_null(none);
+	assert_non_null(strstr(e.text, "ABI version 2"));
+	ctl.version--;
+	assert_int_equal(bpf_map_update_elem(fd, &zero, &ctl, BPF_ANY), 0);
+	(void)close(fd);
+	send_flow(BATCH); /* nothing was touched */
+	d = reopen();
+	await_rx(d, BATCH);
+	assert_int_equal(dp_remove(&d, NULL), 0);
+	c.pin_dir = "/tmp";
+	assert_int_equal(dp_open(&none, &c, NULL), -EINVAL);
+}
+
+/* The fd that leaves the enforcer: readable without any right, writable by nobody. */
+static void counters_fd_is_safe(void **state)
+{
+	struct dp *d = start();
+	int fd = dp_counters_fd(d), status;
+	union dp_cell cell = { 0 };
+	uint32_t zero = 0;
+	pid_t pid;
+
+	(void)state;
+	send_flow(BATCH);
+	await_rx(d, BATCH);
+	assert_int_equal(bpf_map_update_elem(fd, &zero, &cell, BPF_ANY), -EPERM);
+	assert_ptr_equal(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		struct dp_view *v = NULL;
+		struct dp_count c;
+
+		if (setgid(65534) || setuid(65534))
+			_exit(2);
+		if (dp_view_open(&v, fd, NULL) || dp_view_count(v, L, DP_UP, &c))
+			_exit(3);
+		_exit(c.rx_packets == BATCH && dp_view_labels(v) == 64 ? 0 : 4);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(dp_remove(&d, NULL), 0);
+}
+
+/* --- all of it twice ---------------------------------------------------------------------------
+ */
+
+static int enter(void)
+{
+	(void)snprintf(bpffs, sizeof(bpffs), "/tmp/treaty-bpf-XXXXXX");
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(bpffs) ||
+	    mount("bpf", bpffs, "bpf", 0, NULL))
+		return -1;
+	(void)snprintf(pins, sizeof(pins), "%s/dp", bpffs);
+	/* only our own packets */
+	return system("sysctl -qw net.ipv6.conf.default.disable_ipv6=1");
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(leaves_no_trace),
+		T(survives_and_is_adopted),
+		T(survives_kill),
+		T(upgrade_under_traffic),
+		T(role_swap),
+		T(egress_writes_label),
+		T(foreign_before),
+		T(foreign_after),
+		T(foreign_in_our_place),
+		T(device_vanishes),
+		T(other_version_is_refused),
+		T(counters_fd_is_safe),
+	};
+	struct dp_features f;
+	struct dp *d;
+	int bad;
+
+	if (geteuid() || enter()) {
+		(void)fprintf(stderr, "needs root: own namespaces and a bpffs\n");
+		return 1;
+	}
+	d = offline_open(64);
+	dp_features(d, &f);
+	d = dp_close(d);
+	hook = DP_HOOK_CLSACT;
+	bad = cmocka_run_group_tests_name("bpf attach, clsact", tests, NULL, NULL);
+	hook = DP_HOOK_TCX;
+	if (f.tcx)
+		bad += cmocka_run_group_tests_name("bpf attach, TCX", tests, NULL, NULL);
+	else
+		print_message("this kernel has no TCX\n");
+	(void)umount(bpffs);
+	(void)rmdir(bpffs);
+	return bad;
+}
