@@ -745,7 +745,7 @@ static void sse_formats(void **state)
 	char buf[64];
 
 	(void)state;
-	assert_int_equal(sse_format(buf, sizeof(buf), 7, "tick", "a\nb\r\nc"), 41);
+	assert_int_equal(sse_format(buf, sizeof(buf), 7, "tick", "a\nb\r\nc"), 43);
 	assert_string_equal(buf, "id: 7\nevent: tick\ndata: a\ndata: b\ndata: c\n\n");
 	assert_int_equal(sse_format(buf, sizeof(buf), 0, NULL, ""), 8);
 	assert_string_equal(buf, "data: \n\n");
