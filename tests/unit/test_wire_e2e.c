@@ -249,7 +249,7 @@ static void mcp_over_both(void **state)
 #define TASK(m) RES("{\"task\":{\"id\":\"t\"," STATUS m "}}")
 #define MSG(m)                                                                                    \
 	RES("{\"message\":{\"messageId\":\"m\",\"role\":\"ROLE_AGENT\",\"contextId\":\"c\"" m "}" \
-											      "}")
+	    "}")
 #define PARTS ",\"parts\":[{\"data\":1}]"
 
 static void client_reads_strictly(void **state)
