@@ -190,68 +190,61 @@ static void official_requests(void **state)
 	"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" method "\",\"params\":{" params "}}"
 #define CALL(more) R("tools/call", META ",\"name\":\"get_weather\"" more)
 
+static const struct {
+	const char *version, *method, *name, *body;
+	int status;
+	int64_t code;
+} rule_rows[] = {
+	{ MCP_VERSION, "tools/call", "get_weather", CALL(""), 200, 0 },
+	{ NULL, "tools/call", "get_weather", CALL(""), 400, -32020 },
+	{ "2025-11-25", "tools/call", "get_weather", CALL(""), 400, -32020 },
+	{ MCP_VERSION, NULL, "get_weather", CALL(""), 400, -32020 },
+	{ MCP_VERSION, "Tools/Call", "get_weather", CALL(""), 400, -32020 },
+	{ MCP_VERSION, "tools/call", NULL, CALL(""), 400, -32020 },
+	{ MCP_VERSION, "tools/call", "other", CALL(""), 400, -32020 },
+	{ MCP_VERSION, "tools/call", "=?base64?!?=", CALL(""), 400, -32020 },
+	{ "1900-01-01", "tools/list", NULL,
+	  R("tools/list",
+	    "\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"1900-01-01\"," CAP "}"),
+	  400, -32022 },
+	{ MCP_VERSION, "tools/list", NULL, R("tools/list", ""), 400, -32602 },
+	{ MCP_VERSION, "tools/list", NULL, R("tools/list", "\"_meta\":[]"), 400, -32602 },
+	{ MCP_VERSION, "tools/list", NULL, R("tools/list", "\"_meta\":{" CAP "}"), 400, -32602 },
+	{ MCP_VERSION, "tools/list", NULL, R("tools/list", "\"_meta\":{" VER "}"), 400, -32602 },
+	{ MCP_VERSION, "tools/list", NULL, R("tools/list", META ",\"cursor\":\"x\""), 200, -32602 },
+	{ MCP_VERSION, "ping", NULL, R("ping", META), 404, -32601 },
+	{ MCP_VERSION, "initialize", NULL, R("initialize", META), 404, -32601 },
+	{ NULL, NULL, NULL, R("initialize", "\"protocolVersion\":\"2025-11-25\""), 400, -32022 },
+	{ MCP_VERSION, "tools/call", "nope", R("tools/call", META ",\"name\":\"nope\""), 200,
+	  -32602 },
+	{ MCP_VERSION, "tools/call", "hidden", R("tools/call", META ",\"name\":\"hidden\""), 200,
+	  -32602 },
+	{ MCP_VERSION, "tools/call", NULL, R("tools/call", META), 200, -32602 },
+	{ MCP_VERSION, "tools/call", "get_weather", CALL(",\"arguments\":[]"), 200, -32602 },
+	{ MCP_VERSION, "tools/call", "get_weather", CALL(",\"arguments\":{\"break\":1}"), 200,
+	  -32603 },
+	{ MCP_VERSION, "tools/call", "get_weather", CALL(",\"arguments\":{\"array\":[]}"), 200,
+	  -32603 },
+	{ NULL, NULL, NULL, "", 400, -32700 },
+	{ NULL, NULL, NULL, "{\"a\":1,\"a\":1}", 400, -32700 },
+	{ NULL, NULL, NULL, "[]", 400, -32600 },
+	{ NULL, NULL, NULL, "{\"jsonrpc\":\"2.0\",\"id\":null,\"method\":\"x\"}", 400, -32600 },
+	{ NULL, NULL, NULL, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\",\"params\":1}", 400,
+	  -32600 },
+	{ NULL, NULL, NULL, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"}", 202, 0 },
+};
+
 static void rules(void **state)
 {
-	static const struct {
-		const char *version, *method, *name, *body;
-		int status;
-		int64_t code;
-	} rows[] = {
-		{ MCP_VERSION, "tools/call", "get_weather", CALL(""), 200, 0 },
-		{ NULL, "tools/call", "get_weather", CALL(""), 400, -32020 },
-		{ "2025-11-25", "tools/call", "get_weather", CALL(""), 400, -32020 },
-		{ MCP_VERSION, NULL, "get_weather", CALL(""), 400, -32020 },
-		{ MCP_VERSION, "Tools/Call", "get_weather", CALL(""), 400, -32020 },
-		{ MCP_VERSION, "tools/call", NULL, CALL(""), 400, -32020 },
-		{ MCP_VERSION, "tools/call", "other", CALL(""), 400, -32020 },
-		{ MCP_VERSION, "tools/call", "=?base64?!?=", CALL(""), 400, -32020 },
-		{ "1900-01-01", "tools/list", NULL,
-		  R("tools/list",
-		    "\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"1900-01-01\"," CAP
-		    "}"),
-		  400, -32022 },
-		{ MCP_VERSION, "tools/list", NULL, R("tools/list", ""), 400, -32602 },
-		{ MCP_VERSION, "tools/list", NULL, R("tools/list", "\"_meta\":[]"), 400, -32602 },
-		{ MCP_VERSION, "tools/list", NULL, R("tools/list", "\"_meta\":{" CAP "}"), 400,
-		  -32602 },
-		{ MCP_VERSION, "tools/list", NULL, R("tools/list", "\"_meta\":{" VER "}"), 400,
-		  -32602 },
-		{ MCP_VERSION, "tools/list", NULL, R("tools/list", META ",\"cursor\":\"x\""), 200,
-		  -32602 },
-		{ MCP_VERSION, "ping", NULL, R("ping", META), 404, -32601 },
-		{ MCP_VERSION, "initialize", NULL, R("initialize", META), 404, -32601 },
-		{ NULL, NULL, NULL, R("initialize", "\"protocolVersion\":\"2025-11-25\""), 400,
-		  -32022 },
-		{ MCP_VERSION, "tools/call", "nope", R("tools/call", META ",\"name\":\"nope\""),
-		  200, -32602 },
-		{ MCP_VERSION, "tools/call", "hidden", R("tools/call", META ",\"name\":\"hidden\""),
-		  200, -32602 },
-		{ MCP_VERSION, "tools/call", NULL, R("tools/call", META), 200, -32602 },
-		{ MCP_VERSION, "tools/call", "get_weather", CALL(",\"arguments\":[]"), 200,
-		  -32602 },
-		{ MCP_VERSION, "tools/call", "get_weather", CALL(",\"arguments\":{\"break\":1}"),
-		  200, -32603 },
-		{ MCP_VERSION, "tools/call", "get_weather", CALL(",\"arguments\":{\"array\":[]}"),
-		  200, -32603 },
-		{ NULL, NULL, NULL, "", 400, -32700 },
-		{ NULL, NULL, NULL, "{\"a\":1,\"a\":1}", 400, -32700 },
-		{ NULL, NULL, NULL, "[]", 400, -32600 },
-		{ NULL, NULL, NULL, "{\"jsonrpc\":\"2.0\",\"id\":null,\"method\":\"x\"}", 400,
-		  -32600 },
-		{ NULL, NULL, NULL, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\",\"params\":1}",
-		  400, -32600 },
-		{ NULL, NULL, NULL, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"}", 202,
-		  0 },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		post(rows[i].version, rows[i].method, rows[i].name, rows[i].body);
-		if (got.status != rows[i].status || code() != rows[i].code)
-			print_error("row %zu %s -> %s\n", i, rows[i].body, got.body);
+	for (size_t i = 0; i < ARRAY_LEN(rule_rows); i++) {
+		post(rule_rows[i].version, rule_rows[i].method, rule_rows[i].name,
+		     rule_rows[i].body);
+		if (got.status != rule_rows[i].status || code() != rule_rows[i].code)
+			print_error("row %zu %s -> %s\n", i, rule_rows[i].body, got.body);
 		assert_int_equal(got.replies, 1);
-		assert_int_equal(got.status, rows[i].status);
-		assert_int_equal(code(), rows[i].code);
+		assert_int_equal(got.status, rule_rows[i].status);
+		assert_int_equal(code(), rule_rows[i].code);
 	}
 	post(NULL, NULL, NULL, R("initialize", "\"protocolVersion\":\"2025-11-25\""));
 	assert_string_equal(got.body,
