@@ -147,6 +147,26 @@ static void large_heads(void *arg)
 	end_close(&w);
 }
 
+/* A megabyte of chunk extensions around no body at all. */
+static void endless_framing(void *arg)
+{
+	static const char head[] =
+		"POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;";
+	struct talk *t = arg;
+	struct wire_end w;
+	char junk[8192];
+
+	if (end_unix(&w, sock))
+		return;
+	memset(junk, 'e', sizeof(junk));
+	(void)end_write(&w, head, sizeof(head) - 1);
+	for (int i = 0; i < 320 && end_write(&w, junk, sizeof(junk)) > 0; i++)
+		;
+	t->status[0] = end_reply(&w, t->buf, sizeof(t->buf));
+	t->ok = true;
+	end_close(&w);
+}
+
 static void keep_alive(void *arg)
 {
 	static const char one[] = "POST /x?q=1 HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc";
@@ -218,6 +238,7 @@ static void conversations(void **state)
 		void (*fn)(void *arg);
 		int status[4];
 	} talks[] = { { large_heads, { 431 } },
+		      { endless_framing, { 413 } },
 		      { keep_alive, { 200, 200, 200, 200 } },
 		      { pipelined, { 200, 0 } },
 		      { expects_continue, { 100, 200 } } };
