@@ -75,6 +75,15 @@ class Lab:
         r = self.run('wire', *argv)
         return json.loads(r.stdout) if argv == ('stat',) else None
 
+    def tails(self, lines=6):
+        """The last words of each daemon, for a story that ended early."""
+        for node in conf.DAEMONS:
+            try:
+                with open(f'{self.home(node)}/treatyd.log', encoding='utf-8', errors='replace') as f:
+                    yield f'\n--- {node}\n' + ''.join(f.readlines()[-lines:])
+            except OSError:
+                pass
+
     def home(self, node):
         return f'{self.dir}/treaty/{node}'
 
