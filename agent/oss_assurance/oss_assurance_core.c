@@ -66,13 +66,13 @@ static bool clear(const struct oss_assurance_in *in, const struct path_view *v,
 	       v->load_forecast.bps <= part(v->capacity.bps, in->p.load_clear);
 }
 
-/* Clear where the agreement would be after recovery: its own path at risk is not away's business.
- */
+/* At risk, the agreement recovers where it is, or where it came from. Otherwise only one that is
+ * away from its origin has something to recover: its origin. */
 static bool recovering(const struct oss_assurance_in *in)
 {
-	if (!in->away)
-		return clear(in, &in->view, &in->g);
-	return !stale(in, in->origin_at) && clear(in, &in->origin, &in->origin_g);
+	if (in->away && !stale(in, in->origin_at) && clear(in, &in->origin, &in->origin_g))
+		return true;
+	return (!in->away || in->life == LIFE_AT_RISK) && clear(in, &in->view, &in->g);
 }
 
 static void count(const struct oss_assurance_in *in, struct oss_assurance_out *out,
@@ -95,10 +95,8 @@ static void say(struct oss_assurance_out *out, enum life_event ev, const char *r
 	why_rule(&out->why, rule);
 	if (ev == LEV_BREACHED)
 		out->s.flagged = true;
-	if (ev == LEV_RECOVERED)
-		out->s.clear = 0;
-	if (ev == LEV_BREACH_PREDICTED || ev == LEV_BREACHED)
-		out->s.clear = 0;
+	/* Whatever is said starts the hold on the way down again. */
+	out->s.clear = 0;
 	if (ev == LEV_COOLED)
 		out->s.cool = 0;
 }
