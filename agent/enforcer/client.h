@@ -47,13 +47,13 @@ struct enforcer_link {
 	name_t name;
 	uint32_t ifindex; /* 0 = the device is gone */
 	uint32_t mtu;
-	rate_t rate;       /* of our HTB tree, 0 = not shaped */
-	uint8_t up;        /* carrier */
-	uint8_t role;      /* enum cfg_device_role */
-	uint8_t attached;  /* our programs hang on it */
-	uint8_t shaped;    /* our tree hangs on it */
-	uint8_t hook;      /* enum dp_hook */
-	uint8_t dir;       /* enum dir of labels that bind no device */
+	rate_t rate;      /* of our HTB tree, 0 = not shaped */
+	uint8_t up;       /* carrier */
+	uint8_t role;     /* enum cfg_device_role */
+	uint8_t attached; /* our programs hang on it */
+	uint8_t shaped;   /* our tree hangs on it */
+	uint8_t hook;     /* enum dp_hook */
+	uint8_t dir;      /* enum dir of labels that bind no device */
 	uint8_t pad[2];
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
 };
