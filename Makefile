@@ -120,8 +120,9 @@ demo: deps
 bench: deps
 	$(Q)$(MAKE) --no-print-directory all benches
 	$(Q)tests/bench/run $(B)
+# make fuzz SECONDS=60
 fuzz: lint-deps
-	$(Q)tests/fuzz/run $(B)
+	$(Q)FUZZ_SECONDS=$(or $(SECONDS),10) tests/fuzz/run $(B)
 install: all
 	$(Q)install -D -m 755 $(B)/treatyd $(DESTDIR)$(PREFIX)/sbin/treatyd
 	$(Q)install -D -m 755 $(B)/treatyctl $(DESTDIR)$(PREFIX)/bin/treatyctl

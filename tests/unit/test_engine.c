@@ -249,7 +249,7 @@ static void the_quote_binds_every_number(void **state)
 		bad.margin.minor_h += k == 1;
 		bad.amount.minor += k == 2;
 		bad.end.ms += k == 3 ? 3600000 : 0;
-		bad.item += k == 4;
+		bad.item = (uint8_t)(bad.item + (k == 4));
 		bad.version += k == 5;
 		bad.quote_digest.b[31] ^= k == 6;
 		if (k == 7)
