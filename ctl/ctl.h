@@ -93,15 +93,16 @@ int file_text(const char *path, size_t max, char **ret, size_t *ret_len);
 int file_put(const char *path, const char *text);
 
 /* --- verbs --- */
-int ctl_call(struct ctl *c); /* arg: a tool without arguments */
-int ctl_list(struct ctl *c); /* arg: "tool member columns" */
-int ctl_show(struct ctl *c); /* arg: a tool that takes {id} */
+int ctl_list(struct ctl *c);      /* arg: "tool member columns" */
+int ctl_deals(struct ctl *c);     /* arg: columns; deals without the first are left out */
+int ctl_deal_part(struct ctl *c); /* arg: a member of deal_show */
+int ctl_show(struct ctl *c);      /* arg: a tool that takes {id} */
 int ctl_status(struct ctl *c);
 int ctl_flows(struct ctl *c);
 int ctl_explain(struct ctl *c);
 int ctl_verify(struct ctl *c);
 int ctl_intent_declare(struct ctl *c);
-int ctl_terminate(struct ctl *c);
+int ctl_terminate(struct ctl *c); /* arg: a tool that takes {id, reason} */
 int ctl_path_swap(struct ctl *c);
 int ctl_policy_load(struct ctl *c);
 int ctl_policy_show(struct ctl *c);
@@ -116,6 +117,5 @@ int ctl_key_show(struct ctl *c);
 int ctl_did_document(struct ctl *c);
 int ctl_wallet_issue(struct ctl *c);
 int ctl_wallet_show(struct ctl *c);
-int ctl_wallet_revoke(struct ctl *c);
 
 #endif
