@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A live agreement: offers up and back, what is not answered, and the two ends. */
-#include "bss_lab.h"
+#include "bss_road.h"
 
 #define HEX "00000000000000cc"
 
