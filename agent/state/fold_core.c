@@ -369,6 +369,12 @@ static void fold_active(struct deal *d, const struct event *ev)
 	d->why = ev->u.ref.why;
 }
 
+static void fold_failed(struct deal *d, const why_t *why)
+{
+	d->has_plan = d->has_order = false;
+	d->why = *why;
+}
+
 static void fold_wanted(struct world *w, const struct plan *p)
 {
 	for (uint16_t i = 0; i < p->n_steps; i++) {
@@ -423,14 +429,8 @@ static void fold_deal(struct deal *d, const struct event *ev)
 		break;
 	case EV_PLAN_STEP_DONE: d->plan_upto = ev->u.progress.upto; break;
 	case EV_SERVICE_ACTIVE: fold_active(d, ev); break;
-	case EV_ORDER_REFUSED:
-		d->has_plan = d->has_order = false;
-		d->why = ev->u.refused.why;
-		break;
-	case EV_SERVICE_FAILED:
-		d->has_plan = d->has_order = false;
-		d->why = ev->u.ref.why;
-		break;
+	case EV_ORDER_REFUSED: fold_failed(d, &ev->u.refused.why); break;
+	case EV_SERVICE_FAILED: fold_failed(d, &ev->u.ref.why); break;
 	case EV_BREACH_PREDICTED:
 	case EV_BREACHED:
 		d->risk_open = true;
