@@ -78,7 +78,8 @@ static inline const struct world *lab_world(void)
 	return engine_world(lab.side.engine);
 }
 
-/* --- the seams ---------------------------------------------------------------------------------- */
+/* --- the seams ----------------------------------------------------------------------------------
+ */
 
 struct lab_answer {
 	struct call *k;
@@ -195,7 +196,8 @@ int __wrap_node_class_sample(struct side *s, uint8_t class_id, struct class_samp
 	return 0;
 }
 
-/* --- a life ------------------------------------------------------------------------------------- */
+/* --- a life -------------------------------------------------------------------------------------
+ */
 
 static int lab_hook(void *arg)
 {
@@ -291,7 +293,8 @@ static inline void lab_config(void)
 		"[device lan0]\nrole = customer\n[device acc0]\nrole = network\nrate = 100M\n"
 		"[class market-data]\nid = 1\nproto = udp\ndport = 7001\nbandwidth = 20M\n"
 		"latency-us = 30000\nvalue = 500000\npriority = 0\n"
-		"[class bulk-transfer]\nid = 5\nproto = tcp\ndport = 7005\nbandwidth = 10M\nfloor = 2M\n"
+		"[class bulk-transfer]\nid = 5\nproto = tcp\ndport = 7005\nbandwidth = 10M\nfloor "
+		"= 2M\n"
 		"latency-us = 35000\nvalue = 400000\npriority = 5\ndonor = yes\ndetect = yes\n"
 		"[wallet]\ncredential = %s/wallet.json\n"
 		"[enterprise]\noperator = op\nlan = lan0\naccess = acc0\n%s",

@@ -139,8 +139,7 @@ static inline int op_on_intent(const struct a2a_message *m, struct a2a_turn *t)
 	uint8_t digest[DIGEST_LEN];
 	struct err e = { 0 };
 
-	if (tmf921_read(body, &i, &e) ||
-	    presentation_read(&vp, json_array_get(m->data, 1), &e))
+	if (tmf921_read(body, &i, &e) || presentation_read(&vp, json_array_get(m->data, 1), &e))
 		fail_msg("intent: %s", e.text);
 	assert_int_equal(canon_sha256(body, digest, NULL), 0);
 	assert_memory_equal(digest, vp->intent_digest, DIGEST_LEN);
@@ -309,9 +308,9 @@ static inline void op_check_receipt(const struct op_deal *d, const json_t *vc)
 
 	assert_int_equal(receipt_verify(vc, &keys, &r, digest, NULL), 0);
 	assert_string_equal(r.hold_id, d->next.hold.s);
-	assert_int_equal(receipt_extends(op.any_receipt ? &op.receipt : NULL, op.receipt_digest,
-					 &r),
-			 REFUSE_NONE);
+	assert_int_equal(
+		receipt_extends(op.any_receipt ? &op.receipt : NULL, op.receipt_digest, &r),
+		REFUSE_NONE);
 	op.receipt = r;
 	op.any_receipt = true;
 	memcpy(op.receipt_digest, digest, DIGEST_LEN);
@@ -338,8 +337,7 @@ static inline int op_on_acceptance(const struct a2a_message *m, struct a2a_turn 
 	uint8_t digest[DIGEST_LEN];
 	auto_json json_t *body = NULL;
 
-	assert_int_equal(acceptance_verify(json_array_get(m->data, 0), &keys, &a, digest, NULL),
-			 0);
+	assert_int_equal(acceptance_verify(json_array_get(m->data, 0), &keys, &a, digest, NULL), 0);
 	for (int i = 0; i < op.n; i++)
 		if (!strcmp(op.deal[i].next.lineage.s, a.lineage))
 			d = &op.deal[i];
@@ -376,8 +374,7 @@ static inline int op_message(void *arg, const struct peer *p, const struct a2a_m
 	assert_non_null(json_object_get(m->metadata, NEGO_EXTENSION));
 	op.messages++;
 	if (!strcmp(type, NEGO_CHALLENGE_REQUEST)) {
-		(void)snprintf(ch.challenge, sizeof(ch.challenge), "challenge-%d",
-			       ++op.challenges);
+		(void)snprintf(ch.challenge, sizeof(ch.challenge), "challenge-%d", ++op.challenges);
 		ch.expires.ms = op.now(NULL).ms + 60000;
 		js = nego_part(NEGO_CHALLENGE, &nego_challenge_fields, &ch);
 		a2a_turn_message(t, js);

@@ -32,7 +32,8 @@ static void declare(const char *class_name)
 	assert_int_equal(tool_intent_declare(&cap, &i, NULL, NULL), REFUSE_NONE);
 }
 
-/* --- the happy road ----------------------------------------------------------------------------- */
+/* --- the happy road -----------------------------------------------------------------------------
+ */
 
 static const struct plan *plan_with(enum step_kind kind, uint32_t label)
 {
