@@ -398,6 +398,8 @@ static void fold_deal(struct deal *d, const struct event *ev)
 	case EV_QUOTE_OFFERED:
 	case EV_QUOTE_RECEIVED:
 	case EV_RENEGOTIATION_OPENED:
+		if (!ident_eq(d->quote.id, ev->u.quote.id))
+			d->rounds = 0; /* another menu is another negotiation */
 		d->quote = ev->u.quote;
 		d->has_quote = true;
 		d->has_accept = false;
