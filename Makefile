@@ -83,6 +83,9 @@ $(B)/treatyctl: $(CTL_SRC:%.c=$(B)/%.o) $(LIB) $(LLHTTP)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(LABS): %: %.o $(LIB) $(LLHTTP)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpthread
+TEST_LDFLAGS_test_bss := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_bss_settle := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_bss_life := -Wl,--wrap=peer_send
 $(TESTS): %: %.o $(LIB) $(LLHTTP)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $(TEST_LDFLAGS_$(notdir $@)) -o $@ $^ -lcmocka $(LDLIBS) -lpthread
@@ -108,7 +111,8 @@ check: deps
 	$(Q)tests/run $(B)
 unit: all tests
 	$(Q)tests/run $(B) unit
-check-kernel:
+check-kernel: deps
+	$(Q)$(MAKE) --no-print-directory all tests
 	$(Q)tests/kernel/run $(B)
 lint: lint-deps
 	$(Q)tests/lint/run $(B)
@@ -119,8 +123,9 @@ demo: deps
 bench: deps
 	$(Q)$(MAKE) --no-print-directory all benches
 	$(Q)tests/bench/run $(B)
+# make fuzz SECONDS=60
 fuzz: lint-deps
-	$(Q)tests/fuzz/run $(B)
+	$(Q)FUZZ_SECONDS=$(or $(SECONDS),10) tests/fuzz/run $(B)
 install: all
 	$(Q)install -D -m 755 $(B)/treatyd $(DESTDIR)$(PREFIX)/sbin/treatyd
 	$(Q)install -D -m 755 $(B)/treatyctl $(DESTDIR)$(PREFIX)/bin/treatyctl

@@ -21,7 +21,7 @@ static void names_fill(void)
 	if (names[0][0])
 		return;
 	for (size_t i = 0; i < REFUSE_MAX_; i++)
-		for (size_t k = 0; rows[i].name[k] && k < sizeof(names[i]) - 1; k++)
+		for (size_t k = 0; k < sizeof(names[i]) - 1 && rows[i].name[k]; k++)
 			names[i][k] = (char)tolower((unsigned char)rows[i].name[k]);
 }
 

@@ -19,7 +19,7 @@
 static __thread char said[160];
 
 /* libbpf explains failures on its print hook only; the last warning becomes our error's text. */
-static int keep_last(enum libbpf_print_level level, const char *fmt, va_list ap)
+static printf_like(2, 0) int keep_last(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	if (level != LIBBPF_WARN)
 		return 0;

@@ -2,6 +2,8 @@
 /* dp_label.c - label lines, steering, and the owner's counters. */
 #include "dp_internal.h"
 
+_Static_assert(DP_OVER_REMARK == DP_L_OVER_REMARK && DP_OVER_ECN == DP_L_OVER_ECN, "over");
+
 #define LINE_WORDS (sizeof(struct dp_line) / sizeof(uint64_t))
 
 static bool in_table(const struct dp *d, uint32_t label)

@@ -9,8 +9,10 @@
 
 #include "dp_internal.h"
 
-#define OUR_PRIO   0x5459 /* "TY" */
-#define OUR_HANDLE 0x5459
+/* Ahead of the priorities that tc hands out by itself (49152 and down): a foreign filter that ends
+ * classification before us would switch enforcement off. Ours never ends it. */
+#define OUR_PRIO   0x54
+#define OUR_HANDLE 0x5459 /* "TY" */
 
 static struct bpf_tc_hook hook_of(uint32_t ifindex, bool out)
 {

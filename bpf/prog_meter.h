@@ -64,12 +64,12 @@ INLINE int police(const struct dp_line *l, const struct pkt *p, __u32 label, __u
 		*dscp = l->dscp_over;
 		return 0;
 	}
-	if (over == 1) {
+	if (over == DP_L_OVER_REMARK) {
 		c->remarked += packets;
 		*dscp = l->dscp_over;
 		return 0;
 	}
-	if (over == 2 && p->ecn) {
+	if (over == DP_L_OVER_ECN && p->ecn) {
 		c->ce += packets;
 		*ce = 1;
 		return 0;

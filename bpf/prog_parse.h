@@ -33,8 +33,8 @@ struct pkt {
 	__u32 label; /* IPv6 flow label as it came */
 	__u32 frag_id;
 	__u8 frag, frag_first;
-	__u8 ecn;
-	__u8 pad;
+	__u8 outer_family, ecn; /* of the outermost IP header, like outer_l3: what may be written */
+	__u32 outer_l3;
 };
 
 /* Headers of paged skbs lie outside the linear part that direct access sees. */
@@ -94,12 +94,26 @@ INLINE void v4_mapped(__u64 *to, __be32 addr)
 	__builtin_memcpy(to, w, sizeof(w));
 }
 
-INLINE int parse_v4(struct __sk_buff *skb, struct pkt *p)
+/* n bytes at p->l3. The outermost header is in reach of direct access, an inner one may not be. */
+INLINE int load(struct __sk_buff *skb, const struct pkt *p, void *to, __u32 n, int outer)
+{
+	void *h;
+
+	if (!outer)
+		return bpf_skb_load_bytes(skb, p->l3, to, n);
+	h = head_at(skb, p->l3, n);
+	if (!h)
+		return -1;
+	__builtin_memcpy(to, h, n);
+	return 0;
+}
+
+INLINE int parse_v4(struct __sk_buff *skb, struct pkt *p, int outer)
 {
 	struct iphdr ip;
 	__u32 hl, tot, fo;
 
-	if (bpf_skb_load_bytes(skb, p->l3, &ip, sizeof(ip)))
+	if (load(skb, p, &ip, sizeof(ip), outer))
 		return PARSE_MALFORMED;
 	hl = ip.ihl * 4;
 	tot = bpf_ntohs(ip.tot_len);
@@ -112,7 +126,8 @@ INLINE int parse_v4(struct __sk_buff *skb, struct pkt *p)
 	p->k.family = 4;
 	p->k.proto = ip.protocol;
 	p->k.dscp = ip.tos >> 2;
-	p->ecn = ip.tos & 3;
+	if (outer)
+		p->ecn = ip.tos & 3;
 	p->end = p->l3 + tot;
 	fo = bpf_ntohs(ip.frag_off);
 	p->frag = (fo & 0x3fff) != 0;
@@ -158,12 +173,12 @@ static __noinline int walk_ext(struct __sk_buff *skb, struct pkt *p)
 	return 0;
 }
 
-INLINE int parse_v6(struct __sk_buff *skb, struct pkt *p)
+INLINE int parse_v6(struct __sk_buff *skb, struct pkt *p, int outer)
 {
 	__u32 w, len;
 	struct ipv6hdr ip;
 
-	if (bpf_skb_load_bytes(skb, p->l3, &ip, sizeof(ip)))
+	if (load(skb, p, &ip, sizeof(ip), outer))
 		return PARSE_MALFORMED;
 	__builtin_memcpy(&w, &ip, 4);
 	w = bpf_ntohl(w);
@@ -177,8 +192,10 @@ INLINE int parse_v6(struct __sk_buff *skb, struct pkt *p)
 	p->k.family = 6;
 	p->k.proto = ip.nexthdr;
 	p->k.dscp = (w >> 22) & 63;
-	p->ecn = (w >> 20) & 3;
-	p->label = w & DP_LABEL_MAX;
+	if (outer) {
+		p->ecn = (w >> 20) & 3;
+		p->label = w & DP_LABEL_MAX;
+	}
 	p->l4 = p->l3 + sizeof(ip);
 	p->end = p->l4 + len;
 	if (ip.nexthdr != IPPROTO_TCP && ip.nexthdr != IPPROTO_UDP)
@@ -186,12 +203,12 @@ INLINE int parse_v6(struct __sk_buff *skb, struct pkt *p)
 	return PARSE_OK;
 }
 
-INLINE int parse_ip(struct __sk_buff *skb, struct pkt *p, __u16 proto)
+INLINE int parse_ip(struct __sk_buff *skb, struct pkt *p, __u16 proto, int outer)
 {
 	if (proto == ETH_P_IPV6)
-		return parse_v6(skb, p);
+		return parse_v6(skb, p, outer);
 	if (proto == ETH_P_IP)
-		return parse_v4(skb, p);
+		return parse_v4(skb, p, outer);
 	return PARSE_NOT_IP;
 }
 

@@ -65,7 +65,9 @@ INLINE int parse(struct __sk_buff *skb, struct pkt *p)
 	proto = parse_l2(skb, p);
 	if (!proto)
 		return PARSE_MALFORMED;
-	return parse_ip(skb, p, proto);
+	p->outer_l3 = p->l3;
+	p->outer_family = proto == ETH_P_IPV6 ? 6 : 4;
+	return parse_ip(skb, p, proto, 1);
 }
 
 /* Direction of a label's packet by the device on which it came in. 2 = not bound to it. */
@@ -126,22 +128,27 @@ int treaty_edge_in(struct __sk_buff *skb)
 	tag(skb, &p, label, dscp, ce);
 	set_mark(skb, label, path_of(label, dir));
 	count_rx(label, dir, packets, bytes, now);
-	rtt_tcp(skb, &p, label * 2 + dir, now);
+	if (p.k.proto == IPPROTO_TCP)
+		rtt_tcp(skb, &p, label * 2 + dir, now);
 	return TC_ACT_UNSPEC;
 }
 
-/* The packet inside SRv6 or IP-in-IP, for its TCP header; the outer one when there is none. */
-INLINE void look_inside(struct __sk_buff *skb, struct pkt *in)
+/* Moves on to the packet inside SRv6 or IP-in-IP, for its TCP header; stays if there is none. */
+INLINE void look_inside(struct __sk_buff *skb, struct pkt *p)
 {
-	__u16 proto = in->k.proto == IPPROTO_IPIP   ? ETH_P_IP
-		      : in->k.proto == IPPROTO_IPV6 ? ETH_P_IPV6
-						    : 0;
+	__u16 proto;
 
-	if (proto && in->l4 && !in->frag) {
-		in->l3 = in->l4;
-		if (parse_ip(skb, in, proto) != PARSE_OK)
-			in->l4 = 0;
-	}
+	if (p->k.proto == IPPROTO_IPIP)
+		proto = ETH_P_IP;
+	else if (p->k.proto == IPPROTO_IPV6)
+		proto = ETH_P_IPV6;
+	else
+		return;
+	if (!p->l4 || p->frag)
+		return;
+	p->l3 = p->l4;
+	if (parse_ip(skb, p, proto, 0) != PARSE_OK)
+		p->l4 = 0;
 }
 
 SEC("tc")
@@ -149,16 +156,15 @@ int treaty_node_in(struct __sk_buff *skb)
 {
 	__u32 packets, bytes, label, dir, dscp = KEEP, ce = 0;
 	enum cause why = CAUSE_NONE;
-	struct pkt p = {}, in;
+	struct pkt p = {};
 	struct dp_line *l;
 	__u64 now = now_ns();
 	int state = parse(skb, &p);
 
 	if (state != PARSE_OK)
 		return not_parsed(skb, state, now);
-	in = p;
-	look_inside(skb, &in);
-	wire_size(skb, &in, &packets, &bytes);
+	look_inside(skb, &p);
+	wire_size(skb, &p, &packets, &bytes);
 	label = p.label;
 	l = line_of(label);
 	if (!l)
@@ -179,8 +185,10 @@ int treaty_node_in(struct __sk_buff *skb)
 		tag(skb, &p, KEEP, dscp, ce);
 	set_mark(skb, label, path_of(label, dir));
 	count_rx(label, dir, packets, bytes, now);
-	parse_ports(skb, &in);
-	rtt_tcp(skb, &in, label * 2 + dir, now);
+	if (p.k.proto != IPPROTO_TCP)
+		return TC_ACT_UNSPEC;
+	parse_ports(skb, &p);
+	rtt_tcp(skb, &p, label * 2 + dir, now);
 	return TC_ACT_UNSPEC;
 }
 

@@ -15,7 +15,7 @@ static struct shown show(const char *s)
 	struct shown r;
 	size_t i = 0;
 
-	for (; s[i] && i < sizeof(r.s) - 1; i++)
+	for (; i < sizeof(r.s) - 1 && s[i]; i++)
 		r.s[i] = s[i] >= 0x20 && s[i] < 0x7f ? s[i] : '?';
 	r.s[i] = 0;
 	return r;

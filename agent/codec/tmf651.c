@@ -32,6 +32,9 @@ static const struct field fields[] = {
 };
 #undef T
 
+/* A credential's subject id must be a URI (VC data model 2.0, 4.4). */
+#define URN "urn:treaty:agreement:"
+
 static json_t *engaged(const name_t *who)
 {
 	return json_pack("{s:s, s:s, s:s, s:s}", "@type", "PartyRef", "id", who->s, "name", who->s,
@@ -42,13 +45,14 @@ int tmf651_write(const struct agreement *a, const struct tmf_parties *p, json_t 
 		 struct err *e)
 {
 	const char *offering = a->type == NET_DET ? "det-flow" : "be-flow";
-	char name[64], version[12];
+	char name[64], version[12], id[80];
 	json_t *js;
 
+	(void)snprintf(id, sizeof(id), URN "%s", a->lineage.s);
 	(void)snprintf(name, sizeof(name), "%s agreement", a->class_name.s);
 	(void)snprintf(version, sizeof(version), "%u", a->rev);
 	js = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:[o, o], s:o, s:[{s:s, s:s, s:[o]}]}",
-		       "@type", "Agreement", "id", a->lineage.s, "name", name, "agreementType",
+		       "@type", "Agreement", "id", id, "name", name, "agreementType",
 		       "naas-flow-sla", "version", version, "status", "approved", "agreementPeriod",
 		       tmf_period(a->start, a->end), "engagedParty", engaged(&p->enterprise),
 		       engaged(&p->op), "characteristic", ch_write(fields, ARRAY_LEN(fields), a),
@@ -77,6 +81,19 @@ static int check(const struct agreement *a, struct err *e)
 	return 0;
 }
 
+static int read_id(const json_t *js, struct agreement *a, struct err *e)
+{
+	const char *id;
+	int r = json_need_str(js, "", "id", &id, e);
+
+	if (r)
+		return r;
+	if (strncmp(id, URN, strlen(URN)) != 0 || !id[strlen(URN)] ||
+	    !str_set(a->lineage.s, id + strlen(URN)))
+		return err_set(e, -EINVAL, "id: " URN "ID required");
+	return 0;
+}
+
 int tmf651_read(const json_t *js, const struct tmf_parties *p, struct agreement *ret, struct err *e)
 {
 	struct agreement a = { 0 };
@@ -93,7 +110,7 @@ int tmf651_read(const json_t *js, const struct tmf_parties *p, struct agreement 
 	if (!r)
 		r = json_need_const(js, "", "status", "approved", e);
 	if (!r)
-		r = json_need_text(js, "", "id", a.lineage.s, sizeof(a.lineage.s), e);
+		r = read_id(js, &a, e);
 	if (!r)
 		r = tmf_number(js, "", "version", &a.rev, e);
 	if (!r)

@@ -111,7 +111,7 @@ static int check(const struct intent *i, const json_t *js, struct err *e)
 int tmf921_read(const json_t *js, struct intent *ret, struct err *e)
 {
 	struct intent i = { 0 };
-	wall_t end;
+	wall_t end = { 0 };
 	json_t *o;
 	int r = json_only(js, "", e, "@type", "name", "version", "isBundle", "validFor",
 			  "lifecycleStatus", "characteristic", "relatedParty", "expression", "id",

@@ -11,7 +11,7 @@
 
 /* What the wallet and its ledger leave. "left" = ceiling - held - captured. */
 struct wallet_limits {
-	bool open; /* false: revoked, expired or outside its window: no new hold */
+	bool valid; /* false: revoked, expired or outside its window: no new hold */
 	money_t envelope_left;
 	money_t class_left;
 	money_t agreement_max; /* for one lineage */
@@ -23,6 +23,7 @@ struct wallet_limits {
 struct ent_policy_in {
 	struct quote quote;
 	struct class_profile profile;
+	struct grades want; /* of the intent: worth counts up to it, its latency is the ceiling */
 	struct wallet_limits wallet;
 	struct lineage_cost cost;
 	money_t captured;     /* of this lineage so far */
@@ -54,9 +55,10 @@ struct ent_policy_out {
 void ent_policy_choose(const struct ent_policy_in *in, const struct advice *advice,
 		       struct ent_policy_out *out);
 
-/* Worth of an item per hour less its price: value x offered/wanted bandwidth + delay_value x ms
- * below the class's ceiling - price. Saturates. */
-int64_t ent_policy_utility(const struct class_profile *p, const struct quote_item *i);
+/* Worth of an item per hour less its price: value x min(offered, asked) / the class's own bandwidth
+ * + delay_value x ms below the asked ceiling - price. Saturates. */
+int64_t ent_policy_utility(const struct class_profile *p, const struct grades *want,
+			   const struct quote_item *i);
 
 extern const struct field_table wallet_limits_fields, ent_policy_in_fields, ent_policy_out_fields;
 

@@ -8,7 +8,7 @@
 #include "treaty/field.h"
 #include "treaty/telemetry.h"
 
-#define SPUR_FLOWS_MAX 32
+#define SPUR_SHARES_MAX 16
 
 struct spur_flow {
 	uint32_t label; /* names the flow; unique */
@@ -28,7 +28,7 @@ struct ent_spur_in {
 	uint16_t hold;    /* intervals of room before it does */
 	uint16_t calm;    /* intervals of room so far (from the last output) */
 	uint8_t n_flows;
-	struct spur_flow flow[SPUR_FLOWS_MAX];
+	struct spur_flow flow[SPUR_SHARES_MAX];
 };
 
 struct spur_rate {
@@ -42,7 +42,7 @@ struct ent_spur_out {
 	enum refusal refusal; /* NO_CAPACITY: even the floors do not fit; nothing changes */
 	uint16_t calm;
 	uint8_t n_flows;
-	struct spur_rate flow[SPUR_FLOWS_MAX]; /* same order as the input */
+	struct spur_rate flow[SPUR_SHARES_MAX]; /* same order as the input */
 	why_t why;
 };
 

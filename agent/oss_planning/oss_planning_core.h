@@ -22,9 +22,10 @@ struct oss_plan_in {
 	struct path_def old_path;  /* REROUTE, MIGRATE: of order.old_path; else n_hops = 0 */
 	uint16_t minor, old_minor; /* HTB minors of label and old_label; equal in place */
 	uint8_t prio;              /* HTB priority */
-	uint16_t police_pct;       /* of the rate, at the first hop and the far end; 0 = none */
-	uint32_t burst_ms;         /* of the policer */
-	int64_t overlap_ms;        /* both roads stay valid; > 0 for REROUTE, MIGRATE, DELETE */
+	uint16_t ceil_pct;   /* what a class may borrow, percent of its rate; below 100 = nothing */
+	uint16_t police_pct; /* of the rate, at the first hop and the far end; 0 = none */
+	uint32_t burst_ms;   /* of the policer */
+	int64_t overlap_ms;  /* both roads stay valid; > 0 for REROUTE, MIGRATE, DELETE */
 	uint8_t n_rules;
 	struct flow_rule
 		rule[OSS_RULES_MAX]; /* mirrored at the far end (dir DOWN); label ignored */

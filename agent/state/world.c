@@ -40,22 +40,3 @@ int world_compare(const struct world *a, const struct world *b)
 	       memcmp(a->wanted, b->wanted, a->n_wanted * sizeof(*a->wanted)) ||
 	       memcmp(&a->spur, &b->spur, sizeof(a->spur));
 }
-
-struct deal *world_deal(const struct world *w, const ident_t *id)
-{
-	if (ident_empty(*id))
-		return NULL;
-	for (uint32_t i = w->n_deals; i-- > 0;)
-		if (ident_eq(w->deal[i].negotiation, *id) || ident_eq(w->deal[i].lineage, *id))
-			return &w->deal[i];
-	return NULL;
-}
-
-struct deal *world_deal_by_label(const struct world *w, uint32_t label)
-{
-	for (uint32_t i = w->n_deals; i-- > 0;)
-		if (w->deal[i].cur.rev && w->deal[i].cur.label == label &&
-		    w->deal[i].life != LIFE_TERMINATED)
-			return &w->deal[i];
-	return NULL;
-}

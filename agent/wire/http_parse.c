@@ -335,6 +335,22 @@ static int feed_head(struct http_in *in, const char *p, size_t n, size_t *used)
 	return give(in, in->head, end, &gave);
 }
 
+/* Chunk sizes and extensions are not body, but they are bytes a peer can make us read. */
+static int feed_body(struct http_in *in, const char *p, size_t n, size_t *used)
+{
+	size_t room = in->lim.body_bytes + CHUNK_OVERHEAD - in->body_raw;
+	int r;
+
+	*used = 0;
+	if (!room) {
+		(void)refuse(in, 413, "too much chunk framing");
+		return in->refused;
+	}
+	r = give(in, p, n < room ? n : room, used);
+	in->body_raw += *used;
+	return r;
+}
+
 int http_in_feed(struct http_in *in, const char *p, size_t n, size_t *used, const char **why)
 {
 	size_t sum = 0, u = 0;
@@ -344,12 +360,7 @@ int http_in_feed(struct http_in *in, const char *p, size_t n, size_t *used, cons
 		if (!in->head_done) {
 			r = feed_head(in, p + sum, n - sum, &u);
 		} else {
-			r = give(in, p + sum, n - sum, &u);
-			in->body_raw += u;
-			if (!r && in->body_raw > in->lim.body_bytes + CHUNK_OVERHEAD) {
-				(void)refuse(in, 413, "too much chunk framing");
-				r = in->refused;
-			}
+			r = feed_body(in, p + sum, n - sum, &u);
 		}
 		sum += u;
 	}

@@ -41,7 +41,8 @@ struct http_config {
 /* Copies the lists of c. The loop is borrowed. */
 int http_server_new(struct http_server **ret, struct loop *l, const struct http_config *c,
 		    struct err *e) must_check;
-/* Closes everything. Tokens and streams that are still out stay valid and lead to nothing. */
+/* Closes everything. Tokens and streams that are still out stay valid and lead to nothing. libevent
+ * gives a closed connection's buffers back in the loop's next turn. */
 struct http_server *http_server_free(struct http_server *s);
 
 /* Listens with TLS on a numeric address ("127.0.0.1", "::1", "fd10::1"); port 0 takes a free one.

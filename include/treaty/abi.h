@@ -31,6 +31,8 @@
 #define DP_L_POLICE_NODE 0x04u /* meter at network-facing ingress */
 #define DP_L_OVER_SHIFT  4     /* two bits: enum dp_over */
 #define DP_L_OVER_MASK   0x30u
+#define DP_L_OVER_REMARK 1u
+#define DP_L_OVER_ECN    2u
 
 /* One cache line per label, written by user space word by word, read by the programs. Each word
  * means something by itself, so a reader between two stores sees an old or a new value of each. */

@@ -147,6 +147,7 @@ static inline int lab_ctl_main(const char *path, int argc, char **argv)
 {
 	char line[LAB_LINE_MAX] = "", *reply;
 	size_t n = 0;
+	bool bad;
 
 	for (int i = 0; i < argc; i++) {
 		int w = snprintf(line + n, sizeof(line) - n, "%s%s", i ? " " : "", argv[i]);
@@ -159,9 +160,9 @@ static inline int lab_ctl_main(const char *path, int argc, char **argv)
 	if (!reply)
 		lab_die("%s: %s", path, strerror(errno));
 	fputs(reply, strncmp(reply, "error:", 6) ? stdout : stderr);
-	if (!strncmp(reply, "error:", 6))
-		return 1;
-	return *reply ? 0 : 1;
+	bad = !*reply || !strncmp(reply, "error:", 6);
+	free(reply);
+	return bad;
 }
 
 #endif

@@ -24,7 +24,7 @@
 
 enum { MAX_LINKS = 8, FRAME_MAX = 9216, HELD_MAX = 512, READ_BATCH = 256, TX_QUEUE_LEN = 20000 };
 #define RING_BYTES (16U << 20)
-#define TICK_NS    300000U /* one pass per tick while packets flow: bounds CPU use and delay error */
+#define TICK_NS    200000U /* one pass per tick while packets flow: bounds CPU use and delay error */
 #define EARLY_NS   (TICK_NS / 2)
 #define ROUND8(n)  (((n) + 7U) & ~7U)
 

@@ -133,7 +133,7 @@ static int attest(uint64_t count, const uint8_t head[32])
 static void test_signature_verifies(void **state)
 {
 	static const uint32_t key[SIGNER_MAX_ - 1] = { KEY_WALLET, KEY_PRESENTATION, KEY_AGREEMENT,
-						     KEY_AGREEMENT };
+						       KEY_AGREEMENT };
 	uint8_t pub[32];
 	struct sign_rep p;
 
@@ -155,8 +155,10 @@ static void test_signature_verifies(void **state)
 
 static void test_revisions_forward_only(void **state)
 {
-	struct sign_req one = want(SIGNER_AGREEMENT, 1, 1, 1), two = want(SIGNER_AGREEMENT, 1, 2, 2);
-	struct sign_req fork = want(SIGNER_AGREEMENT, 1, 2, 3), other = want(SIGNER_AGREEMENT, 2, 1, 1);
+	struct sign_req one = want(SIGNER_AGREEMENT, 1, 1, 1),
+			two = want(SIGNER_AGREEMENT, 1, 2, 2);
+	struct sign_req fork = want(SIGNER_AGREEMENT, 1, 2, 3),
+			other = want(SIGNER_AGREEMENT, 2, 1, 1);
 	struct sign_rep a, b;
 
 	(void)state;

@@ -131,7 +131,8 @@ static inline ssize_t end_read(struct wire_end *w, void *p, size_t n)
 	return w->ssl ? SSL_read(w->ssl, p, (int)n) : recv(w->fd, p, n, 0);
 }
 
-/* One reply: status (0: closed without one, -1: timed out), its text kept in buf. */
+/* One reply of a connection with one request in flight: status (0: closed without one, -1: timed
+ * out), its text kept in buf. */
 static inline int end_reply(struct wire_end *w, char *buf, size_t cap)
 {
 	size_t n = 0, need = 0;
@@ -139,7 +140,7 @@ static inline int end_reply(struct wire_end *w, char *buf, size_t cap)
 	ssize_t r = 0;
 
 	while (n + 1 < cap && (!body || n < need)) {
-		r = end_read(w, buf + n, body ? need - n : 1);
+		r = end_read(w, buf + n, cap - 1 - n);
 		if (r <= 0)
 			break;
 		n += (size_t)r;

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON lines: whole wallet admissions per second against the two bare Ed25519 verifications that
+ * they cannot do without, measured in turns so that both see the same machine; JCS in MB/s. */
+#include <time.h>
+
+#include "agent/bss_policy/wallet_admit.h"
+#include "tests/unit/trust_fixture.h"
+
+#define OP "did:web:op.lab.example"
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static bool yes(void *arg, const char *a, const char *b)
+{
+	(void)arg, (void)a, (void)b;
+	return true;
+}
+
+static int valid(void *arg, const struct wallet *w)
+{
+	(void)arg, (void)w;
+	return 0;
+}
+
+static void never_seen(void *arg, const struct wallet *w, const uint8_t digest[DIGEST_LEN],
+		       struct wallet_facts *f)
+{
+	(void)arg, (void)w, (void)digest;
+	f->seen = WALLET_SEEN_NEVER;
+}
+
+struct bench {
+	struct admit_env env;
+	struct wallet_ask ask;
+	json_t *intent, *vp;
+	char *text;
+	size_t len;
+	const struct vc *vc;
+	uint8_t pub[32];
+};
+
+static int64_t admissions(const struct bench *b, int n)
+{
+	int64_t t = now_ns();
+
+	for (int i = 0; i < n; i++) {
+		struct admit_result res;
+		int r = wallet_admit_bytes(b->text, b->len, b->intent, &b->ask, &b->env, &res);
+
+		if (r || res.refusal)
+			exit(1);
+	}
+	return now_ns() - t;
+}
+
+static int64_t bare(const struct bench *b, int n)
+{
+	int64_t t = now_ns();
+
+	for (int i = 0; i < 2 * n; i++)
+		if (!ed25519_verify(b->vc->sig, b->vc->hash, sizeof(b->vc->hash), b->pub))
+			exit(1);
+	return now_ns() - t;
+}
+
+static int64_t jcs(const struct bench *b, int n)
+{
+	int64_t t = now_ns();
+	char *text;
+
+	for (int i = 0; i < n; i++) {
+		if (canon_text(b->vp, 65536, &text, NULL, NULL))
+			exit(1);
+		free(text);
+	}
+	return now_ns() - t;
+}
+
+static void report(const char *what, double value, const char *unit)
+{
+	printf("{\"metric\":\"%s\",\"value\":%.2f,\"unit\":\"%s\"}\n", what, value, unit);
+}
+
+static void run(const struct bench *b)
+{
+	enum { ROUNDS = 20, EACH = 200 };
+	int64_t admit_ns = 0, bare_ns = 0, jcs_ns = 0;
+	double n = ROUNDS * EACH;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		admit_ns += admissions(b, EACH);
+		bare_ns += bare(b, EACH);
+		jcs_ns += jcs(b, EACH);
+	}
+	report("wallet_admit_per_s", n * 1e9 / (double)admit_ns, "1/s");
+	report("wallet_admit", (double)admit_ns / n / 1e3, "us");
+	report("wallet_two_bare_ed25519_per_s", n * 1e9 / (double)bare_ns, "1/s");
+	report("wallet_two_bare_ed25519", (double)bare_ns / n / 1e3, "us");
+	report("wallet_admit_over_bare", (double)admit_ns / (double)bare_ns, "ratio");
+	report("jcs", n * (double)b->len * 1e3 / (double)jcs_ns, "MB/s");
+	report("wallet_presentation", (double)b->len, "bytes");
+}
+
+int main(void)
+{
+	struct party issuer, agent;
+	struct presentation *p = NULL;
+	struct bench b = { .env = { .now = NOW,
+				    .operator_did = OP,
+				    .limits = { .skew_ms = 120000 },
+				    .keys = { .resolve = did_resolve_key },
+				    .trusted = yes,
+				    .challenge_known = yes,
+				    .challenge_consume = yes,
+				    .revoked = valid,
+				    .generation = never_seen } };
+	auto_json json_t *vc = NULL;
+	struct wallet w;
+
+	party_init(&issuer, 1);
+	party_init(&agent, 2);
+	wallet_fixture(&w, &issuer, &agent, OP);
+	vc = wallet_vc_fixture(&w, &issuer);
+	b.vp = vp_fixture(vc, &agent, OP, "challenge");
+	b.intent = intent_fixture();
+	b.env.peer = agent.did;
+	must_set(b.ask.operator_did, OP);
+	must_set(b.ask.class_name, "market-data");
+	must_set(b.ask.currency, "EUR");
+	memcpy(b.pub, issuer.pub, sizeof(b.pub));
+	if (canon_text(b.vp, 65536, &b.text, &b.len, NULL) || presentation_read(&p, b.vp, NULL))
+		return 1;
+	b.vc = p->vc;
+	run(&b);
+	p = presentation_free(p);
+	json_decref(b.vp);
+	json_decref(b.intent);
+	free(b.text);
+	return 0;
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Our HTTP client against our server: who answers, limits, cancelling; the unix socket's file;
+ * event streams and the drain. */
+#include "http_lab.h"
+
+/* --- our client ----------------------------------------------------------------------------- */
+
+struct talk {
+	char buf[8192];
+	int status[4];
+	bool ok;
+};
+
+struct got {
+	int err, status, calls;
+	size_t len;
+	char text[256], body[256], type[64];
+};
+
+static void on_done(void *arg, int err, const struct wire_response *r, const char *text)
+{
+	struct got *g = arg;
+
+	g->calls++;
+	g->err = err;
+	(void)snprintf(g->text, sizeof(g->text), "%s", text);
+	if (r) {
+		g->status = r->status;
+		g->len = r->len;
+		(void)snprintf(g->body, sizeof(g->body), "%.200s", r->body);
+		(void)snprintf(g->type, sizeof(g->type), "%s",
+			       r->content_type ? r->content_type : "");
+	}
+	loop_stop(loop, 0);
+}
+
+static struct got fetch(struct http_call_spec s, const char *path)
+{
+	char url[128];
+	struct got g = { 0 };
+
+	if (s.unix_path)
+		(void)snprintf(url, sizeof(url), "http://localhost%s", path);
+	else
+		(void)snprintf(url, sizeof(url), "https://127.0.0.1:%u%s", port, path);
+	s.url = s.url ? s.url : url;
+	s.method = s.method ? s.method : "GET";
+	assert_int_equal(http_call_start(NULL, client, &s, on_done, &g, NULL), 0);
+	assert_int_equal(g.calls, 0);
+	assert_int_equal(loop_run(loop), 0);
+	assert_int_equal(g.calls, 1);
+	return g;
+}
+
+#define ALICE "did:web:alice.example"
+#define BOB   "did:web:bob.example"
+
+static void client_checks_who_answers(void **state)
+{
+	struct http_call_spec s = { .did = ALICE };
+	struct got g = fetch(s, "/who");
+
+	(void)state;
+	assert_int_equal(g.err, 0);
+	assert_string_equal(g.body, "did:web:bob.example bob 0 0 ");
+	assert_string_equal(g.type, "text/plain");
+	(void)fetch(s, "/who");
+	assert_int_equal(http_server_stats(srv).accepted, 1); /* the connection was kept */
+	s.did = BOB; /* same address, another name: the kept one must not serve */
+	g = fetch(s, "/who");
+	assert_int_equal(g.err, -EACCES);
+	assert_int_equal(http_server_stats(srv).requests, 2);
+	s.did = NULL;
+	s.url = "https://127.0.0.1:1/";
+	s.method = "GET";
+	assert_int_equal(http_call_start(NULL, client, &s, on_done, &g, NULL), -EINVAL);
+	s.did = ALICE;
+	assert_int_equal(fetch(s, "").err, -ECONNREFUSED);
+	s.url = "http://127.0.0.1:1/";
+	assert_int_equal(fetch(s, "").err, -EIO); /* https alone */
+}
+
+static void client_is_refused_or_refuses(void **state)
+{
+	struct http_call_spec s = { .did = ALICE };
+	struct tls_id *mallory = NULL;
+	struct err e = { 0 };
+	struct got g;
+
+	(void)state;
+	/* mallory has a certificate in alice's name from another CA */
+	assert_int_equal(tls_id_new(&mallory, lab_path("ca", ".pem"), lab_path("mallory", ".pem"),
+				    lab_path("mallory", ".key"), &e),
+			 0);
+	client = http_client_free(client);
+	assert_int_equal(http_client_new(&client, loop, mallory), 0);
+	assert_int_equal(fetch(s, "/who").err, -EACCES);
+	client = http_client_free(client);
+	srv = http_server_free(srv);
+	struct http_config c = { .handler = handler };
+	assert_int_equal(http_server_new(&srv, loop, &c, NULL), 0);
+	assert_int_equal(http_listen_tls(srv, "127.0.0.1", 0, mallory, NULL), 0);
+	port = http_listen_port(srv, 0);
+	assert_int_equal(http_client_new(&client, loop, bob), 0);
+	g = fetch(s, "/who");
+	assert_int_equal(g.err, -EACCES);
+	assert_int_equal(http_server_stats(srv).requests, 0);
+	client = http_client_free(client);
+	srv = http_server_free(srv);
+	mallory = tls_id_free(mallory);
+}
+
+static void client_limits(void **state)
+{
+	struct http_call_spec s = { .unix_path = sock };
+	auto_free char *big = malloc(1 << 20);
+	struct http_call *k = NULL;
+	struct got g = { 0 };
+
+	(void)state;
+	memset(big, 'z', 1 << 20);
+	s.method = "POST";
+	s.body = big;
+	s.len = 1 << 20;
+	g = fetch(s, "/echo");
+	assert_int_equal(g.err, 0);
+	assert_int_equal(g.len, 1 << 20);
+	s.max_bytes = (1 << 20) - 1;
+	assert_int_equal(fetch(s, "/echo").err, -EMSGSIZE);
+	s = (struct http_call_spec){ .did = ALICE, .method = "POST", .body = big, .len = 1 << 20 };
+	g = fetch(s, "/echo");
+	assert_int_equal(g.len, 1 << 20);
+	s = (struct http_call_spec){ .unix_path = sock, .timeout_us = 50000 };
+	assert_int_equal(fetch(s, "/hold").err, -ETIMEDOUT);
+	reply_text(held, 200, "", 0);
+	assert_string_equal(fetch((struct http_call_spec){ .unix_path = sock }, "/who").body,
+			    "  1 1 ");
+	assert_string_equal(fetch((struct http_call_spec){ .unix_path = sock }, "/later").body,
+			    "later");
+	/* cancelled: no callback */
+	memset(&g, 0, sizeof(g));
+	s = (struct http_call_spec){ .unix_path = sock,
+				     .method = "GET",
+				     .url = "http://localhost/x" };
+	assert_int_equal(http_call_start(&k, client, &s, on_done, &g, NULL), 0);
+	http_call_cancel(k);
+	run_for(50000);
+	assert_int_equal(g.calls, 0);
+}
+
+static void sync_call(void *arg)
+{
+	struct http_call_spec s = { .method = "POST",
+				    .url = "http://localhost/echo",
+				    .unix_path = sock,
+				    .body = "hello",
+				    .len = 5 };
+	struct talk *t = arg;
+	auto_free char *body = NULL;
+	size_t len = 0;
+
+	t->ok = !http_call_sync(&s, &t->status[0], &body, &len, NULL) && len == 5 &&
+		!strcmp(body, "hello");
+}
+
+static void unix_socket_belongs_to_one(void **state)
+{
+	struct http_config c = { .handler = handler };
+	struct http_server *other = NULL;
+	struct err e = { 0 };
+	struct talk t = { 0 };
+	FILE *f;
+
+	(void)state;
+	assert_int_equal(lab_beside(loop, sync_call, &t), 0);
+	assert_true(t.ok);
+	assert_int_equal(t.status[0], 200);
+	assert_int_equal(http_server_new(&other, loop, &c, NULL), 0);
+	assert_int_equal(http_listen_unix(other, sock, &e), -EADDRINUSE);
+	f = fopen(lab_path("file", ""), "we");
+	assert_non_null(f);
+	(void)fclose(f);
+	assert_int_equal(http_listen_unix(other, lab_path("file", ""), NULL), -EEXIST);
+	/* a crashed run's socket file is replaced */
+	assert_int_equal(rename(sock, lab_path("old", ".sock")), 0);
+	srv = http_server_free(srv);
+	assert_int_equal(http_listen_unix(other, lab_path("old", ".sock"), NULL), 0);
+	other = http_server_free(other);
+	assert_int_not_equal(access(lab_path("old", ".sock"), F_OK), 0);
+}
+
+/* --- streams and the end -------------------------------------------------------------------- */
+
+struct reader {
+	struct wire_end w;
+	char buf[1024];
+};
+
+static void read_events(void *arg)
+{
+	static const char req[] = "GET /events HTTP/1.1\r\nHost: h\r\nLast-Event-ID: 1\r\n\r\n";
+	struct reader *r = arg;
+	size_t n = 0;
+
+	if (end_unix(&r->w, sock))
+		return;
+	(void)end_write(&r->w, req, sizeof(req) - 1);
+	while (n + 1 < sizeof(r->buf) && !strstr(r->buf, "id: 3")) {
+		ssize_t k = end_read(&r->w, r->buf + n, sizeof(r->buf) - 1 - n);
+
+		if (k <= 0)
+			return;
+		n += (size_t)k;
+		r->buf[n] = 0;
+	}
+}
+
+static void slow_reader_is_closed(void **state)
+{
+	struct reader r = { .w.fd = -1 };
+	char data[4096];
+
+	(void)state;
+	assert_int_equal(lab_beside(loop, read_events, &r), 0);
+	assert_non_null(strstr(r.buf, "id: 2\nevent: old\ndata: x\n\n"));
+	assert_null(strstr(r.buf, "id: 1\n"));
+	assert_int_equal(sse_readers(hub), 1);
+	memset(data, 'd', sizeof(data) - 1);
+	data[sizeof(data) - 1] = 0;
+	for (uint64_t seq = 4; sse_readers(hub) && seq < 10000; seq++) {
+		sse_publish(hub, seq, "tick", data);
+		run_for(0);
+	}
+	assert_int_equal(sse_readers(hub), 0);
+	assert_int_equal(http_server_stats(srv).slow_readers, 1);
+	end_close(&r.w);
+}
+
+static void reader_that_leaves_is_forgotten(void **state)
+{
+	struct reader r = { .w.fd = -1 };
+
+	(void)state;
+	assert_int_equal(lab_beside(loop, read_events, &r), 0);
+	end_close(&r.w);
+	for (int i = 0; i < 100 && sse_readers(hub); i++)
+		run_for(5000);
+	assert_int_equal(sse_readers(hub), 0);
+	sse_publish(hub, 9, NULL, "nobody");
+}
+
+static void drained(void *arg)
+{
+	*(bool *)arg = true;
+	loop_stop(loop, 0);
+}
+
+static void drain_lets_the_last_request_finish(void **state)
+{
+	struct http_call_spec s = { .unix_path = sock,
+				    .method = "GET",
+				    .url = "http://localhost/later" };
+	struct got g = { 0 };
+	bool over = false;
+
+	(void)state;
+	assert_int_equal(http_call_start(NULL, client, &s, on_done, &g, NULL), 0);
+	for (int i = 0; i < 100 && !http_server_stats(srv).requests; i++)
+		run_for(2000);
+	http_server_drain(srv, drained, &over);
+	assert_false(over);
+	while (!over || !g.calls)
+		assert_int_equal(loop_run(loop), 0);
+	assert_string_equal(g.body, "later");
+	assert_int_equal(http_server_connections(srv), 0);
+}
+
+static void sse_formats(void **state)
+{
+	char buf[64];
+
+	(void)state;
+	assert_int_equal(sse_format(buf, sizeof(buf), 7, "tick", "a\nb\r\nc"), 43);
+	assert_string_equal(buf, "id: 7\nevent: tick\ndata: a\ndata: b\ndata: c\n\n");
+	assert_int_equal(sse_format(buf, sizeof(buf), 0, NULL, ""), 8);
+	assert_string_equal(buf, "data: \n\n");
+	assert_int_equal(sse_format(buf, sizeof(buf), 0, "a\nb", ""), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(client_checks_who_answers),
+		T(client_is_refused_or_refuses),
+		T(client_limits),
+		T(unix_socket_belongs_to_one),
+		T(slow_reader_is_closed),
+		T(reader_that_leaves_is_forgotten),
+		T(drain_lets_the_last_request_finish),
+		T(sse_formats),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MCP over bytes: the official examples, then every rule of headers, envelope and call as a row.
+ * tests/vectors/mcp holds examples of the specification's schema directory. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "agent/wire/mcp.h"
+
+static struct {
+	int status, replies;
+	char body[65536];
+	json_t *json;
+} got;
+static struct mcp_server *srv;
+static struct mcp_turn *held;
+static unsigned calls;
+static char key_seen[200];
+static const struct peer peer = { .did = "did:web:oss.example" };
+
+static void on_reply(void *to, const struct wire_response *r)
+{
+	(void)to;
+	got.replies++;
+	got.status = r->status;
+	assert_true(r->len < sizeof(got.body));
+	memcpy(got.body, r->body ? r->body : "", r->len);
+	got.body[r->len] = 0;
+	json_decref(got.json);
+	got.json = json_loads(got.body, 0, NULL);
+}
+
+static int on_call(void *arg, const struct peer *p, const char *tool, const json_t *args,
+		   const char *key, struct mcp_turn *t)
+{
+	(void)arg;
+	assert_string_equal(p->did, peer.did);
+	assert_true(json_is_object(args));
+	calls++;
+	(void)snprintf(key_seen, sizeof(key_seen), "%s", key ? key : "");
+	if (json_object_get(args, "hold"))
+		held = t;
+	else if (json_object_get(args, "refuse"))
+		mcp_turn_refuse(t, "over_ceiling: held plus captured would grow past the ceiling");
+	else if (json_object_get(args, "break"))
+		return -EIO;
+	else if (json_object_get(args, "array"))
+		mcp_turn_result(t, json_object_get(args, "array"));
+	else
+		mcp_turn_result(t, args);
+	assert_non_null(tool);
+	return 0;
+}
+
+static bool allowed(void *arg, const struct peer *p, const char *tool)
+{
+	(void)arg;
+	(void)p;
+	return strcmp(tool, "hidden") != 0;
+}
+
+#define OBJECT "{\"type\":\"object\"}"
+static const struct mcp_tool tools[] = {
+	{ "get_weather", "Weather", "Tells the weather", OBJECT, OBJECT, true, false, true, false },
+	{ "hidden", NULL, "Not for everyone", OBJECT, NULL, false, true, false, true },
+};
+
+static int setup(void **state)
+{
+	static const struct mcp_app app = { .call = on_call, .allowed = allowed };
+	static const struct mcp_config c = { .path = "/mcp",
+					     .name = "treatyd",
+					     .version = "1",
+					     .tools = tools,
+					     .ntools = 2,
+					     .max_turns = 2 };
+
+	(void)state;
+	held = NULL;
+	calls = 0;
+	return mcp_server_new(&srv, &c, &app, NULL);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	srv = mcp_server_free(srv);
+	json_decref(got.json);
+	got.json = NULL;
+	return 0;
+}
+
+static void post(const char *version, const char *method, const char *name, const char *body)
+{
+	struct wire_header h[4] = { { "Content-Type", "application/json" } };
+	struct wire_request r = { .method = "POST",
+				  .path = "/mcp",
+				  .query = "",
+				  .headers = h,
+				  .nheaders = 1,
+				  .body = body,
+				  .len = strlen(body),
+				  .peer = &peer };
+
+	if (version)
+		h[r.nheaders++] = (struct wire_header){ "mcp-protocol-version", version };
+	if (method)
+		h[r.nheaders++] = (struct wire_header){ "Mcp-Method", method };
+	if (name)
+		h[r.nheaders++] = (struct wire_header){ "Mcp-Name", name };
+	got.replies = 0;
+	mcp_server_handle(srv, &r, (struct wire_sink){ on_reply, NULL });
+}
+
+static int64_t code(void)
+{
+	return json_integer_value(json_object_get(json_object_get(got.json, "error"), "code"));
+}
+
+static const json_t *result(const char *key)
+{
+	return json_object_get(json_object_get(got.json, "result"), key);
+}
+
+static void vector(char *buf, size_t cap, const char *name)
+{
+	char path[200];
+	FILE *f;
+	size_t n;
+
+	(void)snprintf(path, sizeof(path), "tests/vectors/mcp/%s.json", name);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	n = fread(buf, 1, cap - 1, f);
+	buf[n] = 0;
+	(void)fclose(f);
+}
+
+static void official_requests(void **state)
+{
+	char body[4096];
+
+	(void)state;
+	vector(body, sizeof(body), "server-discover-request");
+	post(MCP_VERSION, "server/discover", NULL, body);
+	assert_int_equal(got.status, 200);
+	assert_string_equal(got.body,
+			    "{\"jsonrpc\":\"2.0\",\"id\":\"discover-1\",\"result\":{\"resultType\":"
+			    "\"complete\","
+			    "\"supportedVersions\":[\"2026-07-28\"],\"capabilities\":{\"tools\":{"
+			    "\"listChanged\":"
+			    "false}},\"ttlMs\":300000,\"cacheScope\":\"private\",\"_meta\":{"
+			    "\"io.modelcontextprotocol/"
+			    "serverInfo\":{\"name\":\"treatyd\",\"version\":\"1\"}}}}");
+	vector(body, sizeof(body), "list-tools-request");
+	post(MCP_VERSION, "tools/list", NULL, body);
+	assert_string_equal(
+		got.body,
+		"{\"jsonrpc\":\"2.0\",\"id\":\"list-tools-example\",\"result\":{\"resultType\":"
+		"\"complete\",\"tools\":[{\"name\":\"get_weather\",\"title\":\"Weather\","
+		"\"description\":"
+		"\"Tells the weather\",\"inputSchema\":" OBJECT ",\"outputSchema\":" OBJECT
+		",\"annotations\":{\"readOnlyHint\":true,\"destructiveHint\":false,"
+		"\"idempotentHint\":true,"
+		"\"openWorldHint\":false}}],\"ttlMs\":300000,\"cacheScope\":\"private\",\"_meta\":{"
+		"\"io.modelcontextprotocol/"
+		"serverInfo\":{\"name\":\"treatyd\",\"version\":\"1\"}}}}");
+	vector(body, sizeof(body), "call-tool-request");
+	post(MCP_VERSION, "tools/call", "get_weather", body);
+	assert_string_equal(
+		got.body,
+		"{\"jsonrpc\":\"2.0\",\"id\":\"call-tool-example\",\"result\":{\"resultType\":"
+		"\"complete\","
+		"\"content\":[{\"type\":\"text\",\"text\":\"{\\\"location\\\":\\\"New "
+		"York\\\"}\"}],"
+		"\"isError\":false,\"structuredContent\":{\"location\":\"New York\"},\"_meta\":{"
+		"\"io.modelcontextprotocol/"
+		"serverInfo\":{\"name\":\"treatyd\",\"version\":\"1\"}}}}");
+	post(MCP_VERSION, "tools/call", "=?base64?Z2V0X3dlYXRoZXI=?=", body);
+	assert_int_equal(code(), 0);
+	assert_int_equal(calls, 2);
+}
+
+#define VER  "\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\""
+#define CAP  "\"io.modelcontextprotocol/clientCapabilities\":{}"
+#define META "\"_meta\":{" VER "," CAP "}"
+#define R(method, params) \
+	"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"" method "\",\"params\":{" params "}}"
+#define CALL(more) R("tools/call", META ",\"name\":\"get_weather\"" more)
+
+static const struct {
+	const char *version, *method, *name, *body;
+	int status;
+	int64_t code;
+} rule_rows[] = {
+	{ MCP_VERSION, "tools/call", "get_weather", CALL(""), 200, 0 },
+	{ NULL, "tools/call", "get_weather", CALL(""), 400, -32020 },
+	{ "2025-11-25", "tools/call", "get_weather", CALL(""), 400, -32020 },
+	{ MCP_VERSION, NULL, "get_weather", CALL(""), 400, -32020 },
+	{ MCP_VERSION, "Tools/Call", "get_weather", CALL(""), 400, -32020 },
+	{ MCP_VERSION, "tools/call", NULL, CALL(""), 400, -32020 },
+	{ MCP_VERSION, "tools/call", "other", CALL(""), 400, -32020 },
+	{ MCP_VERSION, "tools/call", "=?base64?!?=", CALL(""), 400, -32020 },
+	{ "1900-01-01", "tools/list", NULL,
+	  R("tools/list",
+	    "\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"1900-01-01\"," CAP "}"),
+	  400, -32022 },
+	{ MCP_VERSION, "tools/list", NULL, R("tools/list", ""), 400, -32602 },
+	{ MCP_VERSION, "tools/list", NULL, R("tools/list", "\"_meta\":[]"), 400, -32602 },
+	{ MCP_VERSION, "tools/list", NULL, R("tools/list", "\"_meta\":{" CAP "}"), 400, -32602 },
+	{ MCP_VERSION, "tools/list", NULL, R("tools/list", "\"_meta\":{" VER "}"), 400, -32602 },
+	{ MCP_VERSION, "tools/list", NULL, R("tools/list", META ",\"cursor\":\"x\""), 200, -32602 },
+	{ MCP_VERSION, "ping", NULL, R("ping", META), 404, -32601 },
+	{ MCP_VERSION, "initialize", NULL, R("initialize", META), 404, -32601 },
+	{ NULL, NULL, NULL, R("initialize", "\"protocolVersion\":\"2025-11-25\""), 400, -32022 },
+	{ MCP_VERSION, "tools/call", "nope", R("tools/call", META ",\"name\":\"nope\""), 200,
+	  -32602 },
+	{ MCP_VERSION, "tools/call", "hidden", R("tools/call", META ",\"name\":\"hidden\""), 200,
+	  -32602 },
+	{ MCP_VERSION, "tools/call", NULL, R("tools/call", META), 200, -32602 },
+	{ MCP_VERSION, "tools/call", "get_weather", CALL(",\"arguments\":[]"), 200, -32602 },
+	{ MCP_VERSION, "tools/call", "get_weather", CALL(",\"arguments\":{\"break\":1}"), 200,
+	  -32603 },
+	{ MCP_VERSION, "tools/call", "get_weather", CALL(",\"arguments\":{\"array\":[]}"), 200,
+	  -32603 },
+	{ NULL, NULL, NULL, "", 400, -32700 },
+	{ NULL, NULL, NULL, "{\"a\":1,\"a\":1}", 400, -32700 },
+	{ NULL, NULL, NULL, "[]", 400, -32600 },
+	{ NULL, NULL, NULL, "{\"jsonrpc\":\"2.0\",\"id\":null,\"method\":\"x\"}", 400, -32600 },
+	{ NULL, NULL, NULL, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\",\"params\":1}", 400,
+	  -32600 },
+	{ NULL, NULL, NULL, "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\"}", 202, 0 },
+};
+
+static void rules(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rule_rows); i++) {
+		post(rule_rows[i].version, rule_rows[i].method, rule_rows[i].name,
+		     rule_rows[i].body);
+		if (got.status != rule_rows[i].status || code() != rule_rows[i].code)
+			print_error("row %zu %s -> %s\n", i, rule_rows[i].body, got.body);
+		assert_int_equal(got.replies, 1);
+		assert_int_equal(got.status, rule_rows[i].status);
+		assert_int_equal(code(), rule_rows[i].code);
+	}
+	post(NULL, NULL, NULL, R("initialize", "\"protocolVersion\":\"2025-11-25\""));
+	assert_string_equal(got.body,
+			    "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32022,\"message\":"
+			    "\"Unsupported protocol version\",\"data\":{\"supported\":["
+			    "\"2026-07-28\"],\"requested\":\"2025-11-25\"}}}");
+}
+
+static void only_post_to_our_path(void **state)
+{
+	static const struct {
+		const char *method, *path;
+		int status;
+	} rows[] = { { "GET", "/mcp", 405 },
+		     { "DELETE", "/mcp", 405 },
+		     { "POST", "/mcp/", 404 },
+		     { "POST", "/mcp", 415 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct wire_request r = { .method = rows[i].method,
+					  .path = rows[i].path,
+					  .query = "",
+					  .body = "",
+					  .peer = &peer };
+
+		mcp_server_handle(srv, &r, (struct wire_sink){ on_reply, NULL });
+		assert_int_equal(got.status, rows[i].status);
+	}
+}
+
+static void refusals_are_results(void **state)
+{
+	(void)state;
+	post(MCP_VERSION, "tools/call", "get_weather", CALL(",\"arguments\":{\"refuse\":1}"));
+	assert_int_equal(code(), 0);
+	assert_true(json_is_true(result("isError")));
+	assert_null(result("structuredContent"));
+}
+
+static void idempotency_key_is_passed_or_refused(void **state)
+{
+#define KEYED(value)                                                                    \
+	R("tools/call", "\"_meta\":{" VER "," CAP ",\"" MCP_IDEMPOTENCY_KEY "\":" value \
+			"},\"name\":\"get_weather\"")
+	static const struct {
+		const char *body;
+		int64_t code;
+	} rows[] = { { KEYED("\"step-7\""), 0 },
+		     { KEYED("\"\""), -32602 },
+		     { KEYED("7"), -32602 },
+		     { KEYED("\"a b\""), -32602 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		post(MCP_VERSION, "tools/call", "get_weather", rows[i].body);
+		assert_int_equal(code(), rows[i].code);
+	}
+	assert_string_equal(key_seen, "step-7");
+	assert_int_equal(calls, 1);
+}
+
+static void later_and_too_many_and_too_late(void **state)
+{
+	struct mcp_turn *first;
+	json_t *o = json_object();
+
+	(void)state;
+	post(MCP_VERSION, "tools/call", "get_weather", CALL(",\"arguments\":{\"hold\":1}"));
+	first = held;
+	post(MCP_VERSION, "tools/call", "get_weather", CALL(",\"arguments\":{\"hold\":1}"));
+	assert_int_equal(got.replies, 0);
+	post(MCP_VERSION, "tools/call", "get_weather", CALL(""));
+	assert_int_equal(code(), -32603);
+	mcp_turn_result(first, o);
+	assert_int_equal(got.replies, 2);
+	assert_int_equal(code(), 0);
+	srv = mcp_server_free(srv);
+	assert_int_equal(got.status, 503);
+	mcp_turn_result(held, o);
+	assert_int_equal(got.replies, 3);
+	json_decref(o);
+}
+
+static void tables_are_checked(void **state)
+{
+	static const struct mcp_app app = { .call = on_call };
+	static const struct mcp_tool bad[] = {
+		{ .name = "Upper", .description = "d", .input_schema = OBJECT },
+		{ .name = "", .description = "d", .input_schema = OBJECT },
+		{ .name = "t", .description = "d", .input_schema = "{" },
+		{ .name = "t", .description = "d", .input_schema = "{\"type\":\"array\"}" },
+		{ .name = "t", .description = "d" },
+		{ .name = "t", .input_schema = OBJECT },
+		{ .name = "t", .description = "d", .input_schema = OBJECT, .output_schema = "[]" },
+	};
+	struct mcp_server *s = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct mcp_config c = {
+			.path = "/mcp", .name = "n", .version = "v", .tools = &bad[i], .ntools = 1
+		};
+		struct err e = { 0 };
+
+		assert_int_equal(mcp_server_new(&s, &c, &app, &e), -EINVAL);
+		assert_memory_equal(e.text, "tool ", 5);
+		assert_null(s);
+	}
+}
+
+static void client_reads_strictly(void **state)
+{
+#define RES(r) "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":" r "}"
+	static const struct {
+		int status;
+		const char *body;
+		bool ok;
+	} rows[] = {
+		{ 200, RES("{\"resultType\":\"complete\",\"content\":[]}"), true },
+		{ 404,
+		  "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32601,\"message\":\"m\"}}",
+		  true },
+		{ 400,
+		  "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32700,\"message\":\"m\"}}",
+		  true },
+		{ 500, RES("{\"resultType\":\"complete\"}"), false },
+		{ 200, RES("{}"), false },
+		{ 200, RES("{\"resultType\":\"task\"}"), false },
+		{ 200, RES("{\"resultType\":\"complete\",\"isError\":1}"), false },
+		{ 200, RES("{\"resultType\":\"complete\",\"structuredContent\":[]}"), false },
+		{ 200, "{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{\"resultType\":\"complete\"}}",
+		  false },
+		{ 200, "{\"jsonrpc\":\"2.0\",\"id\":null,\"result\":{\"resultType\":\"complete\"}}",
+		  false },
+		{ 200, "{\"jsonrpc\":\"2.0\",\"id\":1}", false },
+		{ 200, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{},\"error\":{}}", false },
+		{ 200, "{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":0,\"message\":\"m\"}}",
+		  false },
+		{ 200, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{},\"x\":1}", false },
+		{ 200, "nonsense", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct wire_response r = { .status = rows[i].status,
+					   .content_type = "application/json",
+					   .body = rows[i].body,
+					   .len = strlen(rows[i].body) };
+		struct mcp_result m;
+		int n = mcp_parse(&m, &r, 1, NULL);
+
+		assert_int_equal(n, rows[i].ok ? 0 : -EPROTO);
+		if (!n)
+			mcp_result_clear(&m);
+	}
+}
+
+static void client_meets_server(void **state)
+{
+	json_t *args = json_pack("{s:s}", "location", "Kyoto");
+	struct mcp_call c = { .method = "tools/call",
+			      .tool = "get_weather",
+			      .args = args,
+			      .idempotency_key = "k1",
+			      .client_name = "oss",
+			      .client_version = "1",
+			      .rpc_id = 42 };
+	struct wire_header h[5];
+	auto_free char *body = mcp_build(&c);
+	struct wire_request r = { .method = "POST",
+				  .path = "/mcp",
+				  .query = "",
+				  .headers = h,
+				  .nheaders = mcp_client_headers(h, &c),
+				  .body = body,
+				  .len = strlen(body),
+				  .peer = &peer };
+	struct wire_response resp = { .content_type = "application/json", .body = got.body };
+	struct mcp_result m;
+
+	(void)state;
+	mcp_server_handle(srv, &r, (struct wire_sink){ on_reply, NULL });
+	resp.status = got.status;
+	resp.len = strlen(got.body);
+	assert_int_equal(mcp_parse(&m, &resp, 42, NULL), 0);
+	assert_false(m.is_error);
+	assert_true(json_equal(m.structured, args));
+	assert_string_equal(key_seen, "k1");
+	mcp_result_clear(&m);
+	json_decref(args);
+	c.tool = NULL;
+	assert_null(mcp_build(&c));
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(official_requests),
+		T(rules),
+		T(only_post_to_our_path),
+		T(refusals_are_results),
+		T(idempotency_key_is_passed_or_refused),
+		T(later_and_too_many_and_too_late),
+		T(tables_are_checked),
+		T(client_reads_strictly),
+		T(client_meets_server),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
