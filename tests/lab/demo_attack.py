@@ -68,6 +68,25 @@ def intent(digits, flow_class, bandwidth, latency, term_h=1):
             'expression': expression(flow_class, flow_class, bandwidth, latency, 990000)}
 
 
+def wallet_body(name, ceiling):
+    """An IntentWallet for one class, cents."""
+    floor = {'availabilityPpm': 900000, 'latencyMaxUs': 30000, 'bandwidthMinKbps': 1000}
+    window = {'notBefore': stamp(-1), 'notAfter': stamp(48)}
+    return {
+        'id': f'urn:treaty:wallet:{name}:1', 'issuer': conf.ISSUER, 'validFrom': stamp(-1), 'validUntil': stamp(48),
+        'credentialSubject': {
+            'id': conf.RIVAL, 'type': 'IntentWallet', 'walletId': f'urn:treaty:wallet:{name}', 'generation': 1,
+            'operator': [conf.did('op')],
+            'envelope': {'ceiling': {'amount': ceiling, 'currency': conf.CURRENCY}, 'accounting': 'cumulative',
+                         'perAgreementMax': ceiling, 'maxTermSeconds': 86400},
+            'workloadClass': [{'class': 'market-data', 'ceiling': ceiling, 'slaFloor': floor,
+                               'onScarcity': 'step-up'}],
+            'timeWindow': window,
+            'policy': {'id': 'urn:treaty:policy:lab', 'digestMultibase': trust.multibase_digest({}),
+                       'humanApprovalAbove': ceiling},
+            'delegation': {'allowed': False, 'depth': 0}}}
+
+
 class Rival:
     """enterprise-z: its key, its wallet, its conversation with the operator."""
 
@@ -108,11 +127,9 @@ class Rival:
         said = self.send([{'@type': 'TreatyChallengeRequest'}])
         return said['message']['parts'][0]['data']['challenge']
 
-    def wallet(self, name, ceiling, key=None):
-        """A credential that names the treasury as its issuer, signed with `key` (default: the treasury's)."""
-        now = datetime.datetime.now(datetime.timezone.utc)
-        body = conf.wallet(conf.ISSUER, conf.RIVAL, name, now, ceiling)
-        return trust.wallet(body, key or trust.Key(f'{self.lab.home("treasury")}/wallet.key'), stamp())
+    def wallet(self, name, ceiling, key):
+        """A credential that names the treasury as its issuer, signed with `key`."""
+        return trust.wallet(wallet_body(name, ceiling), key, stamp())
 
     def present(self, credential, body, challenge):
         ident = next(c['value'] for c in body['characteristic'] if c['name'] == 'intentId')

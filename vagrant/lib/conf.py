@@ -173,23 +173,11 @@ def render(node, home, documents, windows=None):
     return '\n'.join(out) + '\n'
 
 
-def wallet(issuer, holder, wallet_id, now, ceiling=20000000, classes=None):
-    """The terms of a wallet, in the spelling of the credential's subject. `now`: a datetime (UTC)."""
-    import datetime
-    stamp = [(now + datetime.timedelta(hours=h)).strftime('%Y-%m-%dT%H:%M:%SZ') for h in (-1, 48)]
-    sla = {c: {'availabilityPpm': 990000 if c in UNPROTECTED else 999000, 'latencyMaxUs': k['latency-us'],
-               'bandwidthMinKbps': int(k['floor'][:-1]) * 1000} for c, k in CLASSES.items()}
-    rows = [{'class': c, 'ceiling': ceiling, 'slaFloor': sla[c],
-             'onScarcity': CLASSES[c].get('strategy', 'step-up')} for c in classes or CLASSES]
-    return {
-        'id': f'urn:treaty:wallet:{wallet_id}:1', 'issuer': issuer, 'validFrom': stamp[0],
-        'validUntil': stamp[1],
-        'credentialSubject': {
-            'id': holder, 'type': 'IntentWallet', 'walletId': f'urn:treaty:wallet:{wallet_id}',
-            'generation': 1, 'operator': [did('op')],
-            'envelope': {'ceiling': {'amount': ceiling, 'currency': CURRENCY}, 'accounting': 'cumulative',
-                         'perAgreementMax': ceiling, 'maxTermSeconds': 86400},
-            'workloadClass': rows, 'timeWindow': {'notBefore': stamp[0], 'notAfter': stamp[1]},
-            'policy': {'id': 'urn:treaty:policy:lab', 'digestMultibase': 'u' + 43 * 'A',
-                       'humanApprovalAbove': ceiling},
-            'delegation': {'allowed': False, 'depth': 0}}}
+def wallet_options(holder, wallet_id, ceiling=20000000):
+    """The options of `treatyctl wallet issue`."""
+    rows = [f'{c}:ceiling={ceiling},latency={k["latency-us"]}us,bandwidth={k["floor"]},availability='
+            f'{"99.0" if c in UNPROTECTED else "99.9"},scarcity={k.get("strategy", "step-up")}'
+            for c, k in CLASSES.items()]
+    return {'issuer': ISSUER, 'holder': holder, 'operator': [did('op')], 'class': rows, 'currency': CURRENCY,
+            'ceiling': ceiling, 'agreement-max': ceiling, 'human-above': ceiling, 'term-max': '24h',
+            'valid-for': '48h', 'wallet-id': f'urn:treaty:wallet:{wallet_id}'}

@@ -28,7 +28,9 @@ def jcs(value):
 
 
 def multibase_digest(value):
-    return 'u' + base64.urlsafe_b64encode(hashlib.sha256(jcs(value)).digest()).rstrip(b'=').decode()
+    """base64url of a multihash: SHA-256, 32 bytes."""
+    raw = b'\x12\x20' + hashlib.sha256(jcs(value)).digest()
+    return 'u' + base64.urlsafe_b64encode(raw).rstrip(b'=').decode()
 
 
 class Key:
