@@ -294,7 +294,7 @@ static enum refusal receipts(const struct mcp_result *m, const struct plan *p, u
 			return REFUSE_BODY_MALFORMED;
 		if (rc.refusal != REFUSE_NONE) {
 			*no = rc.no < from || rc.no > to ? from : rc.no;
-			*why = rc.why;
+			str_cut(why->s, rc.why.s[0] ? rc.why.s : refusal_text(rc.refusal));
 			return rc.refusal;
 		}
 		if (rc.no == *no)
