@@ -56,11 +56,11 @@ static const ident_t *event_deal(const struct event *ev)
 	case EV_ACCEPT_RECORDED: return &ev->u.accept.deal;
 	case EV_QUOTE_COUNTERED: return &ev->u.counter.deal;
 	case EV_PLAN_STEP_DONE: return &ev->u.progress.deal;
+	case EV_ORDER_REFUSED: return &ev->u.refused.deal;
 	case EV_STEPS_TAKEN:
 	case EV_STEP_RECEIPT:
 	case EV_SPUR_REBALANCED:
 	case EV_REFUSED:
-	case EV_ORDER_REFUSED:
 	case EV_ADVICE_GIVEN:
 	case EV_WALLET_REVOKED: return NULL;
 	default: return &ev->u.ref.deal;
@@ -84,6 +84,12 @@ static bool same_service(const struct agreement *a, const struct agreement *b)
 	       a->g.bandwidth.bps == b->g.bandwidth.bps && a->g.latency.us == b->g.latency.us;
 }
 
+/* The order that removes the steps of an agreement that has ended: no life is left to change. */
+static bool removing(const struct deal *d)
+{
+	return d->life == LIFE_TERMINATED && d->has_order && d->order.action == ORDER_DELETE;
+}
+
 enum life_event fold_life_event(const struct deal *d, const struct event *ev)
 {
 	switch (ev->kind) {
@@ -100,21 +106,36 @@ enum life_event fold_life_event(const struct deal *d, const struct event *ev)
 	case EV_AGREEMENT_ACCEPTED:
 	case EV_ACCEPTANCE_RECORDED: return ev->u.agreement.rev == 1 ? LEV_SIGNED : LEV_AMENDED;
 	case EV_SERVICE_ACTIVE:
+		if (removing(d))
+			return LEV_MAX_;
 		if (d->cur.rev <= 1)
 			return LEV_PROVISIONED;
 		return same_service(&d->cur, &d->origin) ? LEV_APPLIED_ORIGIN : LEV_APPLIED;
-	case EV_SERVICE_FAILED: return d->cur.rev <= 1 ? LEV_PROVISION_FAILED : LEV_APPLY_FAILED;
+	case EV_SERVICE_FAILED:
+	case EV_ORDER_REFUSED:
+		if (removing(d))
+			return LEV_MAX_;
+		return d->cur.rev <= 1 ? LEV_PROVISION_FAILED : LEV_APPLY_FAILED;
 	case EV_METERED: return LEV_METERED;
 	case EV_BREACH_PREDICTED: return LEV_BREACH_PREDICTED;
 	case EV_BREACHED: return LEV_BREACHED;
 	case EV_RECOVERED: return LEV_RECOVERED;
 	case EV_COOLED: return LEV_COOLED;
 	case EV_TERMINATED: return LEV_TERMINATED;
+	case EV_EXPIRED: return LEV_EXPIRED;
 	default: return LEV_MAX_;
 	}
 }
 
-static enum refusal guard_new(const struct world *w, const struct intent *i)
+/* The same peer shows its wallet again for a need that no agreement answers yet. */
+static bool readmitted(const struct deal *d, const struct event *ev)
+{
+	return ev->kind == EV_WALLET_ADMITTED && d->operator_side && !d->cur.rev &&
+	       (d->life == LIFE_DECLARED || d->life == LIFE_NEGOTIATED) &&
+	       ident_eq(d->peer, ev->u.admit.peer) && ident_eq(d->intent.id, ev->u.admit.intent.id);
+}
+
+static enum refusal guard_new(const struct world *w, const struct event *ev, const struct intent *i)
 {
 	const struct deal *d =
 		world_deal(w, ident_empty(i->lineage) ? &i->negotiation : &i->lineage);
@@ -126,7 +147,7 @@ static enum refusal guard_new(const struct world *w, const struct intent *i)
 		       : d->life == LIFE_TERMINATED ? REFUSE_WRONG_STATE
 						    : REFUSE_NONE;
 	if (d)
-		return REFUSE_DUPLICATE;
+		return readmitted(d, ev) ? REFUSE_NONE : REFUSE_DUPLICATE;
 	return w->n_deals < w->max_deals ? REFUSE_NONE : REFUSE_LIMIT_REACHED;
 }
 
@@ -189,6 +210,15 @@ static enum refusal guard_agreement(const struct deal *d, const struct agreement
 	return REFUSE_NONE;
 }
 
+/* What has ended is removed, and only that. */
+static enum refusal guard_order(const struct deal *d, const struct order *o)
+{
+	if (!d->cur.rev || o->rev != d->cur.rev || !digest_eq(o->agreement_digest, d->cur.digest))
+		return REFUSE_ORDER_INVALID;
+	return (o->action == ORDER_DELETE) == (d->life == LIFE_TERMINATED) ? REFUSE_NONE
+									   : REFUSE_ORDER_INVALID;
+}
+
 static enum refusal guard_payload(const struct deal *d, const struct event *ev)
 {
 	switch (ev->kind) {
@@ -207,11 +237,9 @@ static enum refusal guard_payload(const struct deal *d, const struct event *ev)
 		return d->has_pending && digest_eq(d->pending.digest, ev->u.agreement.digest)
 			       ? REFUSE_NONE
 			       : REFUSE_SIGNATURE_BAD;
-	case EV_ORDER_EMITTED:
-		return d->cur.rev && ev->u.order.rev == d->cur.rev &&
-				       digest_eq(ev->u.order.agreement_digest, d->cur.digest)
-			       ? REFUSE_NONE
-			       : REFUSE_ORDER_INVALID;
+	case EV_ORDER_EMITTED: return guard_order(d, &ev->u.order);
+	case EV_EXPIRED:
+		return d->cur.rev && ev->at.ms >= d->cur.end.ms ? REFUSE_NONE : REFUSE_WRONG_STATE;
 	case EV_PLAN_COMMITTED:
 		return d->has_order && ident_eq(d->order.id, ev->u.plan.order)
 			       ? REFUSE_NONE
@@ -234,9 +262,9 @@ enum refusal fold_guard(const struct world *w, const struct event *ev)
 	enum refusal r;
 
 	if (ev->kind == EV_INTENT_DECLARED)
-		return guard_new(w, &ev->u.intent);
+		return guard_new(w, ev, &ev->u.intent);
 	if (ev->kind == EV_WALLET_ADMITTED)
-		return guard_new(w, &ev->u.admit.intent);
+		return guard_new(w, ev, &ev->u.admit.intent);
 	if (!id)
 		return REFUSE_NONE;
 	d = world_deal(w, id);
@@ -336,7 +364,7 @@ static void fold_in_force(struct deal *d, const struct agreement *a)
 
 static void fold_active(struct deal *d, const struct event *ev)
 {
-	d->active = true;
+	d->active = d->life != LIFE_TERMINATED;
 	d->has_plan = d->has_order = false;
 	d->why = ev->u.ref.why;
 }
@@ -395,7 +423,14 @@ static void fold_deal(struct deal *d, const struct event *ev)
 		break;
 	case EV_PLAN_STEP_DONE: d->plan_upto = ev->u.progress.upto; break;
 	case EV_SERVICE_ACTIVE: fold_active(d, ev); break;
-	case EV_SERVICE_FAILED: d->has_plan = d->has_order = false; break;
+	case EV_ORDER_REFUSED:
+		d->has_plan = d->has_order = false;
+		d->why = ev->u.refused.why;
+		break;
+	case EV_SERVICE_FAILED:
+		d->has_plan = d->has_order = false;
+		d->why = ev->u.ref.why;
+		break;
 	case EV_BREACH_PREDICTED:
 	case EV_BREACHED:
 		d->risk_open = true;
@@ -408,6 +443,7 @@ static void fold_deal(struct deal *d, const struct event *ev)
 		d->why = ev->u.ref.why;
 		break;
 	case EV_COOLED: d->cooled = true; break;
+	case EV_EXPIRED:
 	case EV_TERMINATED:
 		d->active = false;
 		d->why = ev->u.ref.why;
