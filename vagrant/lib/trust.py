@@ -87,8 +87,8 @@ def wallet(body, key, created):
                   'assertionMethod', created)
 
 
-def presentation(credential, holder, key, domain, challenge, intent, created):
+def presentation(credential, holder, key, domain, challenge, intent, intent_id, created):
     body = {'holder': holder, 'verifiableCredential': [credential],
-            'presentedWith': {'id': intent['id'], 'digestMultibase': multibase_digest(intent)}}
+            'presentedWith': {'id': intent_id, 'digestMultibase': multibase_digest(intent)}}
     return secure(body, ['VerifiablePresentation'], key, holder + '#agent', 'authentication', created,
                   domain=domain, challenge=challenge)
