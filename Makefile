@@ -93,6 +93,10 @@ $(TESTS): %: %.o $(LIB) $(LLHTTP)
 $(BENCHES): %: %.o $(LIB) $(LLHTTP)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpthread
 
+# The operator's shells are tested against nodes and a table that the test plays.
+TEST_LDFLAGS_test_oss := -Wl,--wrap=peer_tool,--wrap=mcp_table_add,--wrap=mcp_turn_result,--wrap=mcp_refuse
+TEST_LDFLAGS_test_oss_watch := $(TEST_LDFLAGS_test_oss)
+
 # --- set-up ------------------------------------------------------------------------------
 # Every Debian package that a build, a test or the demo needs: installed when it is missing.
 DEPS	:= build-essential clang llvm bpftool libbpf-dev libnl-3-dev libnl-route-3-dev libmnl-dev \
