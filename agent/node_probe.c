@@ -64,6 +64,7 @@ struct packet {
 	uint8_t ttl;
 	struct sockaddr_storage from;
 	socklen_t from_len;
+	struct in6_pktinfo to; /* the address it came to; zero when not known */
 };
 
 static int recv_packet(int fd, struct packet *p)
@@ -86,6 +87,7 @@ static int recv_packet(int fd, struct packet *p)
 	p->from_len = m.msg_namelen;
 	p->at_ns = wall_ns();
 	p->ttl = 0;
+	memset(&p->to, 0, sizeof(p->to));
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_TIMESTAMPNS) {
 			memcpy(&ts, CMSG_DATA(c), sizeof(ts));
@@ -94,6 +96,8 @@ static int recv_packet(int fd, struct packet *p)
 			   (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL)) {
 			memcpy(&ttl, CMSG_DATA(c), sizeof(ttl));
 			p->ttl = (uint8_t)ttl;
+		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+			memcpy(&p->to, CMSG_DATA(c), sizeof(p->to));
 		}
 	}
 	return 0;
@@ -122,6 +126,7 @@ static int open_udp(const struct cfg_addr *a, uint16_t port, int *ret)
 	if (v6) {
 		set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY);
 		set_on(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT);
+		set_on(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO);
 	} else {
 		set_on(fd, IPPROTO_IP, IP_RECVTTL);
 	}
@@ -135,6 +140,30 @@ static int open_udp(const struct cfg_addr *a, uint16_t port, int *ret)
 /* --- reflector ---------------------------------------------------------------------------------
  */
 
+/* From the address that was asked: on a wildcard socket the kernel would choose one by the route
+ * back, and the sender takes no answer from a stranger. */
+static void send_answer(int fd, struct packet *k)
+{
+	_Alignas(struct cmsghdr) char ctl[CMSG_SPACE(sizeof(k->to))] = { 0 };
+	struct iovec iov = { k->b, k->len };
+	struct msghdr m = {
+		.msg_name = &k->from, .msg_namelen = k->from_len, .msg_iov = &iov, .msg_iovlen = 1
+	};
+	struct cmsghdr *c;
+
+	if (!IN6_IS_ADDR_UNSPECIFIED(&k->to.ipi6_addr)) {
+		m.msg_control = ctl;
+		m.msg_controllen = sizeof(ctl);
+		c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = IPPROTO_IPV6;
+		c->cmsg_type = IPV6_PKTINFO;
+		c->cmsg_len = CMSG_LEN(sizeof(k->to));
+		k->to.ipi6_ifindex = 0; /* the route back decides the device */
+		memcpy(CMSG_DATA(c), &k->to, sizeof(k->to));
+	}
+	(void)sendmsg(fd, &m, MSG_DONTWAIT);
+}
+
 static void on_reflect(void *arg, int fd, unsigned what)
 {
 	struct prober *p = arg;
@@ -144,7 +173,7 @@ static void on_reflect(void *arg, int fd, unsigned what)
 	for (int i = 0; i < RECV_MAX && !recv_packet(fd, &k); i++) {
 		if (!stamp_reflect(k.b, k.len, k.at_ns, wall_ns(), p->error, k.ttl))
 			continue;
-		(void)sendto(fd, k.b, k.len, MSG_DONTWAIT, (struct sockaddr *)&k.from, k.from_len);
+		send_answer(fd, &k);
 	}
 }
 
