@@ -83,6 +83,9 @@ $(B)/treatyctl: $(CTL_SRC:%.c=$(B)/%.o) $(LIB) $(LLHTTP)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(LABS): %: %.o $(LIB) $(LLHTTP)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpthread
+TEST_LDFLAGS_test_bss := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_bss_settle := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_bss_life := -Wl,--wrap=peer_send
 $(TESTS): %: %.o $(LIB) $(LLHTTP)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $(TEST_LDFLAGS_$(notdir $@)) -o $@ $^ -lcmocka $(LDLIBS) -lpthread

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A signed revision comes in: every number is compared with what was accepted before a coin moves;
+ * then capture, receipt, countersignature. What we sign is a function of what they signed, so a
+ * crash between our signer and our log signs the same bytes again, never a second version. */
+#include "ent_int.h"
+
+#include "agent/codec/canon.h"
+#include "agent/codec/credential.h"
+#include "agent/crypto/crypto.h"
+#include "agent/log.h"
+#include "agent/store/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static enum refusal differs(struct err *e, enum refusal no, const char *member)
+{
+	(void)err_set(e, -EINVAL, "agreement: %s: not what was accepted", member);
+	return no;
+}
+
+static const struct quote_item *item_of(const struct quote *q, uint8_t no)
+{
+	for (uint8_t i = 0; i < q->n_items; i++)
+		if (q->item[i].no == no)
+			return &q->item[i];
+	return NULL;
+}
+
+/* The money and the time of the body against the choice. */
+static enum refusal same_money(const struct deal *d, const struct agreement *a, struct err *e)
+{
+	const struct ev_accept *c = &d->accept;
+
+	if (!ident_eq(a->quote, c->quote) || !digest_eq(a->quote_digest, c->quote_digest) ||
+	    a->item != c->item)
+		return differs(e, REFUSE_QUOTE_MISMATCH, "quote");
+	if (a->price.minor_h != c->price.minor_h)
+		return differs(e, REFUSE_QUOTE_MISMATCH, "pricePerHourMinor");
+	if (a->amount.minor != c->amount.minor)
+		return differs(e, REFUSE_QUOTE_MISMATCH, "amountMinor");
+	if (a->start.ms != c->start.ms || a->end.ms != c->end.ms)
+		return differs(e, REFUSE_QUOTE_MISMATCH, "agreementPeriod");
+	if (memcmp(a->currency, d->quote.currency, sizeof(a->currency)) != 0)
+		return differs(e, REFUSE_QUOTE_MISMATCH, "currency");
+	if (!ident_eq(a->hold, c->hold) || !ident_eq(a->wallet, c->wallet))
+		return differs(e, REFUSE_QUOTE_MISMATCH, "holdId, walletId");
+	return REFUSE_NONE;
+}
+
+/* The service of the body against the item and the revision before. */
+static enum refusal same_service(const struct deal *d, const struct agreement *a, struct err *e)
+{
+	const struct quote_item *i = item_of(&d->quote, d->accept.item);
+	bool first = d->cur.rev == 0, migrates = !first && a->type != d->cur.type;
+	ident_t lineage, service = d->cur.service;
+
+	ent_lineage(d, &lineage);
+	if (first)
+		(void)snprintf(service.s, sizeof(service.s), "svc%.40s", lineage.s + 3);
+	if (!ident_eq(a->lineage, lineage) || !ident_eq(a->negotiation, d->negotiation) ||
+	    !ident_eq(a->intent, d->quote.intent) || a->reason != d->quote.reason)
+		return differs(e, REFUSE_QUOTE_MISMATCH, "id, negotiationId, intentId, reason");
+	if (!i || a->type != i->type || memcmp(&a->g, &i->g, sizeof(a->g)) != 0 ||
+	    !ident_eq(a->class_name, d->quote.class_name) || !ident_eq(a->flow, d->quote.flow))
+		return differs(e, REFUSE_QUOTE_MISMATCH, "grades, networkType, flow");
+	/* One label and one service for a life, unless the network type changes beneath. */
+	if (!first && (a->label == d->cur.label) == migrates)
+		return differs(e, REFUSE_QUOTE_MISMATCH, "flowLabelValue");
+	if (ident_eq(a->service, service) == migrates)
+		return differs(e, REFUSE_QUOTE_MISMATCH, "serviceId");
+	return REFUSE_NONE;
+}
+
+static enum refusal same_terms(const struct ent *en, const struct deal *d,
+			       const struct agreement_terms *t, const struct agreement *a,
+			       struct err *e)
+{
+	if (strcmp(t->issuer, en->op->did) != 0) {
+		(void)err_set(e, -EPERM, "agreement: issuer: not our operator");
+		return REFUSE_SIGNATURE_BAD;
+	}
+	if (t->revision != (int64_t)d->cur.rev + 1 || a->rev != d->cur.rev + 1)
+		return differs(e, REFUSE_LEDGER_FORK, "revision");
+	if (d->cur.rev && memcmp(t->previous, d->cur.digest.b, DIGEST_LEN) != 0)
+		return differs(e, REFUSE_LEDGER_FORK, "previousDigest");
+	if (strcmp(t->lineage, a->lineage.s) != 0 || t->label != a->label ||
+	    t->amount.minor != a->amount.minor || strcmp(t->currency, a->currency) != 0 ||
+	    t->term_start.ms != a->start.ms || t->term_end.ms != a->end.ms ||
+	    strcmp(t->hold_id, a->hold.s) != 0 || strcmp(t->wallet_id, a->wallet.s) != 0 ||
+	    memcmp(t->quote_digest, a->quote_digest.b, DIGEST_LEN) != 0)
+		return differs(e, REFUSE_QUOTE_MISMATCH, "treaty and TMF651 body");
+	if (t->generation < 1 || t->generation > en->wallet.generation)
+		return differs(e, REFUSE_QUOTE_MISMATCH, "generation");
+	return REFUSE_NONE;
+}
+
+static enum refusal verify(struct ent *en, const struct deal *d, const json_t *vc,
+			   struct agreement *ret, struct err *e)
+{
+	struct agreement_terms t;
+	auto_json json_t *body = NULL;
+	digest_t digest;
+	enum refusal no;
+
+	if (!vc) {
+		(void)err_set(e, -EINVAL, "artifact: agreement: required");
+		return REFUSE_BODY_MALFORMED;
+	}
+	if (agreement_verify(vc, &en->s->keys, &t, &body, digest.b, e))
+		return REFUSE_SIGNATURE_BAD;
+	if (tmf651_read(body, &en->parties, ret, e))
+		return REFUSE_BODY_MALFORMED;
+	no = same_terms(en, d, &t, ret, e);
+	if (no == REFUSE_NONE)
+		no = same_money(d, ret, e);
+	if (no == REFUSE_NONE)
+		no = same_service(d, ret, e);
+	ret->digest = digest;
+	memcpy(ret->prev.b, t.previous, DIGEST_LEN);
+	if (no == REFUSE_NONE && (!str_set(ret->enterprise.s, en->s->cfg->daemon.did) ||
+				  !str_set(ret->op.s, en->op->did)))
+		return differs(e, REFUSE_BODY_MALFORMED, "DID too long");
+	return no;
+}
+
+/* --- capture and countersign --------------------------------------------------------------------
+ */
+
+/* "urn:uuid:" made from a digest: the same revision gives the same name. */
+static void urn_of(const char *purpose, const digest_t *d, char out[URN_MAX])
+{
+	uint8_t in[48] = { 0 }, h[SHA256_LEN];
+	char x[2 * SHA256_LEN + 1];
+
+	(void)snprintf((char *)in, 16, "%s", purpose);
+	memcpy(in + 16, d->b, sizeof(d->b));
+	sha256(in, sizeof(in), h);
+	h[6] = (uint8_t)((h[6] & 0x0f) | 0x80); /* RFC 9562: version 8, our own content */
+	h[8] = (uint8_t)((h[8] & 0x3f) | 0x80);
+	(void)hex_encode(h, 16, x, sizeof(x));
+	(void)snprintf(out, URN_MAX, "urn:uuid:%.8s-%.4s-%.4s-%.4s-%.12s", x, x + 8, x + 12, x + 16,
+		       x + 20);
+}
+
+static int acceptance(struct ent *en, const struct agreement *a, wall_t at, json_t **ret,
+		      struct err *e)
+{
+	struct acceptance c = { .revision = a->rev, .accepted_at = at };
+
+	urn_of("acceptance", &a->digest, c.id);
+	str_cut(c.issuer, en->s->cfg->daemon.did);
+	memcpy(c.agreement_digest, a->digest.b, DIGEST_LEN);
+	str_cut(c.lineage, a->lineage.s);
+	str_cut(c.hold_id, a->hold.s);
+	return acceptance_issue(&c, &en->s->port[SIGN_ACCEPTANCE], ret, e);
+}
+
+static int receipt(struct ent *en, const struct agreement *a, const struct ledger_result *res,
+		   json_t **ret, struct err *e)
+{
+	struct store *st = engine_store(en->s->engine);
+	struct receipt c = { .revision = a->rev,
+			     .amount = res->amount,
+			     .cumulative_after = res->captured,
+			     .ledger_seq = (int64_t)res->journal_seq,
+			     .issued_at = engine_now(en->s->engine) };
+	static const struct hash none;
+	struct ledger_wallet w;
+	struct ledger_result put;
+	struct hash digest;
+	int r = ledger_wallet_get(st, &en->wid, &w, e);
+
+	if (r)
+		return r;
+	urn_of("receipt", &a->digest, c.id);
+	str_cut(c.issuer, en->s->cfg->daemon.did);
+	str_cut(c.wallet_id, a->wallet.s);
+	str_cut(c.hold_id, a->hold.s);
+	str_cut(c.lineage, a->lineage.s);
+	str_cut(c.currency, a->currency);
+	c.has_previous = memcmp(&w.receipt, &none, sizeof(none)) != 0;
+	memcpy(c.previous, w.receipt.b, DIGEST_LEN);
+	r = receipt_issue(&c, &en->s->port[SIGN_RECEIPT], ret, e);
+	if (!r)
+		r = canon_sha256(*ret, digest.b, e);
+	if (!r)
+		r = ledger_receipt(st, &en->wid, &w.receipt, &digest, c.issued_at, &put, e);
+	if (!r && put.why != REFUSE_NONE)
+		r = err_set(e, -EUCLEAN, "receipt: %s", refusal_name(put.why));
+	return r;
+}
+
+static int keep_signed(struct ent *en, const json_t *vc, struct err *e)
+{
+	digest_t d;
+	int r = canon_sha256(vc, d.b, e);
+
+	return r ? r : ent_keep(en, vc, &d, e);
+}
+
+static enum refusal capture(struct conv *c, const struct agreement *a, json_t **rcp, struct err *e)
+{
+	struct ent *en = c->ent;
+	struct hash digest = ent_hash(&a->digest);
+	struct ledger_result res;
+
+	if (ledger_capture(engine_store(en->s->engine), LEDGER_GATE, a->hold.s, &digest,
+			   engine_now(en->s->engine), &res, e))
+		return REFUSE_MAX_;
+	if (res.why != REFUSE_NONE)
+		return res.why;
+	return receipt(en, a, &res, rcp, e) ? REFUSE_MAX_ : REFUSE_NONE;
+}
+
+static void lowered(void *arg, enum refusal no, const char *why)
+{
+	struct conv *c = arg;
+
+	if (no != REFUSE_NONE)
+		log_warn("%s: edge: %s: %s", c->deal.s, refusal_name(no), why);
+	ent_release(c);
+}
+
+enum refusal ent_agree(struct conv *c, struct deal *d, const json_t *vc, struct err *e)
+{
+	struct ent *en = c->ent;
+	auto_json json_t *acc = NULL, *rcp = NULL;
+	struct agreement a = { 0 };
+	char id[A2A_ID_MAX];
+	wall_t signed_at = { 0 };
+	enum refusal no = verify(en, d, vc, &a, e);
+
+	if (no == REFUSE_NONE)
+		no = ent_would(en, EV_AGREEMENT_ACCEPTED, &a);
+	if (no != REFUSE_NONE)
+		return no;
+	/* The signature first: without it nothing of the rest may happen. */
+	if (json_need_time(vc, "", "validFrom", &signed_at, e) ||
+	    acceptance(en, &a, signed_at, &acc, e))
+		return REFUSE_MAX_;
+	no = capture(c, &a, &rcp, e);
+	if (no != REFUSE_NONE)
+		return no;
+	if (ent_keep(en, vc, &a.digest, e) || keep_signed(en, acc, e) || keep_signed(en, rcp, e))
+		return REFUSE_MAX_;
+	no = tool_agreement_accept(&en->cap, &a, NULL, &a.digest);
+	(void)snprintf(id, sizeof(id), "m-acceptance-%s-%u", a.lineage.s, a.rev);
+	if (no == REFUSE_NONE && ent_say(c, CONV_ACCEPTANCE, id, json_pack("[O, O]", acc, rcp), e))
+		return REFUSE_MAX_;
+	/* What the network will not carry any more must not be sent when it stops. */
+	if (no == REFUSE_NONE && ent_edge_lowers(d)) {
+		c->wait = true;
+		ent_edge_apply(en, d, lowered, c);
+	}
+	return no;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The transport of a conversation: one message at a time, saved in the turn that decided it, sent
+ * after its commit, said again under the same id until it is answered or makes no sense any more.
+ */
+#include "ent_int.h"
+
+#include "agent/codec/canon.h"
+#include "agent/log.h"
+#include "agent/store/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define RETRY_MIN_US (200 * 1000)
+#define RETRY_MAX_US (5 * 1000 * 1000)
+
+static void on_answer(void *arg, int err, const struct a2a_result *r, const char *why);
+
+static void key_of(const struct conv *c, char key[64])
+{
+	(void)snprintf(key, 64, "ent/%s", c->deal.s);
+}
+
+static int conv_save(struct conv *c, struct err *e)
+{
+	struct store *st = engine_store(c->ent->s->engine);
+	auto_json json_t *js = json_pack(
+		"{s:s, s:s, s:I, s:I, s:I, s:i, s:s, s:s, s:s, s:O?, s:O?}", "intent", c->intent.s,
+		"quote", c->quote.s, "rounds", (json_int_t)c->rounds, "margin",
+		(json_int_t)c->margin.minor_h, "attempt", (json_int_t)c->attempt, "step",
+		(int)c->step, "message", c->message, "task", c->task, "context", c->context, "data",
+		c->data, "metadata", c->metadata);
+	auto_free char *text = js ? json_dumps(js, JSON_COMPACT) : NULL;
+	char key[64];
+
+	if (!text)
+		return err_set(e, -ENOMEM, "conversation of %s", c->deal.s);
+	key_of(c, key);
+	return store_kv_put(st, key, text, strlen(text), e);
+}
+
+static void read_texts(struct conv *c, const json_t *js)
+{
+	const struct {
+		char *to;
+		size_t cap;
+		const char *key;
+	} rows[] = { { c->intent.s, sizeof(c->intent.s), "intent" },
+		     { c->quote.s, sizeof(c->quote.s), "quote" },
+		     { c->message, sizeof(c->message), "message" },
+		     { c->task, sizeof(c->task), "task" },
+		     { c->context, sizeof(c->context), "context" } };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		str_cut_(rows[i].to, rows[i].cap,
+			 json_string_value(json_object_get(js, rows[i].key)));
+}
+
+int ent_conv_load(struct conv *c, struct err *e)
+{
+	auto_json json_t *js = NULL;
+	auto_free void *p = NULL;
+	char key[64];
+	size_t n;
+	int r;
+
+	key_of(c, key);
+	r = store_kv_get(engine_store(c->ent->s->engine), key, &p, &n, e);
+	if (r == -ENOENT) {
+		if (e)
+			*e = (struct err){ 0 };
+		return 0;
+	}
+	if (!r)
+		js = json_loadb(p, n, 0, NULL);
+	if (r || !js)
+		return r ? r : err_set(e, -EUCLEAN, "conversation of %s: damaged", c->deal.s);
+	read_texts(c, js);
+	c->rounds = (uint32_t)json_integer_value(json_object_get(js, "rounds"));
+	c->margin.minor_h = json_integer_value(json_object_get(js, "margin"));
+	c->attempt = (uint32_t)json_integer_value(json_object_get(js, "attempt"));
+	c->step = (enum conv_step)json_integer_value(json_object_get(js, "step"));
+	c->data = json_incref(json_object_get(js, "data"));
+	c->metadata = json_incref(json_object_get(js, "metadata"));
+	return 0;
+}
+
+struct conv *ent_conv(struct ent *en, const struct deal *d)
+{
+	struct conv *c;
+
+	for (c = en->convs; c; c = c->next)
+		if (ident_eq(c->deal, d->negotiation))
+			return c;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->ent = en;
+	c->deal = d->negotiation;
+	c->next = en->convs;
+	en->convs = c;
+	return c;
+}
+
+void ent_conv_reset(struct ent *en)
+{
+	struct conv *next;
+
+	for (struct conv *c = en->convs; c; c = next) {
+		next = c->next;
+		json_decref(c->data);
+		json_decref(c->metadata);
+		free(c);
+	}
+	en->convs = NULL;
+}
+
+/* --- sending -----------------------------------------------------------------------------------
+ */
+
+static void flush(void *arg)
+{
+	struct conv *c = arg;
+	struct ent *en = c->ent;
+	struct a2a_send m = { .message_id = c->message,
+			      .task_id = c->task[0] ? c->task : NULL,
+			      .context_id = c->context[0] ? c->context : NULL,
+			      .data = c->data,
+			      .metadata = c->metadata,
+			      .extension = NEGO_EXTENSION };
+	struct err e = { 0 };
+
+	if (c->step == CONV_IDLE || c->busy || c->wait || c->timer)
+		return;
+	/* A challenge belongs to no task, and neither does what opens a new one. */
+	if (c->step == CONV_CHALLENGE || c->step == CONV_INTENT)
+		m.task_id = m.context_id = NULL;
+	str_cut(c->flying, c->message);
+	if (peer_send(en->s, en->op->did, &m, on_answer, c, &e)) {
+		if (!c->tries)
+			log_warn("%s: %s", c->deal.s, e.text);
+		ent_again(c);
+		return;
+	}
+	c->busy = true;
+}
+
+void ent_conv_later(struct conv *c)
+{
+	engine_after_commit(c->ent->s->engine, flush, c);
+}
+
+static void on_timer(void *arg)
+{
+	struct conv *c = arg;
+	const struct deal *d = world_deal(c->ent->w, &c->deal);
+
+	c->timer = NULL;
+	if (c->step == CONV_IDLE || !d)
+		return;
+	if (engine_now(c->ent->s->engine).ms >= ent_deadline(c, d).ms) {
+		ent_refused(c, REFUSE_QUOTE_EXPIRED, "the operator did not answer in time");
+		return;
+	}
+	flush(c);
+}
+
+void ent_again(struct conv *c)
+{
+	int64_t us = RETRY_MIN_US;
+
+	for (uint32_t i = 0; i < c->tries && us < RETRY_MAX_US; i++)
+		us *= 2;
+	c->tries++;
+	if (!c->timer)
+		c->timer = loop_after(c->ent->s->loop, us < RETRY_MAX_US ? us : RETRY_MAX_US,
+				      on_timer, c);
+}
+
+static json_t *envelope(const struct conv *c, enum conv_step step, struct err *e)
+{
+	struct nego_envelope env = { .negotiationId = c->deal, .round = c->rounds + 1 };
+	const char *status = step == CONV_ACCEPTANCE                         ? "agreed"
+			     : step == CONV_REJECT || step == CONV_TERMINATE ? "rejected"
+									     : "in-progress";
+	json_t *js;
+
+	str_cut(env.role.s, "client");
+	str_cut(env.status.s, status);
+	if (c->data && tmf_digest(c->data, &env.previousDigest, e))
+		return NULL;
+	js = nego_part(NEGO_EXTENSION, &nego_envelope_fields, &env);
+	if (js)
+		(void)json_object_del(js, "@type");
+	return js ? json_pack("{s:o}", NEGO_EXTENSION, js) : NULL;
+}
+
+static void forget_timer(struct conv *c)
+{
+	loop_cancel(c->ent->s->loop, c->timer);
+	c->timer = NULL;
+	c->tries = 0;
+}
+
+int ent_say(struct conv *c, enum conv_step step, const char *message_id, json_t *data,
+	    struct err *e)
+{
+	json_t *metadata = data ? envelope(c, step, e) : NULL;
+
+	if (!data || !metadata) {
+		json_decref(data);
+		return err_set(e, -ENOMEM, "message %s", message_id);
+	}
+	json_decref(c->data);
+	json_decref(c->metadata);
+	c->data = data;
+	c->metadata = metadata;
+	c->step = step;
+	c->wait = false;
+	str_cut(c->message, message_id);
+	forget_timer(c);
+	ent_conv_later(c);
+	/* A challenge is asked anew after a restart: the old one would have aged. */
+	return step == CONV_CHALLENGE ? 0 : conv_save(c, e);
+}
+
+int ent_idle(struct conv *c, struct err *e)
+{
+	c->step = CONV_IDLE;
+	forget_timer(c);
+	return conv_save(c, e);
+}
+
+void ent_release(struct conv *c)
+{
+	c->wait = false;
+	flush(c);
+}
+
+/* --- answers -----------------------------------------------------------------------------------
+ */
+
+static void rpc_error(struct conv *c, const struct a2a_result *r)
+{
+	log_warn("%s: %s: error %d: %s", c->deal.s, c->message, r->code, r->error);
+	if (r->code == A2A_E_INTERNAL) {
+		ent_again(c);
+		return;
+	}
+	/* The operator's tasks live in its memory; the deal does not. Say it outside the task. */
+	if ((r->code == A2A_E_TASK_NOT_FOUND || r->code == A2A_E_UNSUPPORTED) && c->task[0]) {
+		c->task[0] = c->context[0] = '\0';
+		ent_again(c);
+		return;
+	}
+	ent_refused(c, REFUSE_BODY_MALFORMED, r->error);
+}
+
+static void on_answer(void *arg, int err, const struct a2a_result *r, const char *why)
+{
+	struct conv *c = arg;
+	bool ours = !strcmp(c->flying, c->message) && c->step != CONV_IDLE;
+
+	c->busy = false;
+	if (!ours) {
+		/* Overtaken by a later message: that one is what counts. */
+		flush(c);
+		return;
+	}
+	if (err) {
+		if (!c->tries)
+			log_warn("%s: %s: %s", c->deal.s, c->message, why);
+		ent_again(c);
+		return;
+	}
+	if (r->code) {
+		rpc_error(c, r);
+		return;
+	}
+	if (r->is_task && c->step != CONV_CHALLENGE) {
+		str_cut(c->task, r->task_id);
+		str_cut(c->context, r->context_id);
+	}
+	ent_answer(c, r);
+}

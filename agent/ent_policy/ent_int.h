@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ent_int.h - what the files of this shell share. */
+#ifndef TREATY_ENT_INT_H
+#define TREATY_ENT_INT_H
+
+#include "agent/codec/json.h"
+#include "agent/codec/nego.h"
+#include "agent/codec/tmf.h"
+#include "agent/node.h"
+#include "agent/peer.h"
+#include "agent/store/ledger.h"
+#include "ent_policy.h"
+#include "ent_policy_core.h"
+
+/* What the operator was last told and has not answered. */
+enum conv_step {
+	CONV_IDLE,
+	CONV_CHALLENGE,
+	CONV_INTENT,
+	CONV_ACCEPT,
+	CONV_COUNTER,
+	CONV_REJECT,
+	CONV_ACCEPTANCE,
+	CONV_TERMINATE,
+};
+
+/* One deal's conversation with the operator: one message under way at a time. What stands above
+ * `busy` is written to the store in the turn that decided it, so a restart says the same bytes
+ * again under the same message id. */
+struct conv {
+	struct conv *next;
+	struct ent *ent;
+	ident_t deal;   /* negotiation id */
+	ident_t intent; /* the last one taken up */
+	ident_t quote;  /* counter-offers below are about this one */
+	uint32_t rounds;
+	price_t margin;
+	uint32_t attempt; /* of the intent: presentations so far */
+	enum conv_step step;
+	char message[A2A_ID_MAX], task[A2A_ID_MAX], context[A2A_ID_MAX];
+	json_t *data, *metadata;
+
+	bool busy, wait; /* a call is in flight; the edge goes first */
+	uint32_t tries;
+	char flying[A2A_ID_MAX]; /* message id of the call in flight */
+	struct loop_timer *timer;
+};
+
+struct ent {
+	struct side *s;
+	const struct world *w;
+	struct cap_ent_policy cap;
+	struct cap_advice advice;
+	const struct cfg_peer *op;
+	struct tmf_parties parties;
+	json_t *vc; /* the wallet as read; NULL: none */
+	bool has_wallet;
+	struct wallet wallet;
+	uint8_t wallet_digest[DIGEST_LEN];
+	struct ledger_wallet_id wid;
+	struct conv *convs;
+	struct event *scratch; /* for fold_guard() ahead of the ledger */
+	uint16_t calm;         /* of the spur */
+	struct loop_timer *tick, *sampler;
+};
+
+/* The lineage that both sides know before the operator signed: "agr-" + the negotiation's hex. */
+void ent_lineage(const struct deal *d, ident_t *ret);
+/* Whether the tool for this event would be refused: asked before the ledger moves. */
+enum refusal ent_would(struct ent *en, enum event_kind kind, const void *payload);
+/* Canonical body into the store under its digest. */
+int ent_keep(struct ent *en, const json_t *body, const digest_t *digest, struct err *e) must_check;
+struct hash ent_hash(const digest_t *d);
+why_t ent_why(const char *text);
+
+/* ent_wallet.c */
+int ent_wallet_take(struct ent *en, const json_t *vc, enum refusal *no, struct err *e) must_check;
+int ent_wallet_limits(struct ent *en, const name_t *class_name, struct wallet_limits *ret,
+		      struct err *e) must_check;
+int ent_wallet_start(struct ent *en, json_t *file, struct err *e) must_check;
+int ent_wallet_load(struct ent *en, const json_t *args, struct mcp_turn *t, struct err *e);
+
+/* ent_client.c: the conversation's transport. data is taken over. */
+struct conv *ent_conv(struct ent *en, const struct deal *d); /* NULL: no memory */
+int ent_say(struct conv *c, enum conv_step step, const char *message_id, json_t *data,
+	    struct err *e) must_check;
+int ent_idle(struct conv *c, struct err *e) must_check;
+void ent_release(struct conv *c); /* the edge is done: what waits for it may go */
+void ent_again(struct conv *c);   /* the same message once more, later */
+int ent_conv_load(struct conv *c, struct err *e) must_check;
+void ent_conv_reset(struct ent *en);
+void ent_conv_later(struct conv *c); /* flush after this turn's commit */
+
+/* ent_talk.c: what the answers mean */
+void ent_begin(struct conv *c, const struct deal *d);
+void ent_answer(struct conv *c, const struct a2a_result *r);
+void ent_refused(struct conv *c, enum refusal no, const char *why);
+/* The last moment at which the message under way makes sense. */
+wall_t ent_deadline(const struct conv *c, const struct deal *d);
+
+/* ent_quote.c */
+enum refusal ent_quote_read(struct ent *en, const struct deal *d, const json_t *body,
+			    struct quote *ret, struct err *e);
+enum refusal ent_quote_take(struct conv *c, struct deal *d, const struct quote *q,
+			    const json_t *body, struct err *e);
+/* Tells the operator "no"; nothing of ours changes by it. */
+void ent_reject(struct conv *c, const struct deal *d, const char *why);
+/* The live hold of this deal, if there is one, goes back. */
+int ent_unhold(struct ent *en, const struct deal *d, struct err *e) must_check;
+
+/* ent_agree.c: REFUSE_NONE, a refusal with its text in e, or REFUSE_MAX_: try again later. */
+enum refusal ent_agree(struct conv *c, struct deal *d, const json_t *vc, struct err *e);
+
+/* ent_edge.c */
+bool ent_edge_on(const struct ent *en);
+/* True when the edge gives up rate or label with the revision in force. */
+bool ent_edge_lowers(const struct deal *d);
+/* Steps for what is in force, or the removal of a terminated deal; done may be NULL. */
+void ent_edge_apply(struct ent *en, const struct deal *d, node_done_fn done, void *arg);
+bool ent_edge_taken(const struct ent *en, const struct deal *d);
+int ent_edge_watch(struct ent *en, struct err *e) must_check;
+
+/* ent_spur.c */
+void ent_spur_divide(struct ent *en, const struct deal *not_this);
+rate_t ent_spur_local(const struct ent *en, const struct deal *d);
+void ent_sample(struct ent *en);
+
+/* ent_offer.c */
+int ent_offer(struct ent *en, const struct peer *p, const struct a2a_message *m,
+	      struct a2a_turn *t);
+
+#endif

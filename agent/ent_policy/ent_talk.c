@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What each answer of the operator means for the deal. A machine failure here (store, signer) is
+ * answered by saying the message again: every step is idempotent on both sides. */
+#include "ent_int.h"
+
+#include "agent/codec/canon.h"
+#include "agent/codec/wallet.h"
+#include "agent/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define ATTEMPTS_MAX     3 /* presentations of one intent: a challenge may have aged */
+#define TERMINATE_FOR_MS (10 * 60 * 1000)
+#define CLIENT_TOOL      "intent_declare"
+
+wall_t ent_deadline(const struct conv *c, const struct deal *d)
+{
+	switch (c->step) {
+	case CONV_ACCEPT:
+	case CONV_COUNTER:
+	case CONV_REJECT: return d->quote.valid_until;
+	case CONV_ACCEPTANCE: return d->cur.end;
+	case CONV_TERMINATE: return (wall_t){ d->changed.ms + TERMINATE_FOR_MS };
+	default: return (wall_t){ d->intent.declared.ms + d->intent.term_ms };
+	}
+}
+
+/* --- intent and presentation -------------------------------------------------------------------
+ */
+
+void ent_begin(struct conv *c, const struct deal *d)
+{
+	json_t *data = json_array();
+	struct err e = { 0 };
+	ident_t id;
+
+	if (data)
+		(void)json_array_append_new(data, nego_part(NEGO_CHALLENGE_REQUEST, NULL, NULL));
+	if (!ident_eq(c->intent, d->intent.id))
+		c->attempt = 0;
+	c->intent = d->intent.id;
+	c->task[0] = c->context[0] = '\0';
+	c->rounds = 0;
+	c->margin.minor_h = 0;
+	engine_id(&id, "m-chal");
+	if (!c->ent->vc) {
+		json_decref(data);
+		ent_refused(c, REFUSE_WALLET_MISSING, "wallet.credential: none is loaded");
+	} else if (ent_say(c, CONV_CHALLENGE, id.s, data, &e)) {
+		log_error("%s: %s", c->deal.s, e.text);
+	}
+}
+
+static int present(struct conv *c, const struct deal *d, const struct nego_challenge *ch,
+		   struct err *e)
+{
+	struct ent *en = c->ent;
+	struct presentation_ask a = { .holder = en->s->cfg->daemon.did,
+				      .domain = en->op->did,
+				      .challenge = ch->challenge,
+				      .intent_id = d->intent.id.s,
+				      .created = engine_now(en->s->engine) };
+	auto_json json_t *intent = NULL, *vp = NULL;
+	char id[A2A_ID_MAX];
+	int r = tmf921_write(&d->intent, &en->parties, &intent, e);
+
+	if (!r)
+		r = canon_sha256(intent, a.intent_digest, e);
+	if (!r)
+		r = presentation_new(en->vc, &a, &en->s->port[SIGN_PRESENTATION], &vp, e);
+	if (r)
+		return r;
+	(void)snprintf(id, sizeof(id), "m-intent-%s-%u", d->intent.id.s, ++c->attempt);
+	return ent_say(c, CONV_INTENT, id, json_pack("[O, O]", intent, vp), e);
+}
+
+static void on_challenge(struct conv *c, const struct deal *d, const struct a2a_result *r)
+{
+	const json_t *part = json_array_get(r->data, 0);
+	struct nego_challenge ch;
+	struct err e = { 0 };
+	int k = nego_read(part, NEGO_CHALLENGE, &nego_challenge_fields, &ch, &e);
+
+	if (!k)
+		k = present(c, d, &ch, &e);
+	if (!k)
+		return;
+	log_warn("%s: challenge: %s", c->deal.s, e.text);
+	ent_again(c);
+}
+
+/* --- refusals ----------------------------------------------------------------------------------
+ */
+
+/* The deal goes back to where it stood before this conversation; money that is only held returns.
+ */
+static int undo(struct conv *c, struct deal *d, bool asked, const char *why, struct err *e)
+{
+	struct ent *en = c->ent;
+	struct ev_ref ref = { .deal = d->negotiation, .about = d->quote.id, .why = ent_why(why) };
+	int r = ent_unhold(en, d, e);
+
+	if (r)
+		return r;
+	/* A refused change leaves the live agreement as it is; anything else ends here. */
+	if (!asked || d->cur.rev == 0)
+		(void)tool_quote_reject(&en->cap, &ref, NULL, NULL);
+	return ent_idle(c, e);
+}
+
+static int failed(struct conv *c, struct deal *d, enum refusal no, const char *why, struct err *e)
+{
+	struct ev_ref ref = { .deal = d->negotiation,
+			      .about = d->cur.service,
+			      .rev = d->cur.rev,
+			      .why = ent_why(why) };
+
+	(void)no;
+	(void)tool_service_fail(&c->ent->cap, &ref, NULL, NULL);
+	return ent_idle(c, e);
+}
+
+void ent_refused(struct conv *c, enum refusal no, const char *why)
+{
+	struct engine *engine = c->ent->s->engine;
+	struct deal *d = world_deal(c->ent->w, &c->deal);
+	bool asked = c->step == CONV_CHALLENGE || c->step == CONV_INTENT || c->step == CONV_IDLE;
+	struct err e = { 0 };
+	int r;
+
+	if (!d)
+		return;
+	log_warn("%s: %s: %s", c->deal.s, refusal_name(no), why ? why : "");
+	if (no == REFUSE_WALLET_CHALLENGE && c->step == CONV_INTENT && c->attempt < ATTEMPTS_MAX) {
+		ent_begin(c, d);
+		return;
+	}
+	engine_refuse(engine, "ent_policy", asked ? CLIENT_TOOL : "quote_accept", &d->negotiation,
+		      no, why);
+	if (c->step == CONV_ACCEPTANCE)
+		r = failed(c, d, no, why, &e);
+	else if (c->step == CONV_REJECT || c->step == CONV_TERMINATE)
+		r = ent_idle(c, &e);
+	else
+		r = undo(c, d, asked, why, &e);
+	if (r)
+		log_error("%s: %s", c->deal.s, e.text);
+}
+
+static void on_problem(struct conv *c, const struct a2a_result *r)
+{
+	struct nego_problem p = { 0 };
+	enum refusal no = REFUSE_MAX_;
+
+	if (!nego_read(json_array_get(r->data, 0), NEGO_PROBLEM, &nego_problem_fields, &p, NULL))
+		no = refusal_parse(p.type.s);
+	if (no == REFUSE_MAX_ || no == REFUSE_NONE)
+		no = REFUSE_BODY_MALFORMED;
+	ent_refused(c, no, p.detail.s[0] ? p.detail.s : "the operator gave no reason");
+}
+
+/* --- the artifacts -----------------------------------------------------------------------------
+ */
+
+/* A task collects its artifacts: the newest of that name is meant. */
+static const json_t *artifact(const struct a2a_result *r, const char *name)
+{
+	for (size_t i = r->nartifacts; i-- > 0;)
+		if (!strcmp(r->artifacts[i].name, name))
+			return r->artifacts[i].data;
+	return NULL;
+}
+
+static void on_quote(struct conv *c, struct deal *d, const struct a2a_result *r)
+{
+	const json_t *body = artifact(r, "quote");
+	struct quote q;
+	struct err e = { 0 };
+	enum refusal no = ent_quote_read(c->ent, d, body, &q, &e);
+
+	if (no == REFUSE_NONE)
+		no = ent_quote_take(c, d, &q, body, &e);
+	if (no == REFUSE_NONE)
+		return;
+	if (no == REFUSE_MAX_)
+		ent_again(c);
+	else
+		ent_refused(c, no, e.text[0] ? e.text : refusal_text(no));
+}
+
+static void on_agreement(struct conv *c, struct deal *d, const struct a2a_result *r)
+{
+	struct err e = { 0 };
+	enum refusal no = ent_agree(c, d, artifact(r, "agreement"), &e);
+
+	if (no == REFUSE_NONE)
+		return;
+	log_warn("%s: agreement: %s", c->deal.s, e.text);
+	if (no == REFUSE_MAX_) {
+		ent_again(c);
+		return;
+	}
+	ent_refused(c, no, e.text[0] ? e.text : refusal_text(no));
+	/* What the operator signed will not be accepted: it need not wait for it. */
+	ent_reject(c, d, refusal_name(no));
+}
+
+static void edge_done(void *arg, enum refusal no, const char *why)
+{
+	const struct conv *c = arg;
+
+	if (no != REFUSE_NONE)
+		log_warn("%s: edge: %s: %s", c->deal.s, refusal_name(no), why);
+}
+
+static void on_service(struct conv *c, struct deal *d, const struct a2a_result *r)
+{
+	struct ent *en = c->ent;
+	const json_t *body = artifact(r, "service");
+	struct tmf_service sv;
+	struct err e = { 0 };
+	struct ev_ref ref = { .deal = d->negotiation, .about = d->cur.service, .rev = d->cur.rev };
+
+	if (!body || tmf638_read(body, &sv, &e) || !ident_eq(sv.lineage, d->cur.lineage) ||
+	    sv.rev != d->cur.rev || sv.label != d->cur.label ||
+	    !ident_eq(sv.service, d->cur.service)) {
+		log_warn("%s: service: %s", c->deal.s,
+			 e.text[0] ? e.text : "not the one that was agreed");
+		ent_again(c);
+		return;
+	}
+	ref.why = ent_why("the operator reports the service active");
+	if (ent_idle(c, &e)) {
+		log_error("%s: %s", c->deal.s, e.text);
+		return;
+	}
+	if (tool_service_confirm(&en->cap, &ref, NULL, NULL) == REFUSE_NONE) {
+		ent_spur_divide(en, d);
+		ent_edge_apply(en, d, edge_done, c);
+	}
+}
+
+/* --- dispatch ----------------------------------------------------------------------------------
+ */
+
+static void unexpected(struct conv *c, const struct a2a_result *r)
+{
+	log_warn("%s: %s: unexpected answer %s", c->deal.s, c->message,
+		 r->is_task ? a2a_state_name(r->state) : "message");
+	ent_again(c);
+}
+
+static void on_task(struct conv *c, struct deal *d, const struct a2a_result *r)
+{
+	bool input = r->state == A2A_INPUT_REQUIRED;
+
+	if ((c->step == CONV_INTENT || c->step == CONV_COUNTER) && input)
+		on_quote(c, d, r);
+	else if (c->step == CONV_ACCEPT && input)
+		on_agreement(c, d, r);
+	else if (c->step == CONV_ACCEPTANCE && r->state == A2A_COMPLETED)
+		on_service(c, d, r);
+	else if (a2a_state_terminal(r->state) || r->state == A2A_AUTH_REQUIRED)
+		on_problem(c, r);
+	else
+		unexpected(c, r);
+}
+
+void ent_answer(struct conv *c, const struct a2a_result *r)
+{
+	struct deal *d = world_deal(c->ent->w, &c->deal);
+	struct err e = { 0 };
+
+	if (!d)
+		return;
+	if (c->step == CONV_REJECT || c->step == CONV_TERMINATE) {
+		/* Whatever they say to a "no", it is over. */
+		if (ent_idle(c, &e))
+			log_error("%s: %s", c->deal.s, e.text);
+		return;
+	}
+	if (!r->is_task && !strcmp(nego_type(json_array_get(r->data, 0)), NEGO_PROBLEM))
+		on_problem(c, r);
+	else if (!r->is_task && c->step == CONV_CHALLENGE)
+		on_challenge(c, d, r);
+	else if (r->is_task)
+		on_task(c, d, r);
+	else
+		unexpected(c, r);
+}
