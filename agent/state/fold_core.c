@@ -264,6 +264,18 @@ static enum refusal guard_payload(const struct deal *d, const struct event *ev)
 	}
 }
 
+/* Room for every step, were all of them new. */
+static enum refusal guard_steps(const struct world *w, const struct plan *p)
+{
+	uint32_t room = w->max_wanted - w->n_wanted;
+
+	if (p->n_steps == 0 || p->n_steps > STEPS_MAX)
+		return REFUSE_BODY_MALFORMED;
+	for (uint32_t k = 0; k < w->n_wanted && room < p->n_steps; k++)
+		room += step_is_removal(w->wanted[k].step.kind);
+	return room < p->n_steps ? REFUSE_LIMIT_REACHED : REFUSE_NONE;
+}
+
 enum refusal fold_guard(const struct world *w, const struct event *ev)
 {
 	const ident_t *id = event_deal(ev);
@@ -276,6 +288,8 @@ enum refusal fold_guard(const struct world *w, const struct event *ev)
 		return guard_new(w, ev, &ev->u.intent);
 	if (ev->kind == EV_WALLET_ADMITTED)
 		return guard_new(w, ev, &ev->u.admit.intent);
+	if (ev->kind == EV_STEPS_TAKEN)
+		return guard_steps(w, &ev->u.plan);
 	if (!id)
 		return REFUSE_NONE;
 	d = world_deal(w, id);
@@ -425,16 +439,29 @@ static void fold_active(struct deal *d, const struct event *ev)
 	d->why = ev->u.ref.why;
 }
 
+/* The object's own row, a new one, or that of an object which is not wanted any more. */
+static uint32_t wanted_row(const struct world *w, const struct step *s)
+{
+	uint32_t k = 0;
+
+	while (k < w->n_wanted && !step_same_object(&w->wanted[k].step, s))
+		k++;
+	if (k < w->max_wanted)
+		return k;
+	for (k = 0; k < w->n_wanted && !step_is_removal(w->wanted[k].step.kind);)
+		k++;
+	return k;
+}
+
 static void fold_wanted(struct world *w, const struct plan *p)
 {
 	for (uint16_t i = 0; i < p->n_steps; i++) {
 		const struct step *s = &p->step[i].step;
-		uint32_t k = 0;
+		uint32_t k;
 
 		if (s->kind == STEP_PROBE || s->kind == STEP_WAIT)
 			continue;
-		while (k < w->n_wanted && !step_same_object(&w->wanted[k].step, s))
-			k++;
+		k = wanted_row(w, s);
 		if (k == w->n_wanted && w->n_wanted < w->max_wanted)
 			w->n_wanted++;
 		if (k < w->n_wanted)
@@ -442,32 +469,10 @@ static void fold_wanted(struct world *w, const struct plan *p)
 	}
 }
 
-static void fold_deal(struct deal *d, const struct event *ev)
+/* From the order to what the kernels hold. */
+static void fold_order(struct deal *d, const struct event *ev)
 {
 	switch (ev->kind) {
-	case EV_QUOTE_OFFERED:
-	case EV_QUOTE_RECEIVED:
-	case EV_RENEGOTIATION_OPENED:
-		d->quote = ev->u.quote;
-		d->has_quote = true;
-		d->has_accept = false;
-		break;
-	case EV_QUOTE_COUNTERED:
-		d->rounds = ev->u.counter.round;
-		d->why = ev->u.counter.why;
-		break;
-	case EV_QUOTE_ACCEPTED:
-	case EV_ACCEPT_RECORDED:
-		d->accept = ev->u.accept;
-		d->has_accept = true;
-		d->why = ev->u.accept.why;
-		break;
-	case EV_AGREEMENT_SIGNED:
-		d->pending = ev->u.agreement;
-		d->has_pending = true;
-		break;
-	case EV_AGREEMENT_ACCEPTED:
-	case EV_ACCEPTANCE_RECORDED: fold_in_force(d, &ev->u.agreement); break;
 	case EV_ORDER_EMITTED:
 		d->order = ev->u.order;
 		d->has_order = true;
@@ -493,6 +498,38 @@ static void fold_deal(struct deal *d, const struct event *ev)
 		fold_plan_end(d, false);
 		d->why = ev->u.ref.why;
 		break;
+	default: break;
+	}
+}
+
+static void fold_deal(struct deal *d, const struct event *ev)
+{
+	switch (ev->kind) {
+	case EV_QUOTE_OFFERED:
+	case EV_QUOTE_RECEIVED:
+	case EV_RENEGOTIATION_OPENED:
+		if (!ident_eq(d->quote.id, ev->u.quote.id))
+			d->rounds = 0; /* another menu is another negotiation */
+		d->quote = ev->u.quote;
+		d->has_quote = true;
+		d->has_accept = false;
+		break;
+	case EV_QUOTE_COUNTERED:
+		d->rounds = ev->u.counter.round;
+		d->why = ev->u.counter.why;
+		break;
+	case EV_QUOTE_ACCEPTED:
+	case EV_ACCEPT_RECORDED:
+		d->accept = ev->u.accept;
+		d->has_accept = true;
+		d->why = ev->u.accept.why;
+		break;
+	case EV_AGREEMENT_SIGNED:
+		d->pending = ev->u.agreement;
+		d->has_pending = true;
+		break;
+	case EV_AGREEMENT_ACCEPTED:
+	case EV_ACCEPTANCE_RECORDED: fold_in_force(d, &ev->u.agreement); break;
 	case EV_BREACH_PREDICTED:
 	case EV_BREACHED:
 		d->risk_open = true;
@@ -510,7 +547,7 @@ static void fold_deal(struct deal *d, const struct event *ev)
 		d->active = false;
 		d->why = ev->u.ref.why;
 		break;
-	default: break;
+	default: fold_order(d, ev);
 	}
 }
 
