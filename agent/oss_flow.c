@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The two ends are read at different moments and packets are between them, so a single difference
  * of their totals is no loss. What is lost for good stays missing: the least difference of a few
- * windows, less what may be under way (as much as one window ever brought), only grows by it. */
+ * windows, less what may be under way (as much as one window ever brought), only grows by it. For
+ * the same reason a rate is taken over all of these windows: in a single one a sender's burst of a
+ * few milliseconds is more than a rate may be short of. */
 #include "oss_flow.h"
 
 #define LAG_WINDOWS 8
 
+/* The totals of one end, as many windows back. */
+struct totals {
+	uint8_t n, next;
+	mono_t at[LAG_WINDOWS];
+	uint64_t bytes[LAG_WINDOWS];
+};
+
 struct lag {
 	uint32_t label;
+	struct totals in, out;
 	uint8_t n, next;
 	int64_t missing[LAG_WINDOWS]; /* packets: into the first node less out of the last */
 	int64_t most;                 /* that one window brought */
@@ -24,12 +34,27 @@ static const struct path_def *path_of(const struct side *s, uint8_t path)
 	return NULL;
 }
 
-static rate_t rate_of(uint64_t was, uint64_t is, mono_t from, mono_t to)
+/* The rate since the oldest of the totals, whose place `bytes` takes. */
+static rate_t rate_of(struct totals *t, uint64_t bytes, mono_t at)
 {
-	/* A node that was restarted counts from nothing: no rate for this window. */
-	if (is < was || to.us <= from.us || (is - was) > UINT64_MAX / 8000000)
+	uint8_t newest = (uint8_t)((t->next + LAG_WINDOWS - 1) % LAG_WINDOWS), first;
+	uint64_t more;
+	int64_t us;
+
+	/* A node that was restarted counts from nothing: so do we. */
+	if (t->n && (bytes < t->bytes[newest] || at.us <= t->at[newest].us))
+		*t = (struct totals){ 0 };
+	first = t->n < LAG_WINDOWS ? 0 : t->next;
+	more = bytes - t->bytes[first];
+	us = at.us - t->at[first].us;
+	t->at[t->next] = at;
+	t->bytes[t->next] = bytes;
+	t->next = (uint8_t)((t->next + 1) % LAG_WINDOWS);
+	if (!t->n++)
 		return (rate_t){ 0 };
-	return (rate_t){ (is - was) * 8000000 / (uint64_t)(to.us - from.us) };
+	if (t->n > LAG_WINDOWS)
+		t->n = LAG_WINDOWS;
+	return (rate_t){ more > UINT64_MAX / 8000000 ? 0 : more * 8000000 / (uint64_t)us };
 }
 
 static int64_t least_of(const struct lag *g)
@@ -75,7 +100,9 @@ static void at_first(const struct side *s, struct side_flow *f, const struct lab
 	const struct label_count *was = &f->first.dir[DIR_UP], *is = &now->dir[DIR_UP];
 	struct lag *g = lag_of(s, f);
 
-	f->offered = rate_of(was->rx_bytes, is->rx_bytes, f->first.at, now->at);
+	if (f->first.label == now->label && mono_cmp(now->at, f->first.at) <= 0)
+		return; /* the node had no newer one */
+	f->offered = rate_of(&g->in, is->rx_bytes, now->at);
 	if (is->rx_packets < was->rx_packets)
 		*g = (struct lag){ .label = f->label };
 	else if (f->first.label && (int64_t)(is->rx_packets - was->rx_packets) > g->most)
@@ -90,7 +117,9 @@ static void at_last(const struct side *s, struct side_flow *f, const struct labe
 	const struct label_count *was = &f->last.dir[DIR_UP], *is = &now->dir[DIR_UP];
 	struct lag *g = lag_of(s, f);
 
-	f->delivered = rate_of(was->tx_bytes, is->tx_bytes, f->last.at, now->at);
+	if (f->last.label == now->label && mono_cmp(now->at, f->last.at) <= 0)
+		return; /* the node had no newer one */
+	f->delivered = rate_of(&g->out, is->tx_bytes, now->at);
 	/* Counters that run backwards are a node that was restarted, not a loss. */
 	if (is->tx_packets < was->tx_packets)
 		*g = (struct lag){ .label = f->label };

@@ -66,8 +66,13 @@ class Story:
         rows = self.logs.wait('edge', 'AGREEMENT_ACCEPTED', limit, class_name=name)
         lineage = rows[-1]['output']['lineage']
         self.lineage[name] = lineage
-        self.logs.wait('op', 'SERVICE_ACTIVE', limit, deal=lineage)
-        self.logs.wait('edge', 'SERVICE_ACTIVE', limit, deal=lineage)
+        for node in SIDES:
+            self.active(node, lineage, 1, limit)
+
+    def active(self, node, lineage, rev, limit=20):
+        wait_for(f'{SIDES[node]}: revision {rev} of {lineage} in force', lambda: [
+            r for r in self.logs.find(node, 'SERVICE_ACTIVE', rev=rev)
+            if r['output']['deal'].split('-')[1] == lineage.split('-')[1]], limit)
 
     def declare(self):
         self.tell.head('Four needs are declared (treatyctl intent declare); the fifth shows itself.')
