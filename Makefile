@@ -44,6 +44,7 @@ LLHTTP	:= $(B)/llhttp.a
 BINS	:= $(if $(wildcard agent/main.c),$(B)/treatyd) $(if $(CTL_SRC),$(B)/treatyctl)
 LABS	:= $(LAB_SRC:%.c=$(B)/%)
 TESTS	:= $(TEST_SRC:%.c=$(B)/%)
+TEST_LDFLAGS_test_ent := -Wl,--wrap=peer_send,--wrap=node_apply,--wrap=node_class_sample,--wrap=node_label_sample
 BENCHES	:= $(BENCH_SRC:%.c=$(B)/%)
 
 all: $(BINS) $(LABS)

@@ -253,6 +253,18 @@ static enum refusal guard_payload(const struct deal *d, const struct event *ev)
 	}
 }
 
+/* Room for every step, were all of them new. */
+static enum refusal guard_steps(const struct world *w, const struct plan *p)
+{
+	uint32_t room = w->max_wanted - w->n_wanted;
+
+	if (p->n_steps == 0 || p->n_steps > STEPS_MAX)
+		return REFUSE_BODY_MALFORMED;
+	for (uint32_t k = 0; k < w->n_wanted && room < p->n_steps; k++)
+		room += step_is_removal(w->wanted[k].step.kind);
+	return room < p->n_steps ? REFUSE_LIMIT_REACHED : REFUSE_NONE;
+}
+
 enum refusal fold_guard(const struct world *w, const struct event *ev)
 {
 	const ident_t *id = event_deal(ev);
@@ -265,6 +277,8 @@ enum refusal fold_guard(const struct world *w, const struct event *ev)
 		return guard_new(w, ev, &ev->u.intent);
 	if (ev->kind == EV_WALLET_ADMITTED)
 		return guard_new(w, ev, &ev->u.admit.intent);
+	if (ev->kind == EV_STEPS_TAKEN)
+		return guard_steps(w, &ev->u.plan);
 	if (!id)
 		return REFUSE_NONE;
 	d = world_deal(w, id);
@@ -375,16 +389,29 @@ static void fold_failed(struct deal *d, const why_t *why)
 	d->why = *why;
 }
 
+/* The object's own row, a new one, or that of an object which is not wanted any more. */
+static uint32_t wanted_row(const struct world *w, const struct step *s)
+{
+	uint32_t k = 0;
+
+	while (k < w->n_wanted && !step_same_object(&w->wanted[k].step, s))
+		k++;
+	if (k < w->max_wanted)
+		return k;
+	for (k = 0; k < w->n_wanted && !step_is_removal(w->wanted[k].step.kind);)
+		k++;
+	return k;
+}
+
 static void fold_wanted(struct world *w, const struct plan *p)
 {
 	for (uint16_t i = 0; i < p->n_steps; i++) {
 		const struct step *s = &p->step[i].step;
-		uint32_t k = 0;
+		uint32_t k;
 
 		if (s->kind == STEP_PROBE || s->kind == STEP_WAIT)
 			continue;
-		while (k < w->n_wanted && !step_same_object(&w->wanted[k].step, s))
-			k++;
+		k = wanted_row(w, s);
 		if (k == w->n_wanted && w->n_wanted < w->max_wanted)
 			w->n_wanted++;
 		if (k < w->n_wanted)
@@ -398,6 +425,8 @@ static void fold_deal(struct deal *d, const struct event *ev)
 	case EV_QUOTE_OFFERED:
 	case EV_QUOTE_RECEIVED:
 	case EV_RENEGOTIATION_OPENED:
+		if (!ident_eq(d->quote.id, ev->u.quote.id))
+			d->rounds = 0; /* another menu is another negotiation */
 		d->quote = ev->u.quote;
 		d->has_quote = true;
 		d->has_accept = false;
