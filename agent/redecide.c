@@ -66,8 +66,8 @@ const struct redecide_core redecide_cores[] = {
 	CORE(bss_strategy, NULL, bss_strategy_in_fields, bss_strategy_out_fields),
 	CORE(oss_negotiation_decide, "oss_negotiation", oss_negotiation_in_fields,
 	     oss_negotiation_out_fields),
-	CORE(oss_plan_make, NULL, oss_plan_in_fields, oss_plan_out_fields),
-	CORE(oss_plan_check, NULL, oss_check_in_fields, oss_check_out_fields),
+	CORE(oss_plan_make, "oss_planning", oss_plan_in_fields, oss_plan_out_fields),
+	CORE(oss_plan_check, "oss_check", oss_check_in_fields, oss_check_out_fields),
 	CORE(oss_assurance_decide, "oss_assurance", oss_assurance_in_fields,
 	     oss_assurance_out_fields),
 };
