@@ -89,72 +89,59 @@ static void learn(struct explaining *x, const ident_t *id)
 		x->ids[x->n_ids++] = *id;
 }
 
-/* The names that an event's payload gives to what it is about. */
+/* Where a payload keeps the names of what it is about: offsets into union event_body. */
+#define AT(m) offsetof(union event_body, m)
+static const struct {
+	enum event_kind kind;
+	uint8_t n;
+	size_t at[5];
+} names_of[] = {
+	{ EV_INTENT_DECLARED, 3, { AT(intent.id), AT(intent.negotiation), AT(intent.lineage) } },
+	{ EV_WALLET_ADMITTED,
+	  3,
+	  { AT(admit.intent.id), AT(admit.intent.negotiation), AT(admit.intent.lineage) } },
+	{ EV_QUOTE_OFFERED, 3, { AT(quote.id), AT(quote.negotiation), AT(quote.lineage) } },
+	{ EV_QUOTE_RECEIVED, 3, { AT(quote.id), AT(quote.negotiation), AT(quote.lineage) } },
+	{ EV_RENEGOTIATION_OPENED, 3, { AT(quote.id), AT(quote.negotiation), AT(quote.lineage) } },
+	{ EV_AGREEMENT_SIGNED,
+	  5,
+	  { AT(agreement.lineage), AT(agreement.negotiation), AT(agreement.quote),
+	    AT(agreement.service), AT(agreement.hold) } },
+	{ EV_AGREEMENT_ACCEPTED,
+	  5,
+	  { AT(agreement.lineage), AT(agreement.negotiation), AT(agreement.quote),
+	    AT(agreement.service), AT(agreement.hold) } },
+	{ EV_ACCEPTANCE_RECORDED,
+	  5,
+	  { AT(agreement.lineage), AT(agreement.negotiation), AT(agreement.quote),
+	    AT(agreement.service), AT(agreement.hold) } },
+	{ EV_ORDER_EMITTED, 3, { AT(order.id), AT(order.lineage), AT(order.service) } },
+	{ EV_PLAN_COMMITTED, 3, { AT(plan.id), AT(plan.order), AT(plan.lineage) } },
+	{ EV_STEPS_TAKEN, 3, { AT(plan.id), AT(plan.order), AT(plan.lineage) } },
+	{ EV_QUOTE_ACCEPTED, 3, { AT(accept.deal), AT(accept.quote), AT(accept.hold) } },
+	{ EV_ACCEPT_RECORDED, 3, { AT(accept.deal), AT(accept.quote), AT(accept.hold) } },
+	{ EV_QUOTE_COUNTERED, 2, { AT(counter.deal), AT(counter.quote) } },
+	{ EV_PLAN_STEP_DONE, 2, { AT(progress.deal), AT(progress.plan) } },
+	{ EV_REFUSED, 1, { AT(refused.deal) } },
+	{ EV_ORDER_REFUSED, 1, { AT(refused.deal) } },
+	{ EV_STEP_RECEIPT, 1, { AT(receipt.plan) } },
+	{ EV_ADVICE_GIVEN, 1, { AT(advice.deal) } },
+};
+#undef AT
+
 static size_t ids_of(const struct event *ev, const ident_t *ids[6])
 {
-	const union event_body *u = &ev->u;
-	size_t n = 0;
+	const char *u = (const char *)&ev->u;
 
-	switch (ev->kind) {
-	case EV_INTENT_DECLARED:
-	case EV_WALLET_ADMITTED: {
-		const struct intent *i =
-			ev->kind == EV_INTENT_DECLARED ? &u->intent : &u->admit.intent;
-
-		ids[n++] = &i->id;
-		ids[n++] = &i->negotiation;
-		ids[n++] = &i->lineage;
-		break;
+	for (size_t i = 0; i < ARRAY_LEN(names_of); i++) {
+		if (names_of[i].kind != ev->kind)
+			continue;
+		for (size_t k = 0; k < names_of[i].n; k++)
+			ids[k] = (const ident_t *)(u + names_of[i].at[k]);
+		return names_of[i].n;
 	}
-	case EV_QUOTE_OFFERED:
-	case EV_QUOTE_RECEIVED:
-	case EV_RENEGOTIATION_OPENED:
-		ids[n++] = &u->quote.id;
-		ids[n++] = &u->quote.negotiation;
-		ids[n++] = &u->quote.lineage;
-		break;
-	case EV_AGREEMENT_SIGNED:
-	case EV_AGREEMENT_ACCEPTED:
-	case EV_ACCEPTANCE_RECORDED:
-		ids[n++] = &u->agreement.lineage;
-		ids[n++] = &u->agreement.negotiation;
-		ids[n++] = &u->agreement.quote;
-		ids[n++] = &u->agreement.service;
-		ids[n++] = &u->agreement.hold;
-		break;
-	case EV_ORDER_EMITTED:
-		ids[n++] = &u->order.id;
-		ids[n++] = &u->order.lineage;
-		ids[n++] = &u->order.service;
-		break;
-	case EV_PLAN_COMMITTED:
-	case EV_STEPS_TAKEN:
-		ids[n++] = &u->plan.id;
-		ids[n++] = &u->plan.order;
-		ids[n++] = &u->plan.lineage;
-		break;
-	case EV_QUOTE_ACCEPTED:
-	case EV_ACCEPT_RECORDED:
-		ids[n++] = &u->accept.deal;
-		ids[n++] = &u->accept.quote;
-		ids[n++] = &u->accept.hold;
-		break;
-	case EV_QUOTE_COUNTERED:
-		ids[n++] = &u->counter.deal;
-		ids[n++] = &u->counter.quote;
-		break;
-	case EV_PLAN_STEP_DONE:
-		ids[n++] = &u->progress.deal;
-		ids[n++] = &u->progress.plan;
-		break;
-	case EV_REFUSED:
-	case EV_ORDER_REFUSED: ids[n++] = &u->refused.deal; break;
-	case EV_STEP_RECEIPT: ids[n++] = &u->receipt.plan; break;
-	case EV_ADVICE_GIVEN: ids[n++] = &u->advice.deal; break;
-	case EV_SPUR_REBALANCED: break;
-	default: ids[n++] = &u->ref.deal; break;
-	}
-	return n;
+	ids[0] = &ev->u.ref.deal;
+	return event_table(ev->kind) == &ev_ref_fields;
 }
 
 static bool in_spur(const struct explaining *x, const struct event *ev)
