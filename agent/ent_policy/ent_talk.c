@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #define ATTEMPTS_MAX     3 /* presentations of one intent: a challenge may have aged */
+#define OVERTAKEN_MAX    50
 #define TERMINATE_FOR_MS (10 * 60 * 1000)
 #define CLIENT_TOOL      "intent_declare"
 
@@ -148,6 +149,32 @@ void ent_refused(struct conv *c, enum refusal no, const char *why)
 		log_error("%s: %s", c->deal.s, e.text);
 }
 
+/* Receipts of one wallet are a chain. Where two revisions are settled at once, the later receipt
+ * may overtake the earlier one on the wire: it is said again, as a new message in a new task. */
+static bool overtook(struct conv *c, enum refusal no)
+{
+	bool other = false;
+	ident_t id;
+	struct err e = { 0 };
+
+	if (c->step != CONV_ACCEPTANCE || (no != REFUSE_LEDGER_FORK && no != REFUSE_LEDGER_STATE))
+		return false;
+	for (const struct conv *k = c->ent->convs; k; k = k->next)
+		other |= k != c && k->step == CONV_ACCEPTANCE;
+	if (!other || c->overtaken >= OVERTAKEN_MAX)
+		return false;
+	c->overtaken++;
+	c->task[0] = c->context[0] = '\0';
+	engine_id(&id, "m-again");
+	if (ent_say(c, CONV_ACCEPTANCE, id.s, json_incref(c->data), &e)) {
+		log_error("%s: %s", c->deal.s, e.text);
+		return false;
+	}
+	c->tries = c->overtaken;
+	ent_again(c);
+	return true;
+}
+
 static void on_problem(struct conv *c, const struct a2a_result *r)
 {
 	struct nego_problem p = { 0 };
@@ -157,7 +184,8 @@ static void on_problem(struct conv *c, const struct a2a_result *r)
 		no = refusal_parse(p.type.s);
 	if (no == REFUSE_MAX_ || no == REFUSE_NONE)
 		no = REFUSE_BODY_MALFORMED;
-	ent_refused(c, no, p.detail.s[0] ? p.detail.s : "the operator gave no reason");
+	if (!overtook(c, no))
+		ent_refused(c, no, p.detail.s[0] ? p.detail.s : "the operator gave no reason");
 }
 
 /* --- the artifacts -----------------------------------------------------------------------------
