@@ -11,6 +11,8 @@
 #include <stdio.h>
 
 #define ATTEMPTS_MAX     3 /* presentations of one intent: a challenge may have aged */
+#define RESTARTS_MAX     10
+#define START_SKEW_MS    10000 /* an acceptance that arrives later must be made anew */
 #define OVERTAKEN_MAX    50
 #define TERMINATE_FOR_MS (10 * 60 * 1000)
 #define CLIENT_TOOL      "intent_declare"
@@ -122,6 +124,37 @@ static int failed(struct conv *c, struct deal *d, enum refusal no, const char *w
 	return ent_idle(c, e);
 }
 
+/* The quote was lost to time, not to a rule: a new service is asked for once more from the start.
+ * An offer in life is the operator's to repeat. */
+static bool aged(const struct conv *c, const struct deal *d, enum refusal no)
+{
+	wall_t now = engine_now(c->ent->s->engine);
+
+	if ((c->step != CONV_ACCEPT && c->step != CONV_COUNTER) || d->cur.rev ||
+	    d->life != LIFE_NEGOTIATED || c->attempt >= RESTARTS_MAX)
+		return false;
+	return no == REFUSE_QUOTE_EXPIRED || no == REFUSE_QUOTE_UNKNOWN ||
+	       (no == REFUSE_QUOTE_MISMATCH && c->step == CONV_ACCEPT &&
+		now.ms - d->accept.start.ms > START_SKEW_MS);
+}
+
+static void afresh(struct conv *c, const struct deal *d, struct err *e)
+{
+	ident_t intent = d->intent.id;
+	int r = ent_unhold(c->ent, d, e);
+
+	if (!r) {
+		memset(&c->intent, 0, sizeof(c->intent));
+		r = ent_idle(c, e);
+	}
+	if (r) {
+		log_error("%s: %s", c->deal.s, e->text);
+		return;
+	}
+	c->intent = intent;
+	ent_begin(c, d);
+}
+
 void ent_refused(struct conv *c, enum refusal no, const char *why)
 {
 	struct engine *engine = c->ent->s->engine;
@@ -135,6 +168,10 @@ void ent_refused(struct conv *c, enum refusal no, const char *why)
 	log_warn("%s: %s: %s", c->deal.s, refusal_name(no), why ? why : "");
 	if (no == REFUSE_WALLET_CHALLENGE && c->step == CONV_INTENT && c->attempt < ATTEMPTS_MAX) {
 		ent_begin(c, d);
+		return;
+	}
+	if (aged(c, d, no)) {
+		afresh(c, d, &e);
 		return;
 	}
 	engine_refuse(engine, "ent_policy", asked ? CLIENT_TOOL : "quote_accept", &d->negotiation,
