@@ -105,16 +105,22 @@ int node_path_sample(struct side *s, uint8_t path, struct path_sample *ret)
 	const struct cfg_path *c = config_path(s->cfg, path);
 	struct path_sample p = { .path = path };
 	struct node *n = s->node;
+	bool probed;
 
 	if (!n)
 		return -EOPNOTSUPP;
 	if (!c || !c->device[0])
 		return -ENOENT;
 	p.at = n->links_at;
-	(void)prober_sample(n->prober, path, &p); /* a path without probes has its load */
-	for (uint32_t i = 0; i < n->links.n; i++)
-		if (!strcmp(n->links.link[i].name.s, c->device))
-			p.load = n->tx[i];
+	probed = !prober_sample(n->prober, path, &p);
+	for (uint32_t i = 0; i < n->links.n; i++) {
+		if (strcmp(n->links.link[i].name.s, c->device) != 0)
+			continue;
+		p.load = n->tx[i];
+		/* Who does not probe a path knows nothing against it but its own device. */
+		if (!probed)
+			p.alive = n->links.link[i].up;
+	}
 	*ret = p;
 	return 0;
 }

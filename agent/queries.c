@@ -4,6 +4,7 @@
 
 #include "agent/codec/noun.h"
 #include "agent/crypto/crypto.h"
+#include "agent/enforcer/client.h"
 #include "agent/enforcer/enforcer.h"
 #include "agent/store/ledger.h"
 #include "agent/store/store.h"
@@ -137,6 +138,20 @@ static json_t *enforcer_json(const struct side *s)
 			 "capabilities", caps, "bpffs", st.bpffs == 1);
 }
 
+/* How this node shapes, as probed; null where there is no node. */
+static json_t *shaper_json(const struct side *s)
+{
+	struct enforcer_shaper sh = { 0 };
+	struct err e = { 0 };
+
+	if (!s->enforcer || !(s->cfg->daemon.roles & ROLE_NODE))
+		return json_null();
+	if (enforcer_shaper(s->enforcer, &sh, &e))
+		return json_pack("{s:s}", "error", e.text);
+	return json_pack("{s:s, s:s, s:I, s:b}", "kind", sh.kind, "hook", sh.hook, "labels",
+			 (json_int_t)sh.labels, "adopted", sh.adopted == 1);
+}
+
 static json_t *counts_json(const struct world *w)
 {
 	json_int_t live = 0, active = 0;
@@ -173,12 +188,12 @@ static int on_status(struct side *s, const struct peer *p, const json_t *args, c
 	(void)uname(&u);
 	return query_answer(
 		t,
-		json_pack("{s:s, s:s, s:o, s:i, s:o, s:s, s:I, s:o, s:o, s:o, s:s}", "name",
+		json_pack("{s:s, s:s, s:o, s:i, s:o, s:o, s:s, s:I, s:o, s:o, s:o, s:s}", "name",
 			  s->cfg->daemon.name, "did", s->cfg->daemon.did, "roles",
 			  roles_json(s->cfg->daemon.roles), "pid", (int)getpid(), "enforcer",
-			  enforcer_json(s), "kernel", u.release, "uptimeMs",
-			  (json_int_t)((loop_now(s->loop).us - started.us) / 1000), "log",
-			  log_json(engine_store(s->engine)), "counts",
+			  enforcer_json(s), "shaping", shaper_json(s), "kernel", u.release,
+			  "uptimeMs", (json_int_t)((loop_now(s->loop).us - started.us) / 1000),
+			  "log", log_json(engine_store(s->engine)), "counts",
 			  counts_json(engine_world(s->engine)), "peers", peers_json(s->cfg),
 			  "lastError", last->code ? last->text : ""),
 		e);
@@ -385,9 +400,9 @@ static int add_rows(const struct mcp_row *r, struct err *e)
 
 int queries_start(struct side *s, struct err *e)
 {
-	static const struct mcp_row *const all[] = { query_rows_deals, query_rows_log,
-						     query_rows_tmf, query_rows_ledger,
-						     query_rows_human };
+	static const struct mcp_row *const all[] = { query_rows_deals,  query_rows_log,
+						     query_rows_tmf,    query_rows_ledger,
+						     query_rows_verify, query_rows_human };
 	int r = 0;
 
 	started = loop_now(s->loop);

@@ -411,12 +411,12 @@ static void fold_in_force(struct deal *d, const struct agreement *a)
 /* The plan under way has ended. An order that came meanwhile waits on. */
 static void fold_plan_end(struct deal *d, bool applied)
 {
+	if (applied && (d->has_plan || d->has_order))
+		d->applied = d->has_plan ? d->planned : d->order;
+	if (d->applied.action == ORDER_DELETE)
+		memset(&d->applied, 0, sizeof(d->applied));
 	if (!d->has_plan || ident_eq(d->order.id, d->planned.id))
 		d->has_order = false;
-	if (d->has_plan && applied)
-		d->applied = d->planned;
-	if (d->has_plan && applied && d->planned.action == ORDER_DELETE)
-		memset(&d->applied, 0, sizeof(d->applied));
 	d->has_plan = false;
 	d->plan_failed = 0;
 }
