@@ -44,6 +44,7 @@ LLHTTP	:= $(B)/llhttp.a
 BINS	:= $(if $(wildcard agent/main.c),$(B)/treatyd) $(if $(CTL_SRC),$(B)/treatyctl)
 LABS	:= $(LAB_SRC:%.c=$(B)/%)
 TESTS	:= $(TEST_SRC:%.c=$(B)/%)
+TEST_LDFLAGS_test_ent := -Wl,--wrap=peer_send,--wrap=node_apply,--wrap=node_class_sample,--wrap=node_label_sample
 BENCHES	:= $(BENCH_SRC:%.c=$(B)/%)
 
 all: $(BINS) $(LABS)
@@ -91,6 +92,10 @@ $(TESTS): %: %.o $(LIB) $(LLHTTP)
 	$(Q)$(CC) $(LDFLAGS) $(TEST_LDFLAGS_$(notdir $@)) -o $@ $^ -lcmocka $(LDLIBS) -lpthread
 $(BENCHES): %: %.o $(LIB) $(LLHTTP)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpthread
+
+# The operator's shells are tested against nodes and a table that the test plays.
+TEST_LDFLAGS_test_oss := -Wl,--wrap=peer_tool,--wrap=mcp_table_add,--wrap=mcp_turn_result,--wrap=mcp_refuse
+TEST_LDFLAGS_test_oss_watch := $(TEST_LDFLAGS_test_oss)
 
 # --- set-up ------------------------------------------------------------------------------
 # Every Debian package that a build, a test or the demo needs: installed when it is missing.

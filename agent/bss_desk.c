@@ -30,7 +30,9 @@ static size_t n_kept;
 
 void desk_reset(void)
 {
-	n_tables = n_kept = 0;
+	while (n_kept)
+		a2a_turn_fail(kept[--n_kept].turn, A2A_E_INTERNAL, "the service stops", NULL);
+	n_tables = 0;
 }
 
 int desk_add(const struct desk_row *rows, size_t n)

@@ -28,6 +28,7 @@ struct desk_row {
 	int (*take)(struct desk_call *c); /* negative: internal error, nothing was answered */
 };
 
+/* Forgets the rows and ends the turns that are kept. */
 void desk_reset(void);
 /* rows are borrowed for ever. -ENOSPC. */
 int desk_add(const struct desk_row *rows, size_t n) must_check;

@@ -213,6 +213,7 @@ static const struct cfg_key operator_keys[] = {
 	{ "label-range", cfg_range, AT(labels), BETWEEN(1, 0xfffff), "1-4095" },
 	{ "overlap-ms", cfg_u32, AT(overlap_ms), BETWEEN(1, 60000), "200" },
 	{ "police-percent", cfg_u32, AT(police_pct), BETWEEN(0, 1000), "105" },
+	{ "forecast-intervals", cfg_u32, AT(horizon), BETWEEN(1, 10000), "20" },
 };
 #undef AT
 

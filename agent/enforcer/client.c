@@ -45,3 +45,10 @@ int enforcer_held(struct msg_client *c, const struct enforcer_cursor *at, struct
 {
 	return msg_call(c, MSG_HELD, at, sizeof(*at), ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
 }
+
+int enforcer_base(struct msg_client *c, uint32_t label, struct enforcer_base *ret, struct err *e)
+{
+	const struct enforcer_label q = { label };
+
+	return msg_call(c, MSG_BASE, &q, sizeof(q), ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
+}

@@ -7,6 +7,7 @@
 #define TREATY_ENFORCER_CLIENT_H
 
 #include "agent/msg.h"
+#include "treaty/abi.h"
 #include "treaty/enforce.h"
 
 #define ENFORCER_WAIT_MS 5000
@@ -20,6 +21,7 @@ enum enforcer_msg {
 	MSG_DEVICE,                   /* struct enforcer_name -> struct enforcer_device */
 	MSG_SHAPER,                   /* -> struct enforcer_shaper */
 	MSG_HELD,                     /* struct enforcer_cursor -> struct enforcer_held */
+	MSG_BASE,                     /* struct enforcer_label -> struct enforcer_base */
 };
 
 /* The answer to one step. REFUSE_NONE: applied, read back and found as asked. */
@@ -36,6 +38,11 @@ struct enforcer_label {
 
 struct enforcer_name {
 	name_t name;
+};
+
+/* What a label's counters stood at when the label was set. */
+struct enforcer_base {
+	struct dp_count dir[DIR_MAX_];
 };
 
 struct enforcer_counters {
@@ -124,6 +131,8 @@ int enforcer_device(struct msg_client *c, const char *name, struct enforcer_devi
 		    struct err *e) must_check;
 int enforcer_shaper(struct msg_client *c, struct enforcer_shaper *ret, struct err *e) must_check;
 int enforcer_held(struct msg_client *c, const struct enforcer_cursor *at, struct enforcer_held *ret,
+		  struct err *e) must_check;
+int enforcer_base(struct msg_client *c, uint32_t label, struct enforcer_base *ret,
 		  struct err *e) must_check;
 
 _Static_assert(sizeof(struct enforcer_device) <= MSG_BODY_MAX, "fits a message");

@@ -65,6 +65,7 @@ int show_links(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e
 int show_device(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_held(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
+int show_base(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 
 /* The node behind a handler's ctx; NULL and *e when this daemon is none. */
 struct enforcer_node *node_of(void *ctx, struct err *e);

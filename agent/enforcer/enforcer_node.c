@@ -348,4 +348,5 @@ const struct msg_handler enforcer_node_rows[ENFORCER_NODE_ROWS] = {
 	{ MSG_DEVICE, sizeof(struct enforcer_name), sizeof(struct enforcer_device), show_device },
 	{ MSG_SHAPER, 0, sizeof(struct enforcer_shaper), show_shaper },
 	{ MSG_HELD, sizeof(struct enforcer_cursor), sizeof(struct enforcer_held), show_held },
+	{ MSG_BASE, sizeof(struct enforcer_label), sizeof(struct enforcer_base), show_base },
 };

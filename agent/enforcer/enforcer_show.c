@@ -101,6 +101,19 @@ int show_counters(void *ctx, const void *req, void *rep, int *ret_fd, struct err
 	return *ret_fd < 0 ? err_set(e, -errno, "counters: %s", strerror(errno)) : 0;
 }
 
+int show_base(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	struct enforcer_node *n = node_of(ctx, e);
+	const struct enforcer_label *q = req;
+	struct enforcer_base *p = rep;
+	int r = n ? 0 : -EOPNOTSUPP;
+
+	(void)ret_fd;
+	for (int i = 0; !r && i < DIR_MAX_; i++)
+		r = dp_baseline_get(n->dp, q->label, (enum dp_dir)i, &p->dir[i]);
+	return r ? err_set(e, r, "label %u: %s", q->label, strerror(-r)) : 0;
+}
+
 static void fill_link(struct enforcer_node *n, const struct device *d, struct enforcer_link *l)
 {
 	struct nl_link now = { 0 };

@@ -54,21 +54,6 @@ static int refuse(struct ent *en, struct a2a_turn *t, const char *tool, const st
 /* --- offers -------------------------------------------------------------------------------------
  */
 
-/* The operator measures and cools; by offering in life it says that both are over. Here the two
- * states only mirror it. */
-static void catch_up(struct ent *en, const struct deal *d, const struct quote *q)
-{
-	struct ev_ref ref = { .deal = d->negotiation,
-			      .about = q->id,
-			      .rev = d->cur.rev,
-			      .why = ent_why("the operator offers in life") };
-
-	if (d->active && (d->life == LIFE_PROVISIONED || d->life == LIFE_RESTORED))
-		(void)tool_metered_note(&en->cap, &ref, NULL, NULL);
-	if (d->life == LIFE_COOLING)
-		(void)tool_cooled_note(&en->cap, &ref, NULL, NULL);
-}
-
 static enum refusal offered(struct ent *en, struct conv *c, struct deal *d, const json_t *part,
 			    struct quote *q, struct err *e)
 {
@@ -84,7 +69,6 @@ static enum refusal offered(struct ent *en, struct conv *c, struct deal *d, cons
 		return REFUSE_IN_FLIGHT;
 	if (engine_now(en->s->engine).ms > q->valid_until.ms)
 		return REFUSE_QUOTE_EXPIRED;
-	catch_up(en, d, q);
 	c->task[0] = c->context[0] = '\0';
 	return ent_quote_take(c, d, q, part, e);
 }

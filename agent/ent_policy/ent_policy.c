@@ -104,7 +104,7 @@ int ent_policy_load(struct side *s, struct err *e)
 static void on_terminated(struct ent *en, struct deal *d, const struct event *ev)
 {
 	struct conv *c = ent_conv(en, d);
-	bool ours = ident_eq(ev->actor, (name_t){ "human" });
+	bool ours = !ident_eq(ev->actor, (name_t){ "ent_policy" }) && d->cur.rev;
 	json_t *part;
 	char id[A2A_ID_MAX];
 	struct err e = { 0 };
@@ -155,8 +155,6 @@ static void on_intent(struct ent *en, struct deal *d)
 		log_error("%s: out of memory", d->negotiation.s);
 	else if (c->step == CONV_IDLE)
 		ent_begin(c, d);
-	else
-		log_warn("%s: a conversation is under way", d->negotiation.s);
 }
 
 static void on_event(void *arg, const struct event *ev)
@@ -213,11 +211,24 @@ static void expire(struct ent *en)
 	}
 }
 
+/* A change that was declared while a conversation was under way waited for its end. */
+static void take_up(struct ent *en)
+{
+	for (struct conv *c = en->convs; c; c = c->next) {
+		const struct deal *d = world_deal(en->w, &c->deal);
+
+		if (d && c->step == CONV_IDLE && d->life != LIFE_TERMINATED &&
+		    !ident_eq(c->intent, d->intent.id))
+			ent_begin(c, d);
+	}
+}
+
 static void on_tick(void *arg)
 {
 	struct ent *en = arg;
 
 	expire(en);
+	take_up(en);
 	ent_spur_divide(en, NULL);
 	en->tick = loop_after(en->s->loop, TICK_US, on_tick, en);
 }

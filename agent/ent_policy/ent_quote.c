@@ -80,6 +80,19 @@ void ent_reject(struct conv *c, const struct deal *d, const char *why)
 /* --- choosing ----------------------------------------------------------------------------------
  */
 
+/* A change that the operator refused is no measure for what it offers later. */
+static struct grades wanted(const struct deal *d, const struct class_profile *p)
+{
+	struct grades g = d->intent.want;
+
+	if (d->cur.rev == 0 || d->quote.reason == QUOTE_CHANGE ||
+	    ident_eq(d->intent.id, d->origin.intent))
+		return g;
+	g = p->want;
+	g.bandwidth = d->origin.g.bandwidth;
+	return g;
+}
+
 static int gather(struct conv *c, const struct deal *d, struct ent_policy_in *in, struct err *e)
 {
 	struct ent *en = c->ent;
@@ -90,7 +103,7 @@ static int gather(struct conv *c, const struct deal *d, struct ent_policy_in *in
 		return err_set(e, -ENOENT, "class %s: not configured", d->intent.class_name.s);
 	in->quote = d->quote;
 	in->profile = *p;
-	in->want = d->intent.want;
+	in->want = wanted(d, p);
 	in->captured = deal_captured(d);
 	in->origin_price = d->origin.price;
 	in->now = engine_now(en->s->engine);
@@ -246,6 +259,21 @@ static enum refusal choose(struct conv *c, struct deal *d, struct err *e)
 	return reject(c, d, &out, known);
 }
 
+/* The operator measures and cools; by quoting in life it says that both are over. Here the two
+ * states only mirror it. */
+static void catch_up(struct ent *en, const struct deal *d, const struct quote *q)
+{
+	struct ev_ref ref = { .deal = d->negotiation,
+			      .about = q->id,
+			      .rev = d->cur.rev,
+			      .why = ent_why("the operator quotes in life") };
+
+	if (d->active && (d->life == LIFE_PROVISIONED || d->life == LIFE_RESTORED))
+		(void)tool_metered_note(&en->cap, &ref, NULL, NULL);
+	if (d->life == LIFE_COOLING)
+		(void)tool_cooled_note(&en->cap, &ref, NULL, NULL);
+}
+
 enum refusal ent_quote_take(struct conv *c, struct deal *d, const struct quote *q,
 			    const json_t *body, struct err *e)
 {
@@ -261,6 +289,7 @@ enum refusal ent_quote_take(struct conv *c, struct deal *d, const struct quote *
 	/* A repeated answer is not a new menu. */
 	if (!(d->has_quote && ident_eq(d->quote.id, q->id) && d->quote.version == q->version &&
 	      digest_eq(d->quote.digest, q->digest))) {
+		catch_up(c->ent, d, q);
 		no = tool_quote_receive(&c->ent->cap, q, NULL, &q->digest);
 		if (no != REFUSE_NONE)
 			return no;

@@ -1,27 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The road to an agreement, and everything that must not pass on it. */
-#include "bss_lab.h"
+#include "bss_road.h"
+
+#include "agent/bss_negotiation/bss_negotiation_core.h"
+#include "agent/bss_policy/bss_policy_core.h"
+#include "agent/codec/noun.h"
 
 #define HEX "00000000000000aa"
-
-/* Nothing is offered here; the linker needs the name. */
-int __wrap_peer_send(struct side *s, const char *did, const struct a2a_send *m, peer_a2a_fn fn,
-		     void *arg, struct err *e);
-int __wrap_peer_send(struct side *s, const char *did, const struct a2a_send *m, peer_a2a_fn fn,
-		     void *arg, struct err *e)
-{
-	(void)s;
-	(void)did;
-	(void)m;
-	(void)fn;
-	(void)arg;
-	return err_set(e, -ENOTCONN, "no wire in this test");
-}
-
-static const struct deal *deal(const struct road *r)
-{
-	return world_deal(lab_world(), &r->i.negotiation);
-}
 
 static void happy_road(void **state)
 {
@@ -176,9 +161,12 @@ static json_t *bent_presentation(const struct bad_wallet *b, struct road *r, jso
 		json_decref(vp);
 		vp = present(r, vc, *intent, ch);
 	}
-	if (b->bend == BEND_TAMPERED)
-		(void)json_object_set_new(json_object_get(vp, "proof"), "created",
-					  json_string("2026-11-23T10:13:19Z"));
+	if (b->bend == BEND_TAMPERED) {
+		char t[TIME_TEXT_MAX];
+
+		time_format((wall_t){ lab.now.ms - 1000 }, t);
+		(void)json_object_set_new(json_object_get(vp, "proof"), "created", json_string(t));
+	}
 	if (b->bend == BEND_INTENT) {
 		r->i.want.bandwidth.bps *= 2;
 		json_decref(*intent);
@@ -377,13 +365,78 @@ static void rejection_gives_back(void **state)
 	assert_int_equal(h.state, HOLD_RELEASED);
 }
 
+/* --- what the log keeps of a decision is enough to decide again --------------------------------
+ */
+
+static unsigned repeated;
+
+static void repeat_admit(const json_t *in_js, const json_t *out_js)
+{
+	struct bss_admit_in in;
+	struct bss_admit_out out, was;
+	struct err e = { 0 };
+
+	if (noun_decode(&bss_admit_in_fields, in_js, &in, &e) ||
+	    noun_decode(&bss_admit_out_fields, out_js, &was, &e))
+		fail_msg("admit: %s", e.text);
+	assert_string_equal(in.wallet.holder, lab.ent.did);
+	bss_admit(&in, &out);
+	assert_int_equal(out.refusal, was.refusal);
+	assert_int_equal(out.step, was.step);
+	assert_string_equal(out.why.s, was.why.s);
+	in.facts.vc_signature_ok = false;
+	bss_admit(&in, &out);
+	assert_int_equal(out.refusal, REFUSE_WALLET_SIGNATURE);
+	repeated |= 1;
+}
+
+static void repeat_menu(const json_t *in_js, const json_t *out_js)
+{
+	struct bss_menu_in in;
+	struct bss_menu_out out, was;
+	struct err e = { 0 };
+
+	if (noun_decode(&bss_menu_in_fields, in_js, &in, &e) ||
+	    noun_decode(&bss_menu_out_fields, out_js, &was, &e))
+		fail_msg("menu: %s", e.text);
+	bss_menu(&in, &out);
+	assert_int_equal(out.n_items, was.n_items);
+	assert_memory_equal(out.item, was.item, sizeof(out.item));
+	repeated |= 2;
+}
+
+static int repeat_row(void *arg, const struct store_event *row)
+{
+	auto_json json_t *js = json_loads(row->body, 0, NULL);
+	const json_t *in = json_object_get(json_object_get(js, "inputs"), "in");
+	const json_t *out = json_object_get(json_object_get(js, "inputs"), "out");
+	const char *core =
+		json_string_value(json_object_get(json_object_get(js, "inputs"), "core"));
+
+	(void)arg;
+	if (core && !strcmp(core, "bss_admit"))
+		repeat_admit(in, out);
+	else if (core && !strcmp(core, "bss_menu"))
+		repeat_menu(in, out);
+	return 0;
+}
+
+static void decisions_repeat(void **state)
+{
+	auto_road struct road r = whole_road(&lab.ent, HEX);
+
+	(void)state;
+	assert_int_equal(store_replay(lab.store, 1, repeat_row, NULL, NULL), 0);
+	assert_int_equal(repeated, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
 		T(happy_road),           T(wallets_are_refused),   T(holder_is_the_peer),
 		T(generations),          T(margins_are_bargained), T(nothing_for_sale),
-		T(rejection_gives_back),
+		T(rejection_gives_back), T(decisions_repeat),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Treaty's daemons in the lab: what each needs (keys, certificates, DID documents, a wallet, treaty.conf),
 and their starting and stopping. Everything lies below <lab>/treaty and goes with the lab."""
-import datetime
 import json
 import os
 import signal
@@ -11,7 +10,6 @@ import time
 
 import conf
 import holder
-import trust
 from holder import LabError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
@@ -61,32 +59,41 @@ def certificates(top):
         os.chown(os.path.join(to, 'tls.key'), conf.USER, conf.USER)
 
 
+def tool(*argv):
+    """treatyctl without a daemon."""
+    r = subprocess.run([program('treatyctl'), *argv], capture_output=True, text=True, check=False)
+    if r.returncode:
+        raise LabError(f'treatyctl {" ".join(argv[:2])}: {(r.stderr or r.stdout).strip()}')
+    return r.stdout
+
+
 def identities(top):
     """Signing keys, and the pinned documents that name their public halves."""
     docs = os.path.join(top, 'documents')
     os.makedirs(docs)
     os.chmod(docs, 0o755)
     os.makedirs(os.path.join(top, 'treasury'), 0o700)
-    purposes = {'agent': 'authentication', 'agreement': 'assertionMethod', 'wallet': 'assertionMethod'}
     for who, did, fragments in (('edge', conf.did('edge'), ('agent', 'agreement')),
                                 ('op', conf.did('op'), ('agreement',)),
                                 ('rival', conf.RIVAL, ('agent', 'agreement')),
                                 ('treasury', conf.ISSUER, ('wallet',))):
-        rows = []
+        keys = []
         for fragment in fragments:
             path = os.path.join(top, who, f'{fragment}.key')
-            trust.key_new(path)
-            rows.append((fragment, purposes[fragment], trust.Key(path)))
-        write(os.path.join(docs, f'{who}.json'), json.dumps(trust.document(did, rows), indent=1) + '\n')
+            tool('key', 'new', path)
+            keys += [f'--key-{fragment}', path]
+        out = os.path.join(docs, f'{who}.json')
+        tool('did', 'document', '--did', did, *keys, '--out', out)
+        os.chmod(out, 0o644)
 
 
-def wallets(top):
-    now = datetime.datetime.now(datetime.timezone.utc)
-    key = trust.Key(os.path.join(top, 'treasury', 'wallet.key'))
-    created = now.strftime('%Y-%m-%dT%H:%M:%SZ')
-    for who, holder_did in (('edge', conf.did('edge')), ('rival', conf.RIVAL)):
-        body = conf.wallet(conf.ISSUER, holder_did, who, now)
-        write(os.path.join(top, who, 'wallet.json'), json.dumps(trust.wallet(body, key, created)) + '\n')
+def wallet(top):
+    """The enterprise's, signed by its treasury."""
+    out = os.path.join(top, 'edge', 'wallet.json')
+    terms = os.path.join(top, 'edge', 'wallet-terms.json')
+    write(terms, json.dumps(conf.wallet_options(conf.did('edge'), 'edge'), indent=1) + '\n')
+    tool('wallet', 'issue', terms, '--key', os.path.join(top, 'treasury', 'wallet.key'), '--out', out)
+    os.chmod(out, 0o644)
 
 
 def configure(lab, windows=None):
@@ -96,7 +103,7 @@ def configure(lab, windows=None):
         os.chmod(d, 0o755)
     certificates(top)
     identities(top)
-    wallets(top)
+    wallet(top)
     for node in conf.DAEMONS:
         text = conf.render(node, home(lab, node), os.path.join(top, 'documents'), windows or {})
         write(conf_file(lab, node), text)

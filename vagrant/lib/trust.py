@@ -28,7 +28,9 @@ def jcs(value):
 
 
 def multibase_digest(value):
-    return 'u' + base64.urlsafe_b64encode(hashlib.sha256(jcs(value)).digest()).rstrip(b'=').decode()
+    """base64url of a multihash: SHA-256, 32 bytes."""
+    raw = b'\x12\x20' + hashlib.sha256(jcs(value)).digest()
+    return 'u' + base64.urlsafe_b64encode(raw).rstrip(b'=').decode()
 
 
 class Key:
@@ -87,8 +89,8 @@ def wallet(body, key, created):
                   'assertionMethod', created)
 
 
-def presentation(credential, holder, key, domain, challenge, intent, created):
+def presentation(credential, holder, key, domain, challenge, intent, intent_id, created):
     body = {'holder': holder, 'verifiableCredential': [credential],
-            'presentedWith': {'id': intent['id'], 'digestMultibase': multibase_digest(intent)}}
+            'presentedWith': {'id': intent_id, 'digestMultibase': multibase_digest(intent)}}
     return secure(body, ['VerifiablePresentation'], key, holder + '#agent', 'authentication', created,
                   domain=domain, challenge=challenge)

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ent_requirement.h - where intents come from: people, applications, and traffic itself. */
+#ifndef TREATY_ENT_REQUIREMENT_H
+#define TREATY_ENT_REQUIREMENT_H
+
+#include "agent/side.h"
+
+/* Watches the edge's class counters every sampling interval; adds the MCP row intent_declare. */
+int ent_requirement_start(struct side *s, struct err *e) must_check;
+
+/* Declares *i. class_name, want, term_ms and source must be set; id, negotiation, declared and an
+ * empty flow are filled here. lineage set: a change of that live agreement, which keeps its
+ * negotiation. REFUSE_NONE, or the refusal with its text in e. */
+enum refusal ent_intent_declare(struct side *s, struct intent *i, struct err *e);
+
+#endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ent_requirement_int.h - what the files of this shell share. */
+#ifndef TREATY_ENT_REQUIREMENT_INT_H
+#define TREATY_ENT_REQUIREMENT_INT_H
+
+#include "treaty/err.h"
+
+/* The MCP row intent_declare; once per process. */
+int ent_requirement_rows(struct err *e) must_check;
+
+#endif
