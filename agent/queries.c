@@ -8,6 +8,7 @@
 #include "agent/enforcer/enforcer.h"
 #include "agent/store/ledger.h"
 #include "agent/store/store.h"
+#include "node.h"
 #include "queries_int.h"
 
 #include <errno.h>
@@ -297,20 +298,45 @@ static int on_deal_show(struct side *s, const struct peer *p, const json_t *args
 /* --- flows and paths ---------------------------------------------------------------------------
  */
 
-static json_t *flow_row(const struct side *s, const struct side_flow *f)
+/* On a node the totals are the maps' own, read now; elsewhere what telemetry last brought. */
+static json_t *flow_row(struct side *s, uint32_t label)
 {
-	const struct deal *d = world_deal_by_label(engine_world(s->engine), f->label);
-	const struct label_count *up = &f->first.dir[DIR_UP], *down = &f->last.dir[DIR_DOWN];
+	const struct deal *d = world_deal_by_label(engine_world(s->engine), label);
+	const struct side_flow *f = side_flow(s, label, false);
+	struct side_flow v = { .label = label };
+	struct label_sample own;
 
+	if (f)
+		v = *f;
+	if ((s->cfg->daemon.roles & ROLE_NODE) && !node_label_sample(s, label, &own)) {
+		v.first = v.last = own;
+		v.at = own.at;
+		v.rtt_us = own.rtt_us ? own.rtt_us : v.rtt_us;
+	}
 	return json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "label",
-			 (json_int_t)f->label, "class", d ? d->intent.class_name.s : "",
-			 "agreement", d ? d->lineage.s : "", "promisedBps",
+			 (json_int_t)label, "class", d ? d->intent.class_name.s : "", "agreement",
+			 d ? d->lineage.s : "", "promisedBps",
 			 (json_int_t)(d ? d->cur.g.bandwidth.bps : 0), "offeredBps",
-			 (json_int_t)f->offered.bps, "deliveredBps", (json_int_t)f->delivered.bps,
-			 "drops", (json_int_t)f->drops, "rttMicros", (json_int_t)f->rtt_us,
-			 "upBytes", (json_int_t)up->rx_bytes, "downBytes",
-			 (json_int_t)down->rx_bytes, "path", (json_int_t)(d ? d->cur.path : 0),
-			 "atMicros", (json_int_t)f->at.us);
+			 (json_int_t)v.offered.bps, "deliveredBps", (json_int_t)v.delivered.bps,
+			 "drops", (json_int_t)v.drops, "rttMicros", (json_int_t)v.rtt_us, "upBytes",
+			 (json_int_t)v.first.dir[DIR_UP].rx_bytes, "downBytes",
+			 (json_int_t)v.last.dir[DIR_DOWN].rx_bytes, "path",
+			 (json_int_t)(d ? d->cur.path : 0), "atMicros", (json_int_t)v.at.us);
+}
+
+/* Labels with telemetry, and those whose line this node's own kernel should hold. */
+static int flow_rows(struct side *s, json_t *rows)
+{
+	const struct world *w = engine_world(s->engine);
+	int r = 0;
+
+	for (uint32_t i = 0; !r && i < s->flows.n; i++)
+		r = json_array_append_new(rows, flow_row(s, s->flows.flow[i].label));
+	for (uint32_t i = 0; !r && i < w->n_wanted; i++)
+		if (w->wanted[i].step.kind == STEP_LABEL_SET &&
+		    !side_flow(s, w->wanted[i].step.label, false))
+			r = json_array_append_new(rows, flow_row(s, w->wanted[i].step.label));
+	return r;
 }
 
 static int on_flow_list(struct side *s, const struct peer *p, const json_t *args, const char *key,
@@ -321,11 +347,10 @@ static int on_flow_list(struct side *s, const struct peer *p, const json_t *args
 	(void)p;
 	(void)args;
 	(void)key;
-	for (uint32_t i = 0; i < s->flows.n; i++)
-		if (json_array_append_new(rows, flow_row(s, &s->flows.flow[i]))) {
-			json_decref(rows);
-			return err_set(e, -ENOMEM, "out of memory");
-		}
+	if (!rows || flow_rows(s, rows)) {
+		json_decref(rows);
+		return err_set(e, -ENOMEM, "out of memory");
+	}
 	return query_answer(t,
 			    json_pack("{s:o, s:I}", "flows", rows, "monoMicros",
 				      (json_int_t)loop_now(s->loop).us),
