@@ -170,13 +170,14 @@ struct cfg_operator {
 	uint32_t overlap_ms;     /* both roads stay valid in a swap */
 	uint32_t
 		police_pct; /* of the contracted rate, at the first hop and the far end; 0 = none */
-	uint32_t horizon; /* of the forecasts, in sampling intervals */
+	uint32_t horizon;   /* of the forecasts, in sampling intervals */
 };
 
 /* The enterprise's edge and its operator. */
 struct cfg_enterprise {
 	cfg_name op; /* peer of role operator */
 	cfg_ifname lan, access;
+	uint32_t usable; /* permille of the access link that treaties may take */
 	bool bargain;
 	rate_t detect; /* demand of a class is declared above it */
 	uint32_t detect_intervals;
