@@ -87,11 +87,18 @@ $(B)/treatyctl: $(CTL_SRC:%.c=$(B)/%.o) $(LIB) $(LLHTTP)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(LABS): %: %.o $(LIB) $(LLHTTP)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpthread
+TEST_LDFLAGS_test_bss := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_bss_settle := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_bss_life := -Wl,--wrap=peer_send
 $(TESTS): %: %.o $(LIB) $(LLHTTP)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $(TEST_LDFLAGS_$(notdir $@)) -o $@ $^ -lcmocka $(LDLIBS) -lpthread
 $(BENCHES): %: %.o $(LIB) $(LLHTTP)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpthread
+
+# The operator's shells are tested against nodes and a table that the test plays.
+TEST_LDFLAGS_test_oss := -Wl,--wrap=peer_tool,--wrap=mcp_table_add,--wrap=mcp_turn_result,--wrap=mcp_refuse
+TEST_LDFLAGS_test_oss_watch := $(TEST_LDFLAGS_test_oss)
 
 # --- set-up ------------------------------------------------------------------------------
 # Every Debian package that a build, a test or the demo needs: installed when it is missing.

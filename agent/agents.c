@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agents.h"
+#include "compose.h"
 #include "confine.h"
 #include "log.h"
 #include "loop.h"
@@ -17,6 +18,7 @@ struct agents {
 	struct loop *loop;
 	struct msg_client enforcer, signer;
 	struct loop_fd *watch;
+	struct compose *compose;
 	struct err *e;
 };
 
@@ -103,10 +105,11 @@ static void on_tick(void *arg)
 static int before_sleep(void *arg)
 {
 	struct agents *a = arg;
+	int r = compose_turn(a->compose, a->e);
 
 	if (a->enforcer.stop)
 		loop_stop(a->loop, 0);
-	return 0;
+	return r;
 }
 
 /* Outside a call the enforcer says only STOP; its end without a word is an error. */
@@ -126,22 +129,34 @@ static void on_enforcer(void *arg, int fd, unsigned what)
 	loop_stop(a->loop, r ? err_set(a->e, r, "enforcer: %s", strerror(-r)) : 0);
 }
 
+static int start(struct agents *a)
+{
+	int r = loop_new(&a->loop, false);
+
+	if (r)
+		return err_set(a->e, r, "loop");
+	r = compose_start(a->compose, a->loop, &a->enforcer, &a->signer, a->e);
+	if (r)
+		return r;
+	a->watch = loop_watch(a->loop, a->enforcer.fd, LOOP_READ, on_enforcer, a);
+	if (!a->watch || !loop_after(a->loop, 0, on_tick, a))
+		return err_set(a->e, -ENOMEM, "out of memory");
+	loop_before_sleep(a->loop, before_sleep, a);
+	return 0;
+}
+
 int agents_run(const struct config *c, int enforcer_fd, int signer_fd, struct err *e)
 {
 	struct agents a = { .c = c, .enforcer.fd = enforcer_fd, .signer.fd = signer_fd, .e = e };
-	int r = confine(c, e);
+	int r = compose_new(&a.compose, c, e); /* reads keys and documents, still privileged */
 
-	r = r ? r : loop_new(&a.loop, false);
-	if (!r) {
-		a.watch = loop_watch(a.loop, enforcer_fd, LOOP_READ, on_enforcer, &a);
-		if (!a.watch || !loop_after(a.loop, 0, on_tick, &a))
-			r = err_set(e, -ENOMEM, "out of memory");
-	}
+	r = r ? r : confine(c, e);
+	r = r ? r : start(&a);
 	if (!r) {
 		log_info("ready");
-		loop_before_sleep(a.loop, before_sleep, &a);
 		r = loop_run(a.loop);
 	}
+	a.compose = compose_free(a.compose);
 	a.loop = loop_free(a.loop);
 	return r;
 }

@@ -92,6 +92,7 @@ struct cfg_device {
 	cfg_ifname name;
 	uint32_t role; /* enum cfg_device_role */
 	rate_t rate;   /* 0 = not shaped */
+	uint32_t dir;  /* enum dir of what arrives here under a label that binds no device */
 };
 
 struct cfg_path {
@@ -104,6 +105,7 @@ struct cfg_path {
 	rate_t capacity;
 	uint32_t spare; /* the disjoint path that stands by, 0 = none */
 	avail_t availability;
+	uint32_t probe_port; /* of the reflector at probe_dst */
 };
 
 /* SRv6 End.DX4: packets for `sid` are decapsulated towards nh4 over device. */
@@ -168,6 +170,7 @@ struct cfg_operator {
 	uint32_t overlap_ms;     /* both roads stay valid in a swap */
 	uint32_t
 		police_pct; /* of the contracted rate, at the first hop and the far end; 0 = none */
+	uint32_t horizon; /* of the forecasts, in sampling intervals */
 };
 
 /* The enterprise's edge and its operator. */

@@ -119,6 +119,7 @@ static const struct cfg_key node_keys[] = {
 static const struct cfg_key device_keys[] = {
 	{ "role", cfg_enum, AT(role), NAMES("customer", "network", "local"), REQUIRED },
 	{ "rate", cfg_rate, AT(rate), BETWEEN(8000, RATE_MAX) },
+	{ "dir", cfg_enum, AT(dir), NAMES("up", "down"), "up" },
 };
 #undef AT
 
@@ -136,6 +137,7 @@ static const struct cfg_key path_keys[] = {
 	{ "capacity", cfg_rate, AT(capacity), BETWEEN(8000, RATE_MAX) },
 	{ "spare", cfg_u32, AT(spare), BETWEEN(0, 255) },
 	{ "availability", cfg_avail, AT(availability), ANY, .def = "99.9" },
+	{ "probe-port", cfg_u32, AT(probe_port), BETWEEN(1, 65535), "8620" },
 };
 #undef AT
 
@@ -211,6 +213,7 @@ static const struct cfg_key operator_keys[] = {
 	{ "label-range", cfg_range, AT(labels), BETWEEN(1, 0xfffff), "1-4095" },
 	{ "overlap-ms", cfg_u32, AT(overlap_ms), BETWEEN(1, 60000), "200" },
 	{ "police-percent", cfg_u32, AT(police_pct), BETWEEN(0, 1000), "105" },
+	{ "forecast-intervals", cfg_u32, AT(horizon), BETWEEN(1, 10000), "20" },
 };
 #undef AT
 

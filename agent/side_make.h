@@ -14,6 +14,8 @@ int side_attest(struct side *s, struct err *e) must_check;
  * credential. */
 int side_document_row(enum cfg_key_kind key, const char **fragment, const char **purpose);
 
+/* From [daemon] advice: null, random, hostile. */
+void side_adviser(struct side *s);
 /* did:key by itself; did:web from the pinned documents of [trust] documents, read once. */
 int side_documents(struct side *s, struct err *e) must_check;
 

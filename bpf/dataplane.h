@@ -100,7 +100,8 @@ struct dp_label {
 	uint32_t label;                /* 1..labels-1 */
 	mono_t valid_until;            /* boot clock; INT64_MAX = no end */
 	uint16_t class_minor;          /* HTB 54:minor at egress; 0 = untouched priority */
-	uint8_t dscp, dscp_over;       /* 0..63 */
+	uint8_t dscp;                  /* 0..63, DP_DSCP_ANY = as it came */
+	uint8_t dscp_over;             /* 0..63 */
 	enum dp_over over;             /* what happens above committed + excess */
 	bool police_edge, police_node; /* meter at edge / network ingress */
 	struct dp_profile dir[2];

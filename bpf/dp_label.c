@@ -42,7 +42,7 @@ static int label_check(const struct dp *d, const struct dp_label *l, enum refusa
 
 	if (!in_table(d, l->label))
 		return refuse_range(d, l->label, no, e);
-	if (l->dscp > 63 || l->dscp_over > 63)
+	if ((l->dscp > 63 && l->dscp != DP_DSCP_ANY) || l->dscp_over > 63)
 		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "dscp: above 63");
 	if ((unsigned int)l->over > DP_OVER_ECN)
 		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "over: not drop, remark or ecn");

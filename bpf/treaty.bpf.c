@@ -121,7 +121,7 @@ int treaty_edge_in(struct __sk_buff *skb)
 		tag(skb, &p, 0, KEEP, 0);
 		return best_effort(skb, label, dir, why, packets, bytes, now);
 	}
-	dscp = l->dscp;
+	dscp = l->dscp < 64 ? l->dscp : KEEP;
 	if ((l->flags & DP_L_POLICE_EDGE) &&
 	    police(l, &p, label, dir, packets, bytes, now, &dscp, &ce))
 		return TC_ACT_SHOT;

@@ -4,6 +4,8 @@
 #ifndef TREATY_BSS_POLICY_CORE_H
 #define TREATY_BSS_POLICY_CORE_H
 
+#include "treaty/field.h"
+#include "treaty/ids.h"
 #include "treaty/wallet.h"
 
 /* The order of judgement: cheap and local first, nothing is signed or fetched for a stranger. */
@@ -67,5 +69,26 @@ enum refusal wallet_admit_judge(const struct wallet_facts *f, const struct walle
 /* Step 12 alone: also asked by the enterprise before it presents. */
 enum refusal wallet_fits(const struct wallet *w, const struct wallet_ask *ask, wall_t now,
 			 const char **why);
+
+/* The whole judgement as one value in and one out, as the log keeps it. */
+struct bss_admit_in {
+	struct wallet_facts facts;
+	struct wallet wallet;
+	struct wallet_ask ask;
+	wall_t now;
+	struct admit_limits limits;
+};
+
+struct bss_admit_out {
+	enum refusal refusal;
+	enum admit_step step;
+	bool freeze;
+	why_t why;
+};
+
+void bss_admit(const struct bss_admit_in *in, struct bss_admit_out *out);
+
+extern const struct field_table wallet_fields, wallet_facts_fields, wallet_ask_fields,
+	bss_admit_in_fields, bss_admit_out_fields;
 
 #endif

@@ -138,6 +138,7 @@ int wallet_admit(const json_t *vp, const json_t *intent, const struct wallet_ask
 
 	memset(ret, 0, sizeof(*ret));
 	r = walk(&a);
+	ret->facts = a.f;
 	a.p = presentation_free(a.p);
 	return r;
 }

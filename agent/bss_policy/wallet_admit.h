@@ -33,6 +33,7 @@ struct admit_result {
 	struct err detail;    /* the codec's words, when a step failed on shape or signature */
 	struct wallet wallet; /* valid from ADMIT_SHAPE on; believed only when admitted */
 	uint8_t digest[DIGEST_LEN]; /* of the wallet credential */
+	struct wallet_facts facts;  /* what was judged */
 };
 
 /* vp: parsed presentation or NULL (none came); intent: as received, hashed here. The result is

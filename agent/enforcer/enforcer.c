@@ -8,6 +8,7 @@
 #include "agent/log.h"
 #include "agent/loop.h"
 #include "bpffs.h"
+#include "enforcer_node.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,7 @@
 #define KEPT_CAPS (1ull << CAP_NET_ADMIN | 1ull << CAP_BPF | 1ull << CAP_PERFMON | 1ull << CAP_KILL)
 
 struct enforcer {
+	struct enforcer_node *node; /* first: what the node's rows look for */
 	const struct config *c;
 	struct role_tree *t;
 	struct loop *loop;
@@ -88,8 +90,7 @@ static int on_shutdown(void *ctx, const void *req, void *rep, int *ret_fd, struc
 	return 0;
 }
 
-/* Steps, links and maps add their rows here. */
-static const struct msg_handler table[] = {
+static struct msg_handler table[3 + ENFORCER_NODE_ROWS] = {
 	{ MSG_PING, sizeof(struct msg_ping), sizeof(struct msg_ping), on_ping },
 	{ MSG_STATUS, 0, sizeof(struct enforcer_status), on_status },
 	{ MSG_SHUTDOWN, 0, 0, on_shutdown },
@@ -294,6 +295,11 @@ static int serve(struct enforcer *s)
 
 	if (r)
 		return err_set(s->e, r, "loop: %s", strerror(-r));
+	memcpy(&table[3], enforcer_node_rows, sizeof(enforcer_node_rows));
+	if (s->c->daemon.roles & ROLE_NODE)
+		r = enforcer_node_open(&s->node, s->c, s->loop, s->e);
+	if (r)
+		return r;
 	s->watch[0] = loop_watch(s->loop, s->t->sock[0], LOOP_READ, on_agents, s);
 	s->watch[1] = loop_watch(s->loop, s->t->sock[1], LOOP_READ, on_signer, s);
 	if (!s->watch[0] || !s->watch[1] || !loop_watch(s->loop, s->sigfd, LOOP_READ, on_signal, s))
@@ -310,8 +316,11 @@ int enforcer_run(const struct config *c, struct role_tree *t, struct err *e)
 	r = r ? r : confine(&s, e);
 	r = r ? r : serve(&s);
 	end_children(t);
-	if (!r && c->daemon.on_exit == ON_EXIT_REMOVE && (c->daemon.roles & ROLE_NODE))
-		r = bpffs_clear(c->node.pin_dir, e);
+	if (!r && c->daemon.on_exit == ON_EXIT_REMOVE && (c->daemon.roles & ROLE_NODE)) {
+		r = enforcer_node_remove(&s.node, e);
+		r = r ? r : bpffs_clear(c->node.pin_dir, e);
+	}
+	s.node = enforcer_node_close(s.node);
 	s.loop = loop_free(s.loop);
 	close_p(&s.sigfd);
 	return r;

@@ -129,17 +129,17 @@ static int on_terminate(struct ent *en, const json_t *part, struct a2a_turn *t)
 	enum refusal no;
 
 	if (nego_read(part, NEGO_TERMINATE, &ev_ref_fields, &said, &e))
-		return refuse(en, t, "contract_end", NULL, REFUSE_BODY_MALFORMED, e.text);
+		return refuse(en, t, "agreement_leave", NULL, REFUSE_BODY_MALFORMED, e.text);
 	d = world_deal(en->w, &said.deal);
 	if (!d || d->operator_side)
-		return refuse(en, t, "contract_end", NULL, REFUSE_AGREEMENT_UNKNOWN,
+		return refuse(en, t, "agreement_leave", NULL, REFUSE_AGREEMENT_UNKNOWN,
 			      "deal: not one of ours");
 	if (d->life == LIFE_TERMINATED)
 		return received(en, t, d, &said.about);
 	ref = (struct ev_ref){
 		.deal = d->negotiation, .about = d->cur.lineage, .rev = d->cur.rev, .why = said.why
 	};
-	no = tool_contract_end(&en->cap, &ref, NULL, NULL);
+	no = tool_agreement_leave(&en->cap, &ref, NULL, NULL);
 	if (no != REFUSE_NONE)
 		return reply(en, t, nego_problem(no, &d->negotiation, refusal_text(no)));
 	return received(en, t, d, &said.about);

@@ -207,7 +207,7 @@ static void expire(struct ent *en)
 
 		if (!d->operator_side && d->cur.rev && d->life != LIFE_TERMINATED &&
 		    now.ms >= d->cur.end.ms)
-			(void)tool_contract_end(&en->cap, &ref, NULL, NULL);
+			(void)tool_agreement_leave(&en->cap, &ref, NULL, NULL);
 	}
 }
 

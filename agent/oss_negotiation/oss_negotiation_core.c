@@ -30,8 +30,9 @@ static struct verdict follows(const struct oss_negotiation_in *in)
 	if (!ident_eq(o->lineage, a->lineage) || o->rev != a->rev ||
 	    !digest_eq(o->agreement_digest, a->digest))
 		return SAY(ORDER_INVALID, "lineage, revision or digest is not the agreement's");
-	if (!ident_eq(o->service, a->service) || o->label != a->label || o->path != a->path ||
-	    o->end.ms != a->end.ms || !same_grades(&o->g, &a->g))
+	if (!ident_eq(o->service, a->service) || o->label != a->label ||
+	    (o->path != a->path && !in->swap) || o->end.ms != a->end.ms ||
+	    !same_grades(&o->g, &a->g))
 		return SAY(ORDER_INVALID,
 			   "service, label, path, end or grades are not the agreement's");
 	if (o->g.bandwidth.bps == 0)
@@ -51,9 +52,11 @@ static struct verdict extends(const struct oss_negotiation_in *in)
 	if (in->applied_rev == 0)
 		return SAY(ORDER_INVALID, "nothing is provisioned to change");
 	if (o->action == ORDER_DELETE)
-		return o->label == was->label ? SAY(NONE, "")
-					      : SAY(ORDER_INVALID, "another label is provisioned");
-	if (o->rev <= in->applied_rev)
+		/* The last revision may have failed with a label of its own. */
+		return o->label == was->label || o->old_label == was->label
+			       ? SAY(NONE, "")
+			       : SAY(ORDER_INVALID, "another label is provisioned");
+	if (in->swap ? o->rev != in->applied_rev : o->rev <= in->applied_rev)
 		return SAY(ORDER_INVALID, "the revision is not newer than what is provisioned");
 	if (o->old_label != was->label || o->old_path != was->path ||
 	    !same_grades(&o->old_g, &was->g))

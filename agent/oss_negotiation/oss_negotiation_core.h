@@ -13,6 +13,7 @@ struct oss_negotiation_in {
 	struct agreement agreement;
 	uint32_t applied_rev;        /* last revision provisioned; 0 = none */
 	struct order applied;        /* the order that provisioned it */
+	bool swap;                   /* a human has the provisioned revision take another path */
 	bool busy;                   /* a plan of this lineage is under way */
 	uint32_t label_lo, label_hi; /* the operator's label range */
 	bool label_taken;            /* order.label belongs to another lineage */

@@ -9,6 +9,7 @@ static const struct field oss_negotiation_in_f[] = {
 	F_OBJ(T, agreement, agreement_fields),
 	F_UINT(T, applied_rev),
 	F_OBJ(T, applied, order_fields),
+	F_BOOL(T, swap),
 	F_BOOL(T, busy),
 	F_UINT(T, label_lo),
 	F_UINT(T, label_hi),

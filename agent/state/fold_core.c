@@ -55,12 +55,13 @@ static const ident_t *event_deal(const struct event *ev)
 	case EV_QUOTE_ACCEPTED:
 	case EV_ACCEPT_RECORDED: return &ev->u.accept.deal;
 	case EV_QUOTE_COUNTERED: return &ev->u.counter.deal;
-	case EV_PLAN_STEP_DONE: return &ev->u.progress.deal;
+	case EV_PLAN_STEP_DONE:
+	case EV_ORDER_CLOSED: return &ev->u.progress.deal;
+	case EV_ORDER_REFUSED: return &ev->u.refused.deal;
 	case EV_STEPS_TAKEN:
 	case EV_STEP_RECEIPT:
 	case EV_SPUR_REBALANCED:
 	case EV_REFUSED:
-	case EV_ORDER_REFUSED:
 	case EV_ADVICE_GIVEN:
 	case EV_WALLET_REVOKED: return NULL;
 	default: return &ev->u.ref.deal;
@@ -84,6 +85,18 @@ static bool same_service(const struct agreement *a, const struct agreement *b)
 	       a->g.bandwidth.bps == b->g.bandwidth.bps && a->g.latency.us == b->g.latency.us;
 }
 
+/* The order that removes the steps of an agreement that has ended: no life is left to change. */
+static bool removing(const struct deal *d)
+{
+	return d->life == LIFE_TERMINATED && d->has_order && d->order.action == ORDER_DELETE;
+}
+
+/* A revision's own order is never taken for a swap: it is not applied yet. */
+bool deal_swap(const struct deal *d, const struct order *o)
+{
+	return o->action == ORDER_REROUTE && o->rev && o->rev == d->applied.rev;
+}
+
 enum life_event fold_life_event(const struct deal *d, const struct event *ev)
 {
 	switch (ev->kind) {
@@ -100,21 +113,36 @@ enum life_event fold_life_event(const struct deal *d, const struct event *ev)
 	case EV_AGREEMENT_ACCEPTED:
 	case EV_ACCEPTANCE_RECORDED: return ev->u.agreement.rev == 1 ? LEV_SIGNED : LEV_AMENDED;
 	case EV_SERVICE_ACTIVE:
+		if (removing(d))
+			return LEV_MAX_;
 		if (d->cur.rev <= 1)
 			return LEV_PROVISIONED;
 		return same_service(&d->cur, &d->origin) ? LEV_APPLIED_ORIGIN : LEV_APPLIED;
-	case EV_SERVICE_FAILED: return d->cur.rev <= 1 ? LEV_PROVISION_FAILED : LEV_APPLY_FAILED;
+	case EV_SERVICE_FAILED:
+	case EV_ORDER_REFUSED:
+		if (removing(d) || (d->has_order && deal_swap(d, &d->order)))
+			return LEV_MAX_;
+		return d->cur.rev <= 1 ? LEV_PROVISION_FAILED : LEV_APPLY_FAILED;
 	case EV_METERED: return LEV_METERED;
 	case EV_BREACH_PREDICTED: return LEV_BREACH_PREDICTED;
 	case EV_BREACHED: return LEV_BREACHED;
 	case EV_RECOVERED: return LEV_RECOVERED;
 	case EV_COOLED: return LEV_COOLED;
 	case EV_TERMINATED: return LEV_TERMINATED;
+	case EV_EXPIRED: return LEV_EXPIRED;
 	default: return LEV_MAX_;
 	}
 }
 
-static enum refusal guard_new(const struct world *w, const struct intent *i)
+/* The same peer shows its wallet again for a need that no agreement answers yet. */
+static bool readmitted(const struct deal *d, const struct event *ev)
+{
+	return ev->kind == EV_WALLET_ADMITTED && d->operator_side && !d->cur.rev &&
+	       (d->life == LIFE_DECLARED || d->life == LIFE_NEGOTIATED) &&
+	       ident_eq(d->peer, ev->u.admit.peer) && ident_eq(d->intent.id, ev->u.admit.intent.id);
+}
+
+static enum refusal guard_new(const struct world *w, const struct event *ev, const struct intent *i)
 {
 	const struct deal *d =
 		world_deal(w, ident_empty(i->lineage) ? &i->negotiation : &i->lineage);
@@ -126,7 +154,7 @@ static enum refusal guard_new(const struct world *w, const struct intent *i)
 		       : d->life == LIFE_TERMINATED ? REFUSE_WRONG_STATE
 						    : REFUSE_NONE;
 	if (d)
-		return REFUSE_DUPLICATE;
+		return readmitted(d, ev) ? REFUSE_NONE : REFUSE_DUPLICATE;
 	return w->n_deals < w->max_deals ? REFUSE_NONE : REFUSE_LIMIT_REACHED;
 }
 
@@ -189,6 +217,15 @@ static enum refusal guard_agreement(const struct deal *d, const struct agreement
 	return REFUSE_NONE;
 }
 
+/* What has ended is removed, and only that. */
+static enum refusal guard_order(const struct deal *d, const struct order *o)
+{
+	if (!d->cur.rev || o->rev != d->cur.rev || !digest_eq(o->agreement_digest, d->cur.digest))
+		return REFUSE_ORDER_INVALID;
+	return (o->action == ORDER_DELETE) == (d->life == LIFE_TERMINATED) ? REFUSE_NONE
+									   : REFUSE_ORDER_INVALID;
+}
+
 static enum refusal guard_payload(const struct deal *d, const struct event *ev)
 {
 	switch (ev->kind) {
@@ -207,11 +244,9 @@ static enum refusal guard_payload(const struct deal *d, const struct event *ev)
 		return d->has_pending && digest_eq(d->pending.digest, ev->u.agreement.digest)
 			       ? REFUSE_NONE
 			       : REFUSE_SIGNATURE_BAD;
-	case EV_ORDER_EMITTED:
-		return d->cur.rev && ev->u.order.rev == d->cur.rev &&
-				       digest_eq(ev->u.order.agreement_digest, d->cur.digest)
-			       ? REFUSE_NONE
-			       : REFUSE_ORDER_INVALID;
+	case EV_ORDER_EMITTED: return guard_order(d, &ev->u.order);
+	case EV_EXPIRED:
+		return d->cur.rev && ev->at.ms >= d->cur.end.ms ? REFUSE_NONE : REFUSE_WRONG_STATE;
 	case EV_PLAN_COMMITTED:
 		return d->has_order && ident_eq(d->order.id, ev->u.plan.order)
 			       ? REFUSE_NONE
@@ -221,8 +256,24 @@ static enum refusal guard_payload(const struct deal *d, const struct event *ev)
 				       ev->u.progress.upto <= d->plan.n_steps
 			       ? REFUSE_NONE
 			       : REFUSE_ORDER_INVALID;
+	case EV_ORDER_CLOSED:
+		return d->has_plan && ident_eq(d->plan.id, ev->u.progress.plan)
+			       ? REFUSE_NONE
+			       : REFUSE_ORDER_INVALID;
 	default: return REFUSE_NONE;
 	}
+}
+
+/* Room for every step, were all of them new. */
+static enum refusal guard_steps(const struct world *w, const struct plan *p)
+{
+	uint32_t room = w->max_wanted - w->n_wanted;
+
+	if (p->n_steps == 0 || p->n_steps > STEPS_MAX)
+		return REFUSE_BODY_MALFORMED;
+	for (uint32_t k = 0; k < w->n_wanted && room < p->n_steps; k++)
+		room += step_is_removal(w->wanted[k].step.kind);
+	return room < p->n_steps ? REFUSE_LIMIT_REACHED : REFUSE_NONE;
 }
 
 enum refusal fold_guard(const struct world *w, const struct event *ev)
@@ -234,9 +285,11 @@ enum refusal fold_guard(const struct world *w, const struct event *ev)
 	enum refusal r;
 
 	if (ev->kind == EV_INTENT_DECLARED)
-		return guard_new(w, &ev->u.intent);
+		return guard_new(w, ev, &ev->u.intent);
 	if (ev->kind == EV_WALLET_ADMITTED)
-		return guard_new(w, &ev->u.admit.intent);
+		return guard_new(w, ev, &ev->u.admit.intent);
+	if (ev->kind == EV_STEPS_TAKEN)
+		return guard_steps(w, &ev->u.plan);
 	if (!id)
 		return REFUSE_NONE;
 	d = world_deal(w, id);
@@ -283,6 +336,27 @@ money_t deal_amount(const struct deal *d, price_t p, wall_t start, wall_t end)
 
 	deal_cost(d, &c);
 	return amount_for(&c, p, start, end);
+}
+
+static void promise(rate_t *most, uint8_t wanted, uint8_t path, rate_t rate)
+{
+	if (path == wanted && rate.bps > most->bps)
+		*most = rate;
+}
+
+rate_t deal_promised(const struct deal *d, uint8_t path)
+{
+	rate_t most = { 0 };
+
+	if (d->applied.rev)
+		promise(&most, path, d->applied.path, d->applied.g.bandwidth);
+	if (d->life == LIFE_TERMINATED)
+		return most;
+	if (d->cur.rev && d->life != LIFE_NEGOTIATED)
+		promise(&most, path, d->cur.path, d->cur.g.bandwidth);
+	if (d->has_pending)
+		promise(&most, path, d->pending.path, d->pending.g.bandwidth);
+	return most;
 }
 
 static struct deal *deal_make(struct world *w, const struct intent *i)
@@ -334,27 +408,97 @@ static void fold_in_force(struct deal *d, const struct agreement *a)
 		d->cooled = false;
 }
 
+/* The plan under way has ended. An order that came meanwhile waits on. */
+static void fold_plan_end(struct deal *d, bool applied)
+{
+	if (applied && (d->has_plan || d->has_order))
+		d->applied = d->has_plan ? d->planned : d->order;
+	if (d->applied.action == ORDER_DELETE)
+		memset(&d->applied, 0, sizeof(d->applied));
+	if (!d->has_plan || ident_eq(d->order.id, d->planned.id))
+		d->has_order = false;
+	d->has_plan = false;
+	d->plan_failed = 0;
+}
+
+/* The running revision keeps its number, its price and its promise; only the road is another. */
+static void fold_closed(struct deal *d, const struct ev_progress *p)
+{
+	bool applied = p->refusal == REFUSE_NONE;
+
+	if (applied && deal_swap(d, &d->planned) && d->planned.rev == d->cur.rev)
+		d->cur.path = d->planned.path;
+	fold_plan_end(d, applied);
+	d->why = p->why;
+}
+
 static void fold_active(struct deal *d, const struct event *ev)
 {
-	d->active = true;
-	d->has_plan = d->has_order = false;
+	d->active = d->life != LIFE_TERMINATED;
+	fold_plan_end(d, true);
 	d->why = ev->u.ref.why;
+}
+
+/* The object's own row, a new one, or that of an object which is not wanted any more. */
+static uint32_t wanted_row(const struct world *w, const struct step *s)
+{
+	uint32_t k = 0;
+
+	while (k < w->n_wanted && !step_same_object(&w->wanted[k].step, s))
+		k++;
+	if (k < w->max_wanted)
+		return k;
+	for (k = 0; k < w->n_wanted && !step_is_removal(w->wanted[k].step.kind);)
+		k++;
+	return k;
 }
 
 static void fold_wanted(struct world *w, const struct plan *p)
 {
 	for (uint16_t i = 0; i < p->n_steps; i++) {
 		const struct step *s = &p->step[i].step;
-		uint32_t k = 0;
+		uint32_t k;
 
 		if (s->kind == STEP_PROBE || s->kind == STEP_WAIT)
 			continue;
-		while (k < w->n_wanted && !step_same_object(&w->wanted[k].step, s))
-			k++;
+		k = wanted_row(w, s);
 		if (k == w->n_wanted && w->n_wanted < w->max_wanted)
 			w->n_wanted++;
 		if (k < w->n_wanted)
 			w->wanted[k] = (struct wanted){ .step = *s, .plan = p->id };
+	}
+}
+
+/* From the order to what the kernels hold. */
+static void fold_order(struct deal *d, const struct event *ev)
+{
+	switch (ev->kind) {
+	case EV_ORDER_EMITTED:
+		d->order = ev->u.order;
+		d->has_order = true;
+		break;
+	case EV_PLAN_COMMITTED:
+		d->plan = ev->u.plan;
+		d->planned = d->order;
+		d->plan_upto = d->plan_failed = 0;
+		d->has_plan = true;
+		break;
+	case EV_PLAN_STEP_DONE:
+		d->plan_upto = ev->u.progress.upto;
+		/* A failed step within the prefix was passed over; one behind it ends the plan. */
+		d->plan_failed = ev->u.progress.failed > d->plan_upto ? ev->u.progress.failed : 0;
+		break;
+	case EV_ORDER_CLOSED: fold_closed(d, &ev->u.progress); break;
+	case EV_SERVICE_ACTIVE: fold_active(d, ev); break;
+	case EV_ORDER_REFUSED:
+		d->has_order = false;
+		d->why = ev->u.refused.why;
+		break;
+	case EV_SERVICE_FAILED:
+		fold_plan_end(d, false);
+		d->why = ev->u.ref.why;
+		break;
+	default: break;
 	}
 }
 
@@ -386,18 +530,6 @@ static void fold_deal(struct deal *d, const struct event *ev)
 		break;
 	case EV_AGREEMENT_ACCEPTED:
 	case EV_ACCEPTANCE_RECORDED: fold_in_force(d, &ev->u.agreement); break;
-	case EV_ORDER_EMITTED:
-		d->order = ev->u.order;
-		d->has_order = true;
-		break;
-	case EV_PLAN_COMMITTED:
-		d->plan = ev->u.plan;
-		d->plan_upto = 0;
-		d->has_plan = true;
-		break;
-	case EV_PLAN_STEP_DONE: d->plan_upto = ev->u.progress.upto; break;
-	case EV_SERVICE_ACTIVE: fold_active(d, ev); break;
-	case EV_SERVICE_FAILED: d->has_plan = d->has_order = false; break;
 	case EV_BREACH_PREDICTED:
 	case EV_BREACHED:
 		d->risk_open = true;
@@ -410,11 +542,12 @@ static void fold_deal(struct deal *d, const struct event *ev)
 		d->why = ev->u.ref.why;
 		break;
 	case EV_COOLED: d->cooled = true; break;
+	case EV_EXPIRED:
 	case EV_TERMINATED:
 		d->active = false;
 		d->why = ev->u.ref.why;
 		break;
-	default: break;
+	default: fold_order(d, ev);
 	}
 }
 

@@ -36,9 +36,12 @@ struct deal {
 	struct agreement pending; /* signed, not yet in force */
 	struct agreement old;     /* the revision before cur */
 	struct agreement origin;  /* what the consumer last asked for: the walk-back's goal */
-	struct order order;
+	struct order order;   /* latest; it waits while a plan is under way */
+	struct order planned; /* the one that the plan under way carries out */
+	struct order applied; /* the one whose plan the kernels hold; rev 0 = none */
 	struct plan plan;
 	uint16_t plan_upto;
+	uint16_t plan_failed; /* the step that ended it: it is being rolled back; 0 = none */
 	bool active;    /* cur is applied */
 	bool risk_open; /* a breach was flagged and has not recovered */
 	bool cooled;    /* a walk-back may be offered */
@@ -81,6 +84,13 @@ struct deal *world_deal_by_label(const struct world *w, uint32_t label);
  * never folded: guard first, then stage, then fold. */
 enum refusal fold_guard(const struct world *w, const struct event *ev);
 void fold(struct world *w, const struct event *ev);
+
+/* Bandwidth that the deal holds on a path: on paper (in force, or signed and not yet countersigned)
+ * or still in the kernels, whatever is most. */
+rate_t deal_promised(const struct deal *d, uint8_t path);
+
+/* A path swap of the running revision: its order moves no life. */
+bool deal_swap(const struct deal *d, const struct order *o);
 
 /* The life-cycle event that `ev` means for deal d, LEV_MAX_ when none. */
 enum life_event fold_life_event(const struct deal *d, const struct event *ev);

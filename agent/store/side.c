@@ -189,6 +189,20 @@ int store_challenge_use(struct store *s, const char *value, const char *peer, wa
 	return 0;
 }
 
+int store_challenge_known(struct store *s, const char *value, const char *peer, wall_t now,
+			  bool *ret, struct err *e)
+{
+	auto_done sqlite3_stmt *st = NULL;
+	int r = db_bind(s, Q_CHAL_KNOWN, &st, e, "tti", value, peer, now.ms);
+
+	if (!r)
+		r = db_step(s, st, e);
+	if (r < 0)
+		return r;
+	*ret = r > 0 && sqlite3_column_int64(st, 0) > 0;
+	return 0;
+}
+
 int store_challenge_prune(struct store *s, wall_t now, struct err *e)
 {
 	int r = db_turn(s, e);

@@ -168,6 +168,9 @@ int store_challenge_put(struct store *s, const char *value, const char *peer, wa
 			struct err *e) must_check;
 int store_challenge_use(struct store *s, const char *value, const char *peer, wall_t now,
 			enum refusal *ret, struct err *e) must_check;
+/* *ret: that store_challenge_use() would succeed now; nothing is used up. */
+int store_challenge_known(struct store *s, const char *value, const char *peer, wall_t now,
+			  bool *ret, struct err *e) must_check;
 int store_challenge_prune(struct store *s, wall_t now, struct err *e) must_check;
 
 /* Idempotency of mutating calls. Look before acting: *ret_why = REFUSE_DUPLICATE when the key was

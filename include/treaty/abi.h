@@ -39,7 +39,7 @@
 struct dp_line {
 	__u32 flags;
 	__u16 class_minor; /* HTB class 54:minor at egress; 0 = leave skb->priority alone */
-	__u8 dscp;         /* written at the edge, 0..63 */
+	__u8 dscp;         /* written at the edge, 0..63; above: left as it came */
 	__u8 dscp_over;    /* written on excess and remarked packets */
 	__u64 valid_until; /* past it: best effort, counted `expired` */
 	__u32 bind[2];     /* ingress ifindex per direction; 0 = any managed device */

@@ -225,7 +225,7 @@ def slow_flow():
 def nothing_stays(before):
     """Stops `up` at several moments, kills the keeper, lets an owner die: all must be as before."""
     for wait in (0.5, 2, 4, 6) if SHORT else (0.03, 0.1, 0.2, 0.3):
-        p = subprocess.Popen([LAB, 'up'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        p = subprocess.Popen([LAB, 'up', '--bare'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(wait)
         p.send_signal(signal.SIGINT)
         p.wait(20)
@@ -233,7 +233,7 @@ def nothing_stays(before):
             lab('down')
         check(f'interrupted after {wait} s', not (left := wait_clean(before)), left or f'exit {p.returncode}')
     owner = subprocess.Popen(['sleep', '60'])
-    check('up with an owner', lab('up', '--owner', str(owner.pid)).returncode == 0)
+    check('up with an owner', lab('up', '--bare', '--owner', str(owner.pid)).returncode == 0)
     inside = subprocess.Popen([LAB, 'exec', 'edge', 'sh', '-c',
                                f'sleep 1000 & touch {DIR}/inside; exec sleep 1000'])
     wait_for(f'{DIR}/inside')
@@ -241,7 +241,7 @@ def nothing_stays(before):
     owner.wait()
     check('the owner died', not (left := wait_clean(before)), left)
     check('what ran inside died too', inside.wait(5) != 0)
-    lab('up')
+    lab('up', '--bare')
     keeper = json.loads(lab('status', '--json').stdout)['keeper']
     os.kill(keeper, signal.SIGKILL)
     check('keeper killed: status says down', lab('status').returncode == 1)
@@ -253,12 +253,12 @@ def main():
     before = snapshot()
     try:
         t = time.monotonic()
-        r = lab('up')
+        r = lab('up', '--bare')
         check('up', r.returncode == 0, (r.stdout + r.stderr).strip() + f' in {time.monotonic() - t:.1f} s')
         if r.returncode:
             return
         second = {'TREATY_LAB_ID': ID + 'b'}
-        check('a second lab beside it', lab('up', env=second).returncode == 0 and
+        check('a second lab beside it', lab('up', '--bare', env=second).returncode == 0 and
               lab('exec', 'lan', 'ping', '-c1', '-W2', '10.2.0.2', env=second).returncode == 0 and
               lab('down', env=second).returncode == 0)
         check('exec passes the exit status on', node('lan', 'sh', '-c', 'exit 7').returncode == 7)

@@ -8,7 +8,8 @@ AGENTS = ['ent_requirement', 'ent_policy', 'bss_policy', 'bss_negotiation',
 INC = 'include/treaty'
 A = 'agent'
 ALLOW = {INC: {INC}, 'bpf': {INC, 'bpf'}, 'netlink': {INC, 'netlink'},
-         'ctl': {INC, 'ctl', 'agent/wire', 'agent/codec', 'agent/crypto', 'agent/store', 'agent/state', A},
+         'ctl': {INC, 'ctl', 'agent/wire', 'agent/codec', 'agent/crypto', 'agent/store', 'agent/state',
+                 'agent/signer', A},
          'agent/state': {INC, 'agent/state'}, 'agent/crypto': {INC, 'agent/crypto'},
          'agent/store': {INC, 'agent/store', 'agent/crypto'},
          'agent/codec': {INC, 'agent/codec', 'agent/crypto'},

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* QuoteAccept: every number is computed again here; the shadow ledger is asked; then the revision
+ * is signed. The ledger comes before the signature, because a signer signs each revision once. */
+#include "bss_i.h"
+
+#include "agent/codec/json.h"
+#include "agent/codec/nego.h"
+#include "agent/log.h"
+#include "agent/store/ledger.h"
+
+#include <errno.h>
+
+#define TOOL_NAME     "accept_record"
+#define START_SKEW_MS (10 * 1000)
+
+static int say_agreement(struct desk_call *c, const struct deal *d, const digest_t *digest)
+{
+	json_t *vc = NULL;
+	struct err e = { 0 };
+	int r = desk_body_get(bss.side, digest, &vc, &e);
+
+	if (!r)
+		desk_task(c, d, A2A_INPUT_REQUIRED, "agreement", vc);
+	return r;
+}
+
+static bool same_choice(const struct agreement *a, const struct ev_accept *said)
+{
+	return ident_eq(a->quote, said->quote) && a->item == said->item &&
+	       digest_eq(a->quote_digest, said->quote_digest) && a->start.ms == said->start.ms &&
+	       a->end.ms == said->end.ms && a->price.minor_h == said->price.minor_h &&
+	       a->amount.minor == said->amount.minor;
+}
+
+/* The deal by its id, or by the quote: an answer to an offer comes in a new task. */
+static const struct deal *deal_of(const struct desk_call *c, const struct ev_accept *said)
+{
+	const struct deal *d = desk_deal(c, &said->deal);
+	const struct world *w = engine_world(c->side->engine);
+
+	for (uint32_t i = 0; !d && i < w->n_deals; i++)
+		if (w->deal[i].has_quote && ident_eq(w->deal[i].quote.id, said->quote))
+			d = desk_deal(c, &w->deal[i].negotiation);
+	return d;
+}
+
+static enum refusal open_ok(const struct deal *d, const char **why)
+{
+	*why = "quote: nothing is being negotiated";
+	if (d->life != LIFE_NEGOTIATED && d->life != LIFE_RENEGOTIATING)
+		return REFUSE_WRONG_STATE;
+	*why = "quote: another choice was signed; accept it or let it lapse";
+	if (d->has_accept && d->has_pending)
+		return REFUSE_DUPLICATE;
+	return REFUSE_NONE;
+}
+
+/* Fills a with our own numbers and compares them with theirs. */
+static enum refusal numbers(const struct deal *d, const struct ev_accept *said, struct ev_accept *a,
+			    const char **why)
+{
+	wall_t now = engine_now(bss.side->engine);
+	struct lineage_cost cost;
+
+	deal_cost(d, &cost);
+	*a = *said;
+	a->deal = d->cur.rev ? d->lineage : d->negotiation;
+	*why = "start: within 10 s of the operator's clock";
+	if (said->start.ms < now.ms - START_SKEW_MS || said->start.ms > now.ms + START_SKEW_MS)
+		return REFUSE_QUOTE_MISMATCH;
+	a->end = quote_end(&d->quote, &cost, a->start);
+	a->amount = amount_for(&cost, a->price, a->start, a->end);
+	a->held = hold_for(a->amount, deal_captured(d));
+	*why = "end, amount, held: not what the quote comes to";
+	if (a->amount.minor == INT64_MIN || a->held.minor == INT64_MIN ||
+	    a->end.ms != said->end.ms || a->amount.minor != said->amount.minor ||
+	    a->held.minor != said->held.minor)
+		return REFUSE_QUOTE_MISMATCH;
+	*why = "wallet: not the one that was admitted";
+	if (!ident_eq(a->wallet, d->admit.wallet))
+		return REFUSE_QUOTE_MISMATCH;
+	*why = "quote, version, item, price: not as quoted";
+	return bss_guard(EV_ACCEPT_RECORDED, a);
+}
+
+/* Both sides derive the same id of the hold. */
+static bool hold_id_ok(const struct agreement *g, const struct ev_accept *a, struct hash *offer)
+{
+	char id[LEDGER_HOLD_ID_LEN];
+	struct hash key;
+
+	memcpy(offer->b, a->quote_digest.b, sizeof(offer->b));
+	key = ledger_hold_key(g->lineage.s, g->rev, offer);
+	ledger_hold_id(&key, id);
+	return !strcmp(id, a->hold.s);
+}
+
+/* A repeated hold is answered as it was; the money may have gone back since. */
+static int still_held(const struct ev_accept *a, struct ledger_result *res, struct err *e)
+{
+	struct ledger_hold_row row;
+	int r = ledger_hold_get(engine_store(bss.side->engine), LEDGER_SHADOW, a->hold.s, &row, e);
+
+	if (!r && row.state != HOLD_HELD)
+		res->why = REFUSE_LEDGER_STATE;
+	return r;
+}
+
+static int hold(const struct deal *d, const struct agreement *g, const struct ev_accept *a,
+		const struct hash *offer, struct ledger_result *res, struct err *e)
+{
+	wall_t now = engine_now(bss.side->engine);
+	struct ledger_hold q = { .wallet = { .side = LEDGER_SHADOW },
+				 .rev = g->rev,
+				 .offer = *offer,
+				 .amount = a->amount,
+				 .now = now,
+				 .expires = { now.ms + SETTLE_MS } };
+	/* An earlier choice of this negotiation that was never settled makes room. */
+	int r = ident_eq(d->accept.hold, a->hold) ? 0 : bss_release(d, e);
+
+	str_cut(q.wallet.issuer, d->admit.issuer.s);
+	str_cut(q.wallet.wallet_id, d->admit.wallet.s);
+	str_cut(q.class_name, g->class_name.s);
+	str_cut(q.currency, g->currency);
+	str_cut(q.lineage, g->lineage.s);
+	memcpy(q.prev.b, g->prev.b, sizeof(q.prev.b));
+	if (!r)
+		r = ledger_hold(engine_store(bss.side->engine), &q, res, e);
+	return r || !res->replayed ? r : still_held(a, res, e);
+}
+
+/* Held; the signature may still fail, and then the money goes back. */
+static int settle(struct desk_call *c, const struct deal *d, const struct ev_accept *a,
+		  struct agreement *g)
+{
+	struct store *st = engine_store(bss.side->engine);
+	struct ledger_result res;
+	auto_json json_t *vc = NULL;
+	struct err e = { 0 };
+	enum refusal no;
+	int r = bss_sign(d, g, &vc, &e);
+
+	if (r) {
+		log_error("%s revision %u: not signed: %s", g->lineage.s, g->rev, e.text);
+		r = ledger_release(st, LEDGER_SHADOW, a->hold.s, engine_now(bss.side->engine), &res,
+				   NULL);
+		return r ? r
+			 : bss_refuse(c, "agreement_sign", &d->negotiation, REFUSE_LEDGER_FORK,
+				      "the signer holds another content of this revision");
+	}
+	r = desk_body_put(bss.side, vc, &g->digest, &e);
+	if (r)
+		return r;
+	no = tool_accept_record(&bss.cap, a, NULL, &a->quote_digest);
+	if (no == REFUSE_NONE)
+		no = tool_agreement_sign(&bss.cap, g, NULL, &g->digest);
+	if (no != REFUSE_NONE)
+		return bss_refuse(c, "agreement_sign", &d->negotiation, no, "agreement_sign");
+	desk_task(c, d, A2A_INPUT_REQUIRED, "agreement", TAKE_PTR(vc));
+	return 0;
+}
+
+static int choose(struct desk_call *c, const struct deal *d, const struct ev_accept *said)
+{
+	struct ledger_result res;
+	struct ev_accept a = *said;
+	struct agreement g;
+	struct hash offer;
+	struct err e = { 0 };
+	const char *why;
+	enum refusal no = open_ok(d, &why);
+	int r;
+
+	if (no == REFUSE_NONE)
+		no = numbers(d, said, &a, &why);
+	if (no == REFUSE_NONE)
+		no = bss_agreement(d, &a, &g, &why);
+	if (no == REFUSE_NONE && !hold_id_ok(&g, &a, &offer)) {
+		no = REFUSE_QUOTE_MISMATCH;
+		why = "hold: not the id that follows from lineage, revision and quote";
+	}
+	if (no != REFUSE_NONE)
+		return bss_refuse(c, TOOL_NAME, &d->negotiation, no, why);
+	r = hold(d, &g, &a, &offer, &res, &e);
+	if (r)
+		return r;
+	if (res.why != REFUSE_NONE)
+		return bss_refuse(c, TOOL_NAME, &d->negotiation, res.why, "shadow ledger");
+	return settle(c, d, &a, &g);
+}
+
+int bss_take_accept(struct desk_call *c)
+{
+	struct ev_accept said;
+	struct err e = { 0 };
+	const struct deal *d;
+
+	if (nego_read(json_array_get(c->msg->data, 0), NEGO_ACCEPT, &ev_accept_fields, &said, &e))
+		return bss_refuse(c, TOOL_NAME, NULL, REFUSE_BODY_MALFORMED, e.text);
+	d = deal_of(c, &said);
+	if (!d)
+		return bss_refuse(c, TOOL_NAME, &said.deal, REFUSE_QUOTE_UNKNOWN,
+				  "quote: no such quote, or not yours");
+	if (d->has_accept && d->has_pending && same_choice(&d->pending, &said))
+		return say_agreement(c, d, &d->pending.digest);
+	if (d->cur.rev && same_choice(&d->cur, &said))
+		return say_agreement(c, d, &d->cur.digest);
+	return choose(c, d, &said);
+}

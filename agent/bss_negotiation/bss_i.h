@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bss_i.h - inside bss_negotiation only. */
+#ifndef TREATY_BSS_I_H
+#define TREATY_BSS_I_H
+
+#include "agent/bss_desk.h"
+#include "agent/bss_negotiation/bss_negotiation_core.h"
+#include "agent/codec/tmf.h"
+#include "agent/side.h"
+#include "treaty/event.h"
+
+#define ACTOR "bss_negotiation"
+/* From the choice of an item to its countersignature: so long the shadow hold, the label and, in
+ * life, the single flight wait. */
+#define SETTLE_MS (120 * 1000)
+
+extern struct bss {
+	struct side *side;
+	struct cap_bss_negotiation cap;
+	struct bss_params params;
+} bss;
+
+/* Refusals of this agent; 0. */
+int bss_refuse(struct desk_call *c, const char *tool, const ident_t *deal, enum refusal r,
+	       const char *why);
+/* What fold_guard() would say to the event now: asked before the ledger is touched. */
+enum refusal bss_guard(enum event_kind kind, const void *payload);
+
+/* --- bss_menu.c --- */
+/* The operator's paths as they are now, with what agreements reserve; returns how many. */
+uint8_t bss_paths(struct path_view ret[PATHS_MAX]);
+/* Body of q under q->digest, stored. The caller owns *ret_body. */
+int bss_quote_body(struct quote *q, const struct deal *d, json_t **ret_body,
+		   struct err *e) must_check;
+void bss_offer_menu(const struct event *ev);
+int bss_take_counter(struct desk_call *c);
+int bss_take_reject(struct desk_call *c);
+/* Gives back what is held for the latest choice, when it is not captured. */
+int bss_release(const struct deal *d, struct err *e) must_check;
+
+/* --- bss_accept.c --- */
+int bss_take_accept(struct desk_call *c);
+/* --- bss_sign.c --- */
+/* Fills what follows from the choice: lineage, label, service, links. REFUSE_NONE or why not. */
+enum refusal bss_agreement(const struct deal *d, const struct ev_accept *a, struct agreement *ret,
+			   const char **why);
+/* Signs *a; a->digest is filled. The same input gives the same bytes, so that a signer that
+ * signs each revision once answers again after a crash. */
+int bss_sign(const struct deal *d, struct agreement *a, json_t **ret, struct err *e) must_check;
+
+/* --- bss_settle.c --- */
+int bss_take_acceptance(struct desk_call *c);
+void bss_service_event(const struct event *ev);
+/* Orders from the OSS; next NULL: removes what is in force. */
+enum refusal bss_order(const struct deal *d, const struct agreement *old,
+		       const struct agreement *next);
+
+/* --- bss_renegotiate.c --- */
+void bss_look(const struct event *ev, enum bss_trigger t);
+/* Sends what waits, closes what was not answered. */
+void bss_offers_tick(void);
+void bss_offers_reset(void);
+
+/* Tells the enterprise that we ended it, until it has heard or it is of no use any more. */
+void bss_tell_ended(const struct deal *d, const struct ev_ref *ref);
+
+/* --- bss_end.c --- */
+int bss_take_termination(struct desk_call *c);
+void bss_ended(const struct event *ev);
+void bss_end_tick(void);
+
+#endif

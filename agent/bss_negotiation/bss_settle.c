@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Acceptance and receipt: the shadow ledger captures, the revision is in force, the OSS gets its
+ * order. The answer is given when the service runs or cannot. */
+#include "bss_i.h"
+
+#include "agent/codec/credential.h"
+#include "agent/codec/json.h"
+#include "agent/log.h"
+#include "agent/store/ledger.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define TOOL_NAME "acceptance_record"
+
+/* --- the service as the consumer sees it ------------------------------------------------------ */
+
+static void say_service(struct desk_call *c, const struct deal *d)
+{
+	const struct agreement *a = &d->cur;
+	struct tmf_service sv = { .service = a->service,
+				  .lineage = a->lineage,
+				  .rev = a->rev,
+				  .label = a->label,
+				  .class_name = a->class_name,
+				  .flow = a->flow,
+				  .g = a->g,
+				  .state = "active",
+				  .operating = "running" };
+	struct tmf_parties parties;
+	json_t *body = NULL;
+	struct err e = { 0 };
+
+	desk_parties(bss.side, d->peer.s, &parties);
+	if (tmf638_write(&sv, &parties, &body, &e))
+		desk_fail(c, d, REFUSE_LIMIT_REACHED, e.text);
+	else
+		desk_task(c, d, A2A_COMPLETED, "service", body);
+}
+
+/* A repeated acceptance, or the first: says what has become of the revision, or waits for it. */
+static int answer_state(struct desk_call *c, const struct deal *d)
+{
+	if (d->life == LIFE_TERMINATED)
+		desk_fail(c, d, REFUSE_WRONG_STATE, "the agreement has ended");
+	else if (d->active)
+		say_service(c, d);
+	else if (d->has_order || d->has_plan)
+		desk_keep(c, d);
+	else
+		desk_fail(c, d, REFUSE_STEP_REFUSED, d->why.s);
+	return 0;
+}
+
+void bss_service_event(const struct event *ev)
+{
+	bool refused = ev->kind == EV_ORDER_REFUSED;
+	const ident_t *id = refused ? &ev->u.refused.deal : &ev->u.ref.deal;
+	const struct deal *d = world_deal(engine_world(bss.side->engine), id);
+	struct desk_call c;
+
+	if (d && !refused && ev->u.ref.rev && ev->u.ref.rev != d->cur.rev)
+		return; /* the end of an earlier plan: the turn waits for its own */
+	while (d && desk_take(bss.side, d, &c)) {
+		if (ev->kind == EV_SERVICE_ACTIVE && d->active)
+			say_service(&c, d);
+		else
+			desk_fail(&c, d,
+				  refused ? (enum refusal)ev->u.refused.refusal
+					  : REFUSE_STEP_REFUSED,
+				  refused ? ev->u.refused.why.s : ev->u.ref.why.s);
+	}
+}
+
+/* --- orders ----------------------------------------------------------------------------------- */
+
+/* What an order changes is what was applied last: the revision before may have failed. */
+static void from_applied(const struct deal *d, const struct agreement *next, struct order *o)
+{
+	const struct order *was = &d->applied;
+
+	if (was->rev) {
+		o->old_label = was->label;
+		o->old_path = was->path;
+		o->old_g = was->g;
+	}
+	if (!next)
+		return;
+	o->action = !was->rev                   ? ORDER_ADD
+		    : next->label != was->label ? ORDER_MIGRATE
+		    : next->path != was->path   ? ORDER_REROUTE
+						: ORDER_MODIFY;
+}
+
+enum refusal bss_order(const struct deal *d, const struct agreement *old,
+		       const struct agreement *next)
+{
+	const struct agreement *a = next ? next : old;
+	struct order o = { .action = bss_order_action(old, next) };
+	struct tmf_parties parties;
+	auto_json json_t *body = NULL;
+	digest_t digest;
+	struct err e = { 0 };
+	int r;
+
+	if (!a)
+		return REFUSE_ORDER_INVALID;
+	engine_id(&o.id, "ord");
+	o.lineage = a->lineage;
+	o.rev = a->rev;
+	o.agreement_digest = a->digest;
+	o.service = a->service;
+	o.label = a->label;
+	o.path = a->path;
+	o.g = a->g;
+	o.end = a->end;
+	from_applied(d, next, &o);
+	/* A replacement that was cut short left two labels behind. */
+	if (!next && d->has_order && d->order.action == ORDER_MIGRATE)
+		o.old_label = d->order.old_label;
+	desk_parties(bss.side, d->peer.s, &parties);
+	r = tmf622_write(&o, a, &parties, &body, &e);
+	if (!r)
+		r = desk_body_put(bss.side, body, &digest, &e);
+	if (r) {
+		log_error("order for %s: %s", a->lineage.s, e.text);
+		return REFUSE_ORDER_INVALID;
+	}
+	return tool_order_emit(&bss.cap, &o, NULL, &digest);
+}
+
+/* --- acceptance and receipt ------------------------------------------------------------------- */
+
+struct settle {
+	struct desk_call *c;
+	const struct deal *d;
+	struct acceptance acc;
+	struct receipt rcp;
+	digest_t acc_digest;
+	struct hash rcp_digest, rcp_prev;
+	struct ledger_wallet_id wallet;
+	const char *why;
+};
+
+static enum refusal verify(struct settle *s, struct err *e)
+{
+	const json_t *data = s->c->msg->data;
+	const struct did_resolver *keys = &s->c->side->keys;
+	int r = acceptance_verify(json_array_get(data, 0), keys, &s->acc, s->acc_digest.b, e);
+
+	if (!r)
+		r = receipt_verify(json_array_get(data, 1), keys, &s->rcp, s->rcp_digest.b, e);
+	s->why = e->text;
+	if (r)
+		return r == -EKEYREJECTED || r == -ENOKEY || r == -EPERM ? REFUSE_SIGNATURE_BAD
+									 : REFUSE_BODY_MALFORMED;
+	s->why = "issuer: not the authenticated peer";
+	return strcmp(s->acc.issuer, s->c->peer->did) || strcmp(s->rcp.issuer, s->c->peer->did)
+		       ? REFUSE_SIGNATURE_BAD
+		       : REFUSE_NONE;
+}
+
+/* The acceptance names exactly the revision that we signed and that waits for it. */
+static enum refusal names_pending(struct settle *s)
+{
+	const struct deal *d = s->d;
+	const struct agreement *p = &d->pending;
+	digest_t said;
+
+	memcpy(said.b, s->acc.agreement_digest, sizeof(said.b));
+	s->why = "revision: not the next of the lineage";
+	if (d->cur.rev && s->acc.revision <= d->cur.rev)
+		return REFUSE_LEDGER_FORK;
+	s->why = "agreementDigest: not the revision that was signed";
+	if (!d->has_pending || !d->has_accept || s->acc.revision != p->rev ||
+	    !digest_eq(p->digest, said))
+		return REFUSE_AGREEMENT_UNKNOWN;
+	s->why = "holdId: not the agreement's";
+	if (strcmp(s->acc.hold_id, p->hold.s) || strcmp(s->rcp.hold_id, p->hold.s))
+		return REFUSE_QUOTE_MISMATCH;
+	s->why = "agreement: not accepted in time";
+	if (engine_now(bss.side->engine).ms > p->start.ms + SETTLE_MS)
+		return REFUSE_QUOTE_EXPIRED;
+	s->why = "life cycle";
+	return bss_guard(EV_ACCEPTANCE_RECORDED, p);
+}
+
+/* The wallet's last receipt, for the chain. 1, 0 none seen yet, negative. */
+static int last_receipt(struct settle *s, struct receipt *prev, uint8_t digest[DIGEST_LEN],
+			struct err *e)
+{
+	auto_json json_t *vc = NULL;
+	struct ledger_wallet w;
+	digest_t d;
+	int r = ledger_wallet_get(engine_store(bss.side->engine), &s->wallet, &w, e);
+
+	if (r)
+		return r;
+	s->rcp_prev = w.receipt;
+	memcpy(d.b, w.receipt.b, sizeof(d.b));
+	if (digest_empty(&d))
+		return 0;
+	r = desk_body_get(bss.side, &d, &vc, e);
+	if (!r)
+		r = receipt_verify(vc, &bss.side->keys, prev, digest, e);
+	return r ? r : 1;
+}
+
+static enum refusal receipt_ok(struct settle *s, struct err *e, int *err)
+{
+	const struct agreement *p = &s->d->pending;
+	struct receipt prev;
+	uint8_t digest[DIGEST_LEN] = { 0 };
+	int r;
+
+	s->wallet = (struct ledger_wallet_id){ .side = LEDGER_SHADOW };
+	str_cut(s->wallet.issuer, s->d->admit.issuer.s);
+	str_cut(s->wallet.wallet_id, s->d->admit.wallet.s);
+	s->why = "receipt: not of this revision and wallet";
+	if (strcmp(s->rcp.lineage, p->lineage.s) || s->rcp.revision != p->rev ||
+	    strcmp(s->rcp.wallet_id, p->wallet.s))
+		return REFUSE_QUOTE_MISMATCH;
+	s->why = "receipt: another amount or currency than was held";
+	if (s->rcp.amount.minor != s->d->accept.held.minor)
+		return REFUSE_LEDGER_STATE;
+	if (strcmp(s->rcp.currency, p->currency))
+		return REFUSE_LEDGER_CURRENCY;
+	r = last_receipt(s, &prev, digest, e);
+	*err = r < 0 ? r : 0;
+	s->why = "receipt: does not follow the wallet's last one";
+	return r < 0 ? REFUSE_NONE : receipt_extends(r ? &prev : NULL, digest, &s->rcp);
+}
+
+/* Money moves: captured, the receipt chained, the bodies kept. *no: the ledger's refusal. */
+static int capture(struct settle *s, enum refusal *no, struct err *e)
+{
+	struct store *st = engine_store(bss.side->engine);
+	wall_t now = engine_now(bss.side->engine);
+	struct ledger_result res;
+	struct hash agreement;
+	digest_t unused;
+	int r;
+
+	memcpy(agreement.b, s->d->pending.digest.b, sizeof(agreement.b));
+	r = ledger_capture(st, LEDGER_SHADOW, s->d->pending.hold.s, &agreement, now, &res, e);
+	*no = res.why;
+	if (r || *no != REFUSE_NONE)
+		return r;
+	r = ledger_receipt(st, &s->wallet, &s->rcp_prev, &s->rcp_digest, now, &res, e);
+	*no = res.why;
+	if (!r)
+		r = desk_body_put(bss.side, json_array_get(s->c->msg->data, 0), &unused, e);
+	if (!r)
+		r = desk_body_put(bss.side, json_array_get(s->c->msg->data, 1), &unused, e);
+	return r;
+}
+
+static int in_force(struct settle *s)
+{
+	struct agreement next = s->d->pending, old = s->d->cur;
+	enum refusal no = tool_acceptance_record(&bss.cap, &next, NULL, &s->acc_digest);
+
+	if (no == REFUSE_NONE)
+		no = bss_order(s->d, old.rev ? &old : NULL, &next);
+	if (no != REFUSE_NONE)
+		return bss_refuse(s->c, TOOL_NAME, &s->d->negotiation, no, "order");
+	return answer_state(s->c, s->d);
+}
+
+int bss_take_acceptance(struct desk_call *c)
+{
+	struct settle s = { .c = c };
+	struct err e = { 0 };
+	ident_t lineage = { 0 };
+	enum refusal no = verify(&s, &e);
+	int r = 0;
+
+	if (no != REFUSE_NONE)
+		return bss_refuse(c, TOOL_NAME, NULL, no, s.why);
+	str_cut(lineage.s, s.acc.lineage);
+	s.d = desk_deal(c, &lineage);
+	if (!s.d)
+		return bss_refuse(c, TOOL_NAME, &lineage, REFUSE_AGREEMENT_UNKNOWN,
+				  "lineageId: no such agreement, or not yours");
+	if (s.d->cur.rev == s.acc.revision &&
+	    !memcmp(s.d->cur.digest.b, s.acc.agreement_digest, DIGEST_LEN))
+		return answer_state(c, s.d);
+	no = names_pending(&s);
+	if (no == REFUSE_NONE)
+		no = receipt_ok(&s, &e, &r);
+	if (no == REFUSE_NONE && !r) {
+		s.why = "shadow ledger";
+		r = capture(&s, &no, &e);
+	}
+	if (r) {
+		log_error("acceptance of %s: %s", lineage.s, e.text);
+		return r;
+	}
+	if (no != REFUSE_NONE)
+		return bss_refuse(c, TOOL_NAME, &s.d->negotiation, no, s.why);
+	return in_force(&s);
+}

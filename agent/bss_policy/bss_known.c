@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A wallet is (issuer, walletId). Its counters live in the shadow ledger; beside them, in the
+ * store's small values: the id of its current credential (a re-issue names its predecessor by id),
+ * and the marks "frozen" and "revoked". */
+#include "bss_known.h"
+
+#include "agent/codec/revocation.h"
+#include "agent/crypto/crypto.h"
+#include "agent/peer.h"
+#include "agent/store/ledger.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+typedef char known_key[96];
+
+/* "wallet/<mark>/<SHA-256 of issuer NUL walletId>": names of any length, one size of key. */
+static void key_of(const char *mark, const char *issuer, const char *wallet_id, known_key ret)
+{
+	uint8_t d[SHA256_LEN];
+	char hex[2 * SHA256_LEN + 1];
+	struct sha256_ctx c;
+
+	sha256_begin(&c);
+	sha256_add(&c, issuer, strlen(issuer) + 1);
+	sha256_add(&c, wallet_id, strlen(wallet_id) + 1);
+	sha256_end(&c, d);
+	(void)hex_encode(d, sizeof(d), hex, sizeof(hex));
+	(void)snprintf(ret, sizeof(known_key), "wallet/%s/%s", mark, hex);
+}
+
+/* 1 marked, 0 not, negative: the store failed. */
+static int marked(struct side *s, const char *mark, const struct wallet *w, char **ret)
+{
+	struct err e = { 0 };
+	void *val = NULL;
+	known_key key;
+	size_t len;
+	int r;
+
+	key_of(mark, w->issuer, w->wallet_id, key);
+	r = store_kv_get(engine_store(s->engine), key, &val, &len, &e);
+	if (ret && !r)
+		*ret = val;
+	else
+		free(val);
+	return r == -ENOENT ? 0 : r ? r : 1;
+}
+
+static int ledger_row(struct side *s, const struct wallet *w, struct ledger_wallet *ret)
+{
+	struct ledger_wallet_id id = { .side = LEDGER_SHADOW };
+	struct err e = { 0 };
+
+	str_cut(id.issuer, w->issuer);
+	str_cut(id.wallet_id, w->wallet_id);
+	return ledger_wallet_get(engine_store(s->engine), &id, ret, &e);
+}
+
+/* --- what wallet_admit() asks ------------------------------------------------------------------
+ */
+
+static bool trusted(void *arg, const char *issuer, const char *holder)
+{
+	const struct side *s = arg;
+	const struct cfg_peer *p = peer_by_did(s->cfg, holder);
+	bool known = false;
+
+	for (uint32_t i = 0; i < s->cfg->trust.n_issuers; i++)
+		known |= !strcmp(s->cfg->trust.issuers[i], issuer);
+	return known && p && p->role == PEER_ENTERPRISE;
+}
+
+static bool challenge_known(void *arg, const char *challenge, const char *peer)
+{
+	struct side *s = arg;
+	struct err e = { 0 };
+	bool known = false;
+
+	return !store_challenge_known(engine_store(s->engine), challenge, peer,
+				      engine_now(s->engine), &known, &e) &&
+	       known;
+}
+
+static bool challenge_consume(void *arg, const char *challenge, const char *peer)
+{
+	struct side *s = arg;
+	enum refusal why = REFUSE_WALLET_CHALLENGE;
+	struct err e = { 0 };
+
+	return !store_challenge_use(engine_store(s->engine), challenge, peer, engine_now(s->engine),
+				    &why, &e) &&
+	       why == REFUSE_NONE;
+}
+
+/* Status lists are not fetched: a wallet that names one needs the local list that stands for it,
+ * or its status is not known. */
+static int revoked(void *arg, const struct wallet *w)
+{
+	struct side *s = arg;
+	const char *file = s->cfg->trust.revoked_file;
+	struct ledger_wallet row;
+	struct err e = { 0 };
+	int r = marked(s, "revoked", w, NULL);
+
+	if (r)
+		return r;
+	r = ledger_row(s, w, &row);
+	if (r != -ENOENT && (r || row.revoked))
+		return r ? r : 1;
+	if (!file[0])
+		return w->has_status ? -ENOENT : 0;
+	return revocation_check_file(file, w, &e);
+}
+
+static void generation(void *arg, const struct wallet *w, const uint8_t digest[DIGEST_LEN],
+		       struct wallet_facts *f)
+{
+	struct ledger_wallet row;
+	int r = ledger_row(arg, w, &row);
+
+	/* A store that fails is no reason to admit: it looks frozen. */
+	f->equivocated = marked(arg, "frozen", w, NULL) != 0 || (r && r != -ENOENT);
+	f->seen = r ? WALLET_SEEN_NEVER : WALLET_SEEN_BEFORE;
+	if (r)
+		return;
+	f->seen_generation = row.generation;
+	f->same_digest = bytes_equal(row.credential.b, digest, DIGEST_LEN);
+}
+
+void known_env(struct side *s, struct admit_env *env)
+{
+	env->arg = s;
+	env->trusted = trusted;
+	env->challenge_known = challenge_known;
+	env->challenge_consume = challenge_consume;
+	env->revoked = revoked;
+	env->generation = generation;
+}
+
+/* --- what is remembered ----------------------------------------------------------------------- */
+
+int known_supersedes(struct side *s, const struct wallet *w, struct hash *ret, struct err *e)
+{
+	auto_free char *id = NULL;
+	struct ledger_wallet row;
+	int r = ledger_row(s, w, &row);
+
+	memset(ret, 0, sizeof(*ret));
+	if (r)
+		return r == -ENOENT ? 0 : err_set(e, r, "shadow ledger");
+	r = marked(s, "credential", w, &id);
+	if (r > 0 && !strcmp(id, w->supersedes))
+		*ret = row.credential;
+	return r < 0 ? err_set(e, r, "wallet's credential") : 0;
+}
+
+static int mark(struct side *s, const char *name, const char *issuer, const char *wallet_id,
+		const char *val, struct err *e)
+{
+	known_key key;
+
+	key_of(name, issuer, wallet_id, key);
+	return store_kv_put(engine_store(s->engine), key, val, strlen(val), e);
+}
+
+int known_put(struct side *s, const struct wallet *w, struct err *e)
+{
+	return mark(s, "credential", w->issuer, w->wallet_id, w->id, e);
+}
+
+int known_freeze(struct side *s, const struct wallet *w, struct err *e)
+{
+	return mark(s, "frozen", w->issuer, w->wallet_id, w->id, e);
+}
+
+int known_revoke(struct side *s, const struct ev_ref *ref, wall_t now, struct err *e)
+{
+	const ident_t *id = ident_empty(ref->about) ? &ref->deal : &ref->about;
+	struct ledger_wallet_id w = { .side = LEDGER_SHADOW };
+	struct ledger_result res;
+	int r = 0;
+
+	if (ident_empty(*id))
+		return 0;
+	str_cut(w.wallet_id, id->s);
+	for (uint32_t i = 0; !r && i < s->cfg->trust.n_issuers; i++) {
+		str_cut(w.issuer, s->cfg->trust.issuers[i]);
+		r = mark(s, "revoked", w.issuer, w.wallet_id, "1", e);
+		if (!r) /* WALLET_MISSING: never seen here, the mark is enough */
+			r = ledger_wallet_revoke(engine_store(s->engine), &w, now, &res, e);
+	}
+	return r;
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bss_policy.h"
+
+#include "agent/bss_desk.h"
+#include "agent/codec/nego.h"
+#include "agent/codec/tmf.h"
+#include "agent/crypto/crypto.h"
+#include "agent/log.h"
+#include "agent/store/ledger.h"
+#include "bss_known.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define ACTOR             "bss_policy"
+#define CHALLENGE_LIFE_MS (5 * 60 * 1000)
+#define SKEW_MS           (120 * 1000)
+
+static struct cap_bss_policy cap;
+
+static int refuse(struct desk_call *c, const ident_t *deal, enum refusal r, const char *why)
+{
+	return desk_refuse(c, ACTOR, "wallet_admit", deal, r, why);
+}
+
+/* --- challenges ------------------------------------------------------------------------------- */
+
+static int take_challenge_request(struct desk_call *c)
+{
+	struct store *st = engine_store(c->side->engine);
+	struct nego_challenge ch = { .expires = engine_now(c->side->engine) };
+	uint8_t random[16];
+	struct err e = { 0 };
+	int r;
+
+	random_fill(random, sizeof(random));
+	(void)base64url_encode(random, sizeof(random), ch.challenge, sizeof(ch.challenge));
+	ch.expires.ms += CHALLENGE_LIFE_MS;
+	r = store_challenge_put(st, ch.challenge, c->peer->did, ch.expires, &e);
+	if (r == -ENOBUFS) {
+		r = store_challenge_prune(st, engine_now(c->side->engine), &e);
+		if (!r)
+			r = store_challenge_put(st, ch.challenge, c->peer->did, ch.expires, NULL);
+		if (r == -ENOBUFS)
+			return refuse(c, NULL, REFUSE_LIMIT_REACHED,
+				      "challenges: too many are open");
+	}
+	if (r)
+		return r;
+	desk_say(c, NULL, nego_part(NEGO_CHALLENGE, &nego_challenge_fields, &ch));
+	return 0;
+}
+
+/* --- the intent ------------------------------------------------------------------------------- */
+
+/* "neg-" and hex digits: lineage and service ids are made of the same digits. */
+static bool negotiation_ok(const ident_t *id)
+{
+	size_t n = strnlen(id->s, sizeof(id->s));
+
+	return n > 4 && n < sizeof(id->s) && !strncmp(id->s, "neg-", 4) &&
+	       strspn(id->s + 4, "0123456789abcdef") == n - 4;
+}
+
+static enum refusal change_ok(const struct desk_call *c, const struct intent *i, const char **why)
+{
+	const struct deal *d = desk_deal(c, &i->lineage);
+	enum life to;
+
+	*why = "agreementId: no live agreement of yours";
+	if (!d || !d->cur.rev)
+		return REFUSE_AGREEMENT_UNKNOWN;
+	*why = "flowClass, flowLabel: the agreement's own are required";
+	if (!ident_eq(d->cur.class_name, i->class_name) || !ident_eq(d->cur.flow, i->flow))
+		return REFUSE_BODY_MALFORMED;
+	*why = "agreementId: a change is not possible now";
+	return life_next(d->life,
+			 i->want.bandwidth.bps < d->cur.g.bandwidth.bps ? LEV_OFFERED_DOWN
+									: LEV_OFFERED_UP,
+			 &to);
+}
+
+static bool same_need(const struct intent *a, const struct intent *b)
+{
+	return ident_eq(a->id, b->id) && ident_eq(a->class_name, b->class_name) &&
+	       ident_eq(a->flow, b->flow) && a->term_ms == b->term_ms &&
+	       !memcmp(&a->want, &b->want, sizeof(a->want));
+}
+
+/* What can be said of the intent without the wallet. A repeated intent that no agreement answers
+ * yet is admitted again, with a fresh presentation, and gets a fresh menu. */
+static enum refusal intent_ok(const struct desk_call *c, const struct intent *i, const char **why)
+{
+	const struct deal *d = world_deal(engine_world(c->side->engine), &i->negotiation);
+
+	*why = "negotiationId: \"neg-\" and hex digits required";
+	if (!negotiation_ok(&i->negotiation) || !i->id.s[0])
+		return REFUSE_BODY_MALFORMED;
+	*why = "flowClass: not offered here";
+	if (!side_profile(c->side, &i->class_name))
+		return REFUSE_BODY_MALFORMED;
+	if (!ident_empty(i->lineage))
+		return change_ok(c, i, why);
+	*why = "negotiationId: in use";
+	if (!d)
+		return REFUSE_NONE;
+	return desk_deal(c, &i->negotiation) && same_need(&d->intent, i) &&
+			       (d->life == LIFE_DECLARED ||
+				(d->life == LIFE_NEGOTIATED && !d->cur.rev))
+		       ? REFUSE_NONE
+		       : REFUSE_DUPLICATE;
+}
+
+static void ask_from(const struct side *s, const struct intent *i, struct wallet_ask *ask)
+{
+	*ask = (struct wallet_ask){ .term_s = i->term_ms / 1000 + (i->term_ms % 1000 != 0),
+				    .grade_known = true,
+				    .availability = i->want.availability,
+				    .latency = i->want.latency,
+				    .bandwidth = i->want.bandwidth };
+	str_cut(ask->operator_did, s->cfg->daemon.did);
+	str_cut(ask->class_name, i->class_name.s);
+	str_cut(ask->currency, s->cfg->ledger.currency);
+}
+
+/* The verified terms as the ledger keeps them; the time window narrows the validity. */
+static void ledger_terms(const struct wallet *w, const struct admit_result *res,
+			 struct ledger_wallet *lw)
+{
+	memset(lw, 0, sizeof(*lw));
+	lw->id.side = LEDGER_SHADOW;
+	str_cut(lw->id.issuer, w->issuer);
+	str_cut(lw->id.wallet_id, w->wallet_id);
+	str_cut(lw->holder, w->holder);
+	memcpy(lw->credential.b, res->digest, sizeof(lw->credential.b));
+	lw->generation = (uint32_t)w->generation;
+	str_cut(lw->currency, w->currency);
+	lw->digits = 2;
+	lw->ceiling = w->ceiling;
+	lw->agreement_max = w->agreement_max;
+	lw->valid_from = w->valid_from.ms > w->not_before.ms ? w->valid_from : w->not_before;
+	lw->valid_until = w->valid_until.ms < w->not_after.ms ? w->valid_until : w->not_after;
+	lw->classes = w->n_classes;
+	for (uint32_t i = 0; i < w->n_classes; i++) {
+		str_cut(lw->klass[i].name, w->classes[i].name);
+		lw->klass[i].ceiling = w->classes[i].ceiling;
+	}
+}
+
+static bool admit_event(const struct desk_call *c, const struct intent *i,
+			const struct ledger_wallet *lw, struct ev_admit *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->intent = *i;
+	a->generation = lw->generation;
+	memcpy(a->credential.b, lw->credential.b, sizeof(a->credential.b));
+	a->ceiling = lw->ceiling.minor;
+	a->per_agreement_max = lw->agreement_max.minor;
+	a->expires = lw->valid_until;
+	str_cut(a->currency, lw->currency);
+	for (unsigned k = 0; k < lw->classes; k++)
+		if (!strcmp(lw->klass[k].name, i->class_name.s))
+			a->class_ceiling = lw->klass[k].ceiling.minor;
+	return str_set(a->peer.s, c->peer->did) && str_set(a->issuer.s, lw->id.issuer) &&
+	       str_set(a->wallet.s, lw->id.wallet_id);
+}
+
+static int admitted(struct desk_call *c, const struct intent *i, const struct bss_admit_in *in,
+		    const struct admit_result *res)
+{
+	struct bss_admit_out out;
+	struct decision dec = { "bss_admit", &bss_admit_in_fields, &bss_admit_out_fields, in,
+				&out };
+	const ident_t *deal = ident_empty(i->lineage) ? &i->negotiation : &i->lineage;
+	struct ledger_wallet lw;
+	struct ledger_result lr;
+	struct ev_admit a;
+	struct err e = { 0 };
+	enum refusal no;
+	int r;
+
+	bss_admit(in, &out);
+	ledger_terms(&res->wallet, res, &lw);
+	if (out.refusal != REFUSE_NONE || !admit_event(c, i, &lw, &a))
+		return refuse(c, deal, REFUSE_WALLET_MALFORMED, "walletId, issuer: too long");
+	r = known_supersedes(c->side, &res->wallet, &lw.supersedes, &e);
+	if (!r)
+		r = ledger_wallet_put(engine_store(c->side->engine), &lw,
+				      engine_now(c->side->engine), &lr, &e);
+	if (r)
+		return r;
+	if (lr.why != REFUSE_NONE)
+		return refuse(c, deal, lr.why, "generation: must follow the one known here");
+	r = known_put(c->side, &res->wallet, &e);
+	if (r)
+		return r;
+	no = tool_wallet_admit(&cap, &a, &dec, &a.credential);
+	if (no != REFUSE_NONE)
+		return refuse(c, deal, no, "wallet_admit");
+	desk_keep(c, world_deal(engine_world(c->side->engine), deal));
+	return 0;
+}
+
+static int take_intent(struct desk_call *c)
+{
+	struct admit_env env = { .now = engine_now(c->side->engine),
+				 .operator_did = c->side->cfg->daemon.did,
+				 .peer = c->peer->did,
+				 .limits = { SKEW_MS },
+				 .keys = c->side->keys };
+	const json_t *body = json_array_get(c->msg->data, 0);
+	struct bss_admit_in in = { 0 };
+	struct admit_result res;
+	struct intent i;
+	struct err e = { 0 };
+	const char *why;
+	enum refusal no;
+	int r = tmf921_read(body, &i, &e);
+
+	if (r)
+		return refuse(c, NULL, REFUSE_BODY_MALFORMED, e.text);
+	no = intent_ok(c, &i, &why);
+	if (no != REFUSE_NONE)
+		return refuse(c, &i.negotiation, no, why);
+	known_env(c->side, &env);
+	ask_from(c->side, &i, &in.ask);
+	r = wallet_admit(json_array_get(c->msg->data, 1), body, &in.ask, &env, &res);
+	if (r)
+		return r;
+	if (res.refusal != REFUSE_NONE) {
+		r = res.why.freeze ? known_freeze(c->side, &res.wallet, &e) : 0;
+		return r ? r : refuse(c, &i.negotiation, res.refusal, res.why.why);
+	}
+	in.facts = res.facts;
+	in.wallet = res.wallet;
+	in.now = env.now;
+	in.limits = env.limits;
+	return admitted(c, &i, &in, &res);
+}
+
+/* An intent alone: the answer says what is missing. */
+static int take_bare_intent(struct desk_call *c)
+{
+	return refuse(c, NULL, REFUSE_WALLET_MISSING, "no presentation came with the intent");
+}
+
+/* --- revocation ------------------------------------------------------------------------------- */
+
+static void on_event(void *arg, const struct event *ev)
+{
+	struct err e = { 0 };
+
+	if (ev->kind == EV_WALLET_REVOKED && known_revoke(arg, &ev->u.ref, ev->at, &e))
+		log_error("wallet %s: revocation not stored: %s", ev->u.ref.about.s, e.text);
+}
+
+int bss_policy_start(struct side *s, struct err *e)
+{
+	static const struct desk_row rows[] = {
+		{ NEGO_CHALLENGE_REQUEST, 1, take_challenge_request },
+		{ "Intent", 2, take_intent },
+		{ "Intent", 1, take_bare_intent },
+	};
+
+	if (!s->cfg->trust.n_issuers)
+		return err_set(e, -EINVAL, "trust.issuers: required for role bss");
+	if (strlen(s->cfg->ledger.currency) != 3)
+		return err_set(e, -EINVAL, "ledger.currency: required for role bss");
+	cap.engine = s->engine;
+	desk_reset();
+	if (desk_add(rows, ARRAY_LEN(rows)) || engine_subscribe(s->engine, on_event, s))
+		return err_set(e, -ENOSPC, "bss_policy: too many shells");
+	return 0;
+}

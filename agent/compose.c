@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "compose.h"
+
+#include "agent/bss_negotiation/bss_negotiation.h"
+#include "agent/bss_policy/bss_policy.h"
+#include "agent/crypto/crypto.h"
+#include "agent/ent_policy/ent_policy.h"
+#include "agent/ent_requirement/ent_requirement.h"
+#include "agent/log.h"
+#include "agent/mcp_table.h"
+#include "agent/node.h"
+#include "agent/oss_assurance/oss_assurance.h"
+#include "agent/oss_negotiation/oss_negotiation.h"
+#include "agent/oss_planning/oss_planning.h"
+#include "agent/oss_telemetry.h"
+#include "agent/queries.h"
+#include "agent/signer/client.h"
+#include "agent/store/store.h"
+#include "agent/wire/a2a.h"
+#include "agent/wire/http_client.h"
+#include "agent/wire/http_server.h"
+#include "agent/wire/sse.h"
+#include "agent/wire/tls.h"
+#include "side_make.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+
+#define DEALS_MAX   1024
+#define WANTED_MAX  8192
+#define READERS_MAX 256
+
+struct compose {
+	struct side side;
+	struct err sign_err;
+	struct store *store;
+	struct tls_id *id;
+	struct http_server *http;
+	struct mcp_server *mcp;
+	struct sse_hub *sse;
+};
+
+int compose_new(struct compose **ret, const struct config *c, struct err *e)
+{
+	struct compose *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
+		return err_set(e, -ENOMEM, "agents");
+	side_from_config(&m->side, c);
+	side_adviser(&m->side);
+	r = crypto_init() ? err_set(e, -EIO, "libsodium") : 0;
+	if (!r && c->daemon.tls_cert[0])
+		r = tls_id_new(&m->id, c->daemon.tls_ca, c->daemon.tls_cert, c->daemon.tls_key, e);
+	if (!r && m->id && strcmp(tls_id_did(m->id), c->daemon.did) != 0)
+		r = err_set(e, -EINVAL, "daemon.did: the certificate names %.80s",
+			    tls_id_did(m->id));
+	if (!r)
+		r = side_documents(&m->side, e);
+	if (!r && (c->daemon.roles & ROLE_ENTERPRISE))
+		r = ent_policy_load(&m->side, e);
+	if (r) {
+		compose_free(m);
+		return r;
+	}
+	*ret = m;
+	return 0;
+}
+
+static wall_t wall_now(void *arg)
+{
+	return loop_wall(arg);
+}
+
+/* --- the log as a stream ---------------------------------------------------------------------- */
+
+static void publish(void *arg, const struct event *ev)
+{
+	struct compose *m = arg;
+	auto_free char *body = NULL;
+	struct err e = { 0 };
+	size_t len;
+
+	if (!sse_readers(m->sse) || store_get(m->store, ev->seq, &body, &len, &e))
+		return;
+	sse_publish(m->sse, ev->seq, event_name(ev->kind), body);
+}
+
+struct replay_to {
+	struct sse_reader *reader;
+	int64_t last;
+};
+
+static int replay_row(void *arg, const struct store_event *row)
+{
+	struct replay_to *to = arg;
+	struct event *ev = malloc(sizeof(*ev));
+	int r = ev ? event_read(row->body, row->len, ev, NULL, NULL) : -ENOMEM;
+
+	if (!r)
+		r = sse_send(to->reader, row->seq, event_name(ev->kind), row->body);
+	to->last = (int64_t)row->seq;
+	free(ev);
+	return r;
+}
+
+static int64_t replay_after(void *arg, uint64_t after, struct sse_reader *reader)
+{
+	struct compose *m = arg;
+	struct replay_to to = { reader, (int64_t)store_durable(m->store) };
+	struct err e = { 0 };
+	int r = store_replay(m->store, after + 1, replay_row, &to, &e);
+
+	return r < 0 ? r : to.last;
+}
+
+/* --- requests -------------------------------------------------------------------------------- */
+
+static void not_found(struct http_reply *token)
+{
+	static const char body[] = "no such resource\n";
+	const struct wire_response r = {
+		.status = 404, .content_type = "text/plain", .body = body, .len = sizeof(body) - 1
+	};
+
+	http_reply_send(token, &r);
+}
+
+static void on_request(void *arg, const struct wire_request *r, struct http_reply *token)
+{
+	struct compose *m = arg;
+	struct wire_sink sink = { http_reply_send, token };
+
+	if (m->side.a2a && a2a_server_path(m->side.a2a, r->path))
+		a2a_server_handle(m->side.a2a, r, sink);
+	else if (mcp_server_path(m->mcp, r->path))
+		mcp_server_handle(m->mcp, r, sink);
+	else if (r->peer->local && !strcmp(r->path, "/events"))
+		sse_subscribe(m->sse, r, token);
+	else
+		not_found(token);
+}
+
+static int on_message(void *arg, const struct peer *p, const struct a2a_message *msg,
+		      struct a2a_turn *t)
+{
+	struct side *s = arg;
+
+	if (s->cfg->daemon.roles & ROLE_BSS)
+		return bss_message(s, p, msg, t);
+	return ent_message(s, p, msg, t);
+}
+
+static int start_a2a(struct compose *m, struct err *e)
+{
+	static const char *const bss_skills[] = { "negotiate",
+						  "Prices network service and signs agreements",
+						  NULL };
+	static const char *const ent_skills[] = { "renegotiate",
+						  "Takes renegotiation offers for live agreements",
+						  NULL };
+	const struct config *c = m->side.cfg;
+	bool bss = c->daemon.roles & ROLE_BSS;
+	char url[160], addr[INET6_ADDRSTRLEN] = "localhost";
+	struct a2a_app app = { .on_message = on_message, .arg = &m->side };
+	struct a2a_config a = { .path = "/a2a",
+				.url = url,
+				.name = c->daemon.name,
+				.description = bss ? "Operator of negotiated network service"
+						   : "Enterprise intent owner",
+				.version = "0.1",
+				.extension = "https://treaty.example/a2a/negotiation/v1",
+				.extension_description = "Negotiation of network service",
+				.extension_required = true,
+				.skills = bss ? bss_skills : ent_skills,
+				.now = wall_now,
+				.now_arg = m->side.loop };
+
+	if (!(c->daemon.roles & (ROLE_BSS | ROLE_ENTERPRISE)) || !m->id)
+		return 0;
+	if (c->daemon.listens)
+		(void)inet_ntop(c->daemon.listen[0].addr.family == 6 ? AF_INET6 : AF_INET,
+				c->daemon.listen[0].addr.b, addr, sizeof(addr));
+	(void)snprintf(url, sizeof(url), "https://%s%s%s:%u/a2a", strchr(addr, ':') ? "[" : "",
+		       addr, strchr(addr, ':') ? "]" : "", c->daemon.listen[0].port);
+	return a2a_server_new(&m->side.a2a, &a, &app, e);
+}
+
+static int listen_all(struct compose *m, struct err *e)
+{
+	const struct cfg_daemon *d = &m->side.cfg->daemon;
+	char path[sizeof(d->run_dir) + 16], addr[INET6_ADDRSTRLEN];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "%s/treaty.sock", d->run_dir);
+	r = http_listen_unix(m->http, path, e);
+	for (uint32_t i = 0; !r && m->id && i < d->listens; i++) {
+		if (!inet_ntop(d->listen[i].addr.family == 6 ? AF_INET6 : AF_INET,
+			       d->listen[i].addr.b, addr, sizeof(addr)))
+			return err_set(e, -EINVAL, "daemon.listen");
+		r = http_listen_tls(m->http, addr, d->listen[i].port, m->id, e);
+	}
+	return r;
+}
+
+static int start_wires(struct compose *m, struct err *e)
+{
+	struct http_config hc = { .handler = on_request, .arg = m };
+	int r = http_server_new(&m->http, m->side.loop, &hc, e);
+
+	if (!r)
+		r = sse_hub_new(&m->sse, READERS_MAX, replay_after, m);
+	if (!r)
+		r = start_a2a(m, e);
+	if (!r)
+		r = mcp_table_serve(&m->side, &m->mcp, e);
+	if (!r)
+		r = listen_all(m, e);
+	if (!r)
+		engine_on_durable(m->side.engine, publish, m);
+	return r;
+}
+
+/* --- shells ---------------------------------------------------------------------------------- */
+
+/* In the direction of the data; each looks at its side of the world and takes up what was under
+ * way when the process ended. */
+static const struct {
+	uint32_t roles;
+	int (*start)(struct side *s, struct err *e);
+} shells[] = {
+	{ ROLE_NODE, node_start },
+	{ ROLE_OSS, oss_telemetry_start },
+	{ ROLE_ENTERPRISE, ent_requirement_start },
+	{ ROLE_ENTERPRISE, ent_policy_start },
+	{ ROLE_BSS, bss_policy_start },
+	{ ROLE_BSS, bss_negotiation_start },
+	{ ROLE_OSS, oss_negotiation_start },
+	{ ROLE_OSS, oss_planning_start },
+	{ ROLE_OSS, oss_assurance_start },
+	{ ROLE_ENTERPRISE | ROLE_BSS | ROLE_OSS | ROLE_NODE, queries_start },
+};
+
+static int start_shells(struct compose *m, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < ARRAY_LEN(shells); i++)
+		if (m->side.cfg->daemon.roles & shells[i].roles)
+			r = shells[i].start(&m->side, e);
+	return r;
+}
+
+static int start_engine(struct compose *m, struct err *e)
+{
+	struct engine_config ec = { .max_deals = DEALS_MAX,
+				    .max_wanted = WANTED_MAX,
+				    .now = wall_now,
+				    .now_arg = m->side.loop };
+	int r = store_open(m->side.cfg->daemon.agents_dir, STORE_CREATE, &m->store, e);
+
+	if (r)
+		return r;
+	ec.store = m->store;
+	return engine_new(&m->side.engine, &ec, e);
+}
+
+int compose_turn(struct compose *m, struct err *e)
+{
+	int r = engine_turn(m->side.engine);
+
+	if (r && e && !e->code)
+		*e = *engine_error(m->side.engine);
+	return r;
+}
+
+int compose_start(struct compose *m, struct loop *l, struct msg_client *enforcer,
+		  struct msg_client *signer, struct err *e)
+{
+	int r;
+
+	m->side.loop = l;
+	m->side.enforcer = enforcer;
+	m->side.signer = signer;
+	m->side.sign_err = &m->sign_err;
+	side_keys(&m->side);
+	r = start_engine(m, e);
+	if (!r)
+		r = side_attest(&m->side, e);
+	if (!r && m->id)
+		r = http_client_new(&m->side.http, l, m->id);
+	if (!r)
+		r = start_shells(m, e);
+	if (!r)
+		r = start_wires(m, e);
+	if (!r)
+		log_info("%s: %llu events replayed, %u deals", m->side.cfg->daemon.name,
+			 (unsigned long long)engine_world(m->side.engine)->events,
+			 engine_world(m->side.engine)->n_deals);
+	return r;
+}
+
+struct compose *compose_free(struct compose *m)
+{
+	struct err e = { 0 };
+
+	if (!m)
+		return NULL;
+	if (m->side.engine && !engine_error(m->side.engine)->code && store_commit(m->store, &e))
+		log_error("last commit: %s", e.text);
+	m->sse = sse_hub_free(m->sse);
+	m->side.a2a = a2a_server_free(m->side.a2a);
+	m->mcp = mcp_server_free(m->mcp);
+	m->http = http_server_free(m->http);
+	m->side.http = http_client_free(m->side.http);
+	m->side.engine = engine_free(m->side.engine);
+	m->store = store_free(m->store);
+	m->id = tls_id_free(m->id);
+	free(m);
+	return NULL;
+}

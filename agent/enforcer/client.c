@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client.h"
+
+int enforcer_step(struct msg_client *c, const struct step *s, struct enforcer_receipt *ret,
+		  struct err *e)
+{
+	return msg_call(c, MSG_STEP, s, sizeof(*s), ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
+}
+
+int enforcer_observe(struct msg_client *c, uint32_t label, struct observation *ret, struct err *e)
+{
+	const struct enforcer_label q = { label };
+
+	return msg_call(c, MSG_OBSERVE, &q, sizeof(q), ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS,
+			e);
+}
+
+int enforcer_counters(struct msg_client *c, struct enforcer_counters *ret, int *ret_fd,
+		      struct err *e)
+{
+	return msg_call(c, MSG_COUNTERS, NULL, 0, ret, sizeof(*ret), ret_fd, ENFORCER_WAIT_MS, e);
+}
+
+int enforcer_links(struct msg_client *c, struct enforcer_links *ret, struct err *e)
+{
+	return msg_call(c, MSG_LINKS, NULL, 0, ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
+}
+
+int enforcer_device(struct msg_client *c, const char *name, struct enforcer_device *ret,
+		    struct err *e)
+{
+	struct enforcer_name q = { 0 };
+
+	str_cut(q.name.s, name);
+	return msg_call(c, MSG_DEVICE, &q, sizeof(q), ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
+}
+
+int enforcer_shaper(struct msg_client *c, struct enforcer_shaper *ret, struct err *e)
+{
+	return msg_call(c, MSG_SHAPER, NULL, 0, ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
+}
+
+int enforcer_held(struct msg_client *c, const struct enforcer_cursor *at, struct enforcer_held *ret,
+		  struct err *e)
+{
+	return msg_call(c, MSG_HELD, at, sizeof(*at), ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
+}
+
+int enforcer_base(struct msg_client *c, uint32_t label, struct enforcer_base *ret, struct err *e)
+{
+	const struct enforcer_label q = { label };
+
+	return msg_call(c, MSG_BASE, &q, sizeof(q), ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* client.h - the agents' side of the enforcer: one typed function a message, synchronous, at most
+ * ENFORCER_WAIT_MS each. 0 = answered; a refusal by rule or kernel is part of the answer, not a
+ * failure. -EPROTO and -EPIPE mean that the enforcer is gone; -EOPNOTSUPP that this daemon is no
+ * node. The bodies are native structs: both ends are the same binary. */
+#ifndef TREATY_ENFORCER_CLIENT_H
+#define TREATY_ENFORCER_CLIENT_H
+
+#include "agent/msg.h"
+#include "treaty/abi.h"
+#include "treaty/enforce.h"
+
+#define ENFORCER_WAIT_MS 5000
+
+/* Types above MSG_ENFORCER_BASE; append only. */
+enum enforcer_msg {
+	MSG_STEP = MSG_ENFORCER_BASE, /* struct step -> struct enforcer_receipt */
+	MSG_OBSERVE,                  /* struct enforcer_label -> struct observation */
+	MSG_COUNTERS,                 /* -> struct enforcer_counters and the frozen map's fd */
+	MSG_LINKS,                    /* -> struct enforcer_links */
+	MSG_DEVICE,                   /* struct enforcer_name -> struct enforcer_device */
+	MSG_SHAPER,                   /* -> struct enforcer_shaper */
+	MSG_HELD,                     /* struct enforcer_cursor -> struct enforcer_held */
+	MSG_BASE,                     /* struct enforcer_label -> struct enforcer_base */
+};
+
+/* The answer to one step. REFUSE_NONE: applied, read back and found as asked. */
+struct enforcer_receipt {
+	uint32_t refusal; /* enum refusal */
+	uint32_t changed; /* 0 = the kernel held it already */
+	int64_t took_us;
+	why_t why;
+};
+
+struct enforcer_label {
+	uint32_t label;
+};
+
+struct enforcer_name {
+	name_t name;
+};
+
+/* What a label's counters stood at when the label was set. */
+struct enforcer_base {
+	struct dp_count dir[DIR_MAX_];
+};
+
+struct enforcer_counters {
+	uint32_t labels; /* size of the table: 1..labels-1 may be used */
+	uint32_t pad;
+};
+
+struct enforcer_link {
+	name_t name;
+	uint32_t ifindex; /* 0 = the device is gone */
+	uint32_t mtu;
+	rate_t rate;      /* of our HTB tree, 0 = not shaped */
+	uint8_t up;       /* carrier */
+	uint8_t role;     /* enum cfg_device_role */
+	uint8_t attached; /* our programs hang on it */
+	uint8_t shaped;   /* our tree hangs on it */
+	uint8_t hook;     /* enum dp_hook */
+	uint8_t dir;      /* enum dir of labels that bind no device */
+	uint8_t pad[2];
+	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
+};
+
+struct enforcer_links {
+	uint32_t n, pad;
+	struct enforcer_link link[DEVICES_MAX];
+};
+
+#define ENFORCER_CLASSES_MAX 96
+
+struct enforcer_class {
+	uint16_t minor; /* 1 = the device's rate, 2 = no agreement */
+	uint16_t pad[3];
+	rate_t rate, ceil;
+	uint64_t bytes, packets, drops, backlog_bytes;
+};
+
+struct enforcer_device {
+	uint64_t rx_bytes, tx_bytes;
+	uint32_t n, more; /* more = 1: the device has more classes than fit here */
+	struct enforcer_class cls[ENFORCER_CLASSES_MAX];
+};
+
+struct enforcer_shaper {
+	char kind[16];                /* "htb", or "policer" where no device has a rate */
+	char hook[16];                /* "tcx", "clsact" */
+	uint32_t labels, flows, cpus; /* sizes of the tables in force */
+	uint32_t adopted;             /* 1 = the data plane was found pinned and taken over */
+	uint32_t abi;                 /* DP_ABI_VERSION */
+	uint32_t pad;
+};
+
+/* What the kernel holds of ours, as the removal step that would take it away: label lines, rules,
+ * classes from minor 0x100. Ask with the cursor of the last answer, {0} first; done = 1: no more.
+ * label of a class is 0: the kernel does not know it. */
+#define ENFORCER_HELD_MAX 64
+
+struct enforcer_cursor {
+	uint32_t kind; /* 0 to start; then as answered */
+	uint32_t a, b;
+};
+
+struct enforcer_object {
+	uint32_t kind;  /* STEP_LABEL_DEL, STEP_RULE_DEL, STEP_CLASS_DEL */
+	uint32_t id;    /* label, rule id or class minor */
+	uint32_t label; /* of the rule */
+	name_t device;  /* of the class */
+};
+
+struct enforcer_held {
+	struct enforcer_cursor next;
+	uint32_t n, done;
+	struct enforcer_object obj[ENFORCER_HELD_MAX];
+};
+
+int enforcer_step(struct msg_client *c, const struct step *s, struct enforcer_receipt *ret,
+		  struct err *e) must_check;
+/* A label outside the table is -ERANGE. */
+int enforcer_observe(struct msg_client *c, uint32_t label, struct observation *ret,
+		     struct err *e) must_check;
+/* *ret_fd is the caller's: dp_view_open() it. */
+int enforcer_counters(struct msg_client *c, struct enforcer_counters *ret, int *ret_fd,
+		      struct err *e) must_check;
+int enforcer_links(struct msg_client *c, struct enforcer_links *ret, struct err *e) must_check;
+/* -ENODEV: not one of [device]. */
+int enforcer_device(struct msg_client *c, const char *name, struct enforcer_device *ret,
+		    struct err *e) must_check;
+int enforcer_shaper(struct msg_client *c, struct enforcer_shaper *ret, struct err *e) must_check;
+int enforcer_held(struct msg_client *c, const struct enforcer_cursor *at, struct enforcer_held *ret,
+		  struct err *e) must_check;
+int enforcer_base(struct msg_client *c, uint32_t label, struct enforcer_base *ret,
+		  struct err *e) must_check;
+
+_Static_assert(sizeof(struct enforcer_device) <= MSG_BODY_MAX, "fits a message");
+_Static_assert(sizeof(struct enforcer_held) <= MSG_BODY_MAX, "fits a message");
+_Static_assert(sizeof(struct enforcer_links) <= MSG_BODY_MAX, "fits a message");
+_Static_assert(sizeof(struct observation) <= MSG_BODY_MAX, "fits a message");
+
+#endif

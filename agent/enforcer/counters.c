@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "counters.h"
+
+#include "bpf/dataplane.h"
+
+#include <errno.h>
+
+struct entry {
+	uint32_t label;
+	uint32_t rtt_us;
+	struct dp_count base[DIR_MAX_];
+	uint32_t seen[DP_RTT_BUCKETS]; /* round trips of both directions at the last window's end */
+};
+
+struct counters {
+	struct msg_client *c;
+	struct dp_view *view;
+	struct entry *e;
+	uint32_t n, cap;
+};
+
+int counters_new(struct counters **ret, struct msg_client *c, struct err *e)
+{
+	struct counters *k = calloc(1, sizeof(*k));
+	struct enforcer_counters about;
+	auto_close int fd = -1;
+	int r;
+
+	if (!k)
+		return err_set(e, -ENOMEM, "counters");
+	k->c = c;
+	r = enforcer_counters(c, &about, &fd, e);
+	r = r ? r : dp_view_open(&k->view, fd, e);
+	if (r) {
+		k = counters_free(k);
+		return r;
+	}
+	*ret = k;
+	return 0;
+}
+
+struct counters *counters_free(struct counters *k)
+{
+	if (!k)
+		return NULL;
+	k->view = dp_view_close(k->view);
+	free(k->e);
+	free(k);
+	return NULL;
+}
+
+static struct entry *entry_of(const struct counters *k, uint32_t label)
+{
+	for (uint32_t i = 0; i < k->n; i++)
+		if (k->e[i].label == label)
+			return &k->e[i];
+	return NULL;
+}
+
+static void histogram(const struct counters *k, uint32_t label, uint32_t ret[DP_RTT_BUCKETS])
+{
+	struct dp_rtt h;
+
+	memset(ret, 0, DP_RTT_BUCKETS * sizeof(ret[0]));
+	for (int dir = 0; dir < DIR_MAX_; dir++) {
+		if (dp_view_rtt(k->view, label, (enum dp_dir)dir, &h))
+			continue;
+		for (int i = 0; i < DP_RTT_BUCKETS; i++)
+			ret[i] += h.bucket[i];
+	}
+}
+
+int counters_base(struct counters *k, uint32_t label, struct err *e)
+{
+	struct entry *x = entry_of(k, label);
+	struct enforcer_base b;
+	int r = enforcer_base(k->c, label, &b, e);
+
+	if (r)
+		return r;
+	if (!x && k->n == k->cap) {
+		uint32_t cap = k->cap ? 2 * k->cap : 32;
+
+		x = reallocarray(k->e, cap, sizeof(*x));
+		if (!x)
+			return err_set(e, -ENOMEM, "counters");
+		k->e = x;
+		k->cap = cap;
+		x = NULL;
+	}
+	if (!x) {
+		x = &k->e[k->n++];
+		memset(x, 0, sizeof(*x));
+		x->label = label;
+		histogram(k, label, x->seen);
+	}
+	memcpy(x->base, b.dir, sizeof(x->base));
+	return 0;
+}
+
+void counters_drop(struct counters *k, uint32_t label)
+{
+	struct entry *x = entry_of(k, label);
+
+	if (x)
+		*x = k->e[--k->n];
+}
+
+bool counters_next(const struct counters *k, uint32_t *i, uint32_t *label)
+{
+	if (*i >= k->n)
+		return false;
+	*label = k->e[(*i)++].label;
+	return true;
+}
+
+/* Bucket i holds 2^i..2^(i+1)-1 us: inside the median's bucket the samples count as evenly spread.
+ */
+uint32_t counters_median(const uint32_t bucket[DP_RTT_BUCKETS])
+{
+	uint64_t n = 0, before = 0;
+
+	for (int i = 0; i < DP_RTT_BUCKETS; i++)
+		n += bucket[i];
+	for (int i = 0; i < DP_RTT_BUCKETS; i++) {
+		uint64_t low = i ? 1ull << i : 0, width = i ? 1ull << i : 2;
+
+		if (before + bucket[i] > n / 2)
+			return (uint32_t)(low +
+					  width * (2 * (n / 2 - before) + 1) / (2ull * bucket[i]));
+		before += bucket[i];
+	}
+	return 0;
+}
+
+void counters_window(struct counters *k)
+{
+	for (uint32_t i = 0; i < k->n; i++) {
+		struct entry *x = &k->e[i];
+		uint32_t now[DP_RTT_BUCKETS], fresh[DP_RTT_BUCKETS];
+
+		histogram(k, x->label, now);
+		for (int b = 0; b < DP_RTT_BUCKETS; b++)
+			fresh[b] = now[b] - x->seen[b];
+		memcpy(x->seen, now, sizeof(now));
+		x->rtt_us = counters_median(fresh);
+	}
+}
+
+int counters_label(const struct counters *k, uint32_t label, struct label_sample *ret)
+{
+	const struct entry *x = entry_of(k, label);
+	struct label_sample s = { .label = label, .rtt_us = x ? x->rtt_us : 0 };
+
+	for (int i = 0; i < DIR_MAX_; i++) {
+		struct dp_count c;
+		int r = dp_view_count(k->view, label, (enum dp_dir)i, &c);
+
+		if (r)
+			return r;
+		if (x)
+			dp_count_sub(&c, &x->base[i]);
+		s.dir[i] = (struct label_count){ .rx_bytes = c.rx_bytes,
+						 .rx_packets = c.rx_packets,
+						 .tx_bytes = c.tx_bytes,
+						 .tx_packets = c.tx_packets,
+						 .drop_rate = c.drop_packets,
+						 .expired = c.expired,
+						 .violation = c.binding,
+						 .marked = c.remarked + c.ce };
+	}
+	*ret = s;
+	return 0;
+}
+
+int counters_class(const struct counters *k, uint8_t class_id, struct class_sample *ret)
+{
+	struct dp_class_count c;
+	int r = dp_view_class(k->view, class_id, &c);
+
+	if (!r)
+		*ret = (struct class_sample){ .class_id = class_id,
+					      .bytes = c.bytes,
+					      .packets = c.packets };
+	return r;
+}

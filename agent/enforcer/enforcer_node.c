@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening, healing and leaving. Everything goes through heal_device() and paths_apply(), which look
+ * first and change only what differs: at start, when the link monitor says that something moved,
+ * and after a restart of the daemon over a kernel that kept running. */
+#include "enforcer_int.h"
+#include "netlink/qdisc.h"
+
+#include <errno.h>
+
+#define HEAL_US       50000 /* events come in bursts */
+#define RETRY_US      1000000
+#define EVENTS_MAX    256
+#define DFLT_PERMILLE 1 /* of a device, guaranteed to what has no agreement; it may borrow all */
+
+struct device *device_find(struct enforcer_node *n, const char *name)
+{
+	for (uint32_t i = 0; i < n->n_dev; i++)
+		if (!strcmp(n->dev[i].cfg->name, name))
+			return &n->dev[i];
+	return NULL;
+}
+
+struct device *device_at(struct enforcer_node *n, uint32_t ifindex)
+{
+	for (uint32_t i = 0; i < n->n_dev; i++)
+		if (n->dev[i].link.ifindex == ifindex)
+			return &n->dev[i];
+	return NULL;
+}
+
+/* --- one device --------------------------------------------------------------------------------
+ */
+
+/* Where the device is now. An ifindex that is gone gives its port back. */
+static int look(struct enforcer_node *n, struct device *d, struct err *e)
+{
+	struct nl_link now = { 0 };
+	struct err mine = { 0 };
+	int r = link_find(n->nl, d->cfg->name, &now, &mine);
+
+	if (r && r != -ENODEV)
+		return err_set(e, r, "%s", mine.text);
+	if (d->link.ifindex && d->link.ifindex != now.ifindex) {
+		log_warn("device %s: ifindex %u is gone", d->cfg->name, d->link.ifindex);
+		(void)dp_port_detach(n->dp, d->link.ifindex, NULL);
+		d->attached = d->shaped = false;
+	}
+	d->link = now;
+	return 0;
+}
+
+static int attach(struct enforcer_node *n, struct device *d, struct err *e)
+{
+	struct dp_port p = { .ifindex = d->link.ifindex,
+			     .role = d->cfg->role == DEVICE_CUSTOMER ? DP_ROLE_EDGE : DP_ROLE_NODE,
+			     .dir = d->cfg->dir ? DP_DOWN : DP_UP };
+	enum refusal no = REFUSE_NONE;
+	int r;
+
+	if (d->cfg->role == DEVICE_LOCAL || d->attached)
+		return 0;
+	r = dp_port_attach(n->dp, &p, &no, e);
+	if (!r)
+		r = dp_port_get(n->dp, p.ifindex, &p);
+	if (r)
+		return err_set(e, r == DP_REFUSED ? -EEXIST : r, "device %s: port: %s",
+			       d->cfg->name, strerror(-r));
+	d->hook = p.hook;
+	d->attached = true;
+	return 0;
+}
+
+static int shape(struct enforcer_node *n, struct device *d, struct err *e)
+{
+	uint64_t low = (d->rate.bps * DFLT_PERMILLE / 1000) & ~7ull;
+	enum qdisc_root root;
+	struct err mine = { 0 };
+	int r;
+
+	if (!d->rate.bps)
+		return 0;
+	r = qdisc_root(n->nl, d->link.ifindex, &root, e);
+	if (r || (d->shaped && root == QDISC_ROOT_OURS))
+		return r;
+	d->shaped = false;
+	r = htb_ensure(n->nl, d->link.ifindex, d->rate, (rate_t){ low < 8000 ? 8000 : low },
+		       d->link.mtu, &mine);
+	if (r == -EEXIST)
+		return err_set(e, r,
+			       "device %s: another root qdisc is there: remove it, or the rate",
+			       d->cfg->name);
+	if (r)
+		return err_set(e, r, "device %s: htb: %s", d->cfg->name, mine.text);
+	d->shaped = true;
+	return 0;
+}
+
+static int heal_device(struct enforcer_node *n, struct device *d, struct err *e)
+{
+	uint32_t before = d->link.ifindex;
+	bool shaped = d->shaped;
+	int r = look(n, d, e);
+
+	if (r || !d->link.ifindex)
+		return r;
+	r = attach(n, d, e);
+	r = r ? r : shape(n, d, e);
+	if (!r && n->n_kept && (before != d->link.ifindex || shaped != d->shaped))
+		steps_again(n, d);
+	return r;
+}
+
+/* shaped turns true again only here, so a tree that somebody took away shows as a change. */
+static void check_tree(struct enforcer_node *n, struct device *d)
+{
+	enum qdisc_root root;
+
+	if (d->shaped && d->link.ifindex &&
+	    (qdisc_root(n->nl, d->link.ifindex, &root, NULL) || root != QDISC_ROOT_OURS)) {
+		log_warn("device %s: our root qdisc is gone", d->cfg->name);
+		d->shaped = false;
+	}
+}
+
+static void on_heal(void *arg)
+{
+	struct enforcer_node *n = arg;
+
+	n->healing = NULL;
+	enforcer_node_heal(n);
+}
+
+static void heal_soon(struct enforcer_node *n, int64_t us)
+{
+	if (n->loop && !n->healing)
+		n->healing = loop_after(n->loop, us, on_heal, n);
+}
+
+void enforcer_node_heal(struct enforcer_node *n)
+{
+	struct err paths = { 0 };
+	size_t changed = 0;
+	bool again = false, out = false;
+
+	for (uint32_t i = 0; i < n->n_dev; i++) {
+		struct err e = { 0 };
+
+		check_tree(n, &n->dev[i]);
+		if (!heal_device(n, &n->dev[i], &e))
+			continue;
+		log_error("%s", e.text);
+		again = again || e.code != -EEXIST; /* a foreign object waits for its owner */
+	}
+	if (paths_apply(n, &changed, &out, &paths)) {
+		log_error("paths: %s", paths.text);
+		again = true;
+	}
+	if (changed)
+		log_info("paths: %zu objects put right", changed);
+	if (again || out)
+		heal_soon(n, RETRY_US);
+}
+
+/* --- the link monitor --------------------------------------------------------------------------
+ */
+
+static void on_event(const struct nl_event *ev, void *arg)
+{
+	struct enforcer_node *n = arg;
+	const struct device *d;
+
+	switch (ev->type) {
+	case NL_EV_LINK:
+		d = device_find(n, ev->name);
+		if (!d || d->link.ifindex != ev->ifindex || d->link.up != ev->up)
+			heal_soon(n, HEAL_US);
+		break;
+	case NL_EV_LINK_GONE:
+		if (device_at(n, ev->ifindex))
+			heal_soon(n, HEAL_US);
+		break;
+	case NL_EV_QDISC:
+		d = device_at(n, ev->ifindex);
+		if (d && d->shaped && !ev->ours)
+			heal_soon(n, HEAL_US);
+		break;
+	case NL_EV_ROUTE_GONE:
+	case NL_EV_RULE_GONE:
+		if (ev->ours)
+			heal_soon(n, HEAL_US);
+		break;
+	case NL_EV_RESYNC: heal_soon(n, HEAL_US); break;
+	default: break;
+	}
+}
+
+static void on_monitor(void *arg, int fd, unsigned what)
+{
+	struct enforcer_node *n = arg;
+	int r = monitor_drain(n->monitor, EVENTS_MAX, on_event, n);
+
+	(void)fd;
+	(void)what;
+	if (r >= 0)
+		return;
+	log_error("link monitor: %s: not watching any more", strerror(-r));
+	n->watch = loop_fd_free(n->watch);
+}
+
+/* --- opening and leaving -----------------------------------------------------------------------
+ */
+
+static int open_parts(struct enforcer_node *n, struct err *e)
+{
+	const struct dp_config dc = { .pin_dir = n->c->node.pin_dir,
+				      .labels = n->c->node.max_labels };
+	int r = nl_new(&n->nl, e);
+
+	r = r ? r : dp_open(&n->dp, &dc, e);
+	if (!r && n->loop)
+		r = monitor_new(&n->monitor, e);
+	if (r || !n->loop)
+		return r;
+	n->watch = loop_watch(n->loop, monitor_fd(n->monitor), LOOP_READ, on_monitor, n);
+	return n->watch ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
+
+/* A port of a device that is configured no more, or whose ifindex is another's now. */
+static void drop_ports(struct enforcer_node *n)
+{
+	for (uint32_t i = 0; (i = dp_port_next(n->dp, i));) {
+		const struct device *d = device_at(n, i);
+
+		if (d && d->cfg->role != DEVICE_LOCAL)
+			continue;
+		log_warn("ifindex %u: not configured: detached", i);
+		(void)dp_port_detach(n->dp, i, NULL);
+	}
+}
+
+static int open_devices(struct enforcer_node *n, struct err *e)
+{
+	size_t changed;
+	bool out;
+	int r = 0;
+
+	for (uint32_t i = 0; i < n->c->devices; i++) {
+		struct device *d = &n->dev[n->n_dev++];
+
+		d->cfg = &n->c->device[i];
+		d->rate.bps = d->cfg->rate.bps & ~7ull;
+		r = r ? r : heal_device(n, d, e);
+		if (!r && !d->link.ifindex)
+			log_warn("device %s: not there yet", d->cfg->name);
+	}
+	if (!r)
+		drop_ports(n);
+	r = r ? r : paths_apply(n, &changed, &out, e);
+	if (!r && out)
+		heal_soon(n, RETRY_US);
+	return r;
+}
+
+int enforcer_node_open(struct enforcer_node **ret, const struct config *c, struct loop *l,
+		       struct err *e)
+{
+	struct enforcer_node *n = calloc(1, sizeof(*n));
+	int r = -ENOMEM;
+
+	if (n) {
+		n->classes = calloc(CLASSES_CAP, sizeof(*n->classes));
+		n->stats = calloc(CLASSES_CAP, sizeof(*n->stats));
+	}
+	if (!n || !n->classes || !n->stats) {
+		n = enforcer_node_close(n);
+		return err_set(e, r, "out of memory");
+	}
+	n->c = c;
+	n->loop = l;
+	n->max_kept = c->node.max_labels + CFG_DEVICES * CLASSES_CAP;
+	r = open_parts(n, e);
+	r = r ? r : open_devices(n, e);
+	if (r) {
+		n = enforcer_node_close(n);
+		return r;
+	}
+	*ret = n;
+	return 0;
+}
+
+struct enforcer_node *enforcer_node_close(struct enforcer_node *n)
+{
+	if (!n)
+		return NULL;
+	if (n->loop)
+		loop_cancel(n->loop, n->healing);
+	n->watch = loop_fd_free(n->watch);
+	n->monitor = monitor_free(n->monitor);
+	n->dp = dp_close(n->dp);
+	n->nl = nl_free(n->nl);
+	free(n->classes);
+	free(n->stats);
+	free(n->kept);
+	free(n);
+	return NULL;
+}
+
+int enforcer_node_remove(struct enforcer_node **n, struct err *e)
+{
+	struct enforcer_node *x = *n;
+	int r, first = 0;
+
+	*n = NULL;
+	if (!x)
+		return 0;
+	first = dp_remove(&x->dp, e);
+	for (uint32_t i = 0; i < x->n_dev; i++) {
+		if (!x->dev[i].shaped)
+			continue;
+		r = qdisc_htb_del(x->nl, x->dev[i].link.ifindex, e);
+		first = first || r == -ENODEV ? first : r;
+	}
+	r = paths_remove(x, e);
+	(void)enforcer_node_close(x);
+	return first ? first : r;
+}
+
+/* --- messages ----------------------------------------------------------------------------------
+ */
+
+struct enforcer_node *node_of(void *ctx, struct err *e)
+{
+	struct enforcer_node *n = *(struct enforcer_node **)ctx;
+
+	if (!n)
+		(void)err_set(e, -EOPNOTSUPP, "this daemon is no node");
+	return n;
+}
+
+static int on_step(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	struct enforcer_node *n = node_of(ctx, e);
+
+	(void)ret_fd;
+	return n ? step_run(n, req, rep, e) : -EOPNOTSUPP;
+}
+
+const struct msg_handler enforcer_node_rows[ENFORCER_NODE_ROWS] = {
+	{ MSG_STEP, sizeof(struct step), sizeof(struct enforcer_receipt), on_step },
+	{ MSG_OBSERVE, sizeof(struct enforcer_label), sizeof(struct observation), show_observe },
+	{ MSG_COUNTERS, 0, sizeof(struct enforcer_counters), show_counters },
+	{ MSG_LINKS, 0, sizeof(struct enforcer_links), show_links },
+	{ MSG_DEVICE, sizeof(struct enforcer_name), sizeof(struct enforcer_device), show_device },
+	{ MSG_SHAPER, 0, sizeof(struct enforcer_shaper), show_shaper },
+	{ MSG_HELD, sizeof(struct enforcer_cursor), sizeof(struct enforcer_held), show_held },
+	{ MSG_BASE, sizeof(struct enforcer_label), sizeof(struct enforcer_base), show_base },
+};

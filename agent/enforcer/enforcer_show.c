@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the kernel holds and counts, for the agents. */
+#include "enforcer_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+int device_classes(struct enforcer_node *n, const struct device *d, size_t *count, struct err *e)
+{
+	*count = 0;
+	return htb_class_list(n->nl, d->link.ifindex, n->classes, n->stats, CLASSES_CAP, count, e);
+}
+
+static int observe_classes(struct enforcer_node *n, uint16_t minor, struct observation *o,
+			   struct err *e)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; !r && minor && i < n->n_dev; i++) {
+		const struct device *d = &n->dev[i];
+		size_t count = 0;
+
+		if (d->shaped)
+			r = device_classes(n, d, &count, e);
+		for (size_t k = 0; !r && k < count && o->n_classes < DEVICES_MAX; k++) {
+			struct observed_class *c = &o->cls[o->n_classes];
+
+			if (n->classes[k].minor != minor)
+				continue;
+			str_cut(c->device.s, d->cfg->name);
+			c->minor = minor;
+			c->rate = n->classes[k].rate;
+			c->ceil = n->classes[k].ceil;
+			o->n_classes++;
+		}
+	}
+	return r;
+}
+
+static void observe_rules(struct enforcer_node *n, struct observation *o)
+{
+	struct dp_rule *all = calloc(DP_RULES, sizeof(*all));
+	size_t count = all ? dp_rules_get(n->dp, all, DP_RULES) : 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (all[i].label == o->label && o->n_rules < UINT8_MAX)
+			o->n_rules++;
+	free(all);
+}
+
+int show_observe(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	struct enforcer_node *n = node_of(ctx, e);
+	const struct enforcer_label *q = req;
+	struct observation *o = rep;
+	struct dp_label l;
+	int r;
+
+	(void)ret_fd;
+	if (!n)
+		return -EOPNOTSUPP;
+	o->label = q->label;
+	r = dp_label_get(n->dp, q->label, &l);
+	if (r && r != -ENOENT)
+		return err_set(e, r, "label %u: %s", q->label, strerror(-r));
+	o->label_present = !r;
+	r = 0;
+	if (o->label_present) {
+		o->valid_until = l.valid_until;
+		r = observe_classes(n, l.class_minor, o, e);
+	}
+	for (int i = 0; !r && i < DIR_MAX_; i++) {
+		uint32_t path = 0;
+		bool there = false;
+
+		if (o->label_present)
+			o->rate[i] = l.dir[i].rate;
+		r = dp_steer_get(n->dp, q->label, (enum dp_dir)i, &path);
+		o->path[i] = (uint8_t)path;
+		if (!r && path)
+			r = path_present(n, (uint8_t)path, &there, e);
+		o->n_paths += there;
+	}
+	observe_rules(n, o);
+	return r;
+}
+
+int show_counters(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	struct enforcer_node *n = node_of(ctx, e);
+	struct enforcer_counters *p = rep;
+	struct dp_features f;
+
+	(void)req;
+	if (!n)
+		return -EOPNOTSUPP;
+	dp_features(n->dp, &f);
+	p->labels = f.labels;
+	*ret_fd = fcntl(dp_counters_fd(n->dp), F_DUPFD_CLOEXEC, 3);
+	return *ret_fd < 0 ? err_set(e, -errno, "counters: %s", strerror(errno)) : 0;
+}
+
+int show_base(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	struct enforcer_node *n = node_of(ctx, e);
+	const struct enforcer_label *q = req;
+	struct enforcer_base *p = rep;
+	int r = n ? 0 : -EOPNOTSUPP;
+
+	(void)ret_fd;
+	for (int i = 0; !r && i < DIR_MAX_; i++)
+		r = dp_baseline_get(n->dp, q->label, (enum dp_dir)i, &p->dir[i]);
+	return r ? err_set(e, r, "label %u: %s", q->label, strerror(-r)) : 0;
+}
+
+static void fill_link(struct enforcer_node *n, const struct device *d, struct enforcer_link *l)
+{
+	struct nl_link now = { 0 };
+
+	str_cut(l->name.s, d->cfg->name);
+	l->role = (uint8_t)d->cfg->role;
+	l->dir = (uint8_t)d->cfg->dir;
+	if (link_find(n->nl, d->cfg->name, &now, NULL))
+		return;
+	l->ifindex = now.ifindex;
+	l->mtu = now.mtu;
+	l->up = now.up;
+	l->rx_bytes = now.rx_bytes;
+	l->tx_bytes = now.tx_bytes;
+	l->rx_packets = now.rx_packets;
+	l->tx_packets = now.tx_packets;
+	l->rate = d->shaped ? d->rate : (rate_t){ 0 };
+	l->attached = d->attached;
+	l->shaped = d->shaped;
+	l->hook = (uint8_t)d->hook;
+}
+
+int show_links(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	struct enforcer_node *n = node_of(ctx, e);
+	struct enforcer_links *p = rep;
+
+	(void)req;
+	(void)ret_fd;
+	if (!n)
+		return -EOPNOTSUPP;
+	for (uint32_t i = 0; i < n->n_dev && p->n < DEVICES_MAX; i++)
+		fill_link(n, &n->dev[i], &p->link[p->n++]);
+	return 0;
+}
+
+int show_device(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	struct enforcer_node *n = node_of(ctx, e);
+	const struct enforcer_name *q = req;
+	struct enforcer_device *p = rep;
+	struct nl_link now = { 0 };
+	struct device *d;
+	size_t count = 0;
+	int r;
+
+	(void)ret_fd;
+	if (!n)
+		return -EOPNOTSUPP;
+	if (!memchr(q->name.s, 0, sizeof(q->name.s)))
+		return err_set(e, -EPROTO, "device: the name does not end");
+	d = device_find(n, q->name.s);
+	if (!d)
+		return err_set(e, -ENODEV, "%s: not one of [device]", q->name.s);
+	r = link_find(n->nl, d->cfg->name, &now, e);
+	if (!r && d->shaped)
+		r = device_classes(n, d, &count, e);
+	p->rx_bytes = now.rx_bytes;
+	p->tx_bytes = now.tx_bytes;
+	for (size_t i = 0; i < count && p->n < ENFORCER_CLASSES_MAX; i++)
+		p->cls[p->n++] =
+			(struct enforcer_class){ .minor = (uint16_t)n->classes[i].minor,
+						 .rate = n->classes[i].rate,
+						 .ceil = n->classes[i].ceil,
+						 .bytes = n->stats[i].bytes,
+						 .packets = n->stats[i].packets,
+						 .drops = n->stats[i].drops,
+						 .backlog_bytes = n->stats[i].backlog_bytes };
+	p->more = count > ENFORCER_CLASSES_MAX;
+	return r;
+}
+
+int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	struct enforcer_node *n = node_of(ctx, e);
+	struct enforcer_shaper *p = rep;
+	struct dp_features f;
+	bool htb = false, tcx;
+
+	(void)req;
+	(void)ret_fd;
+	if (!n)
+		return -EOPNOTSUPP;
+	dp_features(n->dp, &f);
+	tcx = f.tcx;
+	for (uint32_t i = 0; i < n->n_dev; i++) {
+		htb = htb || n->dev[i].shaped;
+		if (n->dev[i].attached && n->dev[i].hook == DP_HOOK_CLSACT)
+			tcx = false;
+	}
+	str_cut(p->kind, htb ? "htb" : "policer");
+	str_cut(p->hook, tcx ? "tcx" : "clsact");
+	p->labels = f.labels;
+	p->flows = f.flows;
+	p->cpus = f.cpus;
+	p->adopted = f.adopted;
+	p->abi = DP_ABI_VERSION;
+	return 0;
+}
+
+/* --- all that is ours, in pages ----------------------------------------------------------------
+ */
+
+static struct enforcer_object *object(struct enforcer_held *p, uint32_t kind, uint32_t id)
+{
+	struct enforcer_object *o = &p->obj[p->n++];
+
+	o->kind = kind;
+	o->id = id;
+	return o;
+}
+
+static bool held_labels(struct enforcer_node *n, uint32_t *a, struct enforcer_held *p)
+{
+	uint32_t label = *a;
+
+	while (p->n < ENFORCER_HELD_MAX && (label = dp_label_next(n->dp, label))) {
+		(void)object(p, STEP_LABEL_DEL, label);
+		*a = label;
+	}
+	return p->n < ENFORCER_HELD_MAX;
+}
+
+/* a = position in match order. */
+static bool held_rules(struct enforcer_node *n, uint32_t *a, struct enforcer_held *p)
+{
+	struct dp_rule *all = calloc(DP_RULES, sizeof(*all));
+	size_t count = all ? dp_rules_get(n->dp, all, DP_RULES) : 0;
+
+	for (; p->n < ENFORCER_HELD_MAX && *a < count; (*a)++)
+		object(p, STEP_RULE_DEL, all[*a].id)->label = all[*a].label;
+	free(all);
+	return p->n < ENFORCER_HELD_MAX;
+}
+
+/* a = device, b = minor seen last. */
+static bool held_classes(struct enforcer_node *n, struct enforcer_cursor *at,
+			 struct enforcer_held *p)
+{
+	for (; at->a < n->n_dev; at->a++, at->b = 0) {
+		const struct device *d = &n->dev[at->a];
+		size_t count = 0;
+
+		if (!d->shaped || device_classes(n, d, &count, NULL))
+			continue;
+		for (size_t i = 0; i < count; i++) {
+			uint32_t minor = n->classes[i].minor;
+
+			if (minor < HTB_LABEL_BASE || minor <= at->b)
+				continue;
+			if (p->n == ENFORCER_HELD_MAX)
+				return false;
+			str_cut(object(p, STEP_CLASS_DEL, minor)->device.s, d->cfg->name);
+			at->b = minor;
+		}
+	}
+	return true;
+}
+
+int show_held(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	struct enforcer_node *n = node_of(ctx, e);
+	struct enforcer_held *p = rep;
+
+	(void)ret_fd;
+	if (!n)
+		return -EOPNOTSUPP;
+	p->next = *(const struct enforcer_cursor *)req;
+	if (p->next.kind == 0)
+		p->next.kind = STEP_LABEL_DEL;
+	if (p->next.kind == STEP_LABEL_DEL && held_labels(n, &p->next.a, p))
+		p->next = (struct enforcer_cursor){ .kind = STEP_RULE_DEL };
+	if (p->next.kind == STEP_RULE_DEL && held_rules(n, &p->next.a, p))
+		p->next = (struct enforcer_cursor){ .kind = STEP_CLASS_DEL };
+	if (p->next.kind == STEP_CLASS_DEL)
+		p->done = held_classes(n, &p->next, p);
+	return 0;
+}

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Steps into kernel state. Every step: check, look what is there, write only a difference, read
+ * back, compare. What goes wrong is part of the answer, with the kernel's own words. */
+#include "enforcer_int.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+/* Both clocks are read anew for each step: an end that moves less than this has not moved. */
+#define END_SLACK_US 5000
+
+static int printf_like(3, 4)
+	refuse(struct enforcer_receipt *p, enum refusal r, const char *fmt, ...)
+{
+	char text[2 * WHY_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	p->refusal = r;
+	str_cut(p->why.s, text);
+	return 0;
+}
+
+/* A failure of the data plane or of netlink, as a refusal. */
+static int failed(struct enforcer_receipt *p, int code, enum refusal no, const struct err *e)
+{
+	enum refusal r = code == DP_REFUSED ? no : nl_refusal(code);
+
+	return refuse(p, r == REFUSE_NONE ? REFUSE_STEP_REFUSED : r, "%s",
+		      e->text[0] ? e->text : strerror(-code));
+}
+
+static int differs(struct enforcer_receipt *p, const char *what)
+{
+	return refuse(p, REFUSE_STEP_REFUSED, "%s: reads back otherwise than written", what);
+}
+
+static int64_t clock_us(clockid_t id)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(id, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/* Wall to boot clock; what has ended already has ended at the first microsecond. */
+static mono_t boot_time(wall_t t)
+{
+	int64_t boot = clock_us(CLOCK_BOOTTIME), wall = clock_us(CLOCK_REALTIME), left, at;
+
+	if (__builtin_mul_overflow(t.ms, 1000, &left) || __builtin_sub_overflow(left, wall, &left))
+		return (mono_t){ INT64_MAX };
+	at = left > INT64_MAX - boot ? INT64_MAX : boot + left;
+	return (mono_t){ at < 1 ? 1 : at };
+}
+
+/* --- what is kept for devices that come back ---------------------------------------------------
+ */
+
+static int keep(struct enforcer_node *n, const struct step *s)
+{
+	struct step *more;
+	uint32_t i = 0;
+
+	while (i < n->n_kept && !step_same_object(&n->kept[i], s))
+		i++;
+	if (i == n->n_kept && n->n_kept == n->cap_kept) {
+		uint32_t cap = n->cap_kept ? 2 * n->cap_kept : 64;
+
+		if (n->n_kept >= n->max_kept)
+			return -ENOSPC;
+		more = reallocarray(n->kept, cap, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		n->kept = more;
+		n->cap_kept = cap;
+	}
+	n->n_kept += i == n->n_kept;
+	n->kept[i] = *s;
+	return 0;
+}
+
+static void forget(struct enforcer_node *n, const struct step *s)
+{
+	for (uint32_t i = 0; i < n->n_kept; i++)
+		if (step_same_object(&n->kept[i], s))
+			n->kept[i--] = n->kept[--n->n_kept];
+}
+
+/* A class is taken away by device and minor: the label that it was made for may not be told. */
+static void forget_class(struct enforcer_node *n, const struct step *s)
+{
+	for (uint32_t i = 0; i < n->n_kept; i++) {
+		const struct step *k = &n->kept[i];
+
+		if (k->kind == STEP_CLASS_SET && k->minor == s->minor &&
+		    !strcmp(k->device.s, s->device.s))
+			n->kept[i--] = n->kept[--n->n_kept];
+	}
+}
+
+void steps_again(struct enforcer_node *n, const struct device *d)
+{
+	for (uint32_t i = 0; i < n->n_kept; i++) {
+		const struct step *s = &n->kept[i];
+		struct enforcer_receipt p = { 0 };
+		struct err e = { 0 };
+
+		if (strcmp(s->device.s, d->cfg->name) != 0 &&
+		    strcmp(s->in_up.s, d->cfg->name) != 0 &&
+		    strcmp(s->in_down.s, d->cfg->name) != 0)
+			continue;
+		if (step_run(n, s, &p, &e) || p.refusal != REFUSE_NONE)
+			log_warn("%s came back: label %u: %s", d->cfg->name, s->label, p.why.s);
+	}
+}
+
+/* --- labels ------------------------------------------------------------------------------------
+ */
+
+static int check_label(const struct enforcer_node *n, uint32_t label, struct enforcer_receipt *p)
+{
+	const struct cfg_range *r = &n->c->node.labels;
+	struct dp_features f;
+
+	dp_features(n->dp, &f);
+	if (label == 0 || label < r->low || label > r->high || label >= f.labels)
+		(void)refuse(p, REFUSE_LABEL_RANGE, "label %u: this node has %u..%u", label, r->low,
+			     r->high < f.labels ? r->high : f.labels - 1);
+	return p->refusal;
+}
+
+/* *ret = 0 for an empty name: any device of ours. */
+static int find_bound(struct enforcer_node *n, const name_t *name, uint32_t *ret,
+		      struct enforcer_receipt *p)
+{
+	const struct device *d = name->s[0] ? device_find(n, name->s) : NULL;
+
+	*ret = d ? d->link.ifindex : 0;
+	if (name->s[0] && !*ret)
+		(void)refuse(p, REFUSE_DEVICE_UNKNOWN, "binding: %.32s: not a device here",
+			     name->s);
+	return p->refusal;
+}
+
+static bool minor_ok(uint16_t minor)
+{
+	return minor >= HTB_LABEL_BASE && minor < HTB_LABEL_BASE + HTB_SLOTS_MAX;
+}
+
+static bool same_profile(const struct dp_profile *a, const struct dp_profile *b)
+{
+	return a->bind_ifindex == b->bind_ifindex && a->rate.bps == b->rate.bps &&
+	       a->excess.bps == b->excess.bps && (!a->rate.bps || a->burst_us == b->burst_us);
+}
+
+static bool same_label(const struct dp_label *a, const struct dp_label *b)
+{
+	int64_t d = a->valid_until.us / 2 - b->valid_until.us / 2; /* halves: no overflow */
+
+	return d <= END_SLACK_US / 2 && d >= -END_SLACK_US / 2 &&
+	       a->class_minor == b->class_minor && a->dscp == b->dscp && a->over == b->over &&
+	       a->police_edge == b->police_edge && a->police_node == b->police_node &&
+	       same_profile(&a->dir[0], &b->dir[0]) && same_profile(&a->dir[1], &b->dir[1]);
+}
+
+static int label_of(struct enforcer_node *n, const struct step *s, struct dp_label *l,
+		    struct enforcer_receipt *p)
+{
+	bool police = s->rate.bps > 0;
+
+	*l = (struct dp_label){ .label = s->label,
+				.class_minor = s->minor,
+				.dscp = s->dscp,
+				.over = DP_OVER_DROP,
+				.police_edge = police,
+				.police_node = police };
+	if (check_label(n, s->label, p) || find_bound(n, &s->in_up, &l->dir[0].bind_ifindex, p) ||
+	    find_bound(n, &s->in_down, &l->dir[1].bind_ifindex, p))
+		return p->refusal;
+	if (s->valid_until.ms <= 0)
+		return refuse(p, REFUSE_BODY_MALFORMED, "valid_until: must be given");
+	if (s->minor && !minor_ok(s->minor))
+		return refuse(p, REFUSE_BODY_MALFORMED, "minor: 0 or 0x100..0x7eff");
+	if (s->burst_ms > 4000)
+		return refuse(p, REFUSE_BODY_MALFORMED, "burst_ms: at most 4000");
+	l->valid_until = boot_time(s->valid_until);
+	for (int i = 0; i < DIR_MAX_; i++) {
+		l->dir[i].rate = s->rate;
+		l->dir[i].burst_us = s->burst_ms ? s->burst_ms * 1000 : 250000;
+	}
+	return 0;
+}
+
+static int label_set(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
+{
+	enum refusal no = REFUSE_NONE;
+	struct dp_label want, seen;
+	struct err e = { 0 };
+	int r;
+
+	(void)label_of(n, s, &want, p);
+	if (p->refusal)
+		return 0;
+	if (!dp_label_get(n->dp, s->label, &seen) && same_label(&want, &seen))
+		return 0;
+	r = dp_label_set(n->dp, &want, &no, &e);
+	if (r)
+		return failed(p, r, no, &e);
+	p->changed = 1;
+	r = dp_label_get(n->dp, s->label, &seen);
+	return r || !same_label(&want, &seen) ? differs(p, "label line") : 0;
+}
+
+static int label_del(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
+{
+	enum refusal no = REFUSE_NONE;
+	struct dp_label seen;
+	struct err e = { 0 };
+	int r;
+
+	forget(n, s);
+	if (check_label(n, s->label, p) || dp_label_get(n->dp, s->label, &seen) == -ENOENT)
+		return 0;
+	r = dp_label_del(n->dp, s->label, &no, &e);
+	if (r)
+		return failed(p, r, no, &e);
+	p->changed = 1;
+	return dp_label_get(n->dp, s->label, &seen) == -ENOENT ? 0 : differs(p, "label line");
+}
+
+static int steer(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
+{
+	enum refusal no = REFUSE_NONE;
+	struct err e = { 0 };
+	uint32_t path = 0;
+	int r;
+
+	if (check_label(n, s->label, p))
+		return 0;
+	if (s->path && !path_here(n, s->path))
+		return refuse(p, REFUSE_DEVICE_UNKNOWN, "path %u: leaves by no device here",
+			      s->path);
+	r = dp_steer_get(n->dp, s->label, (enum dp_dir)s->dir, &path);
+	if (!r && path == s->path)
+		return 0;
+	r = dp_steer_set(n->dp, s->label, (enum dp_dir)s->dir, s->path, &no, &e);
+	if (r)
+		return failed(p, r, no, &e);
+	p->changed = 1;
+	r = dp_steer_get(n->dp, s->label, (enum dp_dir)s->dir, &path);
+	return r || path != s->path ? differs(p, "steering") : 0;
+}
+
+/* --- classes -----------------------------------------------------------------------------------
+ */
+
+static const struct nl_class *class_at(const struct enforcer_node *n, size_t count, uint32_t minor)
+{
+	for (size_t i = 0; i < count; i++)
+		if (n->classes[i].minor == minor)
+			return &n->classes[i];
+	return NULL;
+}
+
+/* The kernel counts bytes: a promise is never rounded down. */
+static rate_t whole_bytes(rate_t r)
+{
+	return (rate_t){ (r.bps + 7) & ~7ull };
+}
+
+static int check_class(struct enforcer_node *n, const struct device *d, const struct nl_class *c,
+		       size_t count, struct enforcer_receipt *p)
+{
+	uint64_t sum = c->rate.bps;
+
+	if (c->rate.bps > d->rate.bps || c->ceil.bps > d->rate.bps)
+		return refuse(p, REFUSE_RATE_ABOVE_DEVICE, "%s: %llu bit/s, device has %llu",
+			      d->cfg->name, (unsigned long long)c->ceil.bps,
+			      (unsigned long long)d->rate.bps);
+	for (size_t i = 0; i < count; i++)
+		if (n->classes[i].minor >= HTB_LABEL_BASE && n->classes[i].minor != c->minor)
+			sum += n->classes[i].rate.bps;
+	if (sum > d->rate.bps)
+		return refuse(p, REFUSE_RATE_ABOVE_DEVICE, "%s: %llu bit/s in all, device has %llu",
+			      d->cfg->name, (unsigned long long)sum,
+			      (unsigned long long)d->rate.bps);
+	if (count + 1 > CLASSES_CAP && !class_at(n, count, c->minor))
+		return refuse(p, REFUSE_MAP_FULL, "%s: %zu classes", d->cfg->name, count);
+	return 0;
+}
+
+/* The device of a CLASS step, NULL when the step is refused. */
+static struct device *class_device(struct enforcer_node *n, const struct step *s,
+				   struct enforcer_receipt *p)
+{
+	struct device *d = device_find(n, s->device.s);
+
+	if (!d || !d->link.ifindex)
+		(void)refuse(p, REFUSE_DEVICE_UNKNOWN, "%.32s: not a device here", s->device.s);
+	else if (!minor_ok(s->minor))
+		(void)refuse(p, REFUSE_BODY_MALFORMED, "minor: 0x100..0x7eff");
+	else if (d->rate.bps && !d->shaped)
+		(void)refuse(p, REFUSE_FOREIGN_OBJECT, "%s: another root qdisc is there",
+			     d->cfg->name);
+	return p->refusal ? NULL : d;
+}
+
+static bool same_class(const struct nl_class *a, const struct nl_class *b)
+{
+	struct nl_obj x = { .kind = NL_CLASS, .u.class = *a },
+		      y = { .kind = NL_CLASS, .u.class = *b };
+
+	return nl_obj_same(&x, &y);
+}
+
+static int class_set(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
+{
+	struct device *d = class_device(n, s, p);
+	const struct nl_class *seen;
+	struct err e = { 0 };
+	struct nl_class c;
+	size_t count;
+	int r;
+
+	if (!d)
+		return 0;
+	if (!d->rate.bps)
+		return refuse(p, REFUSE_RATE_ABOVE_DEVICE, "%s: has no rate: not shaped",
+			      d->cfg->name);
+	if (s->rate.bps < 8 || (s->ceil.bps && s->ceil.bps < s->rate.bps) || s->prio > 7)
+		return refuse(p, REFUSE_BODY_MALFORMED, "rate >= 8, ceil >= rate, prio 0..7");
+	c = htb_class(s->minor, whole_bytes(s->rate), whole_bytes(s->ceil), d->link.mtu);
+	c.prio = s->prio;
+	r = device_classes(n, d, &count, &e);
+	if (r)
+		return failed(p, r, REFUSE_NONE, &e);
+	(void)check_class(n, d, &c, count, p);
+	seen = class_at(n, count, c.minor);
+	if (p->refusal || (seen && same_class(seen, &c)))
+		return 0;
+	r = htb_class_put(n->nl, d->link.ifindex, &c, &e);
+	if (r)
+		return failed(p, r, REFUSE_NONE, &e);
+	p->changed = 1;
+	r = device_classes(n, d, &count, &e);
+	seen = r ? NULL : class_at(n, count, c.minor);
+	return !seen || !same_class(seen, &c) ? differs(p, "class") : 0;
+}
+
+static int class_del(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
+{
+	struct device *d = device_find(n, s->device.s);
+	struct err e = { 0 };
+	size_t count;
+	int r;
+
+	forget_class(n, s);
+	if (d && !d->link.ifindex)
+		return 0; /* its classes went with it */
+	d = class_device(n, s, p);
+	if (!d || !d->rate.bps)
+		return 0;
+	r = device_classes(n, d, &count, &e);
+	if (!r && !class_at(n, count, s->minor))
+		return 0;
+	r = r ? r : htb_class_del(n->nl, d->link.ifindex, s->minor, &e);
+	if (r)
+		return failed(p, r, REFUSE_NONE, &e);
+	p->changed = 1;
+	r = device_classes(n, d, &count, &e);
+	return r || class_at(n, count, s->minor) ? differs(p, "class") : 0;
+}
+
+/* --- rules -------------------------------------------------------------------------------------
+ */
+
+static void rule_of(const struct flow_rule *f, struct dp_rule *r)
+{
+	memset(r, 0, sizeof(*r));
+	r->id = f->id;
+	r->prio = f->prio;
+	r->family = f->family;
+	r->proto = f->proto;
+	r->dscp = f->dscp == 255 ? DP_DSCP_ANY : f->dscp;
+	r->dir = (enum dp_dir)f->dir;
+	memcpy(r->src.addr, f->src, 16);
+	memcpy(r->dst.addr, f->dst, 16);
+	r->src.len = f->src_len;
+	r->dst.len = f->dst_len;
+	r->sport_min = f->sport_lo;
+	r->sport_max = f->sport_lo || f->sport_hi != UINT16_MAX ? f->sport_hi : 0;
+	r->dport_min = f->dport_lo;
+	r->dport_max = f->dport_lo || f->dport_hi != UINT16_MAX ? f->dport_hi : 0;
+	r->label = f->label;
+	r->class_id = f->class_id;
+}
+
+/* Prefixes compare by their own bits only. */
+static bool same_prefix(const struct dp_prefix *a, const struct dp_prefix *b)
+{
+	return a->len == b->len && !memcmp(a->addr, b->addr, (a->len + 7) / 8);
+}
+
+static bool same_rule(const struct dp_rule *a, const struct dp_rule *b)
+{
+	return a->id == b->id && a->prio == b->prio && a->family == b->family &&
+	       a->proto == b->proto && a->dscp == b->dscp && a->dir == b->dir &&
+	       same_prefix(&a->src, &b->src) && same_prefix(&a->dst, &b->dst) &&
+	       a->sport_min == b->sport_min && a->sport_max == b->sport_max &&
+	       a->dport_min == b->dport_min && a->dport_max == b->dport_max &&
+	       a->label == b->label && a->class_id == b->class_id;
+}
+
+static bool rule_find(struct enforcer_node *n, uint32_t id, struct dp_rule *ret)
+{
+	struct dp_rule *all = calloc(DP_RULES, sizeof(*all));
+	size_t count = all ? dp_rules_get(n->dp, all, DP_RULES) : 0;
+	bool found = false;
+
+	for (size_t i = 0; i < count && !found; i++) {
+		found = all[i].id == id;
+		if (found)
+			*ret = all[i];
+	}
+	free(all);
+	return found;
+}
+
+static int rule_set(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
+{
+	enum refusal no = REFUSE_NONE;
+	struct dp_rule want, seen;
+	struct err e = { 0 };
+	int r;
+
+	rule_of(&s->rule, &want);
+	if (want.label && check_label(n, want.label, p))
+		return 0;
+	if (want.id && rule_find(n, want.id, &seen) && same_rule(&seen, &want))
+		return 0;
+	r = dp_rule_put(n->dp, &want, &no, &e);
+	if (r)
+		return failed(p, r, no, &e);
+	p->changed = 1;
+	return rule_find(n, want.id, &seen) && same_rule(&seen, &want) ? 0 : differs(p, "rule");
+}
+
+static int rule_del(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
+{
+	enum refusal no = REFUSE_NONE;
+	struct dp_rule seen;
+	struct err e = { 0 };
+	int r;
+
+	if (!rule_find(n, s->rule.id, &seen))
+		return 0;
+	r = dp_rule_del(n->dp, s->rule.id, &no, &e);
+	if (r)
+		return failed(p, r, no, &e);
+	p->changed = 1;
+	return rule_find(n, s->rule.id, &seen) ? differs(p, "rule") : 0;
+}
+
+/* --- any step ----------------------------------------------------------------------------------
+ */
+
+static bool ended(const name_t *s)
+{
+	return memchr(s->s, 0, sizeof(s->s)) != NULL;
+}
+
+static int dispatch(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
+{
+	if (s->dir >= DIR_MAX_ || s->rule.dir >= DIR_MAX_)
+		return refuse(p, REFUSE_BODY_MALFORMED, "dir: must be 0 or 1");
+	switch (s->kind) {
+	case STEP_LABEL_SET: return label_set(n, s, p);
+	case STEP_LABEL_DEL: return label_del(n, s, p);
+	case STEP_CLASS_SET: return class_set(n, s, p);
+	case STEP_CLASS_DEL: return class_del(n, s, p);
+	case STEP_RULE_SET: return rule_set(n, s, p);
+	case STEP_RULE_DEL: return rule_del(n, s, p);
+	case STEP_STEER: return steer(n, s, p);
+	case STEP_PROBE:
+	case STEP_WAIT:
+	case STEP_KIND_MAX_: break;
+	}
+	return refuse(p, REFUSE_BODY_MALFORMED, "kind %d: not for the kernel", (int)s->kind);
+}
+
+int step_run(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *ret,
+	     struct err *e)
+{
+	int64_t from = clock_us(CLOCK_BOOTTIME);
+	int r = 0;
+
+	if (!ended(&s->device) || !ended(&s->in_up) || !ended(&s->in_down))
+		return err_set(e, -EPROTO, "step: a name does not end");
+	(void)dispatch(n, s, ret);
+	if (ret->refusal == REFUSE_NONE && (s->kind == STEP_LABEL_SET || s->kind == STEP_CLASS_SET))
+		r = keep(n, s);
+	if (r)
+		(void)refuse(ret, REFUSE_MAP_FULL, "too many steps to remember");
+	ret->took_us = clock_us(CLOCK_BOOTTIME) - from;
+	return 0;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* node_int.h - what the files of the node agent share. */
+#ifndef TREATY_NODE_INT_H
+#define TREATY_NODE_INT_H
+
+#include "enforcer/counters.h"
+#include "node.h"
+#include "tools/tools.h"
+
+#include <jansson.h>
+
+struct prober;
+struct batch;
+
+struct node {
+	struct side *s;
+	struct cap_node cap;
+	struct counters *counters;
+	struct prober *prober;
+	struct batch *batch; /* under way */
+	uint32_t batches;
+	struct enforcer_links links; /* of the last window */
+	mono_t links_at;
+	rate_t tx[DEVICES_MAX]; /* over the last window, by position in links */
+	int64_t next_window;
+};
+
+/* --- node_steps.c */
+/* Once, not inside the call; rec are the receipts so far, n of them. */
+typedef void (*batch_fn)(void *arg, enum refusal r, const char *why, const struct step_receipt *rec,
+			 size_t n);
+int batch_start(struct node *n, const struct plan *p, batch_fn fn, void *arg,
+		struct err *e) must_check;
+/* Those under way end without an answer. */
+void batches_free(struct node *n);
+/* One step of the wanted table to the kernel, with what follows from it for the counters. */
+int step_send(struct node *n, const struct step *s, struct enforcer_receipt *ret, struct err *e);
+/* All wanted steps again, in an order that never lets a label run ahead of its state. */
+int wanted_send(struct node *n, struct err *e) must_check;
+/* Takes away what the kernel holds and nobody wants. */
+int wanted_collect(struct node *n, struct err *e) must_check;
+
+/* --- node_probe.c */
+int prober_new(struct prober **ret, struct node *n, struct err *e) must_check;
+struct prober *prober_free(struct prober *p);
+/* Closes the window of every path: called once a window. */
+void prober_window(struct prober *p);
+/* Alive in one of the last three windows, or a probe came back since. */
+bool prober_alive(const struct prober *p, uint8_t path);
+bool prober_has(const struct prober *p, uint8_t path);
+int prober_sample(const struct prober *p, uint8_t path, struct path_sample *ret);
+
+/* --- node_telemetry.c */
+int telemetry_rows(struct err *e) must_check;
+
+#endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* oss_assurance.h - the shell that watches every running agreement once a sampling interval. What
+ * it counts is in memory: after a restart it begins calm. */
+#ifndef TREATY_OSS_ASSURANCE_H
+#define TREATY_OSS_ASSURANCE_H
+
+#include "agent/side.h"
+
+int oss_assurance_start(struct side *s, struct err *e) must_check;
+
+#endif

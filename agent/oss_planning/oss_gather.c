@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "oss_gather.h"
+
+#define MINOR_FIRST  0x100
+#define MINOR_SLOTS  0xeff
+#define RULES_EACH   4   /* rule ids that an agreement has to itself on every node */
+#define BURST_MS     250 /* TCP needs a quarter of a second of its rate */
+#define DEVICE_LIMIT 1000
+
+static const struct path_def *path_of(const struct side *s, uint8_t path)
+{
+	for (uint8_t i = 0; i < s->paths.n; i++)
+		if (s->paths.def[i].path == path)
+			return &s->paths.def[i];
+	return NULL;
+}
+
+/* Unique per label on every device; 0 = out of range. */
+static uint16_t minor_of(const struct side *s, uint32_t label)
+{
+	uint32_t low = s->cfg->op.labels.low;
+
+	if (label < low || label - low > MINOR_SLOTS)
+		return 0;
+	return (uint16_t)(MINOR_FIRST + (label - low));
+}
+
+/* --- rules ----------------------------------------------------------------------------------- */
+
+/* The far end sees the answers: what the class calls destination is the source there. The id is
+ * the agreement's own, not its label's: a replacement turns the same rule to the new label. */
+static void mirrored(const struct cfg_class *c, uint32_t id, uint32_t label, struct flow_rule *r)
+{
+	*r = (struct flow_rule){ .id = id,
+				 .prio = (uint16_t)c->priority,
+				 .proto = (uint8_t)c->proto,
+				 .sport_lo = (uint16_t)c->dport.low,
+				 .sport_hi = (uint16_t)c->dport.high,
+				 .dscp = 255,
+				 .class_id = (uint8_t)c->id,
+				 .label = label,
+				 .dir = DIR_DOWN };
+	r->family = c->src.family ? c->src.family : c->dst.family;
+	if (c->dst.family) {
+		memcpy(r->src, c->dst.b, sizeof(r->src));
+		r->src_len = c->dst.plen;
+	}
+	if (c->src.family) {
+		memcpy(r->dst, c->src.b, sizeof(r->dst));
+		r->dst_len = c->src.plen;
+	}
+}
+
+/* --- the plan's input ------------------------------------------------------------------------ */
+
+static void rest(const struct side *s, const struct deal *d, struct oss_plan_in *in)
+{
+	const struct cfg_class *c = config_class(s->cfg, d->cur.class_name.s);
+
+	in->minor = minor_of(s, in->order.label);
+	in->old_minor = minor_of(s, in->order.old_label ? in->order.old_label : in->order.label);
+	in->police_pct = (uint16_t)s->cfg->op.police_pct;
+	in->burst_ms = BURST_MS;
+	in->overlap_ms = s->cfg->op.overlap_ms;
+	if (!c)
+		return;
+	in->prio = (uint8_t)c->priority;
+	mirrored(c, (uint32_t)(d - engine_world(s->engine)->deal + 1) * RULES_EACH, in->order.label,
+		 &in->rule[0]);
+	in->n_rules = 1;
+}
+
+/* What goes is what the kernels hold, also when the last revision could not be applied. */
+static void as_applied(const struct deal *d, struct order *o)
+{
+	if (!d->applied.rev || o->action != ORDER_DELETE)
+		return;
+	o->path = d->applied.path;
+	o->label = d->applied.label;
+	o->g = d->applied.g;
+}
+
+enum refusal oss_gather_plan(const struct side *s, const struct deal *d, const ident_t *plan,
+			     struct oss_plan_in *ret)
+{
+	const struct path_def *p, *old;
+	enum order_action action;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->plan = *plan;
+	ret->order = d->order;
+	as_applied(d, &ret->order);
+	action = ret->order.action;
+	p = path_of(s, ret->order.path);
+	old = path_of(s, ret->order.old_path);
+	if (!p || ((action == ORDER_REROUTE || action == ORDER_MIGRATE) && !old))
+		return REFUSE_ORDER_INVALID;
+	ret->path = *p;
+	if (action == ORDER_REROUTE || action == ORDER_MIGRATE)
+		ret->old_path = *old;
+	rest(s, d, ret);
+	return ret->minor && ret->old_minor ? REFUSE_NONE : REFUSE_LABEL_RANGE;
+}
+
+bool oss_gather_before(const struct side *s, const struct deal *d, struct oss_plan_in *ret)
+{
+	const struct path_def *p = path_of(s, d->applied.path);
+
+	if (!d->applied.rev || !p)
+		return false;
+	memset(ret, 0, sizeof(*ret));
+	ret->plan = d->plan.id;
+	ret->order = d->applied;
+	ret->order.action = ORDER_ADD;
+	ret->order.old_label = 0;
+	ret->order.old_path = 0;
+	ret->path = *p;
+	rest(s, d, ret);
+	return ret->minor;
+}
+
+/* --- the check's input ----------------------------------------------------------------------- */
+
+static struct oss_device *device(struct oss_check_in *c, const name_t *node, const name_t *dev,
+				 rate_t capacity)
+{
+	struct oss_device *x;
+
+	for (uint8_t i = 0; i < c->n_devices; i++) {
+		x = &c->device[i];
+		if (!ident_eq(x->node, *node) || !ident_eq(x->device, *dev))
+			continue;
+		if (capacity.bps < x->capacity.bps)
+			x->capacity = capacity;
+		return x;
+	}
+	if (!dev->s[0] || c->n_devices == OSS_DEVICES_MAX)
+		return NULL;
+	x = &c->device[c->n_devices++];
+	*x = (struct oss_device){ .node = *node, .device = *dev, .capacity = capacity };
+	return x;
+}
+
+/* A device that several paths share promises no more than the narrowest of them. */
+static void along(struct oss_check_in *c, const struct path_def *p, rate_t more)
+{
+	for (uint8_t h = 0; h < p->n_hops; h++) {
+		const struct hop *hop = &p->hop[h];
+		struct oss_device *near = device(c, &hop->node, &hop->near, p->capacity);
+		struct oss_device *far = device(c, &hop->node, &hop->far, p->capacity);
+
+		if (near)
+			near->reserved.bps += more.bps;
+		if (far)
+			far->reserved.bps += more.bps;
+	}
+}
+
+void oss_gather_check(const struct side *s, const struct deal *d, const struct oss_plan_in *in,
+		      const struct plan *p, struct oss_check_in *ret)
+{
+	const struct world *w = engine_world(s->engine);
+
+	memset(ret, 0, sizeof(*ret));
+	ret->plan_in = *in;
+	ret->plan = *p;
+	ret->limit = DEVICE_LIMIT;
+	for (uint8_t i = 0; i < s->paths.n; i++)
+		along(ret, &s->paths.def[i], (rate_t){ 0 });
+	for (uint32_t i = 0; i < w->n_deals; i++) {
+		const struct order *o =
+			w->deal[i].has_plan ? &w->deal[i].planned : &w->deal[i].applied;
+		const struct path_def *q = path_of(s, o->path);
+
+		if (&w->deal[i] != d && o->rev && q)
+			along(ret, q, o->g.bandwidth);
+	}
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One call in flight a node. A path's view is the worst that its steering nodes say, because they
+ * see the two directions; a node that is silent changes nothing, so that what it said grows old
+ * and says nothing by itself. */
+#include "oss_telemetry.h"
+
+#include "agent/codec/json.h"
+#include "agent/codec/noun.h"
+#include "agent/log.h"
+#include "agent/mcp_table.h"
+#include "agent/oss_flow.h"
+#include "agent/peer.h"
+#include "agent/state/forecast_core.h"
+#include "agent/state/scarcity_core.h"
+
+#include <errno.h>
+
+#define DELAY_GRAIN_US 200  /* a smaller change of a delay means nothing */
+#define LOAD_GRAIN     100  /* nor does this part of a capacity */
+#define LABELS_MAX     4096 /* of one answer */
+
+struct link {
+	const struct cfg_peer *peer;
+	bool in_flight, silent; /* silent: said once */
+	mono_t at;              /* of the last answer; us = 0: never */
+	uint8_t n_paths;
+	struct path_sample path[PATHS_MAX];
+};
+
+struct series {
+	struct forecast_params p;
+	struct forecast_state s;
+	mono_t at;
+};
+
+static struct telemetry {
+	struct side *s;
+	uint32_t n_links;
+	struct link link[NODES_MAX];
+	struct series load[PATHS_MAX], delay[PATHS_MAX];
+	mono_t fed[PATHS_MAX];
+	struct scarcity_params scarcity;
+} tm;
+
+static int64_t interval_us(void)
+{
+	return (int64_t)tm.s->cfg->daemon.sample_ms * 1000;
+}
+
+/* --- a node's answer ------------------------------------------------------------------------ */
+
+static int take_paths(struct link *l, const json_t *js, struct err *e)
+{
+	json_t *arr, *one;
+	size_t i;
+	int r = json_need_arr(js, "", "paths", 0, PATHS_MAX, &arr, e);
+
+	l->n_paths = 0;
+	if (r)
+		return r;
+	json_array_foreach (arr, i, one) {
+		r = noun_decode(&path_sample_fields, one, &l->path[i], e);
+		if (r)
+			return r;
+		l->n_paths++;
+	}
+	return 0;
+}
+
+static int take_labels(struct link *l, const json_t *js, struct err *e)
+{
+	struct label_sample sample;
+	json_t *arr, *one;
+	size_t i;
+	int r = json_need_arr(js, "", "labels", 0, LABELS_MAX, &arr, e);
+
+	if (r)
+		return r;
+	json_array_foreach (arr, i, one) {
+		r = noun_decode(&label_sample_fields, one, &sample, e);
+		if (r)
+			return r;
+		oss_flow_sample(tm.s, l->peer->name, &sample);
+	}
+	return 0;
+}
+
+static void say_silent(struct link *l, const char *why)
+{
+	if (!l->silent)
+		log_warn("node %s: no telemetry: %s", l->peer->name, why);
+	l->silent = true;
+}
+
+static void on_answer(void *arg, int err, const struct mcp_result *r, const char *why)
+{
+	struct link *l = arg;
+	struct err e = { 0 };
+
+	l->in_flight = false;
+	if (err || r->code || r->is_error || !r->structured) {
+		say_silent(l, err ? why : r->code ? r->error : r->text);
+		return;
+	}
+	if (take_paths(l, r->structured, &e) || take_labels(l, r->structured, &e)) {
+		say_silent(l, e.text);
+		return;
+	}
+	if (l->silent)
+		log_info("node %s: telemetry is back", l->peer->name);
+	l->silent = false;
+	l->at = loop_now(tm.s->loop);
+}
+
+static void ask(struct link *l)
+{
+	struct err e = { 0 };
+
+	if (l->in_flight)
+		return;
+	l->in_flight = true;
+	if (peer_tool(tm.s, l->peer->name, "telemetry_read", NULL, NULL, on_answer, l, &e)) {
+		l->in_flight = false;
+		say_silent(l, e.text);
+	}
+}
+
+/* --- views ---------------------------------------------------------------------------------- */
+
+static const struct path_sample *sample_of(const struct link *l, uint8_t path)
+{
+	for (uint8_t i = 0; i < l->n_paths; i++)
+		if (l->path[i].path == path)
+			return &l->path[i];
+	return NULL;
+}
+
+static const struct link *link_of(const name_t *node)
+{
+	for (uint32_t i = 0; i < tm.n_links; i++)
+		if (!strcmp(tm.link[i].peer->name, node->s))
+			return &tm.link[i];
+	return NULL;
+}
+
+static void worst(struct path_sample *w, const struct path_sample *p)
+{
+	w->alive = w->alive && p->alive;
+	if (p->delay.us > w->delay.us)
+		w->delay = p->delay;
+	if (p->loss_ppm > w->loss_ppm)
+		w->loss_ppm = p->loss_ppm;
+	if (p->load.bps > w->load.bps)
+		w->load = p->load;
+}
+
+/* True when a steering node said something of the path since the view was made. */
+static bool merged(uint8_t i, struct path_sample *w, mono_t *at)
+{
+	const struct path_def *d = &tm.s->paths.def[i];
+	mono_t now = loop_now(tm.s->loop);
+	bool any = false;
+
+	*w = (struct path_sample){ .path = d->path, .alive = true };
+	*at = tm.fed[i];
+	for (uint8_t h = 0; h < d->n_hops; h++) {
+		const struct link *l = d->hop[h].steers ? link_of(&d->hop[h].node) : NULL;
+		const struct path_sample *p = l ? sample_of(l, d->path) : NULL;
+
+		if (!p || !l->at.us || now.us - l->at.us > TELEMETRY_STALE * interval_us())
+			continue;
+		worst(w, p);
+		any = true;
+		if (mono_cmp(l->at, *at) > 0)
+			*at = l->at;
+	}
+	return any && mono_cmp(*at, tm.fed[i]) > 0;
+}
+
+static void feed(struct series *f, mono_t at, int64_t sample, struct forecast_value *ret)
+{
+	int64_t gap = f->at.us ? (at.us - f->at.us + interval_us() / 2) / interval_us() : 1;
+	struct forecast_in in = { .p = f->p, .s = f->s, .sample = sample };
+
+	in.steps = (uint16_t)(gap < 1 ? 1 : gap > UINT16_MAX ? UINT16_MAX : gap);
+	forecast_update(&in, &f->s);
+	forecast_predict(&f->p, &f->s, (uint16_t)tm.s->cfg->op.horizon, ret);
+	f->at = at;
+}
+
+static void view_from(uint8_t i, const struct path_sample *w, mono_t at)
+{
+	struct path_view *v = &tm.s->paths.view[i];
+	struct forecast_value f;
+
+	v->alive = w->alive;
+	v->loss_ppm = w->loss_ppm;
+	v->load = w->load;
+	feed(&tm.load[i], at, (int64_t)w->load.bps, &f);
+	v->load_forecast.bps = (uint64_t)f.upper;
+	/* A dead path has no delay; its series waits. */
+	if (w->alive && w->delay.us) {
+		v->delay = w->delay;
+		feed(&tm.delay[i], at, w->delay.us, &f);
+		v->forecast.us = (uint32_t)(f.mean < UINT32_MAX ? f.mean : UINT32_MAX);
+	}
+	tm.fed[i] = at;
+	tm.s->paths.at[i] = at;
+}
+
+static void bands(void)
+{
+	struct side_paths *p = &tm.s->paths;
+	struct scarcity_in in = { .p = tm.scarcity, .n_paths = p->n };
+	struct scarcity_out out;
+
+	for (uint8_t i = 0; i < p->n; i++) {
+		const struct path_view *spare = side_path(tm.s, p->def[i].spare);
+
+		p->view[i].spare = p->def[i].spare && spare && spare->alive;
+		in.path[i] = p->view[i];
+	}
+	scarcity_decide(&in, &out);
+	for (uint8_t i = 0; i < out.n_paths; i++)
+		for (unsigned a = 0; a < AXIS_MAX_; a++)
+			p->view[i].band[a] = (enum band)out.path[i].band[a];
+}
+
+/* --- what is promised ------------------------------------------------------------------------ */
+
+static void reserve(void)
+{
+	const struct world *w = engine_world(tm.s->engine);
+
+	for (uint8_t i = 0; i < tm.s->paths.n; i++) {
+		struct path_view *v = &tm.s->paths.view[i];
+
+		v->reserved.bps = 0;
+		for (uint32_t k = 0; k < w->n_deals; k++)
+			v->reserved.bps += deal_promised(&w->deal[k], v->path).bps;
+	}
+}
+
+/* Two offers of one turn must not promise the same capacity. */
+static void on_event(void *arg, const struct event *ev)
+{
+	(void)arg;
+	switch (ev->kind) {
+	case EV_AGREEMENT_SIGNED:
+	case EV_ACCEPTANCE_RECORDED:
+	case EV_SERVICE_ACTIVE:
+	case EV_SERVICE_FAILED:
+	case EV_ORDER_REFUSED:
+	case EV_ORDER_CLOSED:
+	case EV_TERMINATED:
+	case EV_EXPIRED: reserve(); break;
+	default: break;
+	}
+}
+
+static void tick(void *arg)
+{
+	struct path_sample w;
+	mono_t at;
+
+	(void)arg;
+	for (uint8_t i = 0; i < tm.s->paths.n; i++)
+		if (merged(i, &w, &at))
+			view_from(i, &w, at);
+	bands();
+	oss_flow_forget(tm.s);
+	for (uint32_t i = 0; i < tm.n_links; i++)
+		ask(&tm.link[i]);
+	if (!loop_after(tm.s->loop, interval_us(), tick, NULL))
+		log_error("telemetry stops: no memory for its timer");
+}
+
+/* --- rows ------------------------------------------------------------------------------------ */
+
+static int answer_list(struct mcp_turn *t, const char *key, const struct field_table *table,
+		       const void *at, size_t size, uint8_t n, struct err *e)
+{
+	auto_json json_t *arr = json_array(), *js = json_object();
+
+	for (uint8_t i = 0; i < n; i++)
+		if (json_array_append_new(arr, noun_encode(table, (const char *)at + i * size)))
+			return err_set(e, -ENOMEM, "%s", key);
+	if (json_object_set(js, key, arr))
+		return err_set(e, -ENOMEM, "%s", key);
+	mcp_turn_result(t, js);
+	return 0;
+}
+
+static int capacity_query(struct side *s, const struct peer *p, const json_t *args, const char *key,
+			  struct mcp_turn *t, struct err *e)
+{
+	(void)p;
+	(void)args;
+	(void)key;
+	return answer_list(t, "paths", &path_view_fields, s->paths.view, sizeof(s->paths.view[0]),
+			   s->paths.n, e);
+}
+
+static int topology(struct side *s, const struct peer *p, const json_t *args, const char *key,
+		    struct mcp_turn *t, struct err *e)
+{
+	(void)p;
+	(void)args;
+	(void)key;
+	return answer_list(t, "paths", &path_def_fields, s->paths.def, sizeof(s->paths.def[0]),
+			   s->paths.n, e);
+}
+
+static const struct mcp_row rows[] = {
+	{ .name = "capacity_query",
+	  .title = "Capacity",
+	  .help = "What each path holds, carries, is expected to carry, and how scarce it is",
+	  .read_only = true,
+	  .idempotent = true,
+	  .who = WHO_HUMAN | WHO_PEER,
+	  .call = capacity_query },
+	{ .name = "topology",
+	  .title = "Topology",
+	  .help = "The paths, their nodes in order and the devices they leave by",
+	  .read_only = true,
+	  .idempotent = true,
+	  .who = WHO_HUMAN | WHO_PEER,
+	  .call = topology },
+};
+
+int oss_telemetry_start(struct side *s, struct err *e)
+{
+	int r = 0;
+
+	memset(&tm, 0, sizeof(tm));
+	tm.s = s;
+	scarcity_defaults(&tm.scarcity);
+	for (uint32_t i = 0; i < s->cfg->peers && tm.n_links < NODES_MAX; i++)
+		if (s->cfg->peer[i].role == PEER_NODE)
+			tm.link[tm.n_links++].peer = &s->cfg->peer[i];
+	for (uint8_t i = 0; i < s->paths.n; i++) {
+		forecast_defaults(&tm.load[i].p,
+				  (int64_t)(s->paths.def[i].capacity.bps / LOAD_GRAIN));
+		forecast_defaults(&tm.delay[i].p, DELAY_GRAIN_US);
+	}
+	for (size_t i = 0; !r && i < ARRAY_LEN(rows); i++)
+		r = mcp_table_add(&rows[i], e);
+	if (!r && engine_subscribe(s->engine, on_event, NULL))
+		r = err_set(e, -ENOSPC, "telemetry: too many subscribers");
+	if (r)
+		return r;
+	reserve();
+	tick(NULL);
+	return 0;
+}

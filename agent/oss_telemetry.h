@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* oss_telemetry.h - what the operator sees of its network: every sampling interval each node is
+ * asked once, and side->paths (views with forecasts and bands) and side->flows follow. In memory
+ * only; a decision that uses a number logs it. MCP rows: capacity_query, topology. */
+#ifndef TREATY_OSS_TELEMETRY_H
+#define TREATY_OSS_TELEMETRY_H
+
+#include "agent/side.h"
+
+/* Telemetry older than that many sampling intervals says nothing. */
+#define TELEMETRY_STALE 3
+
+int oss_telemetry_start(struct side *s, struct err *e) must_check;
+
+#endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What only a human may do: end an agreement, revoke a wallet, replace the class profiles. Each act
+ * needs a reason, which the log keeps; the answer leaves after the commit. */
+#include "agent/codec/noun.h"
+#include "agent/log.h"
+#include "agent/store/ledger.h"
+#include "queries_int.h"
+#include "side_make.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define ID_REASON                                                                       \
+	"{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"},\"reason\":" \
+	"{\"type\":\"string\",\"minLength\":1}},\"required\":[\"id\",\"reason\"],"      \
+	"\"additionalProperties\":false}"
+#define CONFIG_TEXT                                                               \
+	"{\"type\":\"object\",\"properties\":{\"config\":{\"type\":\"string\"}}," \
+	"\"required\":[\"config\"],\"additionalProperties\":false}"
+
+/* --- the answer waits for the commit -----------------------------------------------------------
+ */
+
+struct waiting {
+	struct mcp_turn *turn;
+	json_t *answer;
+};
+
+static void answer_now(void *arg)
+{
+	struct waiting *w = arg;
+
+	mcp_turn_result(w->turn, w->answer);
+	json_decref(w->answer);
+	free(w);
+}
+
+static int answer_later(struct side *s, struct mcp_turn *t, json_t *o, struct err *e)
+{
+	struct waiting *w = malloc(sizeof(*w));
+
+	if (!w || !o) {
+		json_decref(o);
+		free(w);
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	*w = (struct waiting){ t, o };
+	engine_after_commit(s->engine, answer_now, w);
+	return 0;
+}
+
+static int id_reason(const json_t *args, char *id, size_t cap, why_t *why, struct err *e)
+{
+	const char *reason;
+	int r = json_only(args, "", e, "id", "reason", NULL);
+
+	if (!r)
+		r = json_need_text(args, "", "id", id, cap, e);
+	if (!r)
+		r = json_need_str(args, "", "reason", &reason, e);
+	if (!r && (!*reason || strlen(reason) >= sizeof(why->s)))
+		r = err_set(e, -EINVAL, "reason: 1..%zu characters required", sizeof(why->s) - 1);
+	if (!r)
+		str_cut(why->s, reason);
+	return r;
+}
+
+/* --- agreement_terminate -----------------------------------------------------------------------
+ */
+
+static int on_terminate(struct side *s, const struct peer *p, const json_t *args, const char *key,
+			struct mcp_turn *t, struct err *e)
+{
+	struct ev_ref ref = { 0 };
+	const struct deal *d;
+	char id[sizeof(ident_t)];
+	enum refusal no;
+	int r = id_reason(args, id, sizeof(id), &ref.why, e);
+
+	(void)p;
+	(void)key;
+	if (r)
+		return r;
+	d = query_deal(s, id);
+	if (!d)
+		return err_set(e, -ENOENT, "agreement_unknown: %s: no deal has this id", id);
+	ref.deal = ident_empty(d->lineage) ? d->negotiation : d->lineage;
+	ref.about = ref.deal;
+	ref.rev = d->cur.rev;
+	no = tool_call(s->engine, TOOL_agreement_terminate, &ref);
+	if (no != REFUSE_NONE) {
+		mcp_refuse(t, no, ref.deal.s);
+		return 0;
+	}
+	return answer_later(s, t,
+			    json_pack("{s:s, s:I, s:s}", "agreement", ref.deal.s, "revision",
+				      (json_int_t)ref.rev, "life", life_name(LIFE_TERMINATED)),
+			    e);
+}
+
+/* --- wallet_revoke -----------------------------------------------------------------------------
+ */
+
+#define REVOKE_MAX 8 /* one wallet id of several issuers, on both ledgers */
+
+struct revoking {
+	const char *wallet;
+	struct ledger_wallet_id id[REVOKE_MAX];
+	size_t n;
+};
+
+static int collect(void *arg, const struct ledger_wallet *w)
+{
+	struct revoking *v = arg;
+
+	if (!strcmp(w->id.wallet_id, v->wallet) && v->n < REVOKE_MAX)
+		v->id[v->n++] = w->id;
+	return 0;
+}
+
+/* The ledger first: when it says no, no event says otherwise. */
+static int on_revoke(struct side *s, const struct peer *p, const json_t *args, const char *key,
+		     struct mcp_turn *t, struct err *e)
+{
+	struct store *st = engine_store(s->engine);
+	struct ev_ref ref = { 0 };
+	struct revoking v = { .wallet = ref.about.s };
+	struct ledger_result res = { 0 };
+	enum refusal no;
+	int r = id_reason(args, ref.about.s, sizeof(ref.about.s), &ref.why, e);
+
+	(void)p;
+	(void)key;
+	if (!r)
+		r = ledger_wallets(st, collect, &v, e);
+	if (!r && !v.n)
+		r = err_set(e, -ENOENT, "wallet_missing: %s: no such wallet", ref.about.s);
+	for (size_t i = 0; !r && i < v.n; i++) {
+		r = ledger_wallet_revoke(st, &v.id[i], engine_now(s->engine), &res, e);
+		if (!r && res.why != REFUSE_NONE) {
+			mcp_refuse(t, res.why, ref.about.s);
+			return 0;
+		}
+	}
+	if (r)
+		return r;
+	no = tool_call(s->engine, TOOL_wallet_revoke, &ref);
+	if (no != REFUSE_NONE) {
+		mcp_refuse(t, no, ref.about.s);
+		return 0;
+	}
+	return answer_later(s, t,
+			    json_pack("{s:s, s:b, s:I, s:I}", "wallet", ref.about.s, "revoked", 1,
+				      "held", (json_int_t)res.held.minor, "captured",
+				      (json_int_t)res.captured.minor),
+			    e);
+}
+
+/* --- policy ------------------------------------------------------------------------------------
+ */
+
+static json_t *profile_row(const struct class_profile *c)
+{
+	return json_pack(
+		"{s:s, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:b, s:b, s:I, s:[I,I,I], "
+		"s:I, s:I}",
+		"name", c->name.s, "id", (json_int_t)c->id, "bandwidthBps",
+		(json_int_t)c->want.bandwidth.bps, "latencyMicros", (json_int_t)c->want.latency.us,
+		"availabilityPpm", (json_int_t)c->want.availability.ppm, "strategy",
+		c->strategy == STRATEGY_STEP_UP ? "step-up" : "step-down", "termMs",
+		(json_int_t)c->term_ms, "value", (json_int_t)c->value.minor_h, "delayValue",
+		(json_int_t)c->delay_value.minor_h, "floorBps", (json_int_t)c->floor.bps, "donor",
+		c->donor, "detect", c->detect, "priority", (json_int_t)c->priority, "base",
+		(json_int_t)c->base[0].minor_h, (json_int_t)c->base[1].minor_h,
+		(json_int_t)c->base[2].minor_h, "margin", (json_int_t)c->margin.minor_h,
+		"marginFloor", (json_int_t)c->margin_floor.minor_h);
+}
+
+static json_t *policy_json(const struct side *s)
+{
+	const struct cfg_operator *o = &s->cfg->op;
+	json_t *rows = json_array();
+
+	for (uint32_t i = 0; i < s->profiles; i++)
+		(void)json_array_append_new(rows, profile_row(&s->profile[i]));
+	return json_pack("{s:o, s:{s:s, s:I}, s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}}",
+			 "classes", rows, "ledger", "currency", s->cfg->ledger.currency, "ceiling",
+			 (json_int_t)s->cfg->ledger.ceiling.minor, "operator", "quoteTtlS",
+			 (json_int_t)o->quote_ttl_s, "priceFloor",
+			 (json_int_t)o->price_floor.minor_h, "surgeMaxPpm",
+			 (json_int_t)o->surge_max_ppm, "overlapMs", (json_int_t)o->overlap_ms,
+			 "policePct", (json_int_t)o->police_pct, "windows", "sampleMs",
+			 (json_int_t)s->cfg->daemon.sample_ms, "holdIntervals",
+			 (json_int_t)s->cfg->daemon.hold_intervals, "coolIntervals",
+			 (json_int_t)s->cfg->daemon.cool_intervals);
+}
+
+static int on_policy_show(struct side *s, const struct peer *p, const json_t *args, const char *key,
+			  struct mcp_turn *t, struct err *e)
+{
+	(void)p;
+	(void)args;
+	(void)key;
+	return query_answer(t, policy_json(s), e);
+}
+
+/* Numbers of a class may change under way; its name, its id and how many there are may not: rules,
+ * HTB minors and counters in the kernel are named by them. */
+static int same_classes(const struct side *s, const struct side *next, struct err *e)
+{
+	if (next->profiles != s->profiles)
+		return err_set(e, -EINVAL, "class: %u of them, %u are in force: restart to change",
+			       next->profiles, s->profiles);
+	for (uint32_t i = 0; i < s->profiles; i++)
+		if (!ident_eq(next->profile[i].name, s->profile[i].name) ||
+		    next->profile[i].id != s->profile[i].id)
+			return err_set(e, -EINVAL,
+				       "class %.31s: not where %.31s (id %u) is: "
+				       "restart to change",
+				       next->profile[i].name.s, s->profile[i].name.s,
+				       s->profile[i].id);
+	return 0;
+}
+
+static int on_policy_load(struct side *s, const struct peer *p, const json_t *args, const char *key,
+			  struct mcp_turn *t, struct err *e)
+{
+	struct side *next = calloc(1, sizeof(*next));
+	struct config *c = NULL;
+	const char *text;
+	int r = next ? json_only(args, "", e, "config", NULL) : -ENOMEM;
+
+	(void)key;
+	if (!r)
+		r = json_need_str(args, "", "config", &text, e);
+	if (!r)
+		r = config_parse(&c, text, strlen(text), "config", e);
+	if (!r) {
+		side_from_config(next, c);
+		r = same_classes(s, next, e);
+	}
+	if (!r) {
+		memcpy(s->profile, next->profile, sizeof(s->profile));
+		log_info("policy: %u class profiles replaced by uid %u", s->profiles,
+			 (unsigned)p->uid);
+		r = query_answer(t, policy_json(s), e);
+	}
+	(void)config_free(c);
+	free(next);
+	return r;
+}
+
+#define HUMAN .who = WHO_HUMAN
+
+const struct mcp_row query_rows_human[] = {
+	{ "agreement_terminate", "End an agreement", "Ends it now, on both sides",
+	  .input_schema = ID_REASON, .destructive = true, .idempotent = true, .open_world = true,
+	  HUMAN, .call = on_terminate },
+	{ "wallet_revoke", "Revoke a wallet", "No new hold on it; what is paid for runs on",
+	  .input_schema = ID_REASON, .destructive = true, .idempotent = true, HUMAN,
+	  .call = on_revoke },
+	{ "policy_show", "Policy", "The class profiles and windows in force", .read_only = true,
+	  .idempotent = true, .who = WHO_HUMAN | WHO_APP, .call = on_policy_show },
+	{ "policy_load", "Load a policy", "Replaces the class profiles by those of a configuration",
+	  .input_schema = CONFIG_TEXT, .idempotent = true, HUMAN, .call = on_policy_load },
+	{ 0 },
+};

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* queries_int.h - shared by queries*.c only. */
+#ifndef TREATY_QUERIES_INT_H
+#define TREATY_QUERIES_INT_H
+
+#include "agent/codec/json.h"
+#include "agent/codec/tmf.h"
+#include "mcp_table.h"
+
+#define QUERY_ID                                                              \
+	"{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"}}," \
+	"\"required\":[\"id\"],\"additionalProperties\":false}"
+
+/* A row's function; each file offers its rows as one table that ends with a NULL name. */
+extern const struct mcp_row query_rows_deals[], query_rows_log[], query_rows_tmf[],
+	query_rows_ledger[], query_rows_verify[], query_rows_human[];
+
+/* Ends the turn with o, which is consumed; NULL o is -ENOMEM. */
+int query_answer(struct mcp_turn *t, json_t *o, struct err *e) must_check;
+/* The deal that any of its ids names: negotiation, lineage, intent, quote, order, plan, service,
+ * hold. NULL when there is none. */
+const struct deal *query_deal(const struct side *s, const char *id);
+/* args.id, required, as text of this call; and its deal: -ENOENT names it. */
+int query_id(const json_t *args, const char **ret, struct err *e) must_check;
+int query_deal_arg(const struct side *s, const json_t *args, const struct deal **ret,
+		   struct err *e) must_check;
+/* Operational names of the two parties, for TM Forum bodies. */
+void query_parties(const struct side *s, struct tmf_parties *ret);
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "redecide.h"
+
+#include "agent/bss_negotiation/bss_negotiation_core.h"
+#include "agent/bss_policy/bss_policy_core.h"
+#include "agent/codec/canon.h"
+#include "agent/codec/event_json.h"
+#include "agent/codec/noun.h"
+#include "agent/ent_policy/ent_edge_core.h"
+#include "agent/ent_policy/ent_policy_core.h"
+#include "agent/ent_policy/ent_spur_core.h"
+#include "agent/ent_requirement/ent_requirement_core.h"
+#include "agent/oss_assurance/oss_assurance_core.h"
+#include "agent/oss_negotiation/oss_negotiation_core.h"
+#include "agent/oss_planning/oss_planning_core.h"
+#include "agent/state/forecast_core.h"
+#include "agent/state/scarcity_core.h"
+#include "agent/store/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define OUT_MAX (256 * 1024) /* canonical text of one decision's output */
+
+#define RUN(fn)                                         \
+	static void run_##fn(const void *in, void *out) \
+	{                                               \
+		fn(in, out);                            \
+	}
+RUN(ent_requirement_decide)
+RUN(ent_spur_rebalance)
+RUN(ent_edge_steps)
+RUN(scarcity_decide)
+RUN(forecast_update)
+RUN(bss_admit)
+RUN(bss_menu)
+RUN(bss_counter)
+RUN(bss_strategy)
+RUN(oss_negotiation_decide)
+RUN(oss_plan_make)
+RUN(oss_plan_check)
+RUN(oss_assurance_decide)
+#undef RUN
+
+/* What an adviser decided is logged without its input (the advice itself is an event). */
+static void run_ent_policy_choose(const void *in, void *out)
+{
+	ent_policy_choose(in, NULL, out);
+}
+
+#define CORE(fn, alias, in, out)                \
+	{                                       \
+#fn, alias, &in, &out, run_##fn \
+	}
+const struct redecide_core redecide_cores[] = {
+	CORE(ent_requirement_decide, "ent_requirement", ent_requirement_in_fields,
+	     ent_requirement_out_fields),
+	CORE(ent_policy_choose, "ent_policy", ent_policy_in_fields, ent_policy_out_fields),
+	CORE(ent_spur_rebalance, "ent_spur", ent_spur_in_fields, ent_spur_out_fields),
+	CORE(ent_edge_steps, "ent_edge", ent_edge_in_fields, ent_edge_out_fields),
+	CORE(scarcity_decide, "scarcity", scarcity_in_fields, scarcity_out_fields),
+	CORE(forecast_update, "forecast", forecast_in_fields, forecast_state_fields),
+	CORE(bss_admit, NULL, bss_admit_in_fields, bss_admit_out_fields),
+	CORE(bss_menu, NULL, bss_menu_in_fields, bss_menu_out_fields),
+	CORE(bss_counter, NULL, bss_counter_in_fields, bss_counter_out_fields),
+	CORE(bss_strategy, NULL, bss_strategy_in_fields, bss_strategy_out_fields),
+	CORE(oss_negotiation_decide, "oss_negotiation", oss_negotiation_in_fields,
+	     oss_negotiation_out_fields),
+	CORE(oss_plan_make, "oss_planning", oss_plan_in_fields, oss_plan_out_fields),
+	CORE(oss_plan_check, "oss_check", oss_check_in_fields, oss_check_out_fields),
+	CORE(oss_assurance_decide, "oss_assurance", oss_assurance_in_fields,
+	     oss_assurance_out_fields),
+};
+#undef CORE
+const size_t redecide_n_cores = ARRAY_LEN(redecide_cores);
+
+_Static_assert(ARRAY_LEN(redecide_cores) <= REDECIDE_CORES_MAX, "the report has a line for each");
+
+const struct redecide_core *redecide_find(const char *name)
+{
+	for (size_t i = 0; i < redecide_n_cores; i++) {
+		const struct redecide_core *c = &redecide_cores[i];
+
+		if (!strcmp(c->name, name) || (c->alias && !strcmp(c->alias, name)))
+			return c;
+	}
+	return NULL;
+}
+
+/* --- one decision ------------------------------------------------------------------------------
+ */
+
+/* 1 equal, 0 different (why says how), negative errno. */
+static int decide_again(const struct redecide_core *c, const json_t *inputs, struct err *why)
+{
+	auto_free void *in = calloc(1, c->in->size), *out = calloc(1, c->out->size);
+	auto_free char *said = NULL, *now = NULL;
+	size_t n_said, n_now;
+	json_t *again;
+	int r;
+
+	if (!in || !out)
+		return -ENOMEM;
+	if (noun_decode(c->in, json_object_get(inputs, "in"), in, why))
+		return 0;
+	c->run(in, out);
+	again = noun_encode(c->out, out);
+	if (!again)
+		return -ENOMEM;
+	r = canon_text(again, OUT_MAX, &now, &n_now, why);
+	json_decref(again);
+	if (!r)
+		r = canon_text(json_object_get(inputs, "out"), OUT_MAX, &said, &n_said, why);
+	if (r)
+		return r == -ENOMEM ? r : 0;
+	if (n_said == n_now && !memcmp(said, now, n_now))
+		return 1;
+	for (r = 0; said[r] && said[r] == now[r]; r++)
+		;
+	(void)err_set(why, -EUCLEAN, "the core says \"%.60s\", the log \"%.60s\"",
+		      now + (r > 20 ? r - 20 : 0), said + (r > 20 ? r - 20 : 0));
+	return 0;
+}
+
+struct deciding {
+	struct redecide_report *rep;
+	struct event *ev;
+	struct err *e;
+};
+
+static void differs(struct redecide_report *rep, size_t core, uint64_t seq, const char *name,
+		    const char *why)
+{
+	if (!rep->different++)
+		(void)snprintf(rep->why, sizeof(rep->why), "event %llu: %.30s: %.140s",
+			       (unsigned long long)seq, name, why);
+	if (core < rep->n_cores && !rep->core[core].first_bad)
+		rep->core[core].first_bad = seq;
+}
+
+static int decision(struct deciding *to, uint64_t seq, const json_t *inputs)
+{
+	const char *name = json_string_value(json_object_get(inputs, "core"));
+	const struct redecide_core *c = name ? redecide_find(name) : NULL;
+	size_t i = c ? (size_t)(c - redecide_cores) : REDECIDE_CORES_MAX;
+	struct err why = { 0 };
+	int r;
+
+	to->rep->decisions++;
+	if (!c) {
+		differs(to->rep, i, seq, name ? name : "?", "no such core in this build");
+		return 0;
+	}
+	to->rep->core[i].decisions++;
+	r = decide_again(c, inputs, &why);
+	if (r < 0)
+		return err_set(to->e, r, "event %llu", (unsigned long long)seq);
+	if (r)
+		to->rep->core[i].equal++;
+	else
+		differs(to->rep, i, seq, c->name, why.text);
+	return 0;
+}
+
+static int row(void *arg, const struct store_event *ev)
+{
+	struct deciding *to = arg;
+	json_t *inputs = NULL;
+	int r = event_read(ev->body, ev->len, to->ev, &inputs, to->e);
+
+	if (r)
+		return r == -ENOMEM ? r : -EUCLEAN;
+	to->rep->events++;
+	if (inputs)
+		r = decision(to, ev->seq, inputs);
+	json_decref(inputs);
+	return r;
+}
+
+int redecide_log(struct store *s, struct redecide_report *ret, struct err *e)
+{
+	struct deciding to = { .rep = ret, .e = e };
+	int r;
+
+	*ret = (struct redecide_report){ .n_cores = redecide_n_cores };
+	for (size_t i = 0; i < redecide_n_cores; i++)
+		ret->core[i].name = redecide_cores[i].name;
+	to.ev = malloc(sizeof(*to.ev));
+	if (!to.ev)
+		return err_set(e, -ENOMEM, "out of memory");
+	r = store_replay(s, 1, row, &to, e);
+	free(to.ev);
+	return r;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MCP over HTTP/1.1 on the daemon's unix socket. */
+#include "ctl.h"
+
+#include "agent/wire/http_client.h"
+#include "agent/wire/mcp.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/un.h>
+
+#define ANSWER_MAX (8 * 1024 * 1024)
+#define WAIT_US    60000000
+
+static int exchange(const struct ctl *c, const struct mcp_call *call, struct mcp_result *ret)
+{
+	auto_free char *body = mcp_build(call), *answer = NULL;
+	struct wire_header h[5];
+	struct http_call_spec s = { .method = "POST",
+				    .url = "http://localhost/mcp",
+				    .unix_path = c->socket,
+				    .headers = h,
+				    .body = body,
+				    .timeout_us = WAIT_US,
+				    .max_bytes = ANSWER_MAX };
+	struct wire_response r = { .content_type = "application/json" };
+	struct err e = { 0 };
+	int err;
+
+	if (!body)
+		return fail(CTL_FAILED, "out of memory");
+	if (strlen(c->socket) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return fail(CTL_USAGE, "--socket: too long a path");
+	s.nheaders = mcp_client_headers(h, call);
+	s.len = strlen(body);
+	err = http_call_sync(&s, &r.status, &answer, &r.len, &e);
+	if (err)
+		return fail(err == -EMSGSIZE ? CTL_FAILED : CTL_UNREACHABLE, "no daemon at %s: %s",
+			    c->socket, e.text[0] ? e.text : strerror(-err));
+	r.body = answer;
+	if (mcp_parse(ret, &r, call->rpc_id, &e))
+		return fail(CTL_FAILED, "bad answer (HTTP %d): %s", r.status, e.text);
+	if (ret->code) {
+		err = fail(CTL_FAILED, "%s: %s", call->tool ? call->tool : call->method,
+			   ret->error ? ret->error : "the daemon failed");
+		mcp_result_clear(ret);
+		return err;
+	}
+	return CTL_OK;
+}
+
+int client_call(const struct ctl *c, const char *tool, json_t *args, json_t **ret)
+{
+	struct mcp_call call = { .method = "tools/call",
+				 .tool = tool,
+				 .args = args,
+				 .client_name = "treatyctl",
+				 .client_version = "0.1",
+				 .rpc_id = 1 };
+	struct mcp_result res = { 0 };
+	int r = exchange(c, &call, &res);
+
+	json_decref(args);
+	if (r)
+		return r;
+	if (res.is_error)
+		r = fail(CTL_REFUSED, "%s", res.text);
+	else if (!res.structured)
+		r = fail(CTL_FAILED, "%s: an answer without content", tool);
+	else
+		*ret = json_incref((json_t *)(uintptr_t)res.structured);
+	mcp_result_clear(&res);
+	return r;
+}
+
+int client_tools(const struct ctl *c, json_t **ret)
+{
+	struct mcp_call call = { .method = "tools/list",
+				 .client_name = "treatyctl",
+				 .client_version = "0.1",
+				 .rpc_id = 1 };
+	struct mcp_result res = { 0 };
+	int r = exchange(c, &call, &res);
+
+	if (r)
+		return r;
+	*ret = json_incref(json_object_get(res.result, "tools"));
+	mcp_result_clear(&res);
+	return *ret ? CTL_OK : fail(CTL_FAILED, "tools/list: an answer without tools");
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Verbs that ask the daemon and print what it says. */
+#include "ctl.h"
+
+#include "agent/codec/json.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+
+static int print_answer(const struct ctl *c, const json_t *o)
+{
+	if (c->json)
+		print_json(o);
+	else
+		print_object(o);
+	return CTL_OK;
+}
+
+/* "tool member columns": a table of the member's rows. */
+int ctl_list(struct ctl *c)
+{
+	char tool[32], member[32];
+	auto_json json_t *o = NULL;
+	const json_t *rows;
+	int at = 0, r;
+
+	if (sscanf(c->verb->arg, "%31s %31s %n", tool, member, &at) != 2)
+		return fail(CTL_FAILED, "verb table");
+	r = client_call(c, tool, json_object(), &o);
+	if (r)
+		return r;
+	rows = json_object_get(o, member);
+	if (c->json)
+		print_json(rows);
+	else
+		print_table(rows, c->verb->arg + at);
+	return CTL_OK;
+}
+
+/* The deals that have such an object at all: column 1 is its id. */
+int ctl_deals(struct ctl *c)
+{
+	const char *columns = c->verb->arg;
+	auto_json json_t *o = NULL, *kept = json_array();
+	char id[32] = "";
+	json_t *row;
+	size_t i;
+	int r = client_call(c, "deal_list", json_object(), &o);
+
+	if (r)
+		return r;
+	(void)sscanf(columns, "%31[^ :]", id);
+	json_array_foreach (json_object_get(o, "deals"), i, row) {
+		const char *v = json_string_value(json_object_get(row, id));
+
+		if (v && *v)
+			(void)json_array_append(kept, row);
+	}
+	if (c->json)
+		print_json(kept);
+	else
+		print_table(kept, columns);
+	return CTL_OK;
+}
+
+int ctl_show(struct ctl *c)
+{
+	auto_json json_t *o = NULL;
+	int r = client_call(c, c->verb->arg, json_pack("{s:s}", "id", c->arg[0]), &o);
+
+	return r ? r : print_answer(c, o);
+}
+
+/* One member of deal_show: what has no TM Forum body. */
+int ctl_deal_part(struct ctl *c)
+{
+	auto_json json_t *o = NULL;
+	const json_t *part;
+	int r = client_call(c, "deal_show", json_pack("{s:s}", "id", c->arg[0]), &o);
+
+	if (r)
+		return r;
+	part = json_object_get(o, c->verb->arg);
+	if (!json_is_object(part))
+		return fail(CTL_REFUSED, "%s: has no %s", c->arg[0], c->verb->arg);
+	return print_answer(c, part);
+}
+
+int ctl_status(struct ctl *c)
+{
+	auto_json json_t *o = NULL;
+	int r = client_call(c, "status", json_object(), &o);
+
+	return r ? r : print_answer(c, o);
+}
+
+/* --- flows -------------------------------------------------------------------------------------
+ */
+
+#define FLOW_COLUMNS                                                                           \
+	"label class agreement promisedBps:rate offeredBps:rate deliveredBps:rate upBps:rate " \
+	"downBps:rate drops rttMicros:ms path"
+
+static const json_t *flow_of(const json_t *flows, json_int_t label)
+{
+	json_t *row;
+	size_t i;
+
+	json_array_foreach (flows, i, row)
+		if (json_integer_value(json_object_get(row, "label")) == label)
+			return row;
+	return NULL;
+}
+
+static json_int_t member(const json_t *o, const char *name)
+{
+	return json_integer_value(json_object_get(o, name));
+}
+
+/* The rates between two readings, from the running totals of the maps. */
+static void add_rates(const json_t *now, const json_t *before)
+{
+	int64_t us = member(now, "monoMicros") - member(before, "monoMicros");
+	json_t *row;
+	size_t i;
+
+	json_array_foreach (json_object_get(now, "flows"), i, row) {
+		const json_t *old = flow_of(json_object_get(before, "flows"), member(row, "label"));
+		int64_t up = old ? member(row, "upBytes") - member(old, "upBytes") : 0;
+		int64_t down = old ? member(row, "downBytes") - member(old, "downBytes") : 0;
+
+		if (us < 1000 || up < 0 || down < 0)
+			continue;
+		(void)json_object_set_new(row, "upBps", json_integer(up * 8000 / (us / 1000)));
+		(void)json_object_set_new(row, "downBps", json_integer(down * 8000 / (us / 1000)));
+	}
+}
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	stopped = 1;
+}
+
+static void pause_ms(int64_t ms)
+{
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+
+	(void)nanosleep(&t, NULL);
+}
+
+static void print_flows(const struct ctl *c, const json_t *o, bool screen)
+{
+	if (screen)
+		(void)fputs("\033[H\033[J", stdout);
+	if (c->json)
+		print_json(json_object_get(o, "flows"));
+	else
+		print_table(json_object_get(o, "flows"), FLOW_COLUMNS);
+	(void)fflush(stdout);
+}
+
+int ctl_flows(struct ctl *c)
+{
+	bool watch = opt_get(c, "watch");
+	auto_json json_t *before = NULL;
+	int64_t every = 1000;
+	struct err e = { 0 };
+	int r = opt_span(c, "every", &every, &e) < 0 ? fail(CTL_USAGE, "%s", e.text) : CTL_OK;
+
+	(void)signal(SIGINT, on_signal);
+	(void)signal(SIGTERM, on_signal);
+	while (!r && !stopped) {
+		json_t *now = NULL;
+
+		r = client_call(c, "flow_list", json_object(), &now);
+		if (r)
+			break;
+		if (before)
+			add_rates(now, before);
+		if (before || !watch)
+			print_flows(c, now, watch && !c->json && isatty(STDOUT_FILENO));
+		json_decref(before);
+		before = now;
+		if (!watch)
+			break;
+		pause_ms(every);
+	}
+	return r;
+}
+
+/* --- explain, verify ---------------------------------------------------------------------------
+ */
+
+static void print_pairs(const char *head, const json_t *o)
+{
+	const char *key;
+	json_t *v;
+
+	if (!json_object_size(o))
+		return;
+	(void)printf("      %s", head);
+	json_object_foreach ((json_t *)(uintptr_t)o, key, v) {
+		char *s = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+
+		(void)printf(" %s=%s", key, s ? s : "?");
+		free(s);
+	}
+	(void)putchar('\n');
+}
+
+static const char *text(const json_t *o, const char *name)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+
+	return s ? s : "";
+}
+
+static void print_event(const json_t *ev)
+{
+	json_t *alt;
+	size_t i;
+
+	(void)printf("%5" JSON_INTEGER_FORMAT "  %s  %s  by %s.%s\n", member(ev, "seq"),
+		     text(ev, "time"), text(ev, "event"), text(ev, "actor"), text(ev, "tool"));
+	if (*text(ev, "refusal"))
+		(void)printf("      refused: %s\n", text(ev, "refusal"));
+	if (*text(ev, "why"))
+		(void)printf("      why: %s\n", text(ev, "why"));
+	if (*text(ev, "core"))
+		(void)printf("      decided by: %s\n", text(ev, "core"));
+	print_pairs("from:", json_object_get(ev, "in"));
+	print_pairs("gave:", json_object_get(ev, "out"));
+	json_array_foreach (json_object_get(ev, "alternatives"), i, alt)
+		(void)printf("      not %" JSON_INTEGER_FORMAT ": %s (%s)\n", member(alt, "no"),
+			     text(alt, "refusal"), text(alt, "text"));
+	if (*text(ev, "undo"))
+		(void)printf("      to undo: %s\n", text(ev, "undo"));
+}
+
+int ctl_explain(struct ctl *c)
+{
+	auto_json json_t *o = NULL;
+	json_t *ev;
+	size_t i;
+	int r = client_call(c, "explain", json_pack("{s:s}", "id", c->arg[0]), &o);
+
+	if (r || c->json) {
+		if (!r)
+			print_json(o);
+		return r;
+	}
+	json_array_foreach (json_object_get(o, "events"), i, ev)
+		print_event(ev);
+	if (*text(o, "life"))
+		(void)printf("now: %s\n", text(o, "life"));
+	return CTL_OK;
+}
+
+int ctl_verify(struct ctl *c)
+{
+	auto_json json_t *o = NULL;
+	int r = client_call(c, "verify", json_pack("{s:s}", "agreementId", c->arg[0]), &o);
+
+	if (r)
+		return r;
+	if (c->json)
+		print_json(o);
+	else
+		print_table(json_object_get(o, "checks"), "node object wanted seen ok");
+	if (!json_is_true(json_object_get(o, "ok")))
+		return fail(CTL_REFUSED, "%s: the kernel differs from what was promised",
+			    c->arg[0]);
+	return CTL_OK;
+}
+
+int ctl_tools(struct ctl *c)
+{
+	auto_json json_t *tools = NULL;
+	int r = client_tools(c, &tools);
+
+	if (r)
+		return r;
+	if (c->json)
+		print_json(tools);
+	else
+		print_table(tools, "name description");
+	return CTL_OK;
+}
+
+int ctl_ledger(struct ctl *c)
+{
+	auto_json json_t *o = NULL;
+	int r = client_call(c, "ledger_show", json_object(), &o);
+
+	if (r)
+		return r;
+	if (c->json) {
+		print_json(o);
+		return CTL_OK;
+	}
+	print_table(json_object_get(o, "wallets"),
+		    "side wallet currency ceiling held captured generation revoked validUntil");
+	(void)putchar('\n');
+	print_table(json_object_get(o, "classes"), "side wallet class ceiling held captured");
+	(void)putchar('\n');
+	print_table(json_object_get(o, "holds"),
+		    "side hold lineage rev class amount total state expires");
+	(void)putchar('\n');
+	print_table(json_object_get(o, "lineages"), "side lineage rev class captured head");
+	return CTL_OK;
+}

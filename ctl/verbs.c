@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every command. The parser, --help and the manual page are made of this table. */
+#include "ctl.h"
+
+const struct verb verbs[] = {
+	{ "status", NULL, NULL, NULL, ctl_status, NULL,
+	  "who the daemon is, its processes, its log and what it holds" },
+	{ "intent", "declare", "[FILE]",
+	  "class=NAME bandwidth=RATE latency=DELAY availability=PERCENT term=SPAN agreement=ID",
+	  ctl_intent_declare, NULL,
+	  "declare an intent: a TMF921 body in FILE, or a class and what differs from its profile; "
+	  "with --agreement it changes a live one" },
+	{ "intent", "list", NULL, NULL, ctl_deals,
+	  "intent class flow life bandwidthBps:rate latencyMicros:ms availabilityPpm:percent id",
+	  "every intent and what became of it" },
+	{ "intent", "show", "ID", NULL, ctl_show, "intent_show", "one intent as a TMF921 body" },
+	{ "quote", "list", NULL, NULL, ctl_deals, "quote quoteVersion quoteItems class life id",
+	  "the latest quote of each deal" },
+	{ "quote", "show", "ID", NULL, ctl_show, "quote_show", "one quote as a TMF648 body" },
+	{ "agreement", "list", NULL, NULL, ctl_deals,
+	  "lineage rev class life active label path bandwidthBps:rate latencyMicros:ms "
+	  "pricePerHour currency amount endMs:time",
+	  "every agreement" },
+	{ "agreement", "show", "ID", NULL, ctl_show, "agreement_show",
+	  "one agreement: its TMF651 body and its credential" },
+	{ "agreement", "terminate", "ID", "reason=TEXT", ctl_terminate, "agreement_terminate",
+	  "end an agreement now; the reason goes into the log" },
+	{ "order", "list", NULL, NULL, ctl_deals, "order action class label life lineage",
+	  "the latest order of each agreement" },
+	{ "order", "show", "ID", NULL, ctl_show, "order_show", "one order as a TMF622 body" },
+	{ "plan", "list", NULL, NULL, ctl_deals, "plan planDone planSteps action life lineage",
+	  "the latest plan of each agreement" },
+	{ "plan", "show", "ID", NULL, ctl_deal_part, "plan", "one plan with its steps" },
+	{ "service", "list", NULL, NULL, ctl_list,
+	  "service_list services id name state operatingStatus", "every service" },
+	{ "service", "show", "ID", NULL, ctl_show, "service_show", "one service as a TMF638 body" },
+	{ "flows", NULL, NULL, "watch every=SPAN", ctl_flows, NULL,
+	  "rates, drops and round trips of each label; --watch keeps the table live" },
+	{ "path", "show", NULL, NULL, ctl_list,
+	  "path_list paths path name type alive baseMicros:ms delayMicros:ms forecastMicros:ms "
+	  "lossPpm capacityBps:rate reservedBps:rate loadBps:rate band ageMs",
+	  "delay, loss, load and scarcity of each path" },
+	{ "path", "swap", "AGREEMENT PATH", NULL, ctl_path_swap, NULL,
+	  "move an agreement to another path, make before break (operator)" },
+	{ "explain", NULL, "ID", NULL, ctl_explain, NULL,
+	  "every event that touched an object: who, by which rule, why, and how to undo it" },
+	{ "verify", NULL, "AGREEMENT", NULL, ctl_verify, NULL,
+	  "read every node's kernel back and compare it with what was promised" },
+	{ "policy", "show", NULL, NULL, ctl_policy_show, NULL, "the class profiles in force" },
+	{ "policy", "load", "FILE", NULL, ctl_policy_load, NULL,
+	  "check a configuration file and let the daemon take its class profiles" },
+	{ "ledger", "show", NULL, NULL, ctl_ledger, NULL, "wallets, holds and lineages" },
+	{ "log", "tail", NULL, "lines=N after=SEQ follow", ctl_log_tail, NULL,
+	  "the last rows of the log; --follow (-f) waits for more" },
+	{ "log", "verify", NULL, "state=DIR", ctl_log_verify, NULL,
+	  "check every hash of the log and the ledger in DIR, offline" },
+	{ "log", "replay", NULL, "state=DIR", ctl_log_replay, NULL,
+	  "build the world from the log twice and compare, offline" },
+	{ "log", "redecide", NULL, "state=DIR", ctl_log_redecide, NULL,
+	  "run every logged decision again and compare, offline" },
+	{ "tools", NULL, NULL, NULL, ctl_tools, NULL, "what this caller may ask of the daemon" },
+	{ "key", "new", "PATH", NULL, ctl_key_new, NULL,
+	  "make an Ed25519 seed file (0600, never overwritten) and print its public key" },
+	{ "key", "show", "PATH", NULL, ctl_key_show, NULL, "print a key file's public key" },
+	{ "did", "document", NULL,
+	  "did=DID key-wallet=FILE key-agent=FILE key-agreement=FILE out=FILE", ctl_did_document,
+	  NULL, "print the did:web document of these keys (#wallet, #agent, #agreement)" },
+	{ "wallet", "issue", "[FILE]",
+	  "key=KEYFILE issuer=DID holder=DID operator=DID+ class=SPEC+ currency=CUR ceiling=MINOR "
+	  "agreement-max=MINOR human-above=MINOR term-max=SPAN valid-from=TIME valid-for=SPAN "
+	  "id=URN wallet-id=URN after=OLD policy=FILE policy-id=URN status-list=URL "
+	  "status-index=N out=FILE",
+	  ctl_wallet_issue, NULL,
+	  "sign an IntentWallet credential offline; FILE holds the options as a JSON object; SPEC "
+	  "is NAME:ceiling=N[,latency=30ms][,bandwidth=1M][,availability=99.9]"
+	  "[,scarcity=step-up|step-down]" },
+	{ "wallet", "show", "FILE", "document=FILE", ctl_wallet_show, NULL,
+	  "read and verify a wallet credential; a did:web issuer's keys come from --document" },
+	{ "wallet", "revoke", "ID", "reason=TEXT", ctl_terminate, "wallet_revoke",
+	  "allow no new hold on a wallet; the reason goes into the log" },
+};
+
+const size_t n_verbs = ARRAY_LEN(verbs);
