@@ -182,6 +182,7 @@ int node_apply(struct side *s, const struct plan *p, node_done_fn done, void *ar
 
 static struct node *node_free(struct node *n)
 {
+	batches_free(n);
 	n->prober = prober_free(n->prober);
 	n->counters = counters_free(n->counters);
 	free(n);
@@ -213,4 +214,10 @@ int node_start(struct side *s, struct err *e)
 	}
 	s->node = n;
 	return 0;
+}
+
+void node_stop(struct side *s)
+{
+	if (s->node)
+		s->node = node_free(s->node);
 }

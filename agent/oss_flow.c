@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The two ends are read at different moments and packets are between them, so a single difference
- * of their totals is no loss. What is lost for good stays missing: the least difference seen over
- * a few windows only grows by it. */
+ * of their totals is no loss. What is lost for good stays missing: the least difference of a few
+ * windows, less what may be under way (as much as one window ever brought), only grows by it. */
 #include "oss_flow.h"
 
 #define LAG_WINDOWS 8
-#define LOST_MAX    1000000 /* packets of one window */
 
 struct lag {
 	uint32_t label;
 	uint8_t n, next;
 	int64_t missing[LAG_WINDOWS]; /* packets: into the first node less out of the last */
-	int64_t least;
+	int64_t most;                 /* that one window brought */
+	int64_t lost;                 /* since the start */
 };
 
 static struct lag lags[SIDE_FLOWS_MAX]; /* by position of the flow */
@@ -42,26 +42,62 @@ static int64_t least_of(const struct lag *g)
 	return least;
 }
 
-/* What conformed at the first node and has not left the last. */
+static struct lag *lag_of(const struct side *s, const struct side_flow *f)
+{
+	struct lag *g = &lags[f - s->flows.flow];
+
+	if (g->label != f->label)
+		*g = (struct lag){ .label = f->label };
+	return g;
+}
+
+/* Packets that conformed at the first node and will not leave the last: of this window. */
 static uint64_t lost(struct lag *g, const struct side_flow *f)
 {
 	const struct label_count *in = &f->first.dir[DIR_UP], *out = &f->last.dir[DIR_UP];
 	int64_t missing = (int64_t)(in->rx_packets - in->drop_rate - in->expired - in->violation -
 				    out->tx_packets);
-	int64_t before = g->least;
+	int64_t before = g->lost, gone;
 
-	if (g->label != f->label)
-		*g = (struct lag){ .label = f->label };
-	/* Counters that run backwards are a node that was restarted, not a loss. */
-	if (missing - before > LOST_MAX)
-		g->n = g->next = 0;
 	g->missing[g->next] = missing;
 	g->next = (uint8_t)((g->next + 1) % LAG_WINDOWS);
 	if (g->n < LAG_WINDOWS)
 		g->n++;
-	g->least = least_of(g);
-	/* Not before the ring is full: until then packets under way look lost. */
-	return g->n < LAG_WINDOWS || g->least <= before ? 0 : (uint64_t)(g->least - before);
+	gone = g->n < LAG_WINDOWS ? 0 : least_of(g) - g->most;
+	if (gone <= before)
+		return 0;
+	g->lost = gone;
+	return (uint64_t)(gone - before);
+}
+
+static void at_first(const struct side *s, struct side_flow *f, const struct label_sample *now)
+{
+	const struct label_count *was = &f->first.dir[DIR_UP], *is = &now->dir[DIR_UP];
+	struct lag *g = lag_of(s, f);
+
+	f->offered = rate_of(was->rx_bytes, is->rx_bytes, f->first.at, now->at);
+	if (is->rx_packets < was->rx_packets)
+		*g = (struct lag){ .label = f->label };
+	else if (f->first.label && (int64_t)(is->rx_packets - was->rx_packets) > g->most)
+		g->most = (int64_t)(is->rx_packets - was->rx_packets);
+	f->first = *now;
+	if (now->rtt_us)
+		f->rtt_us = now->rtt_us;
+}
+
+static void at_last(const struct side *s, struct side_flow *f, const struct label_sample *now)
+{
+	const struct label_count *was = &f->last.dir[DIR_UP], *is = &now->dir[DIR_UP];
+	struct lag *g = lag_of(s, f);
+
+	f->delivered = rate_of(was->tx_bytes, is->tx_bytes, f->last.at, now->at);
+	/* Counters that run backwards are a node that was restarted, not a loss. */
+	if (is->tx_packets < was->tx_packets)
+		*g = (struct lag){ .label = f->label };
+	f->last = *now;
+	if (f->first.label)
+		f->drops = lost(g, f);
+	f->at = loop_now(s->loop);
 }
 
 void oss_flow_sample(struct side *s, const char *node, const struct label_sample *sample)
@@ -70,24 +106,13 @@ void oss_flow_sample(struct side *s, const char *node, const struct label_sample
 	const struct path_def *p =
 		d ? path_of(s, d->applied.rev ? d->applied.path : d->cur.path) : NULL;
 	struct side_flow *f = p && p->n_hops ? side_flow(s, sample->label, true) : NULL;
-	const struct label_count *up = &sample->dir[DIR_UP];
 
 	if (!f)
 		return;
-	if (!strcmp(p->hop[0].node.s, node)) {
-		f->offered = rate_of(f->first.dir[DIR_UP].rx_bytes, up->rx_bytes, f->first.at,
-				     sample->at);
-		f->first = *sample;
-		if (sample->rtt_us)
-			f->rtt_us = sample->rtt_us;
-	}
-	if (strcmp(p->hop[p->n_hops - 1].node.s, node) != 0)
-		return;
-	f->delivered = rate_of(f->last.dir[DIR_UP].tx_bytes, up->tx_bytes, f->last.at, sample->at);
-	f->last = *sample;
-	if (f->first.label)
-		f->drops = lost(&lags[f - s->flows.flow], f);
-	f->at = loop_now(s->loop);
+	if (!strcmp(p->hop[0].node.s, node))
+		at_first(s, f, sample);
+	if (!strcmp(p->hop[p->n_hops - 1].node.s, node))
+		at_last(s, f, sample);
 }
 
 void oss_flow_forget(struct side *s)

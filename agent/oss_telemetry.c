@@ -15,8 +15,9 @@
 
 #include <errno.h>
 
-#define DELAY_GRAIN_US 200 /* a smaller change of a delay means nothing */
-#define LOAD_GRAIN     100 /* nor does this part of a capacity */
+#define DELAY_GRAIN_US 200  /* a smaller change of a delay means nothing */
+#define LOAD_GRAIN     100  /* nor does this part of a capacity */
+#define LABELS_MAX     4096 /* of one answer */
 
 struct link {
 	const struct cfg_peer *peer;
@@ -71,7 +72,7 @@ static int take_labels(struct link *l, const json_t *js, struct err *e)
 	struct label_sample sample;
 	json_t *arr, *one;
 	size_t i;
-	int r = json_need_arr(js, "", "labels", 0, SIDE_FLOWS_MAX, &arr, e);
+	int r = json_need_arr(js, "", "labels", 0, LABELS_MAX, &arr, e);
 
 	if (r)
 		return r;

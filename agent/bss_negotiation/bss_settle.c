@@ -74,6 +74,24 @@ void bss_service_event(const struct event *ev)
 
 /* --- orders ----------------------------------------------------------------------------------- */
 
+/* What an order changes is what was applied last: the revision before may have failed. */
+static void from_applied(const struct deal *d, const struct agreement *next, struct order *o)
+{
+	const struct order *was = &d->applied;
+
+	if (was->rev) {
+		o->old_label = was->label;
+		o->old_path = was->path;
+		o->old_g = was->g;
+	}
+	if (!next)
+		return;
+	o->action = !was->rev                   ? ORDER_ADD
+		    : next->label != was->label ? ORDER_MIGRATE
+		    : next->path != was->path   ? ORDER_REROUTE
+						: ORDER_MODIFY;
+}
+
 enum refusal bss_order(const struct deal *d, const struct agreement *old,
 		       const struct agreement *next)
 {
@@ -96,11 +114,7 @@ enum refusal bss_order(const struct deal *d, const struct agreement *old,
 	o.path = a->path;
 	o.g = a->g;
 	o.end = a->end;
-	if (old) {
-		o.old_label = old->label;
-		o.old_path = old->path;
-		o.old_g = old->g;
-	}
+	from_applied(d, next, &o);
 	/* A replacement that was cut short left two labels behind. */
 	if (!next && d->has_order && d->order.action == ORDER_MIGRATE)
 		o.old_label = d->order.old_label;

@@ -97,7 +97,7 @@ static void say(const struct deal *d, const struct oss_assurance_in *in,
 		const struct oss_assurance_out *out)
 {
 	struct cap_oss_assurance cap = { as.s->engine };
-	struct decision dec = { "oss_assurance", &oss_assurance_in_fields,
+	struct decision dec = { "oss_assurance_decide", &oss_assurance_in_fields,
 				&oss_assurance_out_fields, in, out };
 	struct ev_ref ref = {
 		.deal = d->lineage, .about = d->lineage, .rev = d->applied.rev, .why = out->why

@@ -65,7 +65,7 @@ static void judge(const struct deal *d)
 	struct cap_oss_negotiation cap = { side->engine };
 	struct oss_negotiation_in in;
 	struct oss_negotiation_out out;
-	struct decision dec = { "oss_negotiation", &oss_negotiation_in_fields,
+	struct decision dec = { "oss_negotiation_decide", &oss_negotiation_in_fields,
 				&oss_negotiation_out_fields, &in, &out };
 
 	gather(d, &in);

@@ -52,8 +52,10 @@ static struct verdict extends(const struct oss_negotiation_in *in)
 	if (in->applied_rev == 0)
 		return SAY(ORDER_INVALID, "nothing is provisioned to change");
 	if (o->action == ORDER_DELETE)
-		return o->label == was->label ? SAY(NONE, "")
-					      : SAY(ORDER_INVALID, "another label is provisioned");
+		/* The last revision may have failed with a label of its own. */
+		return o->label == was->label || o->old_label == was->label
+			       ? SAY(NONE, "")
+			       : SAY(ORDER_INVALID, "another label is provisioned");
 	if (in->swap ? o->rev != in->applied_rev : o->rev <= in->applied_rev)
 		return SAY(ORDER_INVALID, "the revision is not newer than what is provisioned");
 	if (o->old_label != was->label || o->old_path != was->path ||

@@ -48,9 +48,9 @@ static void infeasible(const struct deal *d, const char *rule, const why_t *why,
 static void plan(const struct deal *d)
 {
 	struct cap_oss_planning cap = { pl.s->engine };
-	struct decision made = { "oss_plan", &oss_plan_in_fields, &oss_plan_out_fields, &pl.in,
+	struct decision made = { "oss_plan_make", &oss_plan_in_fields, &oss_plan_out_fields, &pl.in,
 				 &pl.out };
-	struct decision checked = { "oss_check", &oss_check_in_fields, &oss_check_out_fields,
+	struct decision checked = { "oss_plan_check", &oss_check_in_fields, &oss_check_out_fields,
 				    &pl.check_in, &pl.check_out };
 	enum refusal r;
 	ident_t id;

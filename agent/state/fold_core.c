@@ -411,12 +411,12 @@ static void fold_in_force(struct deal *d, const struct agreement *a)
 /* The plan under way has ended. An order that came meanwhile waits on. */
 static void fold_plan_end(struct deal *d, bool applied)
 {
+	if (applied && (d->has_plan || d->has_order))
+		d->applied = d->has_plan ? d->planned : d->order;
+	if (d->applied.action == ORDER_DELETE)
+		memset(&d->applied, 0, sizeof(d->applied));
 	if (!d->has_plan || ident_eq(d->order.id, d->planned.id))
 		d->has_order = false;
-	if (d->has_plan && applied)
-		d->applied = d->planned;
-	if (d->has_plan && applied && d->planned.action == ORDER_DELETE)
-		memset(&d->applied, 0, sizeof(d->applied));
 	d->has_plan = false;
 	d->plan_failed = 0;
 }
@@ -469,6 +469,39 @@ static void fold_wanted(struct world *w, const struct plan *p)
 	}
 }
 
+/* From the order to what the kernels hold. */
+static void fold_order(struct deal *d, const struct event *ev)
+{
+	switch (ev->kind) {
+	case EV_ORDER_EMITTED:
+		d->order = ev->u.order;
+		d->has_order = true;
+		break;
+	case EV_PLAN_COMMITTED:
+		d->plan = ev->u.plan;
+		d->planned = d->order;
+		d->plan_upto = d->plan_failed = 0;
+		d->has_plan = true;
+		break;
+	case EV_PLAN_STEP_DONE:
+		d->plan_upto = ev->u.progress.upto;
+		/* A failed step within the prefix was passed over; one behind it ends the plan. */
+		d->plan_failed = ev->u.progress.failed > d->plan_upto ? ev->u.progress.failed : 0;
+		break;
+	case EV_ORDER_CLOSED: fold_closed(d, &ev->u.progress); break;
+	case EV_SERVICE_ACTIVE: fold_active(d, ev); break;
+	case EV_ORDER_REFUSED:
+		d->has_order = false;
+		d->why = ev->u.refused.why;
+		break;
+	case EV_SERVICE_FAILED:
+		fold_plan_end(d, false);
+		d->why = ev->u.ref.why;
+		break;
+	default: break;
+	}
+}
+
 static void fold_deal(struct deal *d, const struct event *ev)
 {
 	switch (ev->kind) {
@@ -497,31 +530,6 @@ static void fold_deal(struct deal *d, const struct event *ev)
 		break;
 	case EV_AGREEMENT_ACCEPTED:
 	case EV_ACCEPTANCE_RECORDED: fold_in_force(d, &ev->u.agreement); break;
-	case EV_ORDER_EMITTED:
-		d->order = ev->u.order;
-		d->has_order = true;
-		break;
-	case EV_PLAN_COMMITTED:
-		d->plan = ev->u.plan;
-		d->planned = d->order;
-		d->plan_upto = d->plan_failed = 0;
-		d->has_plan = true;
-		break;
-	case EV_PLAN_STEP_DONE:
-		d->plan_upto = ev->u.progress.upto;
-		/* A failed step within the prefix was passed over; one behind it ends the plan. */
-		d->plan_failed = ev->u.progress.failed > d->plan_upto ? ev->u.progress.failed : 0;
-		break;
-	case EV_ORDER_CLOSED: fold_closed(d, &ev->u.progress); break;
-	case EV_SERVICE_ACTIVE: fold_active(d, ev); break;
-	case EV_ORDER_REFUSED:
-		d->has_order = false;
-		d->why = ev->u.refused.why;
-		break;
-	case EV_SERVICE_FAILED:
-		fold_plan_end(d, false);
-		d->why = ev->u.ref.why;
-		break;
 	case EV_BREACH_PREDICTED:
 	case EV_BREACHED:
 		d->risk_open = true;
@@ -539,7 +547,7 @@ static void fold_deal(struct deal *d, const struct event *ev)
 		d->active = false;
 		d->why = ev->u.ref.why;
 		break;
-	default: break;
+	default: fold_order(d, ev);
 	}
 }
 

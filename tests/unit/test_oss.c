@@ -3,6 +3,8 @@
  * crash at every place. */
 #include "oss_lab.h"
 
+#include "agent/redecide.h"
+
 static struct seen before[LAB_LOG];
 static uint32_t n_before;
 
@@ -202,6 +204,44 @@ static void what_is_owed_is_removed_later(void **state)
 	lab_run(10000);
 	assert_null(lab_held("popC", &line));
 	assert_int_equal(lab.n_held, 9);
+}
+
+static void a_replacement_leaves_only_the_new_label(void **state)
+{
+	const struct want w = { 2, 20000000, 30000, LABEL + 1, ORDER_MIGRATE, QUOTE_STEP_UP };
+	const struct step rule = { .kind = STEP_RULE_SET, .rule.id = 4 };
+
+	(void)state;
+	provision();
+	lab_agree(&w);
+	lab_run(3000);
+	assert_int_equal(lab_deal()->applied.label, LABEL + 1);
+	assert_int_equal(lab.n_held, 12);
+	for (uint32_t i = 0; i < lab.n_held; i++)
+		assert_int_equal(lab.held[i].step.label, LABEL + 1);
+	assert_int_equal(lab_held("popB", &rule)->step.rule.label, LABEL + 1);
+}
+
+/* From the log alone; and no event comes near the largest that the log takes. */
+static void every_decision_can_be_made_again(void **state)
+{
+	struct redecide_report r = { 0 };
+	struct err e = { 0 };
+	size_t most = 0;
+
+	a_replacement_leaves_only_the_new_label(state);
+	for (uint64_t seq = 1; seq <= store_durable(lab.store); seq++) {
+		auto_free char *body = NULL;
+		size_t len = 0;
+
+		assert_int_equal(store_get(lab.store, seq, &body, &len, &e), 0);
+		most = len > most ? len : most;
+	}
+	print_message("largest event: %zu bytes\n", most);
+	assert_in_range(most, 1000, STORE_BODY_MAX * 9 / 10);
+	if (redecide_log(lab.store, &r, &e) || r.different)
+		fail_msg("%s %s", e.text, r.why);
+	assert_true(r.decisions >= 5);
 }
 
 /* --- crashes --------------------------------------------------------------------------------- */
@@ -431,6 +471,8 @@ int main(void)
 		T(a_silent_node_is_waited_for),
 		T(a_node_that_stays_silent_ends_the_plan),
 		T(what_is_owed_is_removed_later),
+		T(a_replacement_leaves_only_the_new_label),
+		T(every_decision_can_be_made_again),
 		T(a_crash_before_sending_loses_no_step),
 		T(a_crash_before_the_answer_loses_no_step),
 		T(a_crash_in_a_reroute_loses_no_step),
