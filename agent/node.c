@@ -105,16 +105,22 @@ int node_path_sample(struct side *s, uint8_t path, struct path_sample *ret)
 	const struct cfg_path *c = config_path(s->cfg, path);
 	struct path_sample p = { .path = path };
 	struct node *n = s->node;
+	bool probed;
 
 	if (!n)
 		return -EOPNOTSUPP;
 	if (!c || !c->device[0])
 		return -ENOENT;
 	p.at = n->links_at;
-	(void)prober_sample(n->prober, path, &p); /* a path without probes has its load */
-	for (uint32_t i = 0; i < n->links.n; i++)
-		if (!strcmp(n->links.link[i].name.s, c->device))
-			p.load = n->tx[i];
+	probed = !prober_sample(n->prober, path, &p);
+	for (uint32_t i = 0; i < n->links.n; i++) {
+		if (strcmp(n->links.link[i].name.s, c->device) != 0)
+			continue;
+		p.load = n->tx[i];
+		/* Who does not probe a path knows nothing against it but its own device. */
+		if (!probed)
+			p.alive = n->links.link[i].up;
+	}
 	*ret = p;
 	return 0;
 }
@@ -176,6 +182,7 @@ int node_apply(struct side *s, const struct plan *p, node_done_fn done, void *ar
 
 static struct node *node_free(struct node *n)
 {
+	batches_free(n);
 	n->prober = prober_free(n->prober);
 	n->counters = counters_free(n->counters);
 	free(n);
@@ -207,4 +214,10 @@ int node_start(struct side *s, struct err *e)
 	}
 	s->node = n;
 	return 0;
+}
+
+void node_stop(struct side *s)
+{
+	if (s->node)
+		s->node = node_free(s->node);
 }

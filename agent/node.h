@@ -13,6 +13,8 @@
 /* Maps the counters, starts probes and reflector, sends every wanted step of the log to the
  * enforcer again, removes what the kernel holds and nobody wants, adds the MCP rows. */
 int node_start(struct side *s, struct err *e) must_check;
+/* Frees s->node (NULL is fine). Its timers stay in the loop: the loop goes next, without a turn. */
+void node_stop(struct side *s);
 
 /* Once for the plan, never inside the node_apply() that asked. REFUSE_NONE: all steps applied and
  * read back, in order; else the first refusal and its reason: no later step was tried. */

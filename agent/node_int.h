@@ -31,6 +31,8 @@ typedef void (*batch_fn)(void *arg, enum refusal r, const char *why, const struc
 			 size_t n);
 int batch_start(struct node *n, const struct plan *p, batch_fn fn, void *arg,
 		struct err *e) must_check;
+/* Those under way end without an answer. */
+void batches_free(struct node *n);
 /* One step of the wanted table to the kernel, with what follows from it for the counters. */
 int step_send(struct node *n, const struct step *s, struct enforcer_receipt *ret, struct err *e);
 /* All wanted steps again, in an order that never lets a label run ahead of its state. */

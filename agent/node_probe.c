@@ -64,6 +64,7 @@ struct packet {
 	uint8_t ttl;
 	struct sockaddr_storage from;
 	socklen_t from_len;
+	struct in6_pktinfo to; /* the address that it was sent to; ours to answer from */
 };
 
 static int recv_packet(int fd, struct packet *p)
@@ -86,10 +87,13 @@ static int recv_packet(int fd, struct packet *p)
 	p->from_len = m.msg_namelen;
 	p->at_ns = wall_ns();
 	p->ttl = 0;
+	p->to = (struct in6_pktinfo){ 0 };
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_TIMESTAMPNS) {
 			memcpy(&ts, CMSG_DATA(c), sizeof(ts));
 			p->at_ns = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+			memcpy(&p->to, CMSG_DATA(c), sizeof(p->to));
 		} else if ((c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT) ||
 			   (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL)) {
 			memcpy(&ttl, CMSG_DATA(c), sizeof(ttl));
@@ -122,6 +126,7 @@ static int open_udp(const struct cfg_addr *a, uint16_t port, int *ret)
 	if (v6) {
 		set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY);
 		set_on(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT);
+		set_on(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO);
 	} else {
 		set_on(fd, IPPROTO_IP, IP_RECVTTL);
 	}
@@ -135,6 +140,33 @@ static int open_udp(const struct cfg_addr *a, uint16_t port, int *ret)
 /* --- reflector ---------------------------------------------------------------------------------
  */
 
+/* From the address that was asked: the sender takes an answer from nobody else, and on a host with
+ * many addresses the kernel would choose another. */
+static void answer(int fd, const struct packet *k)
+{
+	_Alignas(struct cmsghdr) char ctl[CMSG_SPACE(sizeof(k->to))] = { 0 };
+	struct sockaddr_storage to = k->from;
+	uint8_t b[sizeof(k->b)];
+	struct iovec iov = { b, k->len };
+	struct msghdr m = {
+		.msg_name = &to, .msg_namelen = k->from_len, .msg_iov = &iov, .msg_iovlen = 1
+	};
+	struct in6_pktinfo from = { .ipi6_addr = k->to.ipi6_addr };
+
+	memcpy(b, k->b, k->len);
+	if (k->from.ss_family == AF_INET6 && k->to.ipi6_ifindex) {
+		struct cmsghdr *c = (struct cmsghdr *)ctl;
+
+		m.msg_control = ctl;
+		m.msg_controllen = sizeof(ctl);
+		c->cmsg_level = IPPROTO_IPV6;
+		c->cmsg_type = IPV6_PKTINFO;
+		c->cmsg_len = CMSG_LEN(sizeof(from));
+		memcpy(CMSG_DATA(c), &from, sizeof(from));
+	}
+	(void)sendmsg(fd, &m, MSG_DONTWAIT);
+}
+
 static void on_reflect(void *arg, int fd, unsigned what)
 {
 	struct prober *p = arg;
@@ -144,7 +176,7 @@ static void on_reflect(void *arg, int fd, unsigned what)
 	for (int i = 0; i < RECV_MAX && !recv_packet(fd, &k); i++) {
 		if (!stamp_reflect(k.b, k.len, k.at_ns, wall_ns(), p->error, k.ttl))
 			continue;
-		(void)sendto(fd, k.b, k.len, MSG_DONTWAIT, (struct sockaddr *)&k.from, k.from_len);
+		answer(fd, &k);
 	}
 }
 

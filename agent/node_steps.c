@@ -315,6 +315,15 @@ int batch_start(struct node *n, const struct plan *p, batch_fn fn, void *arg, st
 	return 0;
 }
 
+void batches_free(struct node *n)
+{
+	for (struct batch *b = n->batch, *next; b; b = next) {
+		next = b->next;
+		free(b);
+	}
+	n->batch = NULL;
+}
+
 /* --- after a restart ---------------------------------------------------------------------------
  */
 

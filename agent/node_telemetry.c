@@ -194,8 +194,9 @@ int telemetry_rows(struct err *e)
 {
 	int r = 0;
 
-	if (!rows[0].input_schema)
-		rows[0].input_schema = plan_schema(); /* for ever */
+	if (rows[0].input_schema)
+		return 0; /* the table keeps rows for ever */
+	rows[0].input_schema = plan_schema();
 	if (!rows[0].input_schema)
 		return err_set(e, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < ARRAY_LEN(rows) && !r; i++)

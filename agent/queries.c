@@ -4,9 +4,11 @@
 
 #include "agent/codec/noun.h"
 #include "agent/crypto/crypto.h"
+#include "agent/enforcer/client.h"
 #include "agent/enforcer/enforcer.h"
 #include "agent/store/ledger.h"
 #include "agent/store/store.h"
+#include "node.h"
 #include "queries_int.h"
 
 #include <errno.h>
@@ -137,6 +139,20 @@ static json_t *enforcer_json(const struct side *s)
 			 "capabilities", caps, "bpffs", st.bpffs == 1);
 }
 
+/* How this node shapes, as probed; null where there is no node. */
+static json_t *shaper_json(const struct side *s)
+{
+	struct enforcer_shaper sh = { 0 };
+	struct err e = { 0 };
+
+	if (!s->enforcer || !(s->cfg->daemon.roles & ROLE_NODE))
+		return json_null();
+	if (enforcer_shaper(s->enforcer, &sh, &e))
+		return json_pack("{s:s}", "error", e.text);
+	return json_pack("{s:s, s:s, s:I, s:b}", "kind", sh.kind, "hook", sh.hook, "labels",
+			 (json_int_t)sh.labels, "adopted", sh.adopted == 1);
+}
+
 static json_t *counts_json(const struct world *w)
 {
 	json_int_t live = 0, active = 0;
@@ -173,12 +189,12 @@ static int on_status(struct side *s, const struct peer *p, const json_t *args, c
 	(void)uname(&u);
 	return query_answer(
 		t,
-		json_pack("{s:s, s:s, s:o, s:i, s:o, s:s, s:I, s:o, s:o, s:o, s:s}", "name",
+		json_pack("{s:s, s:s, s:o, s:i, s:o, s:o, s:s, s:I, s:o, s:o, s:o, s:s}", "name",
 			  s->cfg->daemon.name, "did", s->cfg->daemon.did, "roles",
 			  roles_json(s->cfg->daemon.roles), "pid", (int)getpid(), "enforcer",
-			  enforcer_json(s), "kernel", u.release, "uptimeMs",
-			  (json_int_t)((loop_now(s->loop).us - started.us) / 1000), "log",
-			  log_json(engine_store(s->engine)), "counts",
+			  enforcer_json(s), "shaping", shaper_json(s), "kernel", u.release,
+			  "uptimeMs", (json_int_t)((loop_now(s->loop).us - started.us) / 1000),
+			  "log", log_json(engine_store(s->engine)), "counts",
 			  counts_json(engine_world(s->engine)), "peers", peers_json(s->cfg),
 			  "lastError", last->code ? last->text : ""),
 		e);
@@ -282,20 +298,45 @@ static int on_deal_show(struct side *s, const struct peer *p, const json_t *args
 /* --- flows and paths ---------------------------------------------------------------------------
  */
 
-static json_t *flow_row(const struct side *s, const struct side_flow *f)
+/* On a node the totals are the maps' own, read now; elsewhere what telemetry last brought. */
+static json_t *flow_row(struct side *s, uint32_t label)
 {
-	const struct deal *d = world_deal_by_label(engine_world(s->engine), f->label);
-	const struct label_count *up = &f->first.dir[DIR_UP], *down = &f->last.dir[DIR_DOWN];
+	const struct deal *d = world_deal_by_label(engine_world(s->engine), label);
+	const struct side_flow *f = side_flow(s, label, false);
+	struct side_flow v = { .label = label };
+	struct label_sample own;
 
+	if (f)
+		v = *f;
+	if ((s->cfg->daemon.roles & ROLE_NODE) && !node_label_sample(s, label, &own)) {
+		v.first = v.last = own;
+		v.at = own.at;
+		v.rtt_us = own.rtt_us ? own.rtt_us : v.rtt_us;
+	}
 	return json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "label",
-			 (json_int_t)f->label, "class", d ? d->intent.class_name.s : "",
-			 "agreement", d ? d->lineage.s : "", "promisedBps",
+			 (json_int_t)label, "class", d ? d->intent.class_name.s : "", "agreement",
+			 d ? d->lineage.s : "", "promisedBps",
 			 (json_int_t)(d ? d->cur.g.bandwidth.bps : 0), "offeredBps",
-			 (json_int_t)f->offered.bps, "deliveredBps", (json_int_t)f->delivered.bps,
-			 "drops", (json_int_t)f->drops, "rttMicros", (json_int_t)f->rtt_us,
-			 "upBytes", (json_int_t)up->rx_bytes, "downBytes",
-			 (json_int_t)down->rx_bytes, "path", (json_int_t)(d ? d->cur.path : 0),
-			 "atMicros", (json_int_t)f->at.us);
+			 (json_int_t)v.offered.bps, "deliveredBps", (json_int_t)v.delivered.bps,
+			 "drops", (json_int_t)v.drops, "rttMicros", (json_int_t)v.rtt_us, "upBytes",
+			 (json_int_t)v.first.dir[DIR_UP].rx_bytes, "downBytes",
+			 (json_int_t)v.last.dir[DIR_DOWN].rx_bytes, "path",
+			 (json_int_t)(d ? d->cur.path : 0), "atMicros", (json_int_t)v.at.us);
+}
+
+/* Labels with telemetry, and those whose line this node's own kernel should hold. */
+static int flow_rows(struct side *s, json_t *rows)
+{
+	const struct world *w = engine_world(s->engine);
+	int r = 0;
+
+	for (uint32_t i = 0; !r && i < s->flows.n; i++)
+		r = json_array_append_new(rows, flow_row(s, s->flows.flow[i].label));
+	for (uint32_t i = 0; !r && i < w->n_wanted; i++)
+		if (w->wanted[i].step.kind == STEP_LABEL_SET &&
+		    !side_flow(s, w->wanted[i].step.label, false))
+			r = json_array_append_new(rows, flow_row(s, w->wanted[i].step.label));
+	return r;
 }
 
 static int on_flow_list(struct side *s, const struct peer *p, const json_t *args, const char *key,
@@ -306,11 +347,10 @@ static int on_flow_list(struct side *s, const struct peer *p, const json_t *args
 	(void)p;
 	(void)args;
 	(void)key;
-	for (uint32_t i = 0; i < s->flows.n; i++)
-		if (json_array_append_new(rows, flow_row(s, &s->flows.flow[i]))) {
-			json_decref(rows);
-			return err_set(e, -ENOMEM, "out of memory");
-		}
+	if (!rows || flow_rows(s, rows)) {
+		json_decref(rows);
+		return err_set(e, -ENOMEM, "out of memory");
+	}
 	return query_answer(t,
 			    json_pack("{s:o, s:I}", "flows", rows, "monoMicros",
 				      (json_int_t)loop_now(s->loop).us),
@@ -385,9 +425,9 @@ static int add_rows(const struct mcp_row *r, struct err *e)
 
 int queries_start(struct side *s, struct err *e)
 {
-	static const struct mcp_row *const all[] = { query_rows_deals, query_rows_log,
-						     query_rows_tmf, query_rows_ledger,
-						     query_rows_human };
+	static const struct mcp_row *const all[] = { query_rows_deals,  query_rows_log,
+						     query_rows_tmf,    query_rows_ledger,
+						     query_rows_verify, query_rows_human };
 	int r = 0;
 
 	started = loop_now(s->loop);

@@ -133,8 +133,13 @@ static int on_quote_show(struct side *s, const struct peer *p, const json_t *arg
 	if (r)
 		return r;
 	d = query_deal(s, id);
-	if (d && d->has_quote)
-		return done(t, quote_body(s, &d->quote, &body, e), body, e);
+	/* An older menu of a deal that has a newer one is in the log. */
+	if (d && d->has_quote &&
+	    (!strcmp(id, d->quote.id.s) ||
+	     (strcmp(id, d->cur.quote.s) != 0 && strcmp(id, d->pending.quote.s) != 0))) {
+		r = quote_body(s, &d->quote, &body, e);
+		return done(t, r, body, e);
+	}
 	r = find_event(s, id, &old, e);
 	if (!r && old->kind == EV_ORDER_EMITTED)
 		r = err_set(e, -ENOENT, "quote_unknown: %s: is an order", id);

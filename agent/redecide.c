@@ -2,6 +2,7 @@
 #include "redecide.h"
 
 #include "agent/bss_negotiation/bss_negotiation_core.h"
+#include "agent/bss_policy/bss_policy_core.h"
 #include "agent/codec/canon.h"
 #include "agent/codec/event_json.h"
 #include "agent/codec/noun.h"
@@ -31,6 +32,7 @@ RUN(ent_spur_rebalance)
 RUN(ent_edge_steps)
 RUN(scarcity_decide)
 RUN(forecast_update)
+RUN(bss_admit)
 RUN(bss_menu)
 RUN(bss_counter)
 RUN(bss_strategy)
@@ -58,13 +60,14 @@ const struct redecide_core redecide_cores[] = {
 	CORE(ent_edge_steps, "ent_edge", ent_edge_in_fields, ent_edge_out_fields),
 	CORE(scarcity_decide, "scarcity", scarcity_in_fields, scarcity_out_fields),
 	CORE(forecast_update, "forecast", forecast_in_fields, forecast_state_fields),
+	CORE(bss_admit, NULL, bss_admit_in_fields, bss_admit_out_fields),
 	CORE(bss_menu, NULL, bss_menu_in_fields, bss_menu_out_fields),
 	CORE(bss_counter, NULL, bss_counter_in_fields, bss_counter_out_fields),
 	CORE(bss_strategy, NULL, bss_strategy_in_fields, bss_strategy_out_fields),
 	CORE(oss_negotiation_decide, "oss_negotiation", oss_negotiation_in_fields,
 	     oss_negotiation_out_fields),
-	CORE(oss_plan_make, NULL, oss_plan_in_fields, oss_plan_out_fields),
-	CORE(oss_plan_check, NULL, oss_check_in_fields, oss_check_out_fields),
+	CORE(oss_plan_make, "oss_planning", oss_plan_in_fields, oss_plan_out_fields),
+	CORE(oss_plan_check, "oss_check", oss_check_in_fields, oss_check_out_fields),
 	CORE(oss_assurance_decide, "oss_assurance", oss_assurance_in_fields,
 	     oss_assurance_out_fields),
 };

@@ -106,11 +106,18 @@ int ctl_log_tail(struct ctl *c)
 /* --- offline -----------------------------------------------------------------------------------
  */
 
+/* DIR holds treaty.db itself, or is the daemon's state-dir with the agents' directory in it. */
 static const char *state_dir(const struct ctl *c)
 {
+	static char sub[512];
 	const char *dir = opt_get(c, "state");
+	char file[600];
 
-	return dir && *dir ? dir : STATE_DEFAULT;
+	if (!dir || !*dir)
+		return STATE_DEFAULT;
+	(void)snprintf(sub, sizeof(sub), "%s/agents", dir);
+	(void)snprintf(file, sizeof(file), "%s/treaty.db", sub);
+	return access(file, F_OK) ? dir : sub;
 }
 
 static int report(const struct ctl *c, json_t *o, bool good, const char *why)

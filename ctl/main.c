@@ -38,10 +38,8 @@ static int man(void)
 	for (size_t i = 0; i < n_verbs; i++) {
 		const struct verb *v = &verbs[i];
 
-		(void)printf(".TP\n.B %s%s%s\n", v->object, v->verb ? " " : "",
-			     v->verb ? v->verb : "");
-		if (v->args)
-			(void)printf(".I %s\n", v->args);
+		(void)printf(".TP\n.BI \"%s%s%s\" \"%s%s\"\n", v->object, v->verb ? " " : "",
+			     v->verb ? v->verb : "", v->args ? " " : "", v->args ? v->args : "");
 		for (const char *p = v->options ? v->options : ""; *p;) {
 			size_t n = strcspn(p, " "), k = strcspn(p, "= ");
 
@@ -50,7 +48,7 @@ static int man(void)
 				     p[n - 1] == '+' ? "..." : "");
 			p += n + (p[n] == ' ');
 		}
-		(void)printf(".br\n%c%s.\n", v->help[0], v->help + 1);
+		(void)printf("%s%s.\n", v->options ? ".br\n" : "", v->help);
 	}
 	return CTL_OK;
 }

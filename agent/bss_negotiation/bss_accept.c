@@ -164,7 +164,7 @@ static int settle(struct desk_call *c, const struct deal *d, const struct ev_acc
 static int choose(struct desk_call *c, const struct deal *d, const struct ev_accept *said)
 {
 	struct ledger_result res;
-	struct ev_accept a;
+	struct ev_accept a = *said;
 	struct agreement g;
 	struct hash offer;
 	struct err e = { 0 };

@@ -25,7 +25,6 @@ static const struct field bss_menu_in_f[] = {
 	F_OBJ(T, want, grades_fields),
 	F_OBJ(T, own, bss_own_fields),
 	F_INT(T, now),
-	F_UINT(T, n_paths),
 	F_ARR(T, path, path_view_fields, n_paths),
 };
 FIELD_TABLE(bss_menu_in_fields, struct bss_menu_in, bss_menu_in_f);
@@ -33,9 +32,10 @@ FIELD_TABLE(bss_menu_in_fields, struct bss_menu_in, bss_menu_in_f);
 
 #define T struct bss_menu_out
 static const struct field bss_menu_out_f[] = {
-	F_UINT(T, refusal),   F_INT(T, valid_until),
-	F_UINT(T, n_items),   F_ARR(T, item, quote_item_fields, n_items),
-	F_UINT(T, n_refused), F_ARR(T, refused, refused_fields, n_refused),
+	F_UINT(T, refusal),
+	F_INT(T, valid_until),
+	F_ARR(T, item, quote_item_fields, n_items),
+	F_ARR(T, refused, refused_fields, n_refused),
 	F_STR(T, why),
 };
 FIELD_TABLE(bss_menu_out_fields, struct bss_menu_out, bss_menu_out_f);
@@ -79,7 +79,6 @@ static const struct field bss_strategy_in_f[] = {
 	F_OBJ(T, live, bss_terms_fields),
 	F_OBJ(T, origin, bss_terms_fields),
 	F_INT(T, now),
-	F_UINT(T, n_paths),
 	F_ARR(T, path, path_view_fields, n_paths),
 };
 FIELD_TABLE(bss_strategy_in_fields, struct bss_strategy_in, bss_strategy_in_f);
@@ -92,9 +91,7 @@ static const struct field bss_strategy_out_f[] = {
 	F_UINT(T, event),
 	F_UINT(T, refusal),
 	F_INT(T, valid_until),
-	F_UINT(T, n_items),
 	F_ARR(T, item, quote_item_fields, n_items),
-	F_UINT(T, n_refused),
 	F_ARR(T, refused, refused_fields, n_refused),
 	F_STR(T, why),
 };

@@ -59,6 +59,8 @@ void bss_service_event(const struct event *ev)
 	const struct deal *d = world_deal(engine_world(bss.side->engine), id);
 	struct desk_call c;
 
+	if (d && !refused && ev->u.ref.rev && ev->u.ref.rev != d->cur.rev)
+		return; /* the end of an earlier plan: the turn waits for its own */
 	while (d && desk_take(bss.side, d, &c)) {
 		if (ev->kind == EV_SERVICE_ACTIVE && d->active)
 			say_service(&c, d);
@@ -94,22 +96,24 @@ enum refusal bss_order(const struct deal *d, const struct agreement *old,
 		       const struct agreement *next)
 {
 	const struct agreement *a = next ? next : old;
-	struct order o = { .lineage = a->lineage,
-			   .rev = a->rev,
-			   .agreement_digest = a->digest,
-			   .action = bss_order_action(old, next),
-			   .service = a->service,
-			   .label = a->label,
-			   .path = a->path,
-			   .g = a->g,
-			   .end = a->end };
+	struct order o = { .action = bss_order_action(old, next) };
 	struct tmf_parties parties;
 	auto_json json_t *body = NULL;
 	digest_t digest;
 	struct err e = { 0 };
 	int r;
 
+	if (!a)
+		return REFUSE_ORDER_INVALID;
 	engine_id(&o.id, "ord");
+	o.lineage = a->lineage;
+	o.rev = a->rev;
+	o.agreement_digest = a->digest;
+	o.service = a->service;
+	o.label = a->label;
+	o.path = a->path;
+	o.g = a->g;
+	o.end = a->end;
 	from_applied(d, next, &o);
 	/* A replacement that was cut short left two labels behind. */
 	if (!next && d->has_order && d->order.action == ORDER_MIGRATE)

@@ -118,7 +118,7 @@ FIELD_TABLE(bss_admit_out_fields, struct bss_admit_out, bss_admit_out_f);
 
 void bss_admit(const struct bss_admit_in *in, struct bss_admit_out *out)
 {
-	struct admit_why why;
+	struct admit_why why = { .why = "" };
 
 	memset(out, 0, sizeof(*out));
 	out->refusal = wallet_admit_judge(&in->facts, &in->wallet, &in->ask, in->now, &in->limits,

@@ -32,6 +32,7 @@ struct enforcer_node {
 	struct loop_timer *healing;
 	struct device dev[CFG_DEVICES];
 	uint32_t n_dev;
+	bool path_out[CFG_PATHS]; /* left out, and said so */
 	/* Steps that name a device, newest of each object: a device that comes back under another
 	 * ifindex needs them again. */
 	struct step *kept;
@@ -46,8 +47,11 @@ struct device *device_at(struct enforcer_node *n, uint32_t ifindex);
 /* The classes of the device's tree into n->classes, n->stats. */
 int device_classes(struct enforcer_node *n, const struct device *d, size_t *count, struct err *e);
 
-/* Routes and rules of every [path] and [sid] whose device is here; none at all for none = true. */
-int paths_apply(struct enforcer_node *n, bool none, size_t *changed, struct err *e);
+/* Routes and rules of every [path] and [sid] whose device is here. *out = some path was left out,
+ * which was logged: try again later. */
+int paths_apply(struct enforcer_node *n, size_t *changed, bool *out, struct err *e);
+/* No route and no rule of ours stays. */
+int paths_remove(struct enforcer_node *n, struct err *e);
 /* Whether the path is configured to leave from here, and its table is there. */
 bool path_here(const struct enforcer_node *n, uint8_t path);
 int path_present(struct enforcer_node *n, uint8_t path, bool *ret, struct err *e);

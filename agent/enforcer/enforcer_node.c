@@ -140,7 +140,7 @@ void enforcer_node_heal(struct enforcer_node *n)
 {
 	struct err paths = { 0 };
 	size_t changed = 0;
-	bool again = false;
+	bool again = false, out = false;
 
 	for (uint32_t i = 0; i < n->n_dev; i++) {
 		struct err e = { 0 };
@@ -151,13 +151,13 @@ void enforcer_node_heal(struct enforcer_node *n)
 		log_error("%s", e.text);
 		again = again || e.code != -EEXIST; /* a foreign object waits for its owner */
 	}
-	if (paths_apply(n, false, &changed, &paths)) {
+	if (paths_apply(n, &changed, &out, &paths)) {
 		log_error("paths: %s", paths.text);
 		again = true;
 	}
 	if (changed)
 		log_info("paths: %zu objects put right", changed);
-	if (again)
+	if (again || out)
 		heal_soon(n, RETRY_US);
 }
 
@@ -240,6 +240,8 @@ static void drop_ports(struct enforcer_node *n)
 
 static int open_devices(struct enforcer_node *n, struct err *e)
 {
+	size_t changed;
+	bool out;
 	int r = 0;
 
 	for (uint32_t i = 0; i < n->c->devices; i++) {
@@ -253,7 +255,10 @@ static int open_devices(struct enforcer_node *n, struct err *e)
 	}
 	if (!r)
 		drop_ports(n);
-	return r ? r : paths_apply(n, false, NULL, e);
+	r = r ? r : paths_apply(n, &changed, &out, e);
+	if (!r && out)
+		heal_soon(n, RETRY_US);
+	return r;
 }
 
 int enforcer_node_open(struct enforcer_node **ret, const struct config *c, struct loop *l,
@@ -315,7 +320,7 @@ int enforcer_node_remove(struct enforcer_node **n, struct err *e)
 		r = qdisc_htb_del(x->nl, x->dev[i].link.ifindex, e);
 		first = first || r == -ENODEV ? first : r;
 	}
-	r = paths_apply(x, true, NULL, e);
+	r = paths_remove(x, e);
 	(void)enforcer_node_close(x);
 	return first ? first : r;
 }

@@ -74,27 +74,75 @@ static uint32_t present(struct enforcer_node *n, const char *device)
 	return !link_find(n->nl, device, &l, NULL) && l.up ? l.ifindex : 0;
 }
 
-int paths_apply(struct enforcer_node *n, bool none, size_t *changed, struct err *e)
+static void add_sid(struct enforcer_node *n, const struct cfg_sid *s, struct nl_obj *o,
+		    size_t *count)
 {
-	struct nl_obj o[OBJS_MAX];
+	uint32_t oif = present(n, s->device);
+	struct nl_ip nh = ip_of(&s->nh4);
+
+	if (oif)
+		add(o, count, NL_ROUTE)->u.route = srv6_end_dx(254, s->sid.b, &nh, oif);
+}
+
+/* Whether the kernel takes these routes; why not is said once. */
+static bool takes(struct enforcer_node *n, uint32_t i, const struct nl_obj *o, size_t count)
+{
+	struct err e = { 0 };
+	int r = 0;
+
+	for (size_t k = 0; k < count && !r; k++)
+		if (o[k].kind == NL_ROUTE)
+			r = route_put(n->nl, &o[k].u.route, &e);
+	if (r && !n->path_out[i])
+		log_warn("path %u: left out for now: %s", n->c->path[i].id, e.text);
+	n->path_out[i] = r != 0;
+	return !r;
+}
+
+/* All that is wanted; with `sift`, without the paths whose routes the kernel does not take (a next
+ * hop that has no address yet, a foreign route in the way): the others must not wait for them. */
+static size_t wanted(struct enforcer_node *n, bool sift, struct nl_obj *o, bool *out)
+{
 	size_t count = 0;
 
-	for (uint32_t i = 0; i < n->c->paths && !none; i++) {
+	for (uint32_t i = 0; i < n->c->paths; i++) {
 		const struct cfg_path *p = &n->c->path[i];
 		uint32_t oif = p->device[0] ? present(n, p->device) : 0;
+		size_t from = count;
 
 		if (oif)
 			add_path(p, oif, o, &count);
+		if (sift && !takes(n, i, o + from, count - from)) {
+			count = from;
+			*out = true;
+		} else if (!sift) {
+			n->path_out[i] = false;
+		}
 	}
-	for (uint32_t i = 0; i < n->c->sids && !none; i++) {
-		const struct cfg_sid *s = &n->c->sid[i];
-		uint32_t oif = present(n, s->device);
-		struct nl_ip nh = ip_of(&s->nh4);
+	for (uint32_t i = 0; i < n->c->sids; i++)
+		add_sid(n, &n->c->sid[i], o, &count);
+	return count;
+}
 
-		if (oif)
-			add(o, &count, NL_ROUTE)->u.route = srv6_end_dx(254, s->sid.b, &nh, oif);
-	}
-	return apply_wanted(n->nl, NULL, 0, o, count, changed, e);
+int paths_apply(struct enforcer_node *n, size_t *changed, bool *out, struct err *e)
+{
+	struct err mine = { 0 };
+	struct nl_obj o[OBJS_MAX];
+	bool said[CFG_PATHS];
+	int r;
+
+	*out = false;
+	memcpy(said, n->path_out, sizeof(said));
+	r = apply_wanted(n->nl, NULL, 0, o, wanted(n, false, o, out), changed, &mine);
+	if (!r)
+		return 0;
+	memcpy(n->path_out, said, sizeof(said));
+	return apply_wanted(n->nl, NULL, 0, o, wanted(n, true, o, out), changed, e);
+}
+
+int paths_remove(struct enforcer_node *n, struct err *e)
+{
+	return apply_wanted(n->nl, NULL, 0, NULL, 0, NULL, e);
 }
 
 bool path_here(const struct enforcer_node *n, uint8_t path)

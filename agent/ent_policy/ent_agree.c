@@ -245,7 +245,8 @@ enum refusal ent_agree(struct conv *c, struct deal *d, const json_t *vc, struct 
 	if (ent_keep(en, vc, &a.digest, e) || keep_signed(en, acc, e) || keep_signed(en, rcp, e))
 		return REFUSE_MAX_;
 	no = tool_agreement_accept(&en->cap, &a, NULL, &a.digest);
-	(void)snprintf(id, sizeof(id), "m-acceptance-%s-%u", a.lineage.s, a.rev);
+	(void)snprintf(id, sizeof(id), "m-acceptance-%.40s-%u", c->deal.s, a.rev);
+	c->overtaken = 0;
 	if (no == REFUSE_NONE && ent_say(c, CONV_ACCEPTANCE, id, json_pack("[O, O]", acc, rcp), e))
 		return REFUSE_MAX_;
 	/* What the network will not carry any more must not be sent when it stops. */

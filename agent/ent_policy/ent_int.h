@@ -41,7 +41,7 @@ struct conv {
 	json_t *data, *metadata;
 
 	bool busy, wait; /* a call is in flight; the edge goes first */
-	uint32_t tries;
+	uint32_t tries, overtaken;
 	char flying[A2A_ID_MAX]; /* message id of the call in flight */
 	struct loop_timer *timer;
 };

@@ -129,10 +129,10 @@ static int on_terminate(struct ent *en, const json_t *part, struct a2a_turn *t)
 	enum refusal no;
 
 	if (nego_read(part, NEGO_TERMINATE, &ev_ref_fields, &said, &e))
-		return refuse(en, t, "agreement_end", NULL, REFUSE_BODY_MALFORMED, e.text);
+		return refuse(en, t, "agreement_leave", NULL, REFUSE_BODY_MALFORMED, e.text);
 	d = world_deal(en->w, &said.deal);
 	if (!d || d->operator_side)
-		return refuse(en, t, "agreement_end", NULL, REFUSE_AGREEMENT_UNKNOWN,
+		return refuse(en, t, "agreement_leave", NULL, REFUSE_AGREEMENT_UNKNOWN,
 			      "deal: not one of ours");
 	if (d->life == LIFE_TERMINATED)
 		return received(en, t, d, &said.about);

@@ -36,10 +36,17 @@ FIELD_TABLE(ent_policy_in_fields, struct ent_policy_in, ent_policy_in_f);
 
 #define T struct ent_policy_out
 static const struct field ent_policy_out_f[] = {
-	F_UINT(T, verdict), F_UINT(T, item),      F_INT(T, price),
-	F_INT(T, margin),   F_INT(T, start),      F_INT(T, end),
-	F_INT(T, amount),   F_INT(T, hold),       F_UINT(T, refusal),
-	F_BOOL(T, advised), F_UINT(T, n_refused), F_ARR(T, refused, refused_fields, n_refused),
+	F_UINT(T, verdict),
+	F_UINT(T, item),
+	F_INT(T, price),
+	F_INT(T, margin),
+	F_INT(T, start),
+	F_INT(T, end),
+	F_INT(T, amount),
+	F_INT(T, hold),
+	F_UINT(T, refusal),
+	F_BOOL(T, advised),
+	F_ARR(T, refused, refused_fields, n_refused),
 	F_STR(T, why),
 };
 FIELD_TABLE(ent_policy_out_fields, struct ent_policy_out, ent_policy_out_f);
@@ -55,13 +62,8 @@ static FIELD_TABLE(spur_flow_fields, struct spur_flow, spur_flow_f);
 
 #define T struct ent_spur_in
 static const struct field ent_spur_in_f[] = {
-	F_UINT(T, capacity),
-	F_UINT(T, usable),
-	F_UINT(T, restore),
-	F_UINT(T, hold),
-	F_UINT(T, calm),
-	F_UINT(T, n_flows),
-	F_ARR(T, flow, spur_flow_fields, n_flows),
+	F_UINT(T, capacity), F_UINT(T, usable), F_UINT(T, restore),
+	F_UINT(T, hold),     F_UINT(T, calm),   F_ARR(T, flow, spur_flow_fields, n_flows),
 };
 FIELD_TABLE(ent_spur_in_fields, struct ent_spur_in, ent_spur_in_f);
 #undef T
@@ -77,11 +79,8 @@ static FIELD_TABLE(spur_rate_fields, struct spur_rate, spur_rate_f);
 
 #define T struct ent_spur_out
 static const struct field ent_spur_out_f[] = {
-	F_BOOL(T, changed),
-	F_UINT(T, refusal),
-	F_UINT(T, calm),
-	F_UINT(T, n_flows),
-	F_ARR(T, flow, spur_rate_fields, n_flows),
+	F_BOOL(T, changed), F_UINT(T, refusal),
+	F_UINT(T, calm),    F_ARR(T, flow, spur_rate_fields, n_flows),
 	F_STR(T, why),
 };
 FIELD_TABLE(ent_spur_out_fields, struct ent_spur_out, ent_spur_out_f);
@@ -89,23 +88,14 @@ FIELD_TABLE(ent_spur_out_fields, struct ent_spur_out, ent_spur_out_f);
 
 #define T struct ent_edge_in
 static const struct field ent_edge_in_f[] = {
-	F_STR(T, plan),
-	F_STR(T, node),
-	F_STR(T, lan),
-	F_STR(T, access),
-	F_UINT(T, path),
-	F_OBJ(T, order, order_fields),
-	F_UINT(T, local),
-	F_UINT(T, ceil),
-	F_UINT(T, minor),
-	F_UINT(T, old_minor),
-	F_UINT(T, prio),
-	F_UINT(T, dscp),
-	F_UINT(T, police_pct),
-	F_UINT(T, burst_ms),
-	F_INT(T, drain_ms),
-	F_UINT(T, n_rules),
-	F_ARR(T, rule, flow_rule_fields, n_rules),
+	F_STR(T, plan),        F_STR(T, node),
+	F_STR(T, lan),         F_STR(T, access),
+	F_UINT(T, path),       F_OBJ(T, order, order_fields),
+	F_UINT(T, local),      F_UINT(T, ceil),
+	F_UINT(T, minor),      F_UINT(T, old_minor),
+	F_UINT(T, prio),       F_UINT(T, dscp),
+	F_UINT(T, police_pct), F_UINT(T, burst_ms),
+	F_INT(T, drain_ms),    F_ARR(T, rule, flow_rule_fields, n_rules),
 };
 FIELD_TABLE(ent_edge_in_fields, struct ent_edge_in, ent_edge_in_f);
 #undef T

@@ -11,6 +11,9 @@
 #include <stdio.h>
 
 #define ATTEMPTS_MAX     3 /* presentations of one intent: a challenge may have aged */
+#define RESTARTS_MAX     10
+#define START_SKEW_MS    10000 /* an acceptance that arrives later must be made anew */
+#define OVERTAKEN_MAX    50
 #define TERMINATE_FOR_MS (10 * 60 * 1000)
 #define CLIENT_TOOL      "intent_declare"
 
@@ -121,6 +124,37 @@ static int failed(struct conv *c, struct deal *d, enum refusal no, const char *w
 	return ent_idle(c, e);
 }
 
+/* The quote was lost to time, not to a rule: a new service is asked for once more from the start.
+ * An offer in life is the operator's to repeat. */
+static bool aged(const struct conv *c, const struct deal *d, enum refusal no)
+{
+	wall_t now = engine_now(c->ent->s->engine);
+
+	if ((c->step != CONV_ACCEPT && c->step != CONV_COUNTER) || d->cur.rev ||
+	    d->life != LIFE_NEGOTIATED || c->attempt >= RESTARTS_MAX)
+		return false;
+	return no == REFUSE_QUOTE_EXPIRED || no == REFUSE_QUOTE_UNKNOWN ||
+	       (no == REFUSE_QUOTE_MISMATCH && c->step == CONV_ACCEPT &&
+		now.ms - d->accept.start.ms > START_SKEW_MS);
+}
+
+static void afresh(struct conv *c, const struct deal *d, struct err *e)
+{
+	ident_t intent = d->intent.id;
+	int r = ent_unhold(c->ent, d, e);
+
+	if (!r) {
+		memset(&c->intent, 0, sizeof(c->intent));
+		r = ent_idle(c, e);
+	}
+	if (r) {
+		log_error("%s: %s", c->deal.s, e->text);
+		return;
+	}
+	c->intent = intent;
+	ent_begin(c, d);
+}
+
 void ent_refused(struct conv *c, enum refusal no, const char *why)
 {
 	struct engine *engine = c->ent->s->engine;
@@ -136,6 +170,10 @@ void ent_refused(struct conv *c, enum refusal no, const char *why)
 		ent_begin(c, d);
 		return;
 	}
+	if (aged(c, d, no)) {
+		afresh(c, d, &e);
+		return;
+	}
 	engine_refuse(engine, "ent_policy", asked ? CLIENT_TOOL : "quote_accept", &d->negotiation,
 		      no, why);
 	if (c->step == CONV_ACCEPTANCE)
@@ -148,6 +186,32 @@ void ent_refused(struct conv *c, enum refusal no, const char *why)
 		log_error("%s: %s", c->deal.s, e.text);
 }
 
+/* Receipts of one wallet are a chain. Where two revisions are settled at once, the later receipt
+ * may overtake the earlier one on the wire: it is said again, as a new message in a new task. */
+static bool overtook(struct conv *c, enum refusal no)
+{
+	bool other = false;
+	ident_t id;
+	struct err e = { 0 };
+
+	if (c->step != CONV_ACCEPTANCE || (no != REFUSE_LEDGER_FORK && no != REFUSE_LEDGER_STATE))
+		return false;
+	for (const struct conv *k = c->ent->convs; k; k = k->next)
+		other |= k != c && k->step == CONV_ACCEPTANCE;
+	if (!other || c->overtaken >= OVERTAKEN_MAX)
+		return false;
+	c->overtaken++;
+	c->task[0] = c->context[0] = '\0';
+	engine_id(&id, "m-again");
+	if (ent_say(c, CONV_ACCEPTANCE, id.s, json_incref(c->data), &e)) {
+		log_error("%s: %s", c->deal.s, e.text);
+		return false;
+	}
+	c->tries = c->overtaken;
+	ent_again(c);
+	return true;
+}
+
 static void on_problem(struct conv *c, const struct a2a_result *r)
 {
 	struct nego_problem p = { 0 };
@@ -157,7 +221,8 @@ static void on_problem(struct conv *c, const struct a2a_result *r)
 		no = refusal_parse(p.type.s);
 	if (no == REFUSE_MAX_ || no == REFUSE_NONE)
 		no = REFUSE_BODY_MALFORMED;
-	ent_refused(c, no, p.detail.s[0] ? p.detail.s : "the operator gave no reason");
+	if (!overtook(c, no))
+		ent_refused(c, no, p.detail.s[0] ? p.detail.s : "the operator gave no reason");
 }
 
 /* --- the artifacts -----------------------------------------------------------------------------

@@ -53,6 +53,7 @@ static enum refusal change_of(struct side *s, struct intent *i, struct err *e)
 	if (!d->active || d->life == LIFE_RENEGOTIATING || d->life == LIFE_RENEGOTIATED)
 		return refuse(e, REFUSE_IN_FLIGHT, "agreementId: a revision is under way");
 	i->negotiation = d->negotiation;
+	i->flow = d->cur.flow;
 	return REFUSE_NONE;
 }
 

@@ -15,7 +15,6 @@ static const struct field oss_plan_in_f[] = {
 	F_UINT(T, police_pct),
 	F_UINT(T, burst_ms),
 	F_INT(T, overlap_ms),
-	F_UINT(T, n_rules),
 	F_ARR(T, rule, flow_rule_fields, n_rules),
 };
 FIELD_TABLE(oss_plan_in_fields, struct oss_plan_in, oss_plan_in_f);
@@ -45,7 +44,6 @@ static const struct field oss_check_in_f[] = {
 	F_OBJ(T, plan_in, oss_plan_in_fields),
 	F_OBJ(T, plan, plan_fields),
 	F_UINT(T, limit),
-	F_UINT(T, n_devices),
 	F_ARR(T, device, oss_device_fields, n_devices),
 };
 FIELD_TABLE(oss_check_in_fields, struct oss_check_in, oss_check_in_f);

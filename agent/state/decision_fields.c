@@ -51,7 +51,6 @@ FIELD_TABLE(scarcity_params_fields, struct scarcity_params, scarcity_params_f);
 #define T struct scarcity_in
 static const struct field scarcity_in_f[] = {
 	F_OBJ(T, p, scarcity_params_fields),
-	F_UINT(T, n_paths),
 	F_ARR(T, path, path_view_fields, n_paths),
 };
 FIELD_TABLE(scarcity_in_fields, struct scarcity_in, scarcity_in_f);

@@ -69,12 +69,12 @@ def delay_pulses(story, name):
 
 @contextlib.contextmanager
 def wire_fault(story):
-    """loss, reorder: the short wire's own faults, one packet in a thousand, while market-data changes."""
+    """loss, reorder: the short wire's own faults, one packet in 250, while market-data changes."""
     keys = [k for k in ('loss', 'reorder') if k in story.breaks]
     if not keys:
         yield
         return
-    story.lab.wire('short.ab', *[f'{k}=1000' for k in keys])
+    story.lab.wire('short.ab', *[f'{k}=4000' for k in keys])
     try:
         yield
     finally:

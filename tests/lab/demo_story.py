@@ -71,6 +71,8 @@ class Story:
 
     def declare(self):
         self.tell.head('Four needs are declared (treatyctl intent declare); the fifth shows itself.')
+        wait_for('the probes see every path', lambda: all(
+            p['alive'] for p in self.lab.tool('op', 'path_list')['paths']), 10)
         for name, more in DECLARED.items():
             self.lab.ctl('edge', 'intent', 'declare', '--class', name, *more)
             self.agreed(name)

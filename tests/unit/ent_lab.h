@@ -9,6 +9,7 @@
 #include <stdarg.h>
 
 #include "agent/ent_policy/ent_policy.h"
+#include "agent/ent_requirement/ent_requirement.h"
 #include "agent/log.h"
 #include "agent/node.h"
 #include "agent/peer.h"
@@ -243,7 +244,7 @@ static inline void lab_open(void)
 	if (engine_new(&s->engine, &ec, &e))
 		fail_msg("engine: %s", e.text);
 	loop_before_sleep(lab.loop, lab_hook, s->engine);
-	if (ent_policy_start(s, &e))
+	if (ent_requirement_start(s, &e) || ent_policy_start(s, &e))
 		fail_msg("start: %s", e.text);
 }
 
@@ -304,22 +305,33 @@ static inline void lab_config(void)
 		fail_msg("config: %s", e.text);
 }
 
-static inline int lab_setup(void **state)
+static int64_t lab_purse_max; /* of one agreement, for the next setup only; 0 = the fixture's */
+
+static inline int lab_setup_with(void **state, const char *extra)
 {
 	struct config *old = lab.cfg;
 	int r = dir_make(state);
 
 	memset(&lab, 0, sizeof(lab));
 	lab.cfg = old;
+	str_cut(lab.extra, extra);
 	log_init("test", LOG_LEVEL_ERROR);
 	party_init(&lab.wallet_key, 1);
 	party_init(&lab.agent, 2);
 	op_start(lab.agent.did, lab_now);
 	wallet_fixture(&lab.wallet, &lab.wallet_key, &lab.agent, op.key.did);
+	if (lab_purse_max)
+		lab.wallet.agreement_max.minor = lab_purse_max;
+	lab_purse_max = 0;
 	lab_wallet_file();
 	lab_config();
 	lab_open();
 	return r;
+}
+
+static inline int lab_setup(void **state)
+{
+	return lab_setup_with(state, "");
 }
 
 static inline int lab_teardown(void **state)
@@ -337,6 +349,59 @@ static inline struct ledger_wallet lab_purse(void)
 	str_cut(id.wallet_id, lab.wallet.wallet_id);
 	assert_int_equal(ledger_wallet_get(lab.store, &id, &w, NULL), 0);
 	return w;
+}
+
+/* --- asking -------------------------------------------------------------------------------------
+ */
+
+static inline const struct deal *lab_deal(uint32_t i)
+{
+	assert_true(lab_world()->n_deals > i);
+	return &lab_world()->deal[i];
+}
+
+static inline bool lab_ended(void)
+{
+	return lab_deal(0)->life == LIFE_TERMINATED;
+}
+
+/* Every deal has ended, or runs at a revision whose edge steps were taken. */
+static inline bool lab_settled(void)
+{
+	const struct world *w = lab_world();
+
+	for (uint32_t i = 0; i < w->n_deals; i++)
+		if (w->deal[i].life != LIFE_TERMINATED && !w->deal[i].active)
+			return false;
+	return w->n_deals > 0;
+}
+
+static inline const struct plan *lab_plan_with(enum step_kind kind, uint32_t label)
+{
+	for (int i = lab.n_plans; i-- > 0;)
+		for (int k = 0; k < lab.plan[i].n_steps; k++)
+			if (lab.plan[i].step[k].step.kind == kind &&
+			    lab.plan[i].step[k].step.label == label)
+				return &lab.plan[i];
+	return NULL;
+}
+
+/* bps 0: as the class wants. */
+static inline void lab_declare(const char *class_name, uint64_t bps)
+{
+	struct intent i = { .source = INTENT_DECLARED };
+	const struct class_profile *p;
+	struct err e = { 0 };
+
+	must_set(i.class_name.s, class_name);
+	p = side_profile(&lab.side, &i.class_name);
+	assert_non_null(p);
+	i.want = p->want;
+	i.term_ms = p->term_ms;
+	if (bps)
+		i.want.bandwidth.bps = bps;
+	if (ent_intent_declare(&lab.side, &i, &e) != REFUSE_NONE)
+		fail_msg("declare: %s", e.text);
 }
 
 #endif

@@ -258,6 +258,8 @@ static inline int op_on_accept(const json_t *part, struct a2a_turn *t)
 		return op_problem(t, REFUSE_QUOTE_UNKNOWN, A2A_REJECTED);
 	if (op.refuse_accept != REFUSE_NONE)
 		return op_problem(t, op.refuse_accept, A2A_REJECTED);
+	if (op.now(NULL).ms - a.start.ms > 10000)
+		return op_problem(t, REFUSE_QUOTE_MISMATCH, A2A_REJECTED);
 	if (op.old_vc)
 		return op_artifact(t, "agreement", op.old_vc, A2A_INPUT_REQUIRED);
 	d->accepts++;

@@ -292,7 +292,10 @@ static const struct {
 static const struct party *bend(enum settle_bend b, struct acceptance *acc, struct receipt *rc)
 {
 	switch (b) {
-	case C_AMOUNT: rc->amount.minor--; return &lab.ent;
+	case C_AMOUNT:
+		rc->amount.minor--;
+		rc->cumulative_after.minor--;
+		return &lab.ent;
 	case C_CUMULATIVE: rc->cumulative_after.minor++; return &lab.ent;
 	case C_CURRENCY: must_set(rc->currency, "USD"); return &lab.ent;
 	case C_WALLET: rc->wallet_id[12] ^= 1; return &lab.ent;

@@ -1,49 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The enterprise's side against a scripted operator: the whole road, and everything that may go
- * wrong on it. */
+/* The enterprise's side against a scripted operator: the whole road, and every lie of the other
+ * side that must not cost a coin. */
 #include "tests/unit/ent_lab.h"
-
-static const struct deal *deal0(void)
-{
-	assert_true(lab_world()->n_deals > 0);
-	return &lab_world()->deal[0];
-}
-
-static bool settled(void)
-{
-	const struct deal *d = deal0();
-
-	return d->life == LIFE_TERMINATED || (d->active && d->cur.rev > 0);
-}
-
-static void declare(const char *class_name)
-{
-	struct cap_ent_requirement cap = { lab.side.engine };
-	const struct class_profile *p;
-	struct intent i = { .source = INTENT_DECLARED, .declared = lab_now(NULL) };
-
-	must_set(i.class_name.s, class_name);
-	must_set(i.flow.s, class_name);
-	p = side_profile(&lab.side, &i.class_name);
-	i.want = p->want;
-	i.term_ms = p->term_ms;
-	engine_id(&i.negotiation, "neg");
-	(void)snprintf(i.id.s, sizeof(i.id.s), "int%.40s", i.negotiation.s + 3);
-	assert_int_equal(tool_intent_declare(&cap, &i, NULL, NULL), REFUSE_NONE);
-}
 
 /* --- the happy road -----------------------------------------------------------------------------
  */
-
-static const struct plan *plan_with(enum step_kind kind, uint32_t label)
-{
-	for (int i = lab.n_plans; i-- > 0;)
-		for (int k = 0; k < lab.plan[i].n_steps; k++)
-			if (lab.plan[i].step[k].step.kind == kind &&
-			    lab.plan[i].step[k].step.label == label)
-				return &lab.plan[i];
-	return NULL;
-}
 
 static void happy_road(void **state)
 {
@@ -51,9 +12,9 @@ static void happy_road(void **state)
 	struct ledger_wallet w;
 
 	(void)state;
-	declare("market-data");
-	assert_true(lab_run(settled, 30));
-	d = deal0();
+	lab_declare("market-data", 0);
+	assert_true(lab_run(lab_settled, 30));
+	d = lab_deal(0);
 	assert_int_equal(d->life, LIFE_PROVISIONED);
 	assert_int_equal(d->cur.rev, 1);
 	assert_int_equal(d->cur.price.minor_h, 140000);
@@ -64,15 +25,326 @@ static void happy_road(void **state)
 	assert_int_equal(op.deal[0].cur.rev, 1);
 	assert_int_equal(op.receipt.cumulative_after.minor, 140000);
 	assert_int_equal(op.messages, 4); /* challenge, intent, accept, acceptance */
-	assert_non_null(plan_with(STEP_LABEL_SET, d->cur.label));
-	assert_non_null(plan_with(STEP_RULE_SET, d->cur.label));
-	assert_int_equal(plan_with(STEP_CLASS_SET, d->cur.label)->step[0].step.minor, 0x101);
+	assert_non_null(lab_plan_with(STEP_LABEL_SET, d->cur.label));
+	assert_non_null(lab_plan_with(STEP_RULE_SET, d->cur.label));
+	assert_int_equal(lab_plan_with(STEP_CLASS_SET, d->cur.label)->step[0].step.minor, 0x101);
+	/* The edge follows the network: its plan comes after the last message. */
+	assert_int_equal(lab.plan_call[lab.n_plans - 1], lab.n_calls);
+}
+
+/* The first traffic of the label makes the agreement an assured one. */
+static bool assured(void)
+{
+	lab.label.dir[DIR_UP].rx_packets += 3;
+	lab.label.dir[DIR_UP].rx_bytes += 3000;
+	return lab_deal(0)->life == LIFE_ASSURED;
+}
+
+static void metered(void **state)
+{
+	(void)state;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(lab_settled, 30));
+	assert_false(lab_run(lab_ended, 2)); /* no traffic: nothing is noted */
+	assert_int_equal(lab_deal(0)->life, LIFE_PROVISIONED);
+	assert_true(lab_run(assured, 5));
+}
+
+static void watched_from_the_start(void **state)
+{
+	(void)state;
+	assert_int_equal(lab.n_plans, 1);
+	assert_int_equal(lab.plan[0].n_steps, 4); /* two classes, to and from their port */
+	for (int i = 0; i < 4; i++) {
+		const struct step *s = &lab.plan[0].step[i].step;
+
+		assert_int_equal(s->kind, STEP_RULE_SET);
+		assert_int_equal(s->rule.label, 0);
+		assert_int_equal(s->rule.id, i < 2 ? 2 + i : 8 + i);
+		assert_int_equal(s->rule.class_id, i < 2 ? 1 : 5);
+		assert_int_equal(i % 2 ? s->rule.sport_lo : s->rule.dport_lo, i < 2 ? 7001 : 7005);
+	}
+}
+
+/* --- choosing -----------------------------------------------------------------------------------
+ */
+
+static int setup_bargain(void **state)
+{
+	return lab_setup_with(state, "bargain = yes\n");
+}
+
+static void bargain(void **state)
+{
+	const struct deal *d;
+
+	(void)state;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(lab_settled, 30));
+	d = lab_deal(0);
+	assert_true(op.deal[0].counters > 0);
+	assert_int_equal(d->cur.rev, 1);
+	assert_true(d->cur.price.minor_h < 140000);
+	assert_true(d->cur.price.minor_h >= 120000); /* the scarcity price is not negotiable */
+	assert_int_equal(lab_purse().captured.minor, d->cur.amount.minor);
+	assert_int_equal(op.deal[0].q.version, op.deal[0].counters + 1);
+}
+
+static void nothing_spent(void)
+{
+	struct ledger_wallet w = lab_purse();
+
+	assert_int_equal(w.held.minor, 0);
+	assert_int_equal(w.captured.minor, 0);
+	assert_int_equal(lab_deal(0)->life, LIFE_TERMINATED);
+	assert_int_equal(lab_deal(0)->cur.rev, 0);
+	assert_null(lab_plan_with(STEP_LABEL_SET, 0x100));
+}
+
+static bool quiet(void)
+{
+	return lab_ended() && op.n && op.deal[0].rejects;
+}
+
+static void too_dear(void **state)
+{
+	(void)state;
+	op.scarcity.minor_h = 3000000;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(quiet, 30));
+	nothing_spent();
+	assert_int_equal(op.deal[0].accepts, 0);
+}
+
+static int setup_poor(void **state)
+{
+	lab_purse_max = 100000;
+	return lab_setup(state);
+}
+
+static void beyond_the_wallet(void **state)
+{
+	(void)state;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(quiet, 30));
+	nothing_spent();
+}
+
+static void below_the_floor(void **state)
+{
+	(void)state;
+	op.latency_us = 50000;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(quiet, 30));
+	nothing_spent();
+}
+
+/* --- the operator says no -----------------------------------------------------------------------
+ */
+
+static void intent_refused(void **state)
+{
+	(void)state;
+	op.refuse_intent = REFUSE_WALLET_POLICY;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(lab_ended, 30));
+	nothing_spent();
+	assert_true(lab_world()->refusals > 0);
+}
+
+/* A challenge that aged is asked for anew, but not for ever. */
+static void challenge_refused(void **state)
+{
+	(void)state;
+	op.refuse_intent = REFUSE_WALLET_CHALLENGE;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(lab_ended, 60));
+	assert_int_equal(op.challenges, 3);
+	nothing_spent();
+}
+
+static void accept_refused(void **state)
+{
+	(void)state;
+	op.refuse_accept = REFUSE_NO_CAPACITY;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(lab_ended, 30));
+	nothing_spent();
+}
+
+static bool failed(void)
+{
+	return lab_deal(0)->cur.rev && lab_deal(0)->life == LIFE_NEGOTIATED;
+}
+
+static void service_failed(void **state)
+{
+	(void)state;
+	op.fail_service = REFUSE_STEP_REFUSED;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(failed, 30));
+	assert_false(lab_deal(0)->active);
+	assert_int_equal(lab_purse().captured.minor, 140000); /* signed is owed */
+	assert_null(lab_plan_with(STEP_LABEL_SET, 0x100));
+}
+
+/* --- what they sign -----------------------------------------------------------------------------
+ */
+
+static int bend_no;
+
+static const char *const bends[] = { "price",  "amount",   "start",     "end",     "currency",
+				     "hold",   "wallet",   "item",      "quote",   "digest",
+				     "class",  "flow",     "bandwidth", "latency", "availability",
+				     "type",   "reason",   "service",   "lineage", "negotiation",
+				     "intent", "revision", "generation" };
+
+static void bend(struct op_deal *d, struct agreement *a, struct agreement_terms *t)
+{
+	(void)d;
+	switch (bend_no) {
+	case 0: a->price.minor_h++; break;
+	case 1: a->amount.minor++; break;
+	case 2: a->start.ms += 1000; break;
+	case 3: a->end.ms -= 1000; break;
+	case 4: memcpy(a->currency, "USD", 4); break;
+	case 5: a->hold.s[5] ^= 1; break;
+	case 6: a->wallet.s[20] ^= 1; break;
+	case 7: a->item = 2; break;
+	case 8: a->quote.s[7] ^= 1; break;
+	case 9: a->quote_digest.b[0] ^= 1; break;
+	case 10: a->class_name.s[0] = 'x'; break;
+	case 11: a->flow.s[0] = 'x'; break;
+	case 12: a->g.bandwidth.bps--; break;
+	case 13: a->g.latency.us++; break;
+	case 14: a->g.availability.ppm--; break;
+	case 15: a->type = NET_BE; break;
+	case 16: a->reason = QUOTE_STEP_UP; break;
+	case 17: a->service.s[4] ^= 1; break;
+	case 18: a->lineage.s[4] ^= 1; break;
+	case 19: a->negotiation.s[4] ^= 1; break;
+	case 20: a->intent.s[4] ^= 1; break;
+	case 21: a->rev = 2; break;
+	default: t->generation = 2; break;
+	}
+}
+
+static void bent(void **state)
+{
+	op.bend = bend;
+	for (bend_no = 0; bend_no < (int)ARRAY_LEN(bends); bend_no++) {
+		lab_declare("market-data", 0);
+		if (!lab_run(quiet, 30))
+			fail_msg("%s: not refused", bends[bend_no]);
+		nothing_spent();
+		assert_int_equal(op.deal[0].acceptances, 0);
+		assert_int_equal(lab_teardown(state) | lab_setup(state), 0);
+		op.bend = bend;
+	}
+}
+
+static void wrong_signer(void **state)
+{
+	(void)state;
+	op.thief_signs = true;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(quiet, 30));
+	nothing_spent();
+}
+
+/* --- the signer ----------------------------------------------------------------------------------
+ */
+
+static int broken_sign(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_SIG_LEN])
+{
+	(void)arg;
+	(void)rq;
+	(void)sig;
+	return -EIO;
+}
+
+static bool accepted_twice(void)
+{
+	return op.n && op.deal[0].accepts >= 1 && lab.n_calls >= 5;
+}
+
+/* Without a signature nothing is captured, and nothing is lost either. */
+static void signer_away(void **state)
+{
+	const enum sign_kind kinds[] = { SIGN_ACCEPTANCE, SIGN_RECEIPT };
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		lab.side.port[kinds[i]].sign = broken_sign;
+		lab_declare("market-data", 0);
+		assert_true(lab_run(accepted_twice, 30));
+		assert_int_equal(lab_deal(0)->cur.rev, 0);
+		assert_int_equal(op.deal[0].acceptances, 0);
+		lab_ports(&lab.side);
+		assert_true(lab_run(lab_settled, 30));
+		assert_int_equal(lab_deal(0)->cur.rev, 1);
+		assert_int_equal(lab_purse().captured.minor, 140000);
+		assert_int_equal(lab_teardown(state) | lab_setup(state), 0);
+	}
+}
+
+/* --- advisers -----------------------------------------------------------------------------------
+ */
+
+static struct advice next_advice;
+
+static const struct advice *adviser(void *arg, const struct quote *q, struct advice *buf)
+{
+	(void)arg;
+	(void)q;
+	*buf = next_advice;
+	return buf;
+}
+
+/* Whatever is advised, what is bought is an item that the guards cleared, or nothing. */
+static void advisers(void **state)
+{
+	static const struct {
+		struct advice a;
+		uint32_t rev;
+	} rows[] = {
+		{ { ADVICE_NONE, 1, { "" } }, 1 },   { { ADVICE_PICK, 1, { "" } }, 1 },
+		{ { ADVICE_PICK, 2, { "" } }, 1 },   { { ADVICE_PICK, 0, { "" } }, 1 },
+		{ { ADVICE_PICK, 255, { "" } }, 1 }, { { (enum advice_kind)77, 2, { "" } }, 1 },
+		{ { ADVICE_REJECT, 0, { "" } }, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		next_advice = rows[i].a;
+		lab.side.advise = adviser;
+		lab_declare("market-data", 0);
+		assert_true(lab_run(lab_settled, 30));
+		assert_int_equal(lab_deal(0)->cur.rev, rows[i].rev);
+		assert_int_equal(lab_purse().captured.minor, rows[i].rev ? 140000 : 0);
+		if (rows[i].rev)
+			assert_int_equal(lab_deal(0)->cur.item, 1);
+		assert_int_equal(lab_teardown(state) | lab_setup(state), 0);
+	}
 }
 
 int main(void)
 {
+#define ROAD(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(happy_road, lab_setup, lab_teardown),
+		ROAD(happy_road),
+		ROAD(metered),
+		ROAD(watched_from_the_start),
+		cmocka_unit_test_setup_teardown(bargain, setup_bargain, lab_teardown),
+		ROAD(too_dear),
+		cmocka_unit_test_setup_teardown(beyond_the_wallet, setup_poor, lab_teardown),
+		ROAD(below_the_floor),
+		ROAD(intent_refused),
+		ROAD(challenge_refused),
+		ROAD(accept_refused),
+		ROAD(service_failed),
+		ROAD(bent),
+		ROAD(wrong_signer),
+		ROAD(signer_away),
+		ROAD(advisers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -295,7 +295,7 @@ static void test_not_root(void **state)
 
 	(void)state;
 	assert_int_equal(chown(dir, 64000, 64000), 0);
-	write_conf("bss,oss", "");
+	write_conf("oss", "");
 	assert_int_equal(chown(file, 64000, 64000), 0);
 	code = exit_code(spawn("--check", 64000));
 	if (code == 126) {
@@ -410,12 +410,12 @@ static void be_honest(int fd)
 	struct msg_ping q = { .token = 42 }, p = { 0 };
 	struct enforcer_status s = { 0 };
 
-	if (msg_call(&c, MSG_PING, &q, sizeof(q), &p, sizeof(p), NULL, 1000, NULL) || p.token != 42)
+	if (msg_call(&c, MSG_PING, &q, sizeof(q), &p, sizeof(p), NULL, 10000, NULL) || p.token != 42)
 		_exit(1);
-	if (msg_call(&c, MSG_STATUS, NULL, 0, &s, sizeof(s), NULL, 1000, NULL) ||
+	if (msg_call(&c, MSG_STATUS, NULL, 0, &s, sizeof(s), NULL, 10000, NULL) ||
 	    s.pid != getppid() || s.caps != KEPT || s.bpffs != 1 || !s.release[0])
 		_exit(2);
-	if (msg_call(&c, MSG_SHUTDOWN, NULL, 0, NULL, 0, NULL, 1000, NULL))
+	if (msg_call(&c, MSG_SHUTDOWN, NULL, 0, NULL, 0, NULL, 10000, NULL))
 		_exit(3);
 	_exit(0);
 }

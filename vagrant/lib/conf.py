@@ -90,9 +90,9 @@ def path_keys(node):
                 yield f'hop {p} {hop}', {'up-device': up, 'down-device': down, 'steers': steers}
         elif node in NODE_PATHS:
             keys['device'], keys['nexthop6'] = NODE_PATHS[node][p]
-            if node == 'popA':
-                keys.update({'probe-src': f'fd10:ff:a:{p}::1', 'probe-dst': f'fd10:ff:b:{p}::1'})
-            else:
+            here, there = ('a', 'b') if node == 'popA' else ('b', 'a')
+            keys.update({'probe-src': f'fd10:ff:{here}:{p}::1', 'probe-dst': f'fd10:ff:{there}:{p}::1'})
+            if node == 'popB':
                 keys.update({'v4-prefix': '10.1.0.0/24', 'v4-sid': 'fd10:ff:e:d4::1'})
             yield f'path {p}', keys
 
@@ -158,7 +158,7 @@ def node_keys(node):
         keys = {'pin-dir': '/run/treaty-bpf', 'probe-interval-ms': 20}
         if node != 'edge':
             keys['oss'] = 'operator-y'
-        if node == 'popB':
+        if node in NODE_PATHS:
             keys['reflector'] = '[::]:8620'
         yield 'node', keys
 

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The enforcer's node role against the kernel's own words: ip, tc and the pinned maps. */
+#include "enforcer_rig.h"
+
+static int setup(void **st)
+{
+	(void)st;
+	links_make();
+	configure();
+	take_away_at_end = true;
+	return 0;
+}
+
+static int teardown(void **st)
+{
+	(void)st;
+	(void)system("ip link del acc0 2>/dev/null; ip link del lan0 2>/dev/null; "
+		     "ip -6 addr flush dev lo");
+	return 0;
+}
+
+/* A pinned map's element, read without any code of ours. */
+static void element(const char *map, uint32_t i, void *ret)
+{
+	char path[128];
+	auto_close int fd = -1;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", rig.pins, map);
+	fd = bpf_obj_get(path);
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_map_lookup_elem(fd, &i, ret), 0);
+}
+
+static uint32_t ifindex_of(const char *name)
+{
+	char *t = told("cat /sys/class/net/%s/ifindex 2>/dev/null || "
+		       "ip -o link show %s | cut -d: -f1",
+		       name, name);
+	uint32_t i = (uint32_t)atoi(t);
+
+	free(t);
+	assert_true(i > 0);
+	return i;
+}
+
+/* --- what stands after the start ------------------------------------------------------------- */
+
+static void test_start(void **st)
+{
+	struct enforcer_shaper sh = { 0 };
+	struct enforcer_links l = { 0 };
+	struct err e = { 0 };
+	char *before = host(), *first, *second, *after;
+
+	(void)st;
+	enforcer_up();
+	assert_int_equal(enforcer_shaper(&rig.c, &sh, &e), 0);
+	assert_string_equal(sh.kind, "htb");
+	assert_int_equal(sh.labels, 64);
+	assert_int_equal(sh.adopted, 0);
+	says("tc qdisc show dev acc0", "qdisc htb 54: root", true);
+	says("tc class show dev acc0", "class htb 54:1 root rate 200Mbit ceil 200Mbit", true);
+	says("tc qdisc show dev lan0", "htb", false);
+	says("ip -6 rule", "from all fwmark 0x7000000/0xff000000 lookup 1007 proto 84", true);
+	says("ip -6 rule", "from fd10:ff:e:1::1 lookup 1007 proto 84", true);
+	says("ip -4 rule", "fwmark 0x7000000/0xff000000 lookup 1007 proto 84", true);
+	says("ip -6 route show table 1007", "default via fd10:a1::2 dev acc0", true);
+	says("ip -4 route show table 1007", "segs 1 [ fd10:ff:b:d4::1 ]", true);
+	says("ip -6 route show", "End.DX4 nh4 10.1.0.2 dev lan0", true);
+	assert_int_equal(enforcer_links(&rig.c, &l, &e), 0);
+	assert_int_equal(l.n, 2);
+	assert_string_equal(l.link[1].name.s, "acc0");
+	assert_int_equal(l.link[1].rate.bps, 200 * MBIT);
+	assert_true(l.link[1].up && l.link[1].attached && l.link[1].shaped && l.link[1].dir == 1);
+	assert_int_equal(l.link[1].ifindex, ifindex_of("acc0"));
+	assert_true(l.link[0].attached && !l.link[0].shaped);
+	first = host();
+	enforcer_kill();
+	enforcer_up();
+	assert_int_equal(enforcer_shaper(&rig.c, &sh, &e), 0);
+	assert_int_equal(sh.adopted, 1);
+	second = host();
+	assert_string_equal(first, second);
+	assert_int_equal(enforcer_down(), 0);
+	after = host();
+	assert_string_equal(before, after);
+	free(before);
+	free(first);
+	free(second);
+	free(after);
+}
+
+/* --- every kind of step, twice, and back ----------------------------------------------------- */
+
+static void test_label(void **st)
+{
+	struct step s = label_step(21), del = { .kind = STEP_LABEL_DEL, .label = 21 };
+	struct dp_line line;
+	struct timespec boot;
+
+	(void)st;
+	enforcer_up();
+	done(&s, 1);
+	done(&s, 0);
+	element("lines", 21, &line);
+	assert_int_equal(line.flags & DP_L_ACTIVE, DP_L_ACTIVE);
+	assert_int_equal(line.class_minor, 0x110);
+	assert_int_equal(line.dscp, 34);
+	assert_int_equal(line.bind[0], ifindex_of("lan0"));
+	assert_int_equal(line.bind[1], ifindex_of("acc0"));
+	assert_int_equal(line.burst[0], 300000000);
+	assert_int_equal(line.cost[0], (8000000000ull << 20) / (21 * MBIT));
+	(void)clock_gettime(CLOCK_BOOTTIME, &boot);
+	assert_true(line.valid_until / 1000000000 >= (uint64_t)boot.tv_sec + 3590);
+	assert_true(line.valid_until / 1000000000 <= (uint64_t)boot.tv_sec + 3601);
+	s.rate.bps = 0; /* changed in place: no meter, no binding, the sender's own DSCP */
+	s.dscp = 255;
+	memset(&s.in_down, 0, sizeof(s.in_down));
+	done(&s, 1);
+	element("lines", 21, &line);
+	assert_int_equal(line.cost[0], 0);
+	assert_int_equal(line.dscp, 255);
+	assert_int_equal(line.bind[1], 0);
+	s.valid_until.ms = 1000; /* over for fifty years */
+	done(&s, 1);
+	done(&s, 0);
+	element("lines", 21, &line);
+	assert_true(line.valid_until > 0 && line.valid_until <= 1000000);
+	done(&del, 1);
+	done(&del, 0);
+	element("lines", 21, &line);
+	assert_int_equal(line.flags & DP_L_ACTIVE, 0);
+	assert_int_equal(enforcer_down(), 0);
+}
+
+static void test_steer_and_rule(void **st)
+{
+	struct step l = label_step(22), s = steer_step(22, 7), r = rule_step(9, 22);
+	struct step del = { .kind = STEP_RULE_DEL, .rule = { .id = 9 } };
+	struct dp_rule_table *t = calloc(1, sizeof(*t));
+	struct dp_steer at;
+	struct dp_ctl ctl;
+
+	(void)st;
+	enforcer_up();
+	done(&l, 1);
+	done(&s, 1);
+	done(&s, 0);
+	element("steer", 44, &at);
+	assert_int_equal(at.path, 7);
+	s.path = 0;
+	done(&s, 1);
+	element("steer", 44, &at);
+	assert_int_equal(at.path, 0);
+	done(&r, 1);
+	done(&r, 0);
+	element("ctl", 0, &ctl);
+	element("rules", ctl.generation & 1, t);
+	assert_int_equal(t->n, 1);
+	assert_int_equal(t->rule[0].id, 9);
+	assert_int_equal(t->rule[0].label, 22);
+	assert_int_equal(t->rule[0].dport_min, 7001);
+	assert_int_equal(t->rule[0].dport_max, 7002);
+	assert_int_equal(t->rule[0].proto, 17);
+	assert_int_equal(t->rule[0].class_id, 4);
+	r.rule.label = 0; /* watched only */
+	done(&r, 1);
+	r.rule.dport_hi = UINT16_MAX; /* a full range is "any" */
+	r.rule.dport_lo = 0;
+	done(&r, 1);
+	done(&r, 0);
+	done(&del, 1);
+	done(&del, 0);
+	element("ctl", 0, &ctl);
+	element("rules", ctl.generation & 1, t);
+	assert_int_equal(t->n, 0);
+	free(t);
+	assert_int_equal(enforcer_down(), 0);
+}
+
+static void test_class(void **st)
+{
+	struct step c = class_step(22, 0x110, 20 * MBIT);
+	struct step del = { .kind = STEP_CLASS_DEL, .device = { "acc0" }, .minor = 0x110 };
+	struct enforcer_device d = { 0 };
+	struct err e = { 0 };
+	char *before, *after;
+
+	(void)st;
+	enforcer_up();
+	assert_int_equal(enforcer_device(&rig.c, "acc0", &d, &e), 0);
+	before = host();
+	done(&c, 1);
+	done(&c, 0);
+	says("tc class show dev acc0",
+	     "class htb 54:110 parent 54:1 leaf 110: prio 1 rate 20Mbit "
+	     "ceil 20Mbit",
+	     true);
+	c.ceil.bps = 50 * MBIT;
+	done(&c, 1);
+	says("tc class show dev acc0", "rate 20Mbit ceil 50Mbit", true);
+	c.rate.bps = 20 * MBIT + 1; /* a promise is rounded up to whole bytes a second */
+	done(&c, 1);
+	assert_int_equal(enforcer_device(&rig.c, "acc0", &d, &e), 0);
+	assert_int_equal(d.n, 3);
+	assert_int_equal(d.cls[2].minor, 0x110);
+	assert_int_equal(d.cls[2].rate.bps, 20 * MBIT + 8);
+	done(&del, 1);
+	done(&del, 0);
+	after = host();
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+	assert_int_equal(enforcer_down(), 0);
+}
+
+/* --- what is refused ------------------------------------------------------------------------- */
+
+static void no(const struct step *s, enum refusal want)
+{
+	struct enforcer_receipt p = take(s);
+
+	if (p.refusal != want)
+		fail_msg("kind %d: %s (%s), not %s", (int)s->kind,
+			 refusal_name((enum refusal)p.refusal), p.why.s, refusal_name(want));
+	assert_int_equal(p.changed, 0);
+	assert_true(p.why.s[0] != 0);
+	print_message("  %s: %s\n", refusal_name(want), p.why.s);
+}
+
+#define REFUSE_WITH(base, member, value, want) \
+	do {                                   \
+		struct step s_ = (base);       \
+		s_.member = value;             \
+		no(&s_, want);                 \
+	} while (0)
+
+static void test_refusals(void **st)
+{
+	const struct step l = label_step(21), c = class_step(21, 0x111, 20 * MBIT);
+	const struct step r = rule_step(5, 21), s = steer_step(21, 7);
+	const struct step full = class_step(20, 0x110, 190 * MBIT);
+	char *before, *after;
+
+	(void)st;
+	enforcer_up();
+	done(&full, 1);
+	before = host();
+	REFUSE_WITH(l, label, 0, REFUSE_LABEL_RANGE);
+	REFUSE_WITH(l, label, 9, REFUSE_LABEL_RANGE); /* label-range */
+	REFUSE_WITH(l, label, 51, REFUSE_LABEL_RANGE);
+	REFUSE_WITH(l, label, 0xfffff, REFUSE_LABEL_RANGE);
+	REFUSE_WITH(l, in_up, ((name_t){ "eth9" }), REFUSE_DEVICE_UNKNOWN);
+	REFUSE_WITH(l, in_down, ((name_t){ "lo" }), REFUSE_DEVICE_UNKNOWN);
+	REFUSE_WITH(l, valid_until.ms, 0, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(l, valid_until.ms, -1, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(l, minor, 2, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(l, minor, 0x7f00, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(l, dscp, 64, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(l, rate.bps, 999, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(l, burst_ms, 4001, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(l, burst_ms, UINT32_MAX, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(l, dir, 2, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(s, label, 51, REFUSE_LABEL_RANGE);
+	REFUSE_WITH(s, path, 8, REFUSE_DEVICE_UNKNOWN);
+	REFUSE_WITH(s, dir, 2, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(c, device, ((name_t){ "eth9" }), REFUSE_DEVICE_UNKNOWN);
+	REFUSE_WITH(c, device, ((name_t){ "" }), REFUSE_DEVICE_UNKNOWN);
+	REFUSE_WITH(c, device, ((name_t){ "lan0" }), REFUSE_RATE_ABOVE_DEVICE); /* no rate */
+	REFUSE_WITH(c, rate.bps, 201 * MBIT, REFUSE_BODY_MALFORMED);            /* ceil below */
+	REFUSE_WITH(c, ceil.bps, 201 * MBIT, REFUSE_RATE_ABOVE_DEVICE);
+	REFUSE_WITH(c, prio, 1, REFUSE_RATE_ABOVE_DEVICE); /* 190 + 20 */
+	REFUSE_WITH(c, rate.bps, 0, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(c, prio, 8, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(c, minor, 1, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(c, minor, 0xffff, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(r, rule.id, 0, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(r, rule.label, 51, REFUSE_LABEL_RANGE);
+	REFUSE_WITH(r, rule.family, 5, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(r, rule.dst_len, 129, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(r, rule.dst_len, 16, REFUSE_BODY_MALFORMED); /* host bits */
+	REFUSE_WITH(r, rule.dport_lo, 7003, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(r, rule.dscp, 64, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(r, rule.dir, 2, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(l, kind, STEP_PROBE, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(l, kind, STEP_WAIT, REFUSE_BODY_MALFORMED);
+	REFUSE_WITH(l, kind, (enum step_kind)77, REFUSE_BODY_MALFORMED);
+	after = host();
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+	assert_int_equal(enforcer_down(), 0);
+}
+
+static void test_rules_full(void **st)
+{
+	(void)st;
+	enforcer_up();
+	for (uint32_t i = 1; i <= DP_RULES; i++) {
+		struct step s = rule_step(i, 21);
+
+		done(&s, 1);
+	}
+	for (uint32_t i = 1; i <= DP_RULES; i += 100) {
+		struct step s = rule_step(i, 21);
+
+		done(&s, 0);
+	}
+	{
+		struct step s = rule_step(DP_RULES + 1, 21);
+
+		no(&s, REFUSE_MAP_FULL);
+	}
+	assert_int_equal(enforcer_down(), 0);
+}
+
+/* A message that no honest sender sends ends the enforcer, and leaves the kernel alone. */
+static void test_liar(void **st)
+{
+	struct step s = label_step(21);
+	struct enforcer_receipt p;
+	struct err e = { 0 };
+
+	(void)st;
+	enforcer_up();
+	memset(&s.in_up, 'x', sizeof(s.in_up));
+	assert_int_equal(enforcer_step(&rig.c, &s, &p, &e), -EPIPE);
+	assert_int_equal(enforcer_down(), EPROTO);
+	take_away_at_end = true;
+	enforcer_up();
+	assert_int_equal(enforcer_down(), 0);
+}
+
+/* --- objects of others ----------------------------------------------------------------------- */
+
+static void test_foreign_root(void **st)
+{
+	struct enforcer_links l;
+	struct err e = { 0 };
+	char *before, *after;
+
+	(void)st;
+	sh("tc qdisc add dev acc0 root handle 1: tbf rate 1gbit burst 100k latency 10ms");
+	before = told("tc qdisc show dev acc0");
+	enforcer_up();
+	assert_true(enforcer_links(&rig.c, &l, &e) != 0);
+	assert_int_equal(enforcer_down(), EEXIST);
+	after = told("tc qdisc show dev acc0");
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+	sh("tc qdisc del dev acc0 root");
+	enforcer_up();
+	assert_int_equal(enforcer_links(&rig.c, &l, &e), 0);
+	assert_int_equal(enforcer_down(), 0);
+}
+
+static void test_foreign_later(void **st)
+{
+	const struct step c = class_step(22, 0x110, 20 * MBIT);
+	char *before, *after;
+
+	(void)st;
+	sh("ip -6 route add fd10:dead::/64 via fd10:a1::2 dev acc0 table 1007");
+	sh("ip -6 rule add fwmark 0x7000000/0xff000000 lookup 1007 pref 10007");
+	before = told("ip -6 rule; ip -6 route show table 1007 | grep dead");
+	enforcer_up();
+	done(&c, 1);
+	assert_int_equal(enforcer_down(), 0);
+	after = told("ip -6 rule; ip -6 route show table 1007 | grep dead");
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+	sh("ip -6 rule del pref 10007; ip -6 route flush table 1007");
+}
+
+/* --- what comes back ------------------------------------------------------------------------- */
+
+static bool class_there(void)
+{
+	return !system("tc class show dev acc0 2>/dev/null | grep -q 'htb 54:110 .*rate 20Mbit'");
+}
+
+static bool route_there(void)
+{
+	return !system("ip -6 route show table 1007 | grep -q 'default via fd10:a1::2 dev acc0'") &&
+	       !system("ip -4 route show table 1007 | grep -q 'fd10:ff:b:d4::1'");
+}
+
+static void test_comes_back(void **st)
+{
+	struct step c = class_step(22, 0x110, 20 * MBIT), l = label_step(22);
+	struct enforcer_links links;
+	struct dp_line line;
+	struct err e = { 0 };
+	uint32_t was;
+
+	(void)st;
+	enforcer_up();
+	done(&c, 1);
+	done(&l, 1);
+	was = ifindex_of("acc0");
+	sh("tc qdisc del dev acc0 root");
+	assert_true(within(3000, class_there));
+	sh("ip -6 route flush table 1007; ip -4 route flush table 1007");
+	assert_true(within(3000, route_there));
+	sh("ip link set acc0 down");
+	sh("ip link set acc0 up"); /* its address is gone with it: no next hop yet */
+	sh("ip -6 addr add fd10:a1::1/64 dev acc0 nodad");
+	assert_true(within(5000, route_there));
+	sh("ip link del acc0");
+	no(&c, REFUSE_DEVICE_UNKNOWN);
+	/* numbers of devices that are gone are given anew: others must not get our port */
+	sh("ip link add acc0 type veth peer name acc1 && ip link set acc0 addrgenmode none && "
+	   "ip link set acc1 addrgenmode none && ip link set acc0 up && ip link set acc1 up && "
+	   "ip -6 addr add fd10:a1::1/64 dev acc0 nodad");
+	assert_true(within(5000, class_there));
+	assert_true(within(5000, route_there));
+	assert_true(ifindex_of("acc0") != was);
+	element("lines", 22, &line);
+	assert_int_equal(line.bind[1], ifindex_of("acc0"));
+	assert_int_equal(enforcer_links(&rig.c, &links, &e), 0);
+	assert_true(links.link[1].attached && links.link[1].shaped);
+	assert_int_equal(enforcer_down(), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_start, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_label, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_steer_and_rule, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_class, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rules_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_liar, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_foreign_root, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_foreign_later, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_comes_back, setup, teardown),
+	};
+	int r;
+
+	if (!rig_enter()) {
+		print_message("SKIPPED: needs root\n");
+		return 77;
+	}
+	r = cmocka_run_group_tests(tests, NULL, NULL);
+	rig_leave();
+	return r;
+}

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The node agent over a real enforcer, store and engine: what the log wants is what the kernel
+ * holds, whoever dies in between. */
+#include "enforcer_rig.h"
+
+#include <ftw.h>
+
+#include "agent/codec/noun.h"
+#include "agent/crypto/crypto.h"
+#include "agent/mcp_table.h"
+#include "agent/node.h"
+#include "agent/store/store.h"
+
+static char state_dir[80];
+static struct side side;
+static struct store *store;
+static struct mcp_server *mcp;
+
+static wall_t now_fn(void *arg)
+{
+	return loop_wall(arg);
+}
+
+static int rm_one(const char *p, const struct stat *st, int type, struct FTW *f)
+{
+	(void)st;
+	(void)type;
+	(void)f;
+	return remove(p);
+}
+
+/* --- the agents' side ------------------------------------------------------------------------- */
+
+static void agents_up(void)
+{
+	struct engine_config ec = { .max_deals = 4, .max_wanted = 64, .now = now_fn };
+	struct err e = { 0 };
+
+	memset(&side, 0, sizeof(side));
+	side.cfg = &rig.cfg;
+	side.enforcer = &rig.c;
+	assert_int_equal(loop_new(&side.loop, false), 0);
+	if (store_open(state_dir, STORE_CREATE | STORE_NOSYNC, &store, &e))
+		fail_msg("%s", e.text);
+	ec.store = store;
+	ec.now_arg = side.loop;
+	if (engine_new(&side.engine, &ec, &e) || node_start(&side, &e) ||
+	    mcp_table_serve(&side, &mcp, &e))
+		fail_msg("%s", e.text);
+	loop_before_sleep(side.loop, engine_turn, side.engine);
+}
+
+static void agents_down(void)
+{
+	mcp = mcp_server_free(mcp);
+	node_stop(&side);
+	side.loop = loop_free(side.loop);
+	side.engine = engine_free(side.engine);
+	store = store_free(store);
+}
+
+static void on_stop(void *arg)
+{
+	loop_stop(arg, -ETIMEDOUT);
+}
+
+/* Runs the loop for at most ms; 0 when something stopped it. */
+static int turn(int64_t ms)
+{
+	struct loop_timer *t = loop_after(side.loop, ms * 1000, on_stop, side.loop);
+	int r = loop_run(side.loop);
+
+	if (r == 0)
+		loop_cancel(side.loop, t);
+	return r;
+}
+
+static int setup(void **st)
+{
+	(void)st;
+	links_make();
+	configure();
+	rig.cfg.daemon.sample_ms = 50;
+	rig.cfg.node.probe_ms = 5;
+	rig.cfg.node.reflector = (struct cfg_listen){ address("fd10:a1::1"), 8620 };
+	rig.cfg.path[0].probe_dst = address("fd10:a1::1");
+	rig.cfg.path[1] = rig.cfg.path[0];
+	rig.cfg.path[1].id = 8;
+	rig.cfg.path[1].probe_dst = address("fd10:a1::99"); /* nobody */
+	rig.cfg.path[1].probe_src = address("fd10:ff:e:2::1");
+	rig.cfg.paths = 2;
+	sh("ip -6 addr add fd10:ff:e:2::1 dev lo nodad");
+	rig.cfg.class[0].id = 4;
+	rig.cfg.classes = 1;
+	(void)snprintf(state_dir, sizeof(state_dir), "%s/state", rig.dir);
+	assert_int_equal(mkdir(state_dir, 0700), 0);
+	take_away_at_end = true;
+	enforcer_up();
+	agents_up();
+	return 0;
+}
+
+static int teardown(void **st)
+{
+	(void)st;
+	agents_down();
+	if (enforcer_down())
+		return -1;
+	(void)system("ip link del acc0; ip link del lan0; ip -6 addr flush dev lo");
+	return nftw(state_dir, rm_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* --- plans -------------------------------------------------------------------------------------
+ */
+
+static void add(struct plan *p, struct step s)
+{
+	struct plan_step *x = &p->step[p->n_steps++];
+
+	x->no = p->n_steps;
+	str_cut(x->node.s, "edge");
+	x->step = s;
+}
+
+static struct plan add_plan(const char *id, uint32_t label, uint16_t minor)
+{
+	struct plan p = { .lineage = { "agr-1" }, .rev = 1 };
+	struct step l = label_step(label);
+
+	str_cut(p.id.s, id);
+	l.minor = minor;
+	add(&p, class_step(label, minor, 20 * MBIT));
+	add(&p, l);
+	add(&p, steer_step(label, 7));
+	add(&p, rule_step(label * 4, label));
+	return p;
+}
+
+static struct answer {
+	bool have;
+	enum refusal refusal;
+	char why[160];
+} got;
+
+static void on_done(void *arg, enum refusal r, const char *why)
+{
+	(void)arg;
+	got.have = true;
+	got.refusal = r;
+	str_cut(got.why, why);
+	loop_stop(side.loop, 0);
+}
+
+static void apply(const struct plan *p, enum refusal want)
+{
+	struct err e = { 0 };
+
+	got = (struct answer){ 0 };
+	if (node_apply(&side, p, on_done, NULL, &e))
+		fail_msg("%s", e.text);
+	assert_false(got.have);
+	assert_int_equal(turn(5000), 0);
+	if (got.refusal != want)
+		fail_msg("%s: %s", refusal_name(got.refusal), got.why);
+}
+
+static uint64_t events(void)
+{
+	return engine_world(side.engine)->events;
+}
+
+static struct observation seen(uint32_t label)
+{
+	struct observation o = { 0 };
+	struct err e = { 0 };
+
+	if (node_observation(&side, label, &o, &e))
+		fail_msg("%s", e.text);
+	return o;
+}
+
+static void assert_runs(uint32_t label, bool want)
+{
+	struct observation o = seen(label);
+
+	assert_int_equal(o.label_present, want);
+	assert_int_equal(o.n_rules, want);
+	assert_int_equal(o.n_classes, want);
+	assert_int_equal(o.path[0], want ? 7 : 0);
+	assert_int_equal(o.n_paths, want);
+	if (want) {
+		assert_int_equal(o.rate[0].bps, 21 * MBIT);
+		assert_int_equal(o.cls[0].rate.bps, 20 * MBIT);
+		assert_string_equal(o.cls[0].device.s, "acc0");
+	}
+}
+
+/* --- tests -------------------------------------------------------------------------------------
+ */
+
+static void test_apply(void **st)
+{
+	struct plan p = add_plan("pln-1", 21, 0x110), del = { .id = { "pln-2" } };
+	struct label_sample l;
+	uint64_t n;
+
+	(void)st;
+	apply(&p, REFUSE_NONE);
+	assert_int_equal(events(), 2); /* steps taken, one receipt for all */
+	assert_runs(21, true);
+	n = events();
+	apply(&p, REFUSE_NONE);
+	assert_int_equal(events(), n);
+	assert_int_equal(node_label_sample(&side, 21, &l), 0);
+	assert_int_equal(l.dir[0].rx_packets, 0);
+	assert_int_equal(node_label_sample(&side, 64, &l), -ERANGE);
+	add(&del, (struct step){ .kind = STEP_RULE_DEL, .label = 21, .rule = { .id = 84 } });
+	add(&del, (struct step){ .kind = STEP_LABEL_DEL, .label = 21 });
+	add(&del,
+	    (struct step){
+		    .kind = STEP_CLASS_DEL, .label = 21, .device = { "acc0" }, .minor = 0x110 });
+	apply(&del, REFUSE_NONE);
+	assert_runs(21, false);
+	says("tc class show dev acc0", "54:110", false);
+}
+
+/* A step refused in the middle: it and what follows are not wanted any more, what was before is. */
+static void test_refused(void **st)
+{
+	struct plan p = add_plan("pln-1", 21, 0x110), q = add_plan("pln-2", 22, 0x111), up = q;
+	const struct world *w = engine_world(side.engine);
+
+	(void)st;
+	apply(&p, REFUSE_NONE);
+	q.step[1].step.minor = 5;
+	apply(&q, REFUSE_BODY_MALFORMED);
+	assert_non_null(strstr(got.why, "minor"));
+	for (uint32_t i = 0; i < w->n_wanted; i++)
+		if (w->wanted[i].step.label == 22)
+			assert_true(w->wanted[i].step.kind == STEP_LABEL_DEL ||
+				    w->wanted[i].step.kind == STEP_CLASS_SET ||
+				    w->wanted[i].step.kind == STEP_RULE_DEL ||
+				    (w->wanted[i].step.kind == STEP_STEER &&
+				     w->wanted[i].step.path == 0));
+	/* a rate that the device does not have leaves the old one in force */
+	up = p;
+	str_cut(up.id.s, "pln-3");
+	up.step[0].step.rate.bps = up.step[0].step.ceil.bps = 190 * MBIT;
+	apply(&up, REFUSE_RATE_ABOVE_DEVICE);
+	assert_runs(21, true);
+	agents_down();
+	agents_up();
+	assert_runs(21, true);
+	assert_false(seen(22).label_present);
+	assert_int_equal(seen(22).n_rules, 0);
+}
+
+/* Both die; what the log wants is there again, what it does not want is gone. */
+static void test_restart(void **st)
+{
+	struct plan p = add_plan("pln-1", 21, 0x110);
+	const struct step l = label_step(33), c = class_step(33, 0x133, 8 * MBIT),
+			  r = rule_step(300, 33);
+	char *before, *after;
+
+	(void)st;
+	apply(&p, REFUSE_NONE);
+	before = told("tc class show dev acc0");
+	done(&c, 1); /* behind the log's back */
+	done(&l, 1);
+	done(&r, 1);
+	agents_down();
+	enforcer_kill();
+	sh("tc class del dev acc0 classid 54:110");
+	enforcer_up();
+	agents_up();
+	assert_runs(21, true);
+	assert_runs(33, false);
+	after = told("tc class show dev acc0");
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+}
+
+/* The log has the steps, the kernel never got them: the process died between. */
+static void test_crash_between(void **st)
+{
+	const struct cap_node cap = { side.engine };
+	struct plan p = add_plan("pln-1", 21, 0x110);
+
+	(void)st;
+	assert_int_equal(tool_step_apply(&cap, &p, NULL, NULL), REFUSE_NONE);
+	assert_int_equal(engine_turn(side.engine), 0);
+	assert_runs(21, false);
+	agents_down();
+	agents_up();
+	assert_runs(21, true);
+}
+
+static void test_probe_and_wait(void **st)
+{
+	struct plan p = { .id = { "pln-1" } }, dead = { .id = { "pln-2" } };
+	struct path_sample s;
+	int64_t from = loop_now(side.loop).us;
+
+	(void)st;
+	add(&p, (struct step){ .kind = STEP_PROBE, .path = 7 });
+	add(&p, (struct step){ .kind = STEP_WAIT, .wait_ms = 120 });
+	add(&p, (struct step){ .kind = STEP_PROBE, .path = 7 });
+	apply(&p, REFUSE_NONE);
+	assert_true(loop_now(side.loop).us - from >= 120000);
+	assert_int_equal(turn(200), -ETIMEDOUT);
+	assert_int_equal(node_path_sample(&side, 7, &s), 0);
+	assert_true(s.alive && s.delay.us < 20000 && s.loss_ppm == 0 && s.at.us > from);
+	assert_true(s.delay.us <= s.delay_max.us);
+	assert_int_equal(node_path_sample(&side, 8, &s), 0);
+	assert_false(s.alive);
+	assert_int_equal(node_path_sample(&side, 9, &s), -ENOENT);
+	add(&dead, (struct step){ .kind = STEP_PROBE, .path = 8 });
+	from = loop_now(side.loop).us;
+	apply(&dead, REFUSE_STEP_REFUSED);
+	assert_true(loop_now(side.loop).us - from >= 1900000);
+	dead.step[0].step.path = 9;
+	apply(&dead, REFUSE_DEVICE_UNKNOWN);
+	dead.step[0].step = (struct step){ .kind = STEP_WAIT, .wait_ms = -1 };
+	apply(&dead, REFUSE_BODY_MALFORMED);
+}
+
+/* --- over MCP -----------------------------------------------------------------------------------
+ */
+
+static char *reply;
+
+static void on_reply(void *arg, const struct wire_response *r)
+{
+	(void)arg;
+	free(reply);
+	reply = strndup(r->body ? r->body : "", r->len);
+	assert_int_equal(r->status, 200);
+	loop_stop(side.loop, 0);
+}
+
+/* args is taken; the structured answer, or NULL when the tool refused (its text in *why). */
+static json_t *call(const char *tool, json_t *args, char why[200])
+{
+	const struct peer peer = { .local = true, .uid = 0 };
+	struct mcp_call c = { .method = "tools/call",
+			      .tool = tool,
+			      .args = args,
+			      .client_name = "t",
+			      .client_version = "1",
+			      .rpc_id = 7 };
+	struct wire_response resp = { .status = 200, .content_type = "application/json" };
+	struct wire_header h[5];
+	auto_free char *body = mcp_build(&c);
+	struct wire_request r = { .method = "POST",
+				  .path = "/mcp",
+				  .query = "",
+				  .headers = h,
+				  .nheaders = mcp_client_headers(h, &c),
+				  .body = body,
+				  .len = strlen(body),
+				  .peer = &peer };
+	struct mcp_result m;
+	struct err e = { 0 };
+	json_t *out;
+
+	free(reply);
+	reply = NULL;
+	mcp_server_handle(mcp, &r, (struct wire_sink){ on_reply, NULL });
+	if (!reply)
+		assert_int_equal(turn(5000), 0);
+	json_decref(args);
+	resp.body = reply;
+	resp.len = strlen(reply);
+	if (mcp_parse(&m, &resp, 7, &e))
+		fail_msg("%s", e.text);
+	assert_int_equal(m.code, 0);
+	if (why)
+		(void)snprintf(why, 200, "%s", m.text);
+	out = m.is_error ? NULL : json_deep_copy(m.structured);
+	mcp_result_clear(&m);
+	return out;
+}
+
+static json_t *plan_args(const struct plan *p)
+{
+	return json_pack("{s:o}", "plan", noun_encode(&plan_fields, p));
+}
+
+static void test_mcp(void **st)
+{
+	struct plan p = add_plan("pln-1", 21, 0x110);
+	struct step_receipt rec;
+	struct observation o;
+	struct path_sample path;
+	char why[200];
+	json_t *js, *list;
+
+	(void)st;
+	add(&p, (struct step){ .kind = STEP_PROBE, .path = 7 });
+	js = call("step_apply", plan_args(&p), why);
+	list = json_object_get(js, "receipts");
+	assert_int_equal(json_array_size(list), 5);
+	for (size_t i = 0; i < 5; i++) {
+		assert_int_equal(
+			noun_decode(&step_receipt_fields, json_array_get(list, i), &rec, NULL), 0);
+		assert_int_equal(rec.no, i + 1);
+		assert_string_equal(rec.plan.s, "pln-1");
+		assert_int_equal(rec.refusal, REFUSE_NONE);
+	}
+	json_decref(js);
+	js = call("node_observe", json_pack("{s:i}", "label", 21), why);
+	assert_int_equal(noun_decode(&observation_fields, js, &o, NULL), 0);
+	assert_true(o.label_present && o.n_rules == 1);
+	json_decref(js);
+	js = call("telemetry_read", json_object(), why);
+	assert_int_equal(json_array_size(json_object_get(js, "labels")), 1);
+	assert_int_equal(json_array_size(json_object_get(js, "classes")), 1);
+	assert_int_equal(noun_decode(&path_sample_fields,
+				     json_array_get(json_object_get(js, "paths"), 0), &path, NULL),
+			 0);
+	assert_int_equal(path.path, 7);
+	assert_true(json_integer_value(json_object_get(js, "mono")) > 0);
+	json_decref(js);
+	p.step[0].step.device = (name_t){ "eth9" };
+	str_cut(p.id.s, "pln-2");
+	js = call("step_apply", plan_args(&p), why);
+	list = json_object_get(js, "receipts");
+	assert_int_equal(json_array_size(list), 1);
+	assert_int_equal(noun_decode(&step_receipt_fields, json_array_get(list, 0), &rec, NULL), 0);
+	assert_int_equal(rec.refusal, REFUSE_DEVICE_UNKNOWN);
+	json_decref(js);
+	str_cut(p.step[2].node.s, "popB");
+	assert_null(call("step_apply", plan_args(&p), why));
+	assert_non_null(strstr(why, "plan.step[2].node"));
+	assert_null(call("step_apply", json_pack("{s:{s:s}}", "plan", "id", "pln-3"), why));
+	assert_null(call("node_observe", json_pack("{s:i}", "label", 0), why));
+	free(reply);
+	reply = NULL;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_apply, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_crash_between, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_probe_and_wait, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mcp, setup, teardown),
+	};
+	int r;
+
+	if (!rig_enter()) {
+		print_message("SKIPPED: needs root\n");
+		return 77;
+	}
+	log_init("agents", LOG_LEVEL_ERROR);
+	r = crypto_init() || cmocka_run_group_tests(tests, NULL, NULL);
+	rig_leave();
+	return r;
+}

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The query rows over the real MCP core, bytes in and bytes out, on a world of real events. */
+#include "query_lab.h"
+
+#include <errno.h>
+
+static struct query_lab lab;
+static struct peer human = { .local = true };
+static struct peer stranger = { .did = "did:web:nobody.example" };
+
+static struct {
+	char *body;
+	int status, replies;
+} got;
+
+static void on_reply(void *to, const struct wire_response *r)
+{
+	(void)to;
+	free(got.body);
+	got.body = strndup(r->body ? r->body : "", r->len);
+	got.status = r->status;
+	got.replies++;
+}
+
+/* One tools/call as a client sends it; the turn's commit lets waiting answers out. */
+static void call_as(const struct peer *p, const char *tool, const char *args,
+		    struct mcp_result *ret)
+{
+	json_t *a = args ? json_loads(args, 0, NULL) : NULL;
+	struct mcp_call c = { .method = "tools/call",
+			      .tool = tool,
+			      .args = a,
+			      .client_name = "test",
+			      .client_version = "0",
+			      .rpc_id = 7 };
+	char *body = mcp_build(&c);
+	struct wire_header h[5];
+	struct wire_request rq = { .method = "POST",
+				   .path = "/mcp",
+				   .query = "",
+				   .headers = h,
+				   .nheaders = mcp_client_headers(h, &c),
+				   .body = body,
+				   .len = strlen(body),
+				   .peer = p };
+	struct wire_response rp = { .content_type = "application/json" };
+	struct err e = { 0 };
+
+	got.replies = 0;
+	mcp_server_handle(lab.mcp, &rq, (struct wire_sink){ on_reply, NULL });
+	assert_int_equal(engine_turn(lab.side.engine), 0);
+	assert_int_equal(got.replies, 1);
+	rp.status = got.status;
+	rp.body = got.body;
+	rp.len = strlen(got.body);
+	if (mcp_parse(ret, &rp, 7, &e))
+		fail_msg("%s: %s: %s", tool, e.text, got.body);
+	json_decref(a);
+	free(body);
+}
+
+static struct mcp_result ask(const char *tool, const char *args)
+{
+	struct mcp_result r = { 0 };
+
+	call_as(&human, tool, args, &r);
+	if (r.code || r.is_error)
+		fail_msg("%s: %s", tool, r.code ? r.error : r.text);
+	return r;
+}
+
+static void refused(const char *tool, const char *args, const char *text)
+{
+	struct mcp_result r = { 0 };
+
+	call_as(&human, tool, args, &r);
+	if (!r.is_error || !strstr(r.text, text))
+		fail_msg("%s %s: \"%s\" lacks \"%s\"", tool, args, r.text, text);
+	mcp_result_clear(&r);
+}
+
+/* "a.b.2.c" in the answer, as compact text. */
+static void expect(const struct mcp_result *r, const char *path, const char *want)
+{
+	const json_t *v = r->structured;
+	char part[64], *text;
+	size_t n;
+
+	for (const char *p = path; *p; p += n + (p[n] == '.')) {
+		n = strcspn(p, ".");
+		(void)snprintf(part, sizeof(part), "%.*s", (int)n, p);
+		v = json_is_array(v) ? json_array_get(v, (size_t)atoi(part))
+				     : json_object_get(v, part);
+	}
+	text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+	if (!text || strcmp(text, want) != 0)
+		fail_msg("%s: %s, not %s", path, text ? text : "nothing", want);
+	free(text);
+}
+
+static void test_status(void **state)
+{
+	struct mcp_result r = ask("status", NULL);
+
+	(void)state;
+	expect(&r, "name", "\"enterprise-x\"");
+	expect(&r, "roles", "[\"enterprise\"]");
+	expect(&r, "counts.deals", "1");
+	expect(&r, "counts.active", "1");
+	expect(&r, "counts.refusals", "1");
+	expect(&r, "log.seq", "6");
+	expect(&r, "log.durable", "6");
+	expect(&r, "peers.0.role", "\"operator\"");
+	expect(&r, "lastError", "\"\"");
+	mcp_result_clear(&r);
+}
+
+static void test_deals(void **state)
+{
+	static const char *const ids[] = { "agr-1", "neg-1", "int-1", "quo-1", "svc-1", "h-1" };
+	struct mcp_result r = ask("deal_list", "{}");
+	char args[64];
+
+	(void)state;
+	expect(&r, "deals.0.id", "\"agr-1\"");
+	expect(&r, "deals.0.life", "\"PROVISIONED\"");
+	expect(&r, "deals.0.label", "77");
+	expect(&r, "deals.0.bandwidthBps", "20000000");
+	expect(&r, "deals.0.amount", "4100");
+	mcp_result_clear(&r);
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		(void)snprintf(args, sizeof(args), "{\"id\":\"%s\"}", ids[i]);
+		r = ask("deal_show", args);
+		expect(&r, "deal.id", "\"agr-1\"");
+		expect(&r, "agreement.rev", "1");
+		expect(&r, "order", "null");
+		mcp_result_clear(&r);
+	}
+	refused("deal_show", "{\"id\":\"agr-2\"}", "agreement_unknown: agr-2");
+	refused("deal_show", "{\"id\":\"agr-1\",\"x\":1}", "x");
+	refused("deal_show", "{\"id\":7}", "id");
+	refused("deal_show", "{\"id\":\"\"}", "id: 1..47 characters");
+}
+
+static void test_bodies(void **state)
+{
+	struct mcp_result r = ask("intent_show", "{\"id\":\"int-1\"}");
+
+	(void)state;
+	expect(&r, "@type", "\"Intent\"");
+	mcp_result_clear(&r);
+	r = ask("quote_show", "{\"id\":\"quo-1\"}");
+	expect(&r, "@type", "\"Quote\"");
+	expect(&r, "id", "\"quo-1\"");
+	mcp_result_clear(&r);
+	r = ask("agreement_show", "{\"id\":\"agr-1\"}");
+	expect(&r, "agreement.@type", "\"Agreement\"");
+	expect(&r, "credential", "null");
+	mcp_result_clear(&r);
+	r = ask("service_list", NULL);
+	expect(&r, "services.0.id", "\"svc-1\"");
+	expect(&r, "services.0.state", "\"active\"");
+	expect(&r, "services.0.operatingStatus", "\"running\"");
+	mcp_result_clear(&r);
+	r = ask("service_show", "{\"id\":\"svc-1\"}");
+	expect(&r, "state", "\"active\"");
+	mcp_result_clear(&r);
+	refused("order_show", "{\"id\":\"agr-1\"}", "nothing was ordered");
+	refused("quote_show", "{\"id\":\"quo-9\"}", "quo-9: not in the log");
+}
+
+static void test_log(void **state)
+{
+	struct mcp_result r = ask("log_read", "{\"after\":0,\"limit\":2}");
+
+	(void)state;
+	expect(&r, "rows.0.event", "\"INTENT_DECLARED\"");
+	expect(&r, "rows.1.event", "\"REFUSED\"");
+	expect(&r, "durable", "6");
+	assert_int_equal(json_array_size(json_object_get(r.structured, "rows")), 2);
+	mcp_result_clear(&r);
+	r = ask("log_read", "{\"after\":6}");
+	expect(&r, "rows", "[]");
+	mcp_result_clear(&r);
+	refused("log_read", "{\"after\":-1}", "after");
+	refused("log_read", "{\"limit\":1001}", "limit");
+}
+
+/* By an id that only a quote carried, the whole deal is explained, with what was turned down. */
+static void test_explain(void **state)
+{
+	struct mcp_result r = ask("explain", "{\"id\":\"quo-1\"}");
+
+	(void)state;
+	expect(&r, "life", "\"PROVISIONED\"");
+	assert_int_equal(json_array_size(json_object_get(r.structured, "events")), 6);
+	expect(&r, "events.1.refusal", "\"duplicate\"");
+	expect(&r, "events.3.event", "\"QUOTE_ACCEPTED\"");
+	expect(&r, "events.3.core", "\"ent_policy_choose\"");
+	expect(&r, "events.3.out.item", "1");
+	expect(&r, "events.3.alternatives.0.no", "2");
+	expect(&r, "events.4.undo", "\"treatyctl agreement terminate ID --reason TEXT\"");
+	mcp_result_clear(&r);
+	refused("explain", "{\"id\":\"agr-9\"}", "nothing in the log names it");
+}
+
+static void test_flows(void **state)
+{
+	struct side_flow *f = side_flow(&lab.side, 77, true);
+	struct mcp_result r;
+
+	(void)state;
+	assert_non_null(f);
+	f->offered.bps = 19000000;
+	f->delivered.bps = 18900000;
+	f->drops = 3;
+	f->first.dir[DIR_UP].rx_bytes = 12345;
+	r = ask("flow_list", NULL);
+	expect(&r, "flows.0.label", "77");
+	expect(&r, "flows.0.class", "\"market-data\"");
+	expect(&r, "flows.0.promisedBps", "20000000");
+	expect(&r, "flows.0.deliveredBps", "18900000");
+	expect(&r, "flows.0.upBytes", "12345");
+	mcp_result_clear(&r);
+	r = ask("path_list", NULL);
+	expect(&r, "paths", "[]");
+	mcp_result_clear(&r);
+}
+
+static void test_ledger(void **state)
+{
+	struct mcp_result r = ask("ledger_show", NULL);
+
+	(void)state;
+	expect(&r, "wallets.0.wallet", "\"urn:w:1\"");
+	expect(&r, "wallets.0.held", "4100");
+	expect(&r, "wallets.0.revoked", "false");
+	expect(&r, "classes.0.class", "\"market-data\"");
+	expect(&r, "holds.0.state", "\"held\"");
+	expect(&r, "holds.0.amount", "4100");
+	mcp_result_clear(&r);
+}
+
+/* Nothing is wanted of a kernel here, and no enforcer answers: not verified, and it says so. */
+static void test_verify(void **state)
+{
+	struct mcp_result r = ask("verify", "{\"agreementId\":\"agr-1\"}");
+
+	(void)state;
+	expect(&r, "agreement", "\"agr-1\"");
+	expect(&r, "ok", "false");
+	mcp_result_clear(&r);
+	refused("verify", "{\"agreementId\":\"neg-9\"}", "agreement_unknown");
+}
+
+static void test_policy(void **state)
+{
+	struct mcp_result r = ask("policy_show", NULL);
+	json_t *args;
+	char *text;
+
+	(void)state;
+	expect(&r, "classes.0.name", "\"market-data\"");
+	expect(&r, "classes.0.value", "9000");
+	expect(&r, "classes.1.donor", "true");
+	mcp_result_clear(&r);
+	args = json_pack("{s:s}", "config", LAB_CONFIG "margin = 5\n");
+	text = json_dumps(args, 0);
+	r = ask("policy_load", text);
+	expect(&r, "classes.1.margin", "5");
+	assert_int_equal(lab.side.profile[1].margin.minor_h, 5);
+	mcp_result_clear(&r);
+	free(text);
+	json_decref(args);
+	refused("policy_load", "{\"config\":\"[daemon]\\nroles = node\\n\"}", "daemon.name");
+	args = json_pack("{s:s}", "config",
+			 LAB_CONFIG "[class x]\nid = 9\nbandwidth = 1M\nlatency-us = 9\n");
+	text = json_dumps(args, 0);
+	refused("policy_load", text, "class: 3 of them, 2 are in force");
+	assert_int_equal(lab.side.profiles, 2);
+	free(text);
+	json_decref(args);
+}
+
+/* Only a human ends things, never without a reason, and never twice. The last test. */
+static void test_human(void **state)
+{
+	const uint64_t before = store_durable(lab.store);
+	struct mcp_result r = { 0 };
+
+	(void)state;
+	call_as(&stranger, "agreement_terminate", "{\"id\":\"agr-1\",\"reason\":\"x\"}", &r);
+	assert_int_not_equal(r.code, 0);
+	mcp_result_clear(&r);
+	refused("agreement_terminate", "{\"id\":\"agr-1\"}", "reason");
+	refused("agreement_terminate", "{\"id\":\"agr-1\",\"reason\":\"\"}", "reason");
+	refused("wallet_revoke", "{\"id\":\"urn:w:2\",\"reason\":\"x\"}", "wallet_missing");
+	assert_int_equal(store_durable(lab.store), before);
+	r = ask("wallet_revoke", "{\"id\":\"urn:w:1\",\"reason\":\"lost\"}");
+	expect(&r, "revoked", "true");
+	mcp_result_clear(&r);
+	r = ask("ledger_show", NULL);
+	expect(&r, "wallets.0.revoked", "true");
+	expect(&r, "wallets.0.held", "4100");
+	mcp_result_clear(&r);
+	r = ask("agreement_terminate", "{\"id\":\"svc-1\",\"reason\":\"moving house\"}");
+	expect(&r, "agreement", "\"agr-1\"");
+	mcp_result_clear(&r);
+	r = ask("deal_show", "{\"id\":\"agr-1\"}");
+	expect(&r, "life", "\"TERMINATED\"");
+	expect(&r, "why", "\"moving house\"");
+	mcp_result_clear(&r);
+	refused("agreement_terminate", "{\"id\":\"agr-1\",\"reason\":\"again\"}", "wrong_state");
+	r = ask("service_show", "{\"id\":\"svc-1\"}");
+	expect(&r, "state", "\"terminated\"");
+	mcp_result_clear(&r);
+}
+
+/* Every row is seen by a human and none by a stranger. */
+static void test_visible(void **state)
+{
+	static const char *const rows[] = { "status",        "deal_list",   "deal_show",
+					    "flow_list",     "path_list",   "ledger_show",
+					    "log_read",      "explain",     "quote_show",
+					    "intent_show",   "verify",      "agreement_show",
+					    "service_list",  "order_show",  "service_show",
+					    "wallet_revoke", "policy_show", "policy_load" };
+	struct mcp_result r = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		call_as(&stranger, rows[i], "{}", &r);
+		assert_int_not_equal(r.code, 0);
+		mcp_result_clear(&r);
+		call_as(&human, rows[i], "{}", &r);
+		assert_int_equal(r.code, 0);
+		mcp_result_clear(&r);
+	}
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	lab_dir(&lab);
+	lab_open(&lab);
+	lab_walk(&lab);
+	lab_wallet(&lab);
+	lab_serve(&lab, true);
+	human.uid = geteuid();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	lab_drop(&lab);
+	free(got.body);
+	return 0;
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_status), cmocka_unit_test(test_visible),
+		cmocka_unit_test(test_deals),  cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_log),    cmocka_unit_test(test_explain),
+		cmocka_unit_test(test_flows),  cmocka_unit_test(test_ledger),
+		cmocka_unit_test(test_verify), cmocka_unit_test(test_policy),
+		cmocka_unit_test(test_human),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
