@@ -1,13 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The two ends are read at different moments and packets are between them, so a single difference
  * of their totals is no loss. What is lost for good stays missing: the least difference of a few
- * windows, less what may be under way (as much as one window ever brought), only grows by it. */
+ * windows, less what may be under way (as much as one window ever brought), only grows by it. For
+ * the same reason a rate is taken over all of these windows: in a single one a sender's burst of a
+ * few milliseconds is more than a rate may be short of. And it is taken in packets: IPv4 leaves its
+ * SRv6 header at the far end, so the same packets are fewer bytes there. */
 #include "oss_flow.h"
 
 #define LAG_WINDOWS 8
 
+/* The totals of one end, as many windows back. */
+struct totals {
+	uint8_t n, next;
+	mono_t at[LAG_WINDOWS];
+	uint64_t bytes[LAG_WINDOWS], packets[LAG_WINDOWS];
+};
+
+/* Of one end over the windows that `totals` holds. */
+struct pace {
+	uint64_t bytes, packets;
+	int64_t us; /* 0: fewer windows than it takes */
+};
+
 struct lag {
 	uint32_t label;
+	struct totals in, out;
+	struct pace offer;
 	uint8_t n, next;
 	int64_t missing[LAG_WINDOWS]; /* packets: into the first node less out of the last */
 	int64_t most;                 /* that one window brought */
@@ -24,12 +42,33 @@ static const struct path_def *path_of(const struct side *s, uint8_t path)
 	return NULL;
 }
 
-static rate_t rate_of(uint64_t was, uint64_t is, mono_t from, mono_t to)
+/* Since the oldest of the totals, whose place the new ones take. */
+static struct pace pace_of(struct totals *t, const struct label_sample *now, uint64_t bytes,
+			   uint64_t packets)
 {
-	/* A node that was restarted counts from nothing: no rate for this window. */
-	if (is < was || to.us <= from.us || (is - was) > UINT64_MAX / 8000000)
-		return (rate_t){ 0 };
-	return (rate_t){ (is - was) * 8000000 / (uint64_t)(to.us - from.us) };
+	uint8_t newest = (uint8_t)((t->next + LAG_WINDOWS - 1) % LAG_WINDOWS), k;
+	struct pace p = { 0 };
+
+	/* A node that was restarted counts from nothing: so do we. */
+	if (t->n && (bytes < t->bytes[newest] || now->at.us <= t->at[newest].us))
+		*t = (struct totals){ 0 };
+	k = t->next;
+	if (t->n == LAG_WINDOWS)
+		p = (struct pace){ bytes - t->bytes[k], packets - t->packets[k],
+				   now->at.us - t->at[k].us };
+	else
+		t->n++;
+	t->at[k] = now->at;
+	t->bytes[k] = bytes;
+	t->packets[k] = packets;
+	t->next = (uint8_t)((k + 1) % LAG_WINDOWS);
+	return p;
+}
+
+static rate_t rate_of(uint64_t bytes, int64_t us)
+{
+	return (rate_t){ us <= 0 || bytes > UINT64_MAX / 8000000 ? 0
+								 : bytes * 8000000 / (uint64_t)us };
 }
 
 static int64_t least_of(const struct lag *g)
@@ -70,12 +109,25 @@ static uint64_t lost(struct lag *g, const struct side_flow *f)
 	return (uint64_t)(gone - before);
 }
 
+/* The packets that came out, in the bytes that they had going in. */
+static rate_t delivered(const struct pace *in, const struct pace *out)
+{
+	uint64_t each = in->packets ? in->bytes / in->packets : 0;
+
+	if (!each)
+		return rate_of(out->bytes, out->us);
+	return rate_of(out->packets < UINT64_MAX / each ? out->packets * each : 0, out->us);
+}
+
 static void at_first(const struct side *s, struct side_flow *f, const struct label_sample *now)
 {
 	const struct label_count *was = &f->first.dir[DIR_UP], *is = &now->dir[DIR_UP];
 	struct lag *g = lag_of(s, f);
 
-	f->offered = rate_of(was->rx_bytes, is->rx_bytes, f->first.at, now->at);
+	if (f->first.label == now->label && mono_cmp(now->at, f->first.at) <= 0)
+		return; /* the node had no newer one */
+	g->offer = pace_of(&g->in, now, is->rx_bytes, is->rx_packets);
+	f->offered = rate_of(g->offer.bytes, g->offer.us);
 	if (is->rx_packets < was->rx_packets)
 		*g = (struct lag){ .label = f->label };
 	else if (f->first.label && (int64_t)(is->rx_packets - was->rx_packets) > g->most)
@@ -89,15 +141,20 @@ static void at_last(const struct side *s, struct side_flow *f, const struct labe
 {
 	const struct label_count *was = &f->last.dir[DIR_UP], *is = &now->dir[DIR_UP];
 	struct lag *g = lag_of(s, f);
+	struct pace out;
 
-	f->delivered = rate_of(was->tx_bytes, is->tx_bytes, f->last.at, now->at);
+	if (f->last.label == now->label && mono_cmp(now->at, f->last.at) <= 0)
+		return; /* the node had no newer one */
+	out = pace_of(&g->out, now, is->tx_bytes, is->tx_packets);
+	f->delivered = delivered(&g->offer, &out);
 	/* Counters that run backwards are a node that was restarted, not a loss. */
 	if (is->tx_packets < was->tx_packets)
 		*g = (struct lag){ .label = f->label };
 	f->last = *now;
 	if (f->first.label)
 		f->drops = lost(g, f);
-	f->at = loop_now(s->loop);
+	if (g->offer.us && out.us)
+		f->at = loop_now(s->loop);
 }
 
 void oss_flow_sample(struct side *s, const char *node, const struct label_sample *sample)

@@ -16,6 +16,10 @@
 #define OUR_HANDLE  TC_H_MAKE(HTB_MAJOR << 16, 0)
 #define FRAME_EXTRA 18u /* Ethernet header and checksum */
 #define LEAF_MS     50u
+/* A leaf counts packets, whatever their size: by full frames of 9000 a class of 20 Mbit/s would
+ * hold 7 ms of 1000-byte packets and run dry between two bursts of its sender. */
+#define LEAF_FRAME  600u
+#define BURST_MS    10u /* a timer of a busy machine is late by some milliseconds */
 #define QUANTUM_MAX 200000u
 #define TICK_NS     64u
 
@@ -33,12 +37,12 @@ struct nl_class htb_class(uint32_t minor, rate_t rate, rate_t ceil, uint32_t mtu
 	c.minor = minor;
 	c.rate.bps = rate.bps & ~7ull;
 	c.ceil.bps = ceil.bps ? ceil.bps & ~7ull : c.rate.bps;
-	c.burst = clamp(c.rate.bps / 8000, 2ull * frame, UINT32_MAX);
-	c.cburst = clamp(c.ceil.bps / 8000, 2ull * frame, UINT32_MAX);
+	c.burst = clamp(c.rate.bps / 8000 * BURST_MS, 2ull * frame, UINT32_MAX);
+	c.cburst = clamp(c.ceil.bps / 8000 * BURST_MS, 2ull * frame, UINT32_MAX);
 	c.prio = 0;
 	c.quantum = clamp(c.rate.bps / 800, frame < 1000 ? 1000 : frame, QUANTUM_MAX);
 	if (minor != HTB_ROOT)
-		c.limit = clamp(c.ceil.bps / 8000 * LEAF_MS / frame + 1, 16, HTB_LIMIT_MAX);
+		c.limit = clamp(c.ceil.bps / 8000 * LEAF_MS / LEAF_FRAME + 1, 16, HTB_LIMIT_MAX);
 	return c;
 }
 

@@ -13,8 +13,8 @@ struct nl_class_stats {
 	uint64_t backlog_bytes, qlen; /* waiting now */
 };
 
-/* A class of rate (and ceil: 0 = the same) with fitting burst (>= 1 ms at its rate, >= 2 full
- * frames), quantum and leaf limit (>= 50 ms of full frames at ceil). mtu in bytes. */
+/* A class of rate (and ceil: 0 = the same) with fitting burst (>= 10 ms at its rate, >= 2 full
+ * frames), quantum and leaf limit (50 ms of 600-byte frames at ceil). mtu in bytes. */
 struct nl_class htb_class(uint32_t minor, rate_t rate, rate_t ceil, uint32_t mtu);
 
 /* Our root, the root class at the device's rate and the default class, idempotently. dflt is the

@@ -130,7 +130,7 @@ static struct oss_device *device(struct oss_check_in *c, const name_t *node, con
 		x = &c->device[i];
 		if (!ident_eq(x->node, *node) || !ident_eq(x->device, *dev))
 			continue;
-		if (capacity.bps < x->capacity.bps)
+		if (capacity.bps > x->capacity.bps)
 			x->capacity = capacity;
 		return x;
 	}
@@ -141,7 +141,8 @@ static struct oss_device *device(struct oss_check_in *c, const name_t *node, con
 	return x;
 }
 
-/* A device that several paths share promises no more than the narrowest of them. */
+/* A device that several paths share carries at least what the widest of them does; what it cannot
+ * do its own node refuses. */
 static void along(struct oss_check_in *c, const struct path_def *p, rate_t more)
 {
 	for (uint8_t h = 0; h < p->n_hops; h++) {

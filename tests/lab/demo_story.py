@@ -66,13 +66,18 @@ class Story:
         rows = self.logs.wait('edge', 'AGREEMENT_ACCEPTED', limit, class_name=name)
         lineage = rows[-1]['output']['lineage']
         self.lineage[name] = lineage
-        self.logs.wait('op', 'SERVICE_ACTIVE', limit, deal=lineage)
-        self.logs.wait('edge', 'SERVICE_ACTIVE', limit, deal=lineage)
+        for node in SIDES:
+            self.active(node, lineage, 1, limit)
+
+    def active(self, node, lineage, rev, limit=20):
+        wait_for(f'{SIDES[node]}: revision {rev} of {lineage} in force', lambda: [
+            r for r in self.logs.find(node, 'SERVICE_ACTIVE', rev=rev)
+            if r['output']['deal'].split('-')[1] == lineage.split('-')[1]], limit)
 
     def declare(self):
         self.tell.head('Four needs are declared (treatyctl intent declare); the fifth shows itself.')
-        wait_for('the probes see every path', lambda: all(
-            p['alive'] for p in self.lab.tool('op', 'path_list')['paths']), 10)
+        wait_for('the probes see every path well', lambda: all(
+            p['alive'] and p['band'] == 'plenty' for p in self.lab.tool('op', 'path_list')['paths']), 20)
         for name, more in DECLARED.items():
             self.lab.ctl('edge', 'intent', 'declare', '--class', name, *more)
             self.agreed(name)
@@ -118,7 +123,7 @@ class Story:
             with demo_faults.delay_pulses(self, other), demo_faults.shaped(self, name):
                 w = self.traffic.mark()
                 time.sleep(self.seconds(2.6, 1.2))
-                got = self.traffic.report(w, '2s')
+                got = self.traffic.report(w, '500ms')
             self.rate_row(name, got.get(name))
             self.delay_row(other, got.get(other))
             self.calm()
@@ -156,7 +161,8 @@ class Story:
     def change(self):
         self.tell.head('market-data is raised to 60 Mbit/s in place, while it flows.')
         name, old = 'market-data', self.contract['market-data']
-        before, label = len(self.logs.rows['edge']), self.agreement(name)['label']
+        before, was = len(self.logs.rows['edge']), self.agreement(name)
+        rev, label = was['rev'], was['label']
         self.traffic.rate(name, offered(name, old, DOWN))
         time.sleep(0.3)
         with demo_faults.wire_fault(self):
@@ -164,7 +170,7 @@ class Story:
             time.sleep(self.seconds(2, 0.5))
             self.lab.ctl('edge', 'intent', 'declare', '--class', name, '--bandwidth', f'{RAISED / 1e6:g}M',
                          '--agreement', self.lineage[name])
-            self.logs.wait('edge', 'SERVICE_ACTIVE', 20, since=before, deal=self.lineage[name])
+            self.active('edge', self.lineage[name], rev + 1)
             self.contract[name] = RAISED
             self.traffic.rate(name, offered(name, RAISED, DOWN))
             time.sleep(self.seconds(2, 0.5))
@@ -211,14 +217,14 @@ class Story:
     def replace(self):
         self.tell.head('block-sync can wait: it moves to the cheaper best-effort network, which is another service '
                        'with another label.')
-        name, before = 'block-sync', len(self.logs.rows['edge'])
+        name = 'block-sync'
         old = self.agreement(name)
         self.traffic.rate(name, offered(name, self.contract[name], 0.5))
         w = self.traffic.mark()
         time.sleep(0.3)
         self.lab.ctl('edge', 'intent', 'declare', '--class', name, '--latency', '60ms', '--agreement',
                      self.lineage[name])
-        self.logs.wait('edge', 'SERVICE_ACTIVE', 20, since=before, deal=self.lineage[name])
+        self.active('edge', self.lineage[name], old['rev'] + 1)
         time.sleep(1)
         got = self.traffic.report(w)
         new = self.agreement(name)

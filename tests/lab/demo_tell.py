@@ -69,6 +69,8 @@ class Teller:
         return f'{o["class_name"]} needs {grades(o["want"])}: {SOURCES.get(o["source"], "?")}'
 
     def edge_quote_received(self, o, _):
+        if o['version'] > 1:
+            return ''  # told by the one that is taken
         items = []
         for i in o['item']:
             price = i['scarcity'] + i['margin']
@@ -78,7 +80,8 @@ class Teller:
         return f'{o["class_name"]}: menu ({REASONS.get(o["reason"], "?")}): ' + '; '.join(items)
 
     def edge_quote_countered(self, o, _):
-        return f'{self.flow(o["deal"])}: asks for a margin of {euro(o["margin"])}/h on item {o["item"]}'
+        return '' if o['round'] > 1 else \
+            f'{self.flow(o["deal"])}: bargains over the margin, from {euro(o["margin"])}/h on'
 
     def edge_quote_accepted(self, o, _):
         return (f'{self.flow(o["deal"], o["quote"])}: takes item {o["item"]} at {euro(o["price"])}/h, holds '

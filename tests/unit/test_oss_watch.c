@@ -285,15 +285,27 @@ static void no_order_with_a_foreign_label(void **state)
 
 /* The access link of 200 Mbit/s is shared by all paths: the twin says no where a path alone would
  * hold it. */
+/* Both labels of a replacement stand on popA's device of paths 2 and 3 for a while. */
 static void no_plan_that_a_device_cannot_keep(void **state)
 {
-	struct want w = lab_add;
+	struct want from = lab_add, to = lab_add;
 
 	(void)state;
-	w.path = 2;
-	w.bps = 250000000;
+	from.path = 3;
+	to.path = 2;
+	from.bps = to.bps = 160000000;
+	to.label = LABEL + 1;
+	to.action = ORDER_MIGRATE;
+	to.reason = QUOTE_CHANGE;
 	lab_run(1000);
-	an_order_is_refused(&w, "device");
+	lab_agree(&from);
+	lab_until_life(LIFE_ASSURED, 5000);
+	lab_agree(&to);
+	lab_run(1000);
+	assert_int_equal(lab_deal()->applied.rev, 1);
+	assert_int_equal(lab_deal()->life, LIFE_AT_RISK);
+	if (!strstr(lab_deal()->why.s, "device"))
+		fail_msg("why: %s", lab_deal()->why.s);
 }
 
 int main(void)
