@@ -170,7 +170,7 @@ struct cfg_operator {
 	uint32_t overlap_ms;     /* both roads stay valid in a swap */
 	uint32_t
 		police_pct; /* of the contracted rate, at the first hop and the far end; 0 = none */
-	uint32_t horizon; /* of the forecasts, in sampling intervals */
+	uint32_t horizon;   /* of the forecasts, in sampling intervals */
 };
 
 /* The enterprise's edge and its operator. */
