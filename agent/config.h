@@ -177,6 +177,7 @@ struct cfg_operator {
 struct cfg_enterprise {
 	cfg_name op; /* peer of role operator */
 	cfg_ifname lan, access;
+	uint32_t usable; /* permille of the access link that treaties may take */
 	bool bargain;
 	rate_t detect; /* demand of a class is declared above it */
 	uint32_t detect_intervals;

@@ -222,6 +222,7 @@ static const struct cfg_key enterprise_keys[] = {
 	{ "operator", cfg_word, AT(op), SIZE(sizeof(cfg_name)) },
 	{ "lan", cfg_word, AT(lan), SIZE(sizeof(cfg_ifname)) },
 	{ "access", cfg_word, AT(access), SIZE(sizeof(cfg_ifname)) },
+	{ "usable-permille", cfg_u32, AT(usable), BETWEEN(1, 1000), "950" },
 	{ "bargain", cfg_bool, AT(bargain), ANY },
 	{ "detect", cfg_rate, AT(detect), BETWEEN(8000, RATE_MAX), "1M" },
 	{ "detect-intervals", cfg_u32, AT(detect_intervals), BETWEEN(1, 10000), "10" },

@@ -87,7 +87,10 @@ void query_parties(const struct side *s, struct tmf_parties *ret)
 	bool ent = c->daemon.roles & ROLE_ENTERPRISE;
 
 	*ret = (struct tmf_parties){ .digits = 2 };
-	str_cut(ent ? ret->enterprise.s : ret->op.s, c->daemon.name);
+	if (ent)
+		str_cut(ret->enterprise.s, c->daemon.name);
+	else
+		str_cut(ret->op.s, c->daemon.name);
 	for (uint32_t i = 0; i < c->peers; i++) {
 		if (ent && c->peer[i].role == PEER_OPERATOR && ident_empty(ret->op))
 			str_cut(ret->op.s, c->peer[i].name);

@@ -6,9 +6,8 @@
 #include "agent/log.h"
 #include "ent_spur_core.h"
 
-#define USABLE  950 /* permille of the access link that may be promised locally */
-#define RESTORE 900
-#define HOLD    10 /* intervals of room before a cut flow comes back */
+#define RESTORE 947 /* permille of what is usable: there must be that much room */
+#define HOLD    10  /* intervals of room before a cut flow comes back */
 
 _Static_assert(SPUR_SHARES_MAX <= EV_SPUR_MAX, "a division fits into its event");
 
@@ -39,8 +38,8 @@ static void gather(struct ent *en, struct ent_spur_in *in, const struct deal *of
 
 	memset(in, 0, sizeof(*in));
 	in->capacity = dev ? dev->rate : (rate_t){ 0 };
-	in->usable = USABLE;
-	in->restore = RESTORE;
+	in->usable = (uint16_t)en->s->cfg->enterprise.usable;
+	in->restore = (uint16_t)(in->usable * RESTORE / 1000);
 	in->hold = HOLD;
 	in->calm = en->calm;
 	for (uint32_t i = 0; i < en->w->n_deals && in->n_flows < SPUR_SHARES_MAX; i++) {

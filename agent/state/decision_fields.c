@@ -84,8 +84,8 @@ FIELD_TABLE(forecast_params_fields, struct forecast_params, forecast_params_f);
 
 #define T struct forecast_state
 static const struct field forecast_state_f[] = {
-	F_INT(T, level), F_INT(T, trend), F_INT(T, spread),
-	F_UINT(T, n),    F_INT(T, first), F_INT(T, run),
+	F_INT(T, level), F_INT(T, trend), F_INT(T, spread), F_UINT(T, n),
+	F_INT(T, first), F_INT(T, last),  F_INT(T, run),
 };
 FIELD_TABLE(forecast_state_fields, struct forecast_state, forecast_state_f);
 #undef T

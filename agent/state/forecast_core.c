@@ -39,13 +39,20 @@ static bool shifted(const struct forecast_params *p, struct forecast_state *s, i
 {
 	bool same = (err > 0 && s->run > 0) || (err < 0 && s->run < 0);
 	int run = same ? s->run + (err > 0 ? 1 : -1) : (err > 0 ? 1 : -1);
+	int64_t step, slope;
 
 	if (run == 1 || run == -1)
-		s->first = x;
+		s->first = s->last = x;
+	step = x - s->last;
+	s->last = x;
 	s->run = (int16_t)run;
 	if (magnitude(run) < p->shift)
 		return false;
-	s->trend = magnitude(run) > 1 ? (x - s->first) / (magnitude(run) - 1) : 0;
+	/* A step that two windows share looks like a slope; only what still goes on is one. */
+	slope = magnitude(run) > 1 ? (x - s->first) / (magnitude(run) - 1) : 0;
+	if ((slope > 0) != (step > 0))
+		slope = 0;
+	s->trend = magnitude(step) < magnitude(slope) ? step : slope;
 	s->level = x;
 	s->run = 0;
 	return true;

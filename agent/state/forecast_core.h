@@ -22,7 +22,7 @@ struct forecast_params {
 struct forecast_state {
 	int64_t level, trend, spread; /* units of the series x 256 */
 	uint32_t n;                   /* samples since the start */
-	int64_t first;                /* first sample of the run, x 256 */
+	int64_t first, last;          /* samples of the run, x 256 */
 	int16_t run;                  /* outliers in a row: > 0 above, < 0 below */
 };
 

@@ -43,7 +43,7 @@ def expression(c, flow, bandwidth, latency, availability):
              condition(c, 'lat', 'atMost', 'urn:treaty:ns:latency', latency, 'us'),
              condition(c, 'av', 'atLeast', 'urn:treaty:ns:availability', availability, 'ppm')]
     return {'@type': 'JsonLdExpression', 'iri': iri, 'expressionValue': {
-        '@id': iri, '@type': [TIO + 'IntentCommonModel/Intent'], TIO + 'LogicalOperators/allOf': [{'@list': [
+        '@id': iri, '@type': TIO + 'IntentCommonModel/Intent', TIO + 'LogicalOperators/allOf': [{'@list': [
             {'@id': iri + ':pe', '@type': [TIO + 'IntentCommonModel/PropertyExpectation'],
              TIO + 'IntentCommonModel/target': [{'@id': f'urn:treaty:flow:{flow}'}],
              TIO + 'LogicalOperators/allOf': [{'@list': conds}]},

@@ -22,7 +22,7 @@ DECLARED = {  # beyond the class's own profile
 }
 RAISED = 60e6
 QUIET = 0.3  # of the contract: what a flow sends while another one is looked at
-DOWN = 0.9
+DOWN = 0.5  # what it sends while its delay or its losses are looked at: no queue of its own, even when it stutters
 
 
 def wire_size(name):
@@ -61,6 +61,7 @@ class Story:
     def calm(self):
         for c in UDP:
             self.traffic.rate(c, offered(c, self.contract[c], QUIET))
+        self.traffic.rate('bulk-transfer', 5e6)
 
     def agreed(self, name, limit=20):
         rows = self.logs.wait('edge', 'AGREEMENT_ACCEPTED', limit, class_name=name)
@@ -117,24 +118,30 @@ class Story:
         names = list(FLOWS)
         for i, name in enumerate(names):
             other = names[(i + 1) % len(names)]
-            self.traffic.rate(other, offered(other, self.contract[other], DOWN) if other in UDP else 8e6)
-            self.overdrive(name)
-            time.sleep(0.4)
-            with demo_faults.delay_pulses(self, other), demo_faults.shaped(self, name):
-                w = self.traffic.mark()
-                time.sleep(self.seconds(2.6, 1.2))
-                got = self.traffic.report(w, '500ms')
-            self.rate_row(name, got.get(name))
+            if other in UDP:
+                self.traffic.rate(other, offered(other, self.contract[other], DOWN))
+            got = self.overdrive(name, other)
+            self.rate_row(name, got[name])
             self.delay_row(other, got.get(other))
             self.calm()
-            self.traffic.rate('bulk-transfer', 8e6)
-        time.sleep(0.3)
 
-    def overdrive(self, name):
-        # TCP gives way by itself, and demand above 105 % would rightly be negotiated up.
-        share = 1.3 if name in UDP else 1.02
-        self.traffic.rate(name, offered(name, self.contract[name], share) if name in UDP
-                          else self.contract[name] * share)
+    def overdrive(self, name, other):
+        """A window of 130 %. On a busy machine the sender itself may fall short: then once more."""
+        for _ in range(3):
+            # TCP gives way by itself, and demand above 105 % would rightly be negotiated up.
+            share = 1.3 if name in UDP else 1.025 * TCP6_MSS / TCP6_FRAME
+            contract = self.contract[name]
+            self.traffic.rate(name, offered(name, contract, share) if name in UDP else contract * share)
+            time.sleep(0.4)
+            with demo_faults.delay_pulses(self, other), demo_faults.shaped(self, name):
+                w, start = self.traffic.mark(), time.monotonic()
+                time.sleep(self.seconds(2.6, 1.2))
+                seconds = time.monotonic() - start
+                got = self.traffic.report(w, '500ms')
+            if name not in UDP or \
+                    got[name]['sent'] * wire_size(name)[1] * 8 / seconds >= 1.1 * contract:
+                break
+        return got
 
     def rate_row(self, name, w, key='rate'):
         if name in UDP:
@@ -167,13 +174,13 @@ class Story:
         time.sleep(0.3)
         with demo_faults.wire_fault(self):
             w = self.traffic.mark()
-            time.sleep(self.seconds(2, 0.5))
+            time.sleep(self.seconds(2.6, 0.5))
             self.lab.ctl('edge', 'intent', 'declare', '--class', name, '--bandwidth', f'{RAISED / 1e6:g}M',
                          '--agreement', self.lineage[name])
             self.active('edge', self.lineage[name], rev + 1)
             self.contract[name] = RAISED
             self.traffic.rate(name, offered(name, RAISED, DOWN))
-            time.sleep(self.seconds(2, 0.5))
+            time.sleep(self.seconds(2.6, 0.5))
             got = self.traffic.report(w)
         x = got[name]
         loss_row(self.table, 'change:loss', 'market-data over its change in place', {name: x},
@@ -194,12 +201,9 @@ class Story:
         cut = {f['lineage']: f['rate'] for f in rows[-1]['output']['flow']}
         contract = self.agreement('bulk-transfer')['g']['bandwidth']
         at_op = len(self.logs.rows['op'])
-        self.traffic.rate('market-data', offered('market-data', RAISED, 1.3))
-        self.traffic.rate('bulk-transfer', 10e6)
-        time.sleep(self.seconds(2.5, 1.5))
-        w = self.traffic.mark()
-        time.sleep(self.seconds(2.6, 1.5))
-        got = self.traffic.report(w, '2s')
+        self.traffic.rate('bulk-transfer', 9e6)
+        time.sleep(self.seconds(2, 1))
+        got = self.overdrive('market-data', '')
         self.rate_row('market-data', got['market-data'], 'raised')
         bulk = got['bulk-transfer']['goodput_bps'] * TCP6_FRAME / TCP6_MSS
         self.table.row('spur', f'bulk-transfer drops to its floor (its contract of {mbit(contract)} stands)',
@@ -210,7 +214,6 @@ class Story:
                 and r['event'].startswith('QUOTE')]
         self.table.row('spur:silent', 'no message to the operator for that', '0 messages',
                        f'{len(about) + len(said)} events in both logs', not about and not said)
-        self.traffic.rate('bulk-transfer', 1e6)
         self.calm()
 
     # --- 4: another network type ----------------------------------------------------------------
@@ -219,7 +222,7 @@ class Story:
                        'with another label.')
         name = 'block-sync'
         old = self.agreement(name)
-        self.traffic.rate(name, offered(name, self.contract[name], 0.5))
+        self.traffic.rate(name, offered(name, self.contract[name], 0.4))
         w = self.traffic.mark()
         time.sleep(0.3)
         self.lab.ctl('edge', 'intent', 'declare', '--class', name, '--latency', '60ms', '--agreement',

@@ -130,6 +130,24 @@ static void start_gap_outlier_shift(void **state)
 	assert_true(v.mean >= 0 && v.upper >= v.mean);
 }
 
+/* 42 Mbit/s, then 105: the window in which it happens sees 70. No ramp follows. */
+static void a_step_is_no_slope(void **state)
+{
+	struct forecast_in in = { 0 };
+	struct forecast_value v = { 0 };
+
+	(void)state;
+	forecast_defaults(&in.p, 2000000);
+	for (int i = 0; i < 50; i++)
+		v = feed(&in, 42000000, 20);
+	v = feed(&in, 70000000, 20);
+	for (int i = 0; i < 50; i++) {
+		assert_true(v.upper < 180000000);
+		v = feed(&in, 105000000, 20);
+	}
+	assert_true(v.mean > 100000000 && v.mean < 110000000);
+}
+
 static const struct path_view quiet = {
 	.path = 1,
 	.type = NET_DET,
@@ -246,6 +264,7 @@ int main(void)
 		cmocka_unit_test(steady_noise_never_triggers),
 		cmocka_unit_test(ramp_is_seen_ahead),
 		cmocka_unit_test(start_gap_outlier_shift),
+		cmocka_unit_test(a_step_is_no_slope),
 		cmocka_unit_test(scarcity_table),
 		cmocka_unit_test(scarcity_ignores_order),
 		cmocka_unit_test(scarcity_does_not_flutter),

@@ -49,9 +49,9 @@ PATHS = {
         [('popA', 'corec', 'acc0', 'on'), ('popC', 'coreb', 'corea', 'off'), ('popB', 'exc0', 'corec', 'on')]),
 }
 
-# The access link, both ends. Of it 95 % may be promised locally: the five classes fit, and once market-data is
-# raised to 60 Mbit/s they fit only with bulk-transfer at its floor.
-ACCESS = '205M'
+# The access link, both ends. 195 Mbit/s of it are for treaties: the five classes fit, and once market-data is raised
+# to 60 Mbit/s they fit only with bulk-transfer at its floor. The rest is for a replacement's two labels at once.
+ACCESS, USABLE = '300M', 650
 
 # node -> device: role, rate, direction of what arrives there
 DEVICES = {
@@ -139,7 +139,8 @@ def daemon_keys(node, home, windows):
 def side_keys(node, home, documents):
     """The sections that make it an enterprise's or an operator's daemon."""
     if node == 'edge':
-        yield 'enterprise', {'operator': 'operator-y', 'lan': 'lan0', 'access': 'acc0', 'bargain': 'on'}
+        yield 'enterprise', {'operator': 'operator-y', 'lan': 'lan0', 'access': 'acc0', 'usable-permille': USABLE,
+                             'bargain': 'on'}
         yield 'wallet', {'credential': f'{home}/wallet.json'}
     if node == 'op':
         yield 'operator', {'quote-ttl': 60, 'label-range': '1-4095'}
