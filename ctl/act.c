@@ -28,7 +28,6 @@ static int class_form(const struct ctl *c, json_t *args, struct err *e)
 	avail_t a = { 0 };
 	delay_t d = { 0 };
 	rate_t b = { 0 };
-	int64_t term = 0;
 	int r = json_object_set_new(args, "class", json_string(class));
 
 	if (!r && (r = opt_rate(c, "bandwidth", &b, e)) > 0)
@@ -37,8 +36,6 @@ static int class_form(const struct ctl *c, json_t *args, struct err *e)
 		r = json_object_set_new(args, "latencyMicros", json_integer(d.us));
 	if (!r && (r = opt_avail(c, "availability", &a, e)) > 0)
 		r = json_object_set_new(args, "availabilityPpm", json_integer(a.ppm));
-	if (!r && (r = opt_span(c, "term", &term, e)) > 0)
-		r = json_object_set_new(args, "termMs", json_integer(term));
 	if (!r && agreement)
 		r = json_object_set_new(args, "agreementId", json_string(agreement));
 	return r;

@@ -6,7 +6,7 @@ const struct verb verbs[] = {
 	{ "status", NULL, NULL, NULL, ctl_status, NULL,
 	  "who the daemon is, its processes, its log and what it holds" },
 	{ "intent", "declare", "[FILE]",
-	  "class=NAME bandwidth=RATE latency=DELAY availability=PERCENT term=SPAN agreement=ID",
+	  "class=NAME bandwidth=RATE latency=DELAY availability=PERCENT agreement=ID",
 	  ctl_intent_declare, NULL,
 	  "declare an intent: a TMF921 body in FILE, or a class and what differs from its profile; "
 	  "with --agreement it changes a live one" },

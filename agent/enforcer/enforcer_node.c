@@ -180,8 +180,9 @@ static void on_event(const struct nl_event *ev, void *arg)
 			heal_soon(n, HEAL_US);
 		break;
 	case NL_EV_QDISC:
+		/* the end of our root is told by our own handle, like its beginning: look */
 		d = device_at(n, ev->ifindex);
-		if (d && d->shaped && !ev->ours)
+		if (d && d->rate.bps)
 			heal_soon(n, HEAL_US);
 		break;
 	case NL_EV_ROUTE_GONE:

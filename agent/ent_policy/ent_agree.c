@@ -167,7 +167,7 @@ static int receipt(struct ent *en, const struct agreement *a, const struct ledge
 			     .issued_at = engine_now(en->s->engine) };
 	static const struct hash none;
 	struct ledger_wallet w;
-	struct ledger_result put;
+	struct ledger_result put = { 0 };
 	struct hash digest;
 	int r = ledger_wallet_get(st, &en->wid, &w, e);
 
@@ -193,7 +193,7 @@ static int receipt(struct ent *en, const struct agreement *a, const struct ledge
 
 static int keep_signed(struct ent *en, const json_t *vc, struct err *e)
 {
-	digest_t d;
+	digest_t d = { 0 };
 	int r = canon_sha256(vc, d.b, e);
 
 	return r ? r : ent_keep(en, vc, &d, e);

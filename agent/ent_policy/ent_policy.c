@@ -43,7 +43,7 @@ struct hash ent_hash(const digest_t *d)
 
 why_t ent_why(const char *text)
 {
-	why_t w;
+	why_t w = { 0 };
 
 	str_cut(w.s, text);
 	return w;

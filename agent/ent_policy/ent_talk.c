@@ -74,6 +74,7 @@ static int present(struct conv *c, const struct deal *d, const struct nego_chall
 		r = presentation_new(en->vc, &a, &en->s->port[SIGN_PRESENTATION], &vp, e);
 	if (r)
 		return r;
+	c->intent = d->intent.id; /* a newer one may have come while the challenge was asked */
 	(void)snprintf(id, sizeof(id), "m-intent-%s-%u", d->intent.id.s, ++c->attempt);
 	return ent_say(c, CONV_INTENT, id, json_pack("[O, O]", intent, vp), e);
 }

@@ -17,7 +17,7 @@
 
 struct run {
 	struct run *next;
-	uint64_t id;
+	uintptr_t id;
 	ident_t deal;
 	bool in_flight, going; /* going: asked to continue after the commit */
 	bool stop;             /* the agreement has ended: turn round at the next answer */
@@ -35,19 +35,19 @@ struct run {
 
 /* A call may outlive its run, or its turn. */
 struct call {
-	uint64_t run;
+	uintptr_t run;
 	uint32_t serial;
 };
 
 static struct side *side;
 static struct run *runs;
-static uint64_t next_id;
+static uintptr_t next_id;
 
 static void go(struct run *r);
 static void silent(struct run *r, const struct deal *d, const char *why);
 static void turn_round(struct run *r, const struct deal *d, uint16_t last);
 
-static struct run *run_by_id(uint64_t id)
+static struct run *run_by_id(uintptr_t id)
 {
 	for (struct run *r = runs; r; r = r->next)
 		if (r->id == id)
@@ -94,10 +94,8 @@ static uint16_t upto_of(const struct run *r, const struct deal *d)
 
 static void committed(void *arg)
 {
-	uint64_t *id = arg;
-	struct run *r = run_by_id(*id);
+	struct run *r = run_by_id((uintptr_t)arg);
 
-	free(id);
 	if (!r)
 		return;
 	r->going = false;
@@ -107,13 +105,10 @@ static void committed(void *arg)
 /* Nothing is sent before the log holds what it follows from. */
 static void go_after_commit(struct run *r)
 {
-	uint64_t *id = r->going ? NULL : malloc(sizeof(*id));
-
-	if (!id)
+	if (r->going)
 		return;
-	*id = r->id;
 	r->going = true;
-	engine_after_commit(side->engine, committed, id);
+	engine_after_commit(side->engine, committed, (void *)r->id);
 }
 
 static void on_timer(void *arg)

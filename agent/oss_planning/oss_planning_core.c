@@ -107,7 +107,7 @@ static void steer_one(struct maker *m, const struct lay *l, unsigned i, enum dir
 	if (!h->steers || last)
 		return;
 	s = add(m, &h->node, STEP_STEER, l->label);
-	s->dir = dir;
+	s->dir = (uint8_t)dir;
 	s->path = path;
 }
 

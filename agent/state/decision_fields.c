@@ -67,7 +67,6 @@ static FIELD_TABLE(scarcity_path_fields, struct scarcity_path, scarcity_path_f);
 
 #define T struct scarcity_out
 static const struct field scarcity_out_f[] = {
-	F_UINT(T, n_paths),
 	F_ARR(T, path, scarcity_path_fields, n_paths),
 	F_STR(T, why),
 };

@@ -36,15 +36,15 @@ struct deal {
 	struct agreement pending; /* signed, not yet in force */
 	struct agreement old;     /* the revision before cur */
 	struct agreement origin;  /* what the consumer last asked for: the walk-back's goal */
-	struct order order;   /* latest; it waits while a plan is under way */
-	struct order planned; /* the one that the plan under way carries out */
-	struct order applied; /* the one whose plan the kernels hold; rev 0 = none */
+	struct order order;       /* latest; it waits while a plan is under way */
+	struct order planned;     /* the one that the plan under way carries out */
+	struct order applied;     /* the one whose plan the kernels hold; rev 0 = none */
 	struct plan plan;
 	uint16_t plan_upto;
 	uint16_t plan_failed; /* the step that ended it: it is being rolled back; 0 = none */
-	bool active;    /* cur is applied */
-	bool risk_open; /* a breach was flagged and has not recovered */
-	bool cooled;    /* a walk-back may be offered */
+	bool active;          /* cur is applied */
+	bool risk_open;       /* a breach was flagged and has not recovered */
+	bool cooled;          /* a walk-back may be offered */
 	wall_t cool_from;
 	bool wallet_revoked;
 	uint8_t n_revs;

@@ -156,12 +156,33 @@ static struct label_sample totals(void)
 	return s;
 }
 
+/* Returns how often: as often as the machine is quick enough to start it while packets flow. */
+static int kill_under_traffic(void)
+{
+	const struct step c = class_step(21, 0x110, 20 * MBIT);
+	struct label_sample s, mid;
+	int deaths = 0;
+
+	do {
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
+		mid = totals();
+		enforcer_kill();
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+		enforcer_up();
+		done(&c, 0);
+		s = totals();
+		assert_true(s.dir[0].rx_packets > mid.dir[0].rx_packets);
+		deaths++;
+	} while (s.dir[0].rx_packets < PACKETS / 2);
+	return deaths;
+}
+
 static void test_deaths(void **st)
 {
 	struct host far, lan;
-	struct label_sample s, mid;
+	struct label_sample s;
 	char *before, *after;
-	int deaths = 0;
+	int deaths;
 
 	(void)st;
 	links_make();
@@ -185,19 +206,7 @@ static void test_deaths(void **st)
 	label_up();
 	assert_int_equal(write(far.go, "x", 1), 1);
 	assert_int_equal(write(lan.go, "x", 1), 1);
-	do { /* as often as the machine is quick enough to start it while packets flow */
-		const struct step c = class_step(21, 0x110, 20 * MBIT);
-
-		(void)nanosleep(&(struct timespec){ .tv_nsec = 200000000 }, NULL);
-		mid = totals();
-		enforcer_kill();
-		(void)nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
-		enforcer_up();
-		done(&c, 0);
-		s = totals();
-		assert_true(s.dir[0].rx_packets > mid.dir[0].rx_packets);
-		deaths++;
-	} while (s.dir[0].rx_packets < PACKETS / 2);
+	deaths = kill_under_traffic();
 	print_message("%d deaths while packets flowed\n", deaths);
 	assert_int_equal(host_count(&lan), PACKETS);
 	assert_int_equal(host_count(&far), PACKETS);

@@ -30,7 +30,7 @@ static struct {
 	struct a2a_server *a2a;
 	const char *peer; /* the enterprise's DID */
 	struct op_deal deal[OP_DEALS];
-	int n, messages, challenges;
+	int n, messages, challenges, forks;
 	wall_t (*now)(void *arg);
 	/* the script */
 	price_t scarcity, margin;
@@ -302,7 +302,8 @@ static inline int op_on_reject(const json_t *part, struct a2a_turn *t)
 	return 0;
 }
 
-static inline void op_check_receipt(const struct op_deal *d, const json_t *vc)
+/* False: it does not follow the wallet's last one. */
+static inline bool op_check_receipt(const struct op_deal *d, const json_t *vc)
 {
 	static const struct did_resolver keys = { .resolve = did_resolve_key };
 	struct receipt r;
@@ -310,12 +311,15 @@ static inline void op_check_receipt(const struct op_deal *d, const json_t *vc)
 
 	assert_int_equal(receipt_verify(vc, &keys, &r, digest, NULL), 0);
 	assert_string_equal(r.hold_id, d->next.hold.s);
-	assert_int_equal(
-		receipt_extends(op.any_receipt ? &op.receipt : NULL, op.receipt_digest, &r),
-		REFUSE_NONE);
+	if (receipt_extends(op.any_receipt ? &op.receipt : NULL, op.receipt_digest, &r) !=
+	    REFUSE_NONE) {
+		op.forks++;
+		return false;
+	}
 	op.receipt = r;
 	op.any_receipt = true;
 	memcpy(op.receipt_digest, digest, DIGEST_LEN);
+	return true;
 }
 
 static inline void op_in_force(struct op_deal *d)
@@ -347,7 +351,8 @@ static inline int op_on_acceptance(const struct a2a_message *m, struct a2a_turn 
 	assert_memory_equal(a.agreement_digest, d->next.digest.b, DIGEST_LEN);
 	d->acceptances++;
 	if (d->cur.rev != d->next.rev) {
-		op_check_receipt(d, json_array_get(m->data, 1));
+		if (!op_check_receipt(d, json_array_get(m->data, 1)))
+			return op_problem(t, REFUSE_LEDGER_FORK, A2A_REJECTED);
 		op_in_force(d);
 	}
 	if (op.fail_service != REFUSE_NONE)

@@ -59,10 +59,11 @@ struct lab_node {
 };
 
 struct answer {
+	struct answer *next;
 	peer_mcp_fn fn;
 	void *arg;
 	json_t *js; /* NULL = unreachable */
-	uint32_t boot;
+	bool owned; /* arg dies with the answer */
 };
 
 static struct lab {
@@ -70,7 +71,8 @@ static struct lab {
 	struct store *store;
 	struct side side;
 	struct lab_node node[LAB_NODES];
-	uint32_t n_held, n_seen, boot;
+	struct answer *answers; /* under way */
+	uint32_t n_held, n_seen;
 	struct seen held[LAB_LOG], seen[LAB_LOG];
 	const struct mcp_row *swap;
 	wall_t base;
@@ -167,9 +169,14 @@ static void lab_answer(void *arg)
 {
 	struct answer *a = arg;
 	struct mcp_result r = { .structured = a->js, .text = "", .error = "" };
+	struct answer **at = &lab.answers;
 
-	if (a->boot == lab.boot && !lab.dead && !lab.deaf)
-		a->fn(a->arg, a->js ? 0 : -EHOSTUNREACH, a->js ? &r : NULL, "no route to host");
+	if (lab.dead || lab.deaf)
+		return;
+	while (*at != a)
+		at = &(*at)->next;
+	*at = a->next;
+	a->fn(a->arg, a->js ? 0 : -EHOSTUNREACH, a->js ? &r : NULL, "no route to host");
 	json_decref(a->js);
 	free(a);
 }
@@ -184,9 +191,11 @@ int __wrap_peer_tool(struct side *s, const char *name, const char *tool, const j
 
 	(void)e;
 	assert_non_null(a);
-	*a = (struct answer){ .fn = fn, .arg = arg, .boot = lab.boot };
+	*a = (struct answer){ .next = lab.answers, .fn = fn, .arg = arg };
+	lab.answers = a;
 	if (!strcmp(tool, "step_apply")) {
 		assert_non_null(key);
+		a->owned = true;
 		if (!lab.dead && !n->silent)
 			a->js = lab_steps(n, args);
 	} else if (!n->silent) {
@@ -254,7 +263,6 @@ static void lab_open(void)
 
 	memset(&lab.side, 0, sizeof(lab.side));
 	lab.dead = lab.deaf = false;
-	lab.boot++;
 	side_from_config(&lab.side, lab.cfg);
 	r = loop_new(&lab.side.loop, true);
 	lab.store = open_ok(STORE_CREATE | STORE_NOSYNC);
@@ -282,6 +290,15 @@ static void lab_crash(void)
 	lab.base.ms += loop_now(lab.side.loop).us / 1000 + 1;
 	lab.side.engine = engine_free(lab.side.engine);
 	lab.side.loop = loop_free(lab.side.loop);
+	while (lab.answers) {
+		struct answer *a = lab.answers;
+
+		lab.answers = a->next;
+		json_decref(a->js);
+		if (a->owned)
+			free(a->arg);
+		free(a);
+	}
 	lab.store = store_free(lab.store);
 }
 

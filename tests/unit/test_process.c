@@ -410,7 +410,8 @@ static void be_honest(int fd)
 	struct msg_ping q = { .token = 42 }, p = { 0 };
 	struct enforcer_status s = { 0 };
 
-	if (msg_call(&c, MSG_PING, &q, sizeof(q), &p, sizeof(p), NULL, 10000, NULL) || p.token != 42)
+	if (msg_call(&c, MSG_PING, &q, sizeof(q), &p, sizeof(p), NULL, 10000, NULL) ||
+	    p.token != 42)
 		_exit(1);
 	if (msg_call(&c, MSG_STATUS, NULL, 0, &s, sizeof(s), NULL, 10000, NULL) ||
 	    s.pid != getppid() || s.caps != KEPT || s.bpffs != 1 || !s.release[0])

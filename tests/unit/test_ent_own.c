@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the enterprise does of its own: asks for more, finds its demand, divides its access link,
+ * ends what it does not need, reloads its wallet. */
+#include "tests/unit/ent_lab.h"
+
+#include "agent/mcp_table.h"
+
+static bool two_settled(void)
+{
+	return lab_world()->n_deals == 2 && lab_settled();
+}
+
+static uint64_t class_rate(uint32_t label)
+{
+	const struct world *w = lab_world();
+
+	for (uint32_t i = 0; i < w->n_wanted; i++)
+		if (w->wanted[i].step.kind == STEP_CLASS_SET && w->wanted[i].step.label == label)
+			return w->wanted[i].step.rate.bps;
+	return 0;
+}
+
+/* --- changes ------------------------------------------------------------------------------------
+ */
+
+static void change(uint64_t bps)
+{
+	struct intent i = { .source = INTENT_CHANGE };
+	const struct deal *d = lab_deal(0);
+	struct err e = { 0 };
+
+	i.class_name = d->cur.class_name;
+	i.lineage = d->cur.lineage;
+	i.want = d->intent.want;
+	i.want.bandwidth.bps = bps;
+	i.term_ms = d->intent.term_ms;
+	if (ent_intent_declare(&lab.side, &i, &e) != REFUSE_NONE)
+		fail_msg("change: %s", e.text);
+}
+
+static bool second(void)
+{
+	return lab_deal(0)->cur.rev == 2 && lab_deal(0)->active;
+}
+
+static void raised(void **state)
+{
+	const struct deal *d;
+
+	(void)state;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(two_settled, 2) || lab_run(lab_settled, 30));
+	change(30000000);
+	assert_true(lab_run(second, 30));
+	d = lab_deal(0);
+	assert_int_equal(d->cur.g.bandwidth.bps, 30000000);
+	assert_int_equal(d->cur.label, d->old.label);
+	assert_int_equal(d->cur.reason, QUOTE_CHANGE);
+	assert_int_equal(class_rate(d->cur.label), 30000000);
+	assert_int_equal(lab_purse().captured.minor, d->cur.amount.minor);
+}
+
+static bool settled_at_28(void)
+{
+	return lab_settled() && lab_deal(0)->cur.g.bandwidth.bps == 28000000;
+}
+
+/* The last word counts: what was asked before it and not yet answered is dropped. */
+static void changed_twice(void **state)
+{
+	(void)state;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(lab_settled, 30));
+	change(30000000);
+	change(28000000);
+	assert_true(lab_run(settled_at_28, 30));
+	assert_false(lab_run(NULL, 10));
+	assert_int_equal(lab_deal(0)->cur.rev, 2);
+	assert_int_equal(lab_purse().captured.minor, lab_deal(0)->cur.amount.minor);
+}
+
+static void change_refused(void **state)
+{
+	struct ledger_wallet w;
+
+	(void)state;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(lab_settled, 30));
+	op.refuse_intent = REFUSE_NO_CAPACITY;
+	change(30000000);
+	assert_false(lab_run(second, 5));
+	w = lab_purse();
+	assert_int_equal(lab_deal(0)->cur.rev, 1);
+	assert_true(lab_deal(0)->active);
+	assert_int_equal(lab_deal(0)->life, LIFE_PROVISIONED);
+	assert_int_equal(w.captured.minor, 140000);
+	op.refuse_intent = REFUSE_NONE;
+	change(25000000);
+	assert_true(lab_run(second, 30));
+}
+
+/* --- the own access link ------------------------------------------------------------------------
+ */
+
+static bool cut(void)
+{
+	return class_rate(lab_deal(1)->cur.label) == 2000000;
+}
+
+static bool whole_again(void)
+{
+	return class_rate(lab_deal(1)->cur.label) == 10000000;
+}
+
+/* The most that the classes asked for together, at any instant between two steps. */
+static uint64_t most_at_once(void)
+{
+	uint64_t rate[0x200] = { 0 }, most = 0;
+
+	for (int i = 0; i < lab.n_plans; i++)
+		for (int k = 0; k < lab.plan[i].n_steps; k++) {
+			const struct step *s = &lab.plan[i].step[k].step;
+			uint64_t sum = 0;
+
+			if (s->kind == STEP_CLASS_SET)
+				rate[s->minor] = s->rate.bps;
+			if (s->kind == STEP_CLASS_DEL)
+				rate[s->minor] = 0;
+			for (size_t m = 0; m < ARRAY_LEN(rate); m++)
+				sum += rate[m];
+			most = sum > most ? sum : most;
+		}
+	return most;
+}
+
+static void human_end(const struct deal *d)
+{
+	struct cap_human cap = { lab.side.engine };
+	struct ev_ref ref = { .deal = d->negotiation, .about = d->cur.lineage };
+
+	must_set(ref.why.s, "no more");
+	assert_int_equal(tool_agreement_terminate(&cap, &ref, NULL, NULL), REFUSE_NONE);
+}
+
+/* 88 + 10 of 100 Mbit/s is above what may be promised: bulk falls to its floor, and nobody else
+ * hears of it. */
+static void spur(void **state)
+{
+	int messages;
+
+	(void)state;
+	op.scarcity.minor_h = 12000;
+	lab_declare("market-data", 0);
+	lab_declare("bulk-transfer", 0);
+	assert_true(lab_run(two_settled, 30));
+	assert_int_equal(class_rate(lab_deal(1)->cur.label), 10000000);
+	change(88000000);
+	assert_true(lab_run(second, 30));
+	messages = op.messages;
+	assert_true(lab_run(cut, 5));
+	assert_int_equal(class_rate(lab_deal(0)->cur.label), 88000000);
+	assert_int_equal(lab_deal(1)->cur.g.bandwidth.bps, 10000000); /* the contract stands */
+	assert_int_equal(lab_world()->spur.n_flows, 2);
+	change(40000000);
+	assert_true(lab_run(whole_again, 60));
+	assert_true(most_at_once() <= 100000000);
+	assert_int_equal(op.messages, messages + 4); /* of the change alone */
+}
+
+/* --- two at once --------------------------------------------------------------------------------
+ */
+
+/* The second receipt arrives before the first: it is said again until the chain fits. */
+static void receipts_overtake(void **state)
+{
+	(void)state;
+	lab_declare("market-data", 0);
+	lab_declare("bulk-transfer", 0);
+	lab.slow_prefix = "m-acceptance";
+	assert_true(lab_run(two_settled, 60));
+	assert_int_equal(lab_purse().captured.minor, 280000);
+	assert_int_equal(op.receipt.cumulative_after.minor, 280000);
+	assert_true(op.forks > 0);
+}
+
+/* --- detection ----------------------------------------------------------------------------------
+ */
+
+static uint64_t demand_bps;
+
+static void flow(void)
+{
+	static int64_t last;
+	int64_t now = loop_now(lab.loop).us;
+
+	if (now < last)
+		last = now;
+	lab.class[5].bytes += demand_bps / 8 * (uint64_t)(now - last) / 1000000;
+	last = now;
+}
+
+static bool detected(void)
+{
+	flow();
+	return lab_world()->n_deals == 1 && lab_settled();
+}
+
+static bool grown(void)
+{
+	flow();
+	return lab_deal(0)->cur.rev == 2 && lab_deal(0)->active;
+}
+
+static bool gone(void)
+{
+	flow();
+	return lab_deal(0)->life == LIFE_TERMINATED;
+}
+
+static void detection(void **state)
+{
+	(void)state;
+	op.scarcity.minor_h = 12000;
+	demand_bps = 100000; /* below what counts as demand */
+	assert_false(lab_run(detected, 5));
+	assert_int_equal(lab_world()->n_deals, 0);
+	demand_bps = 8000000;
+	assert_true(lab_run(detected, 10));
+	assert_int_equal(lab_deal(0)->intent.source, INTENT_DETECTED);
+	assert_int_equal(lab_deal(0)->cur.g.bandwidth.bps, 10000000);
+	assert_true(ident_eq(lab_deal(0)->cur.class_name, (name_t){ "bulk-transfer" }));
+	demand_bps = 20000000;
+	assert_true(lab_run(grown, 30));
+	assert_int_equal(lab_deal(0)->cur.g.bandwidth.bps, 22000000);
+	demand_bps = 0;
+	assert_true(lab_run(gone, 120));
+	assert_false(lab_run(NULL, 2));
+	assert_int_equal(op.deal[0].ends, 1);
+	assert_int_equal(class_rate(lab_deal(0)->cur.label), 0);
+}
+
+/* --- ends ---------------------------------------------------------------------------------------
+ */
+
+static bool told(void)
+{
+	return op.deal[0].ends > 0;
+}
+
+static void ended_by_a_human(void **state)
+{
+	const struct plan *p;
+
+	(void)state;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(lab_settled, 30));
+	lab.fault[lab.n_calls] = FAULT_LOST;
+	human_end(lab_deal(0));
+	assert_true(lab_run(told, 30));
+	p = lab_plan_with(STEP_LABEL_DEL, lab_deal(0)->cur.label);
+	assert_non_null(p);
+	assert_int_equal(p->step[0].step.kind, STEP_RULE_SET); /* watched again */
+	assert_int_equal(p->step[0].step.rule.label, 0);
+	assert_int_equal(lab_purse().captured.minor, 140000);
+}
+
+static void ended_by_time(void **state)
+{
+	int calls;
+
+	(void)state;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(lab_settled, 30));
+	calls = lab.n_calls;
+	assert_true(lab_run(lab_ended, 3700));
+	assert_false(lab_run(NULL, 2));
+	assert_int_equal(lab.n_calls, calls); /* both sides know when it ends */
+	assert_non_null(lab_plan_with(STEP_LABEL_DEL, 0x100));
+}
+
+/* A human ends it while the agreement is on its way: the hold goes back. */
+static bool held(void)
+{
+	return lab_purse().held.minor > 0;
+}
+
+static void ended_in_mid_talk(void **state)
+{
+	(void)state;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(held, 30));
+	human_end(lab_deal(0));
+	assert_false(lab_run(NULL, 10));
+	assert_int_equal(lab_purse().held.minor, 0);
+	assert_int_equal(lab_purse().captured.minor, 0);
+	assert_int_equal(lab_deal(0)->cur.rev, 0);
+}
+
+/* --- over MCP -----------------------------------------------------------------------------------
+ */
+
+static struct mcp_server *mcp;
+static char said[512];
+static bool is_error, has_said;
+static json_t *structured;
+
+static void mcp_answered(void *to, const struct wire_response *r)
+{
+	struct mcp_result res;
+	struct err e = { 0 };
+
+	(void)to;
+	if (mcp_parse(&res, r, 1, &e))
+		fail_msg("mcp: %s", e.text);
+	assert_int_equal(res.code, 0);
+	is_error = res.is_error;
+	str_cut(said, res.text);
+	json_decref(structured);
+	structured = json_deep_copy(res.structured);
+	has_said = true;
+	mcp_result_clear(&res);
+}
+
+static bool mcp_said(void)
+{
+	return has_said;
+}
+
+static void mcp_call(const char *tool, json_t *args, const char *key)
+{
+	struct mcp_call c = { .method = "tools/call",
+			      .tool = tool,
+			      .args = args,
+			      .idempotency_key = key,
+			      .client_name = "test",
+			      .client_version = "1",
+			      .rpc_id = 1 };
+	auto_free char *body = mcp_build(&c);
+	struct wire_header h[5];
+	struct peer p = { .local = true, .uid = geteuid() };
+	struct wire_request rq = { .method = "POST",
+				   .path = "/mcp",
+				   .query = "",
+				   .headers = h,
+				   .nheaders = mcp_client_headers(h, &c),
+				   .body = body,
+				   .len = strlen(body),
+				   .peer = &p };
+	struct err e = { 0 };
+
+	if (!mcp && mcp_table_serve(&lab.side, &mcp, &e))
+		fail_msg("mcp: %s", e.text);
+	has_said = false;
+	mcp_server_handle(mcp, &rq, (struct wire_sink){ mcp_answered, NULL });
+	assert_true(lab_run(mcp_said, 5));
+	json_decref(args);
+}
+
+static void declared_over_mcp(void **state)
+{
+	auto_json json_t *first = NULL;
+	struct intent i = { .source = INTENT_POSTED, .declared = NOW, .term_ms = 1800000 };
+	const struct tmf_parties parties = { { "edge" }, { "op" }, 2 };
+	json_t *body = NULL;
+
+	(void)state;
+	mcp_call("intent_declare", json_pack("{s:s}", "class", "nobody"), NULL);
+	assert_true(is_error);
+	mcp_call("intent_declare", json_pack("{s:s, s:i}", "class", "market-data", "wish", 1),
+		 NULL);
+	assert_true(is_error);
+	mcp_call("intent_declare",
+		 json_pack("{s:s, s:i}", "class", "market-data", "bandwidthBps", 15000000), "k1");
+	assert_false(is_error);
+	first = json_incref(structured);
+	assert_string_equal(json_string_value(json_object_get(first, "negotiation")) + 4,
+			    json_string_value(json_object_get(first, "intent")) + 4);
+	mcp_call("intent_declare",
+		 json_pack("{s:s, s:i}", "class", "market-data", "bandwidthBps", 15000000), "k1");
+	assert_true(json_equal(first, structured));
+	assert_int_equal(lab_world()->n_deals, 1);
+	mcp_call("intent_declare", json_pack("{s:s}", "class", "bulk-transfer"), "k1");
+	assert_true(is_error);
+	must_set(i.id.s, "int-theirs");
+	must_set(i.negotiation.s, "neg-theirs");
+	must_set(i.class_name.s, "bulk-transfer");
+	must_set(i.flow.s, "backup");
+	i.want = (struct grades){ { 5000000 }, { 30000 }, { 999900 } };
+	assert_int_equal(tmf921_write(&i, &parties, &body, NULL), 0);
+	mcp_call("intent_declare", json_pack("{s:o}", "intent", body), NULL);
+	assert_false(is_error);
+	assert_int_equal(lab_world()->n_deals, 2);
+	assert_string_equal(lab_deal(1)->intent.flow.s, "backup");
+	assert_string_not_equal(lab_deal(1)->negotiation.s, "neg-theirs");
+	assert_true(lab_run(two_settled, 30));
+	assert_int_equal(lab_deal(0)->cur.g.bandwidth.bps, 15000000);
+}
+
+static json_t *reissue(const char *supersedes, const struct party *issuer)
+{
+	struct wallet w = lab.wallet;
+
+	must_set(w.id, "urn:uuid:00000000-0000-4000-8000-000000000002");
+	must_set(w.supersedes, supersedes);
+	w.generation = 2;
+	w.ceiling.minor += 500;
+	must_set(w.issuer, issuer->did);
+	return wallet_vc_fixture(&w, issuer);
+}
+
+static void wallet_reloaded(void **state)
+{
+	json_t *forged = reissue(lab.wallet.id, &lab.wallet_key);
+	struct ledger_wallet w;
+
+	(void)state;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(lab_settled, 30));
+	mcp_call("wallet_load",
+		 json_pack("{s:o}", "credential", reissue("urn:uuid:x", &lab.wallet_key)), NULL);
+	assert_true(is_error);
+	(void)json_object_set_new(json_object_get(forged, "credentialSubject"), "x", json_true());
+	mcp_call("wallet_load", json_pack("{s:o}", "credential", forged), NULL);
+	assert_true(is_error);
+	assert_int_equal(lab_purse().generation, 1);
+	mcp_call("wallet_load",
+		 json_pack("{s:o}", "credential", reissue(lab.wallet.id, &lab.wallet_key)), NULL);
+	if (is_error)
+		fail_msg("%s", said);
+	w = lab_purse();
+	assert_int_equal(w.generation, 2);
+	assert_int_equal(w.ceiling.minor, lab.wallet.ceiling.minor + 500);
+	assert_int_equal(w.captured.minor, 140000); /* what was spent stays spent */
+	lab_kill();
+	lab_open(); /* the file is of the first generation still */
+	assert_int_equal(lab_purse().generation, 2);
+}
+
+static int own_teardown(void **state)
+{
+	mcp = mcp_server_free(mcp);
+	json_decref(structured);
+	structured = NULL;
+	return lab_teardown(state);
+}
+
+static int setup_detect(void **state)
+{
+	return lab_setup_with(state, "detect = 1M\ndetect-intervals = 5\n");
+}
+
+int main(void)
+{
+#define ROAD(f) cmocka_unit_test_setup_teardown(f, lab_setup, own_teardown)
+	const struct CMUnitTest tests[] = {
+		ROAD(raised),
+		ROAD(changed_twice),
+		ROAD(change_refused),
+		ROAD(spur),
+		ROAD(receipts_overtake),
+		cmocka_unit_test_setup_teardown(detection, setup_detect, own_teardown),
+		ROAD(ended_by_a_human),
+		ROAD(ended_by_time),
+		ROAD(ended_in_mid_talk),
+		ROAD(declared_over_mcp),
+		ROAD(wallet_reloaded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
