@@ -44,7 +44,7 @@ class Story:
         self.contract = {c: f[0] for c, f in FLOWS.items()}
         self.traffic = self.tenant = None
         self.lineage = {}
-        self.well = 0
+        self.well = self.since = 0
 
     def seconds(self, full, short):
         return short if self.short else full
@@ -127,9 +127,10 @@ class Story:
             other = names[(i + 1) % len(names)]
             if other in UDP:
                 self.traffic.rate(other, offered(other, self.contract[other], DOWN))
+            ceiling = self.agreement(other)['g']['latency']
             got = self.overdrive(name, other)
             self.rate_row(name, got[name])
-            self.delay_row(other, got.get(other))
+            self.delay_row(other, ceiling, got.get(other))
             self.calm()
 
     def overdrive(self, name, other):
@@ -160,8 +161,7 @@ class Story:
         self.table.row(f'{key}:{name}', f'{name}: rate under overload', f'{mbit(want)} +-5 %', mbit(got),
                        abs(got / want - 1) <= 0.05)
 
-    def delay_row(self, name, w):
-        ceiling = self.agreement(name)['g']['latency']
+    def delay_row(self, name, ceiling, w):
         if name in UDP:
             got, what = w['owd_us']['p95'], f'p95 {w["owd_us"]["p95"] / 1000:.1f} ms of {packets(w["received"])}'
         else:  # TCP tells no one-way delay: the STAMP probes of its path do
@@ -198,10 +198,11 @@ class Story:
         now = self.agreement(name)
         self.table.row('change:label', 'the change keeps the service and its label', f'label {label}',
                        f'label {now["label"]}, revision {now["rev"]}', now['label'] == label and now['rev'] > 1)
-        self.spur(before)
+        self.since = before
 
-    def spur(self, before):
+    def spur(self):
         """The raise filled the access link: the enterprise's own affair."""
+        before = self.since
         self.tell.head('The access link is full now. bulk-transfer gives way; the operator is not asked.')
         rows = self.logs.wait('edge', 'SPUR_REBALANCED', 10, since=before)
         floor, lineage = 2e6, self.lineage['bulk-transfer']
