@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What only a human may do: end an agreement, revoke a wallet, replace the class profiles. Each act
  * needs a reason, which the log keeps; the answer leaves after the commit. */
+#include "agent/crypto/crypto.h"
 #include "agent/codec/noun.h"
 #include "agent/log.h"
 #include "agent/store/ledger.h"
@@ -222,6 +223,22 @@ static int same_classes(const struct side *s, const struct side *next, struct er
 	return 0;
 }
 
+/* The log names the text by its digest and who loaded it. */
+static int log_policy(struct side *s, const struct peer *p, const char *text, struct err *e)
+{
+	const struct cap_human cap = { s->engine };
+	struct ev_ref ref = { 0 };
+	uint8_t d[SHA256_LEN];
+	enum refusal no;
+
+	sha256(text, strlen(text), d);
+	(void)hex_encode(d, 16, ref.about.s, sizeof(ref.about.s));
+	(void)snprintf(ref.why.s, sizeof(ref.why.s), "%u class profiles replaced by uid %u",
+		       s->profiles, (unsigned)p->uid);
+	no = tool_policy_load(&cap, &ref, NULL, NULL);
+	return no == REFUSE_NONE ? 0 : err_set(e, -EPERM, "%s", refusal_text(no));
+}
+
 static int on_policy_load(struct side *s, const struct peer *p, const json_t *args, const char *key,
 			  struct mcp_turn *t, struct err *e)
 {
@@ -239,10 +256,10 @@ static int on_policy_load(struct side *s, const struct peer *p, const json_t *ar
 		side_from_config(next, c);
 		r = same_classes(s, next, e);
 	}
+	if (!r)
+		r = log_policy(s, p, text, e);
 	if (!r) {
 		memcpy(s->profile, next->profile, sizeof(s->profile));
-		log_info("policy: %u class profiles replaced by uid %u", s->profiles,
-			 (unsigned)p->uid);
 		r = query_answer(t, policy_json(s), e);
 	}
 	(void)config_free(c);

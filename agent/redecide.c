@@ -42,10 +42,15 @@ RUN(oss_plan_check)
 RUN(oss_assurance_decide)
 #undef RUN
 
-/* What an adviser decided is logged without its input (the advice itself is an event). */
+/* Without an adviser; with one it is ent_policy_advised. */
 static void run_ent_policy_choose(const void *in, void *out)
 {
 	ent_policy_choose(in, NULL, out);
+}
+
+static void run_ent_policy_advised(const void *in, void *out)
+{
+	ent_policy_advised(in, out);
 }
 
 #define CORE(fn, alias, in, out)                \
@@ -56,6 +61,7 @@ const struct redecide_core redecide_cores[] = {
 	CORE(ent_requirement_decide, "ent_requirement", ent_requirement_in_fields,
 	     ent_requirement_out_fields),
 	CORE(ent_policy_choose, "ent_policy", ent_policy_in_fields, ent_policy_out_fields),
+	CORE(ent_policy_advised, NULL, ent_advised_in_fields, ent_policy_out_fields),
 	CORE(ent_spur_rebalance, "ent_spur", ent_spur_in_fields, ent_spur_out_fields),
 	CORE(ent_edge_steps, "ent_edge", ent_edge_in_fields, ent_edge_out_fields),
 	CORE(scarcity_decide, "scarcity", scarcity_in_fields, scarcity_out_fields),

@@ -340,3 +340,8 @@ void ent_policy_choose(const struct ent_policy_in *in, const struct advice *advi
 	if (!heed(in, advice, &ch, out))
 		decide(in, &ch, out);
 }
+
+void ent_policy_advised(const struct ent_advised_in *in, struct ent_policy_out *out)
+{
+	ent_policy_choose(&in->in, &in->advice, out);
+}

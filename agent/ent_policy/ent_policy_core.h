@@ -50,6 +50,12 @@ struct ent_policy_out {
 	why_t why;
 };
 
+/* What an adviser was told to decide on, and what it said: the whole input of an advised choice. */
+struct ent_advised_in {
+	struct ent_policy_in in;
+	struct advice advice;
+};
+
 /* advice NULL: the deterministic choice. An adviser picks inside the cleared set or rejects; a
  * choice outside the set counts as none. */
 void ent_policy_choose(const struct ent_policy_in *in, const struct advice *advice,
@@ -60,6 +66,10 @@ void ent_policy_choose(const struct ent_policy_in *in, const struct advice *advi
 int64_t ent_policy_utility(const struct class_profile *p, const struct grades *want,
 			   const struct quote_item *i);
 
-extern const struct field_table wallet_limits_fields, ent_policy_in_fields, ent_policy_out_fields;
+/* ent_policy_choose() with both halves in one struct, for the log and for redecide. */
+void ent_policy_advised(const struct ent_advised_in *in, struct ent_policy_out *out);
+
+extern const struct field_table wallet_limits_fields, ent_policy_in_fields, ent_policy_out_fields,
+	ent_advised_in_fields;
 
 #endif

@@ -52,6 +52,14 @@ static const struct field ent_policy_out_f[] = {
 FIELD_TABLE(ent_policy_out_fields, struct ent_policy_out, ent_policy_out_f);
 #undef T
 
+#define T struct ent_advised_in
+static const struct field ent_advised_in_f[] = {
+	F_OBJ(T, in, ent_policy_in_fields),
+	F_OBJ(T, advice, advice_fields),
+};
+FIELD_TABLE(ent_advised_in_fields, struct ent_advised_in, ent_advised_in_f);
+#undef T
+
 #define T struct spur_flow
 static const struct field spur_flow_f[] = {
 	F_UINT(T, label),      F_UINT(T, class_id), F_UINT(T, priority), F_BOOL(T, donor),

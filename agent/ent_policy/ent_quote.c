@@ -236,27 +236,27 @@ static enum refusal reject(struct conv *c, const struct deal *d, const struct en
 static enum refusal choose(struct conv *c, struct deal *d, struct err *e)
 {
 	struct side *s = c->ent->s;
-	struct ent_policy_in in;
+	struct ent_advised_in in = { 0 };
 	struct ent_policy_out out;
 	struct advice buf = { 0 };
 	const struct advice *a = s->advise ? s->advise(s->advise_arg, &d->quote, &buf) : NULL;
 	struct decision dn = { "ent_policy_choose", &ent_policy_in_fields, &ent_policy_out_fields,
-			       &in, &out };
-	const struct decision *known = &dn;
+			       &in.in, &out };
 
-	if (gather(c, d, &in, e))
+	if (gather(c, d, &in.in, e))
 		return e->code == -ENOENT ? REFUSE_WALLET_POLICY : REFUSE_MAX_;
-	ent_policy_choose(&in, a, &out);
-	if (a)
+	ent_policy_choose(&in.in, a, &out);
+	if (a) { /* the advice is an input like any other: the log repeats it, never the model */
+		in.advice = *a;
+		dn = (struct decision){ "ent_policy_advised", &ent_advised_in_fields,
+					&ent_policy_out_fields, &in, &out };
 		advised(c->ent, d, a, &out);
-	/* What a model decided cannot be decided again from the input; its advice is in the log. */
-	if (out.advised)
-		known = NULL;
+	}
 	if (out.verdict == POLICY_ACCEPT)
-		return accept(c, d, &out, known, e);
+		return accept(c, d, &out, &dn, e);
 	if (out.verdict == POLICY_COUNTER)
-		return counter(c, d, &out, known, e);
-	return reject(c, d, &out, known);
+		return counter(c, d, &out, &dn, e);
+	return reject(c, d, &out, &dn);
 }
 
 /* The operator measures and cools; by quoting in life it says that both are over. Here the two

@@ -63,6 +63,7 @@ static const ident_t *event_deal(const struct event *ev)
 	case EV_SPUR_REBALANCED:
 	case EV_REFUSED:
 	case EV_ADVICE_GIVEN:
+	case EV_POLICY_LOADED:
 	case EV_WALLET_REVOKED: return NULL;
 	default: return &ev->u.ref.deal;
 	}

@@ -161,7 +161,7 @@ static void test_unknown(void **state)
 static void test_table(void **state)
 {
 	(void)state;
-	assert_int_equal(redecide_n_cores, 14);
+	assert_int_equal(redecide_n_cores, 15);
 	for (size_t i = 0; i < redecide_n_cores; i++) {
 		const struct redecide_core *c = &redecide_cores[i];
 
