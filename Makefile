@@ -91,6 +91,8 @@ $(LABS): %: %.o $(LIB) $(LLHTTP)
 TEST_LDFLAGS_test_bss := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_settle := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_life := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_foreign := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_foreign_mcp := -Wl,--wrap=peer_send
 $(TESTS): %: %.o $(LIB) $(LLHTTP)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $(TEST_LDFLAGS_$(notdir $@)) -o $@ $^ -lcmocka $(LDLIBS) -lpthread
@@ -138,8 +140,17 @@ fuzz: lint-deps
 install: all
 	$(Q)install -D -m 755 $(B)/treatyd $(DESTDIR)$(PREFIX)/sbin/treatyd
 	$(Q)install -D -m 755 $(B)/treatyctl $(DESTDIR)$(PREFIX)/bin/treatyctl
+	$(Q)for s in 1 5 8; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$$s docs/man/*.$$s; done
+	$(Q)install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/treaty docs/*.md docs/conf/*.conf
+	$(Q)install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	$(Q)sed 's,/usr/local/sbin,$(PREFIX)/sbin,' docs/treatyd.service > \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/treatyd.service
 uninstall:
-	$(Q)rm -f $(DESTDIR)$(PREFIX)/sbin/treatyd $(DESTDIR)$(PREFIX)/bin/treatyctl
+	$(Q)rm -f $(DESTDIR)$(PREFIX)/sbin/treatyd $(DESTDIR)$(PREFIX)/bin/treatyctl \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/treatyd.service
+	$(Q)for s in 1 5 8; do (cd docs/man && ls *.$$s) | \
+		sed "s,^,$(DESTDIR)$(PREFIX)/share/man/man$$s/," | xargs rm -f; done
+	$(Q)rm -rf $(DESTDIR)$(PREFIX)/share/doc/treaty
 clean:
 	$(Q)rm -rf $(B)
 

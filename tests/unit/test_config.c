@@ -336,12 +336,51 @@ static void test_file(void **state)
 	(void)rmdir(dir);
 }
 
+/* The examples that are installed parse, and say what their names say. */
+static void test_examples(void **state)
+{
+	static const struct {
+		const char *file;
+		uint32_t roles;
+	} t[] = {
+		{ "docs/conf/enterprise-edge.conf", ROLE_ENTERPRISE | ROLE_NODE },
+		{ "docs/conf/operator.conf", ROLE_BSS | ROLE_OSS },
+		{ "docs/conf/pop.conf", ROLE_NODE },
+	};
+	static char text[CFG_FILE_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		FILE *f = fopen(t[i].file, "re");
+		struct config *c = NULL;
+		struct err e = { 0 };
+		size_t n;
+
+		if (!f)
+			fail_msg("%s: run from the root of the tree", t[i].file);
+		n = fread(text, 1, sizeof(text), f);
+		(void)fclose(f);
+		if (config_parse(&c, text, n, t[i].file, &e))
+			fail_msg("%s", e.text);
+		assert_int_equal(c->daemon.roles, t[i].roles);
+		if (t[i].roles & ROLE_ENTERPRISE) {
+			assert_non_null(config_peer(c, c->enterprise.op));
+			assert_non_null(config_device(c, c->enterprise.lan));
+			assert_non_null(config_device(c, c->enterprise.access));
+		}
+		if (t[i].roles == ROLE_NODE)
+			assert_non_null(config_peer(c, c->node.oss));
+		c = config_free(c);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),      cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_bad),       cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_every_cut), cmocka_unit_test(test_file),
+		cmocka_unit_test(test_examples),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
