@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The time line: one line an event, told from the two sides' own logs, in words that a newcomer understands."""
 import datetime
+import os
+import re
 import threading
 
 from demo_promises import euro, mbit
@@ -10,6 +12,26 @@ KINDS = {1: 'deterministic', 2: 'best-effort'}
 REASONS = {1: 'new', 2: 'change', 3: 'step up', 4: 'step down', 5: 'walk back'}
 SOURCES = {1: 'declared by a person', 2: 'posted by an application', 3: 'detected from its traffic',
            4: 'a change of a live agreement'}
+
+
+CAUSES = ('', 'the path is dead', 'its delay is above the ceiling', 'its delay is growing to the ceiling', 'it loses packets',
+          'the rate does not arrive', 'it is filling up')  # enum assurance_cause
+HERE = os.path.dirname(os.path.realpath(__file__))
+
+
+def refusals():
+    """The names and sentences of refusals.def, by number."""
+    with open(os.path.join(HERE, '../../include/treaty/refusals.def'), encoding='utf-8') as f:
+        return re.findall(r'^REFUSAL\((\w+),[^"]*"([^"]*)"', f.read(), re.M)
+
+
+def risk(why):
+    """The reason of an assurance event, for people."""
+    n = dict(re.findall(r'(\S+)=(-?\d+)', why))
+    cause = int(n.get('cause', 0))
+    more = f', forecast load {int(n["load"]) / 1e6:.0f} Mbit/s' if cause == 6 else \
+        f', {int(n.get("delay", 0)) / 1000:.1f} ms now' if cause in (2, 3) else ''
+    return (CAUSES[cause] if cause < len(CAUSES) else why) + more
 
 
 def ms(us):
@@ -26,6 +48,8 @@ class Teller:
     def __init__(self, start, quiet=False):
         self.start, self.quiet = start, quiet
         self.lock = threading.Lock()
+        self.refusals = refusals()
+        self.ended = set()  # the hex digits of deals that the operator saw end
         self.name = {}  # id of a deal, quote or agreement -> the flow's name
 
     def say(self, who, what, at=None):
@@ -121,14 +145,21 @@ class Teller:
                 nodes.append(s['node'])
         return f'{self.flow(o["lineage"])}: plan of {len(o["step"])} steps passed its check: {" ".join(nodes)}'
 
+    def op_terminated(self, o, _):
+        self.ended.add(o['deal'].split('-')[-1])
+
+    op_expired = op_terminated
+
     def op_service_active(self, o, _):
+        if o['deal'].split('-')[-1] in self.ended:
+            return f'{self.flow(o["deal"])}: removed from every node'
         return f'{self.flow(o["deal"])}: every node applied and read back; revision {o["rev"]} is in force'
 
     def op_breach_predicted(self, o, _):
-        return f'{self.flow(o["deal"])}: a breach is predicted: {o["why"]}'
+        return f'{self.flow(o["deal"])}: a breach is predicted: {risk(o["why"])}'
 
     def op_breached(self, o, _):
-        return f'{self.flow(o["deal"])}: a promise is broken: {o["why"]}'
+        return f'{self.flow(o["deal"])}: a promise is broken: {risk(o["why"])}'
 
     def op_renegotiation_opened(self, o, _):
         return f'{o["class_name"]}: offers to renegotiate ({REASONS.get(o["reason"], "?")}) in flight'
@@ -140,7 +171,8 @@ class Teller:
         return f'{self.flow(o["deal"])}: cooled down'
 
     def op_refused(self, o, _):
-        return f'REFUSES ({o["tool"]}): {o["why"]}'
+        name, sentence = self.refusals[o['refusal']] if o['refusal'] < len(self.refusals) else ('?', '?')
+        return f'REFUSES {name.lower()}: {sentence} ({o["why"]})'
 
     def op_service_failed(self, o, _):
         return f'{self.flow(o["deal"])}: could not be applied and was rolled back: {o["why"]}'
