@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The node over MCP: step_apply, telemetry_read, node_observe. */
+#include "codec/json.h"
 #include "codec/noun.h"
 #include "mcp_table.h"
 #include "node_int.h"
@@ -103,11 +104,12 @@ static int call_telemetry_read(struct side *s, const struct peer *p, const json_
 			       const char *key, struct mcp_turn *t, struct err *e)
 {
 	json_t *labels = json_array(), *paths = json_array(), *classes = json_array(), *js;
-	int r = labels && paths && classes ? 0 : -ENOMEM;
+	int r = json_only(args, "", e, NULL, NULL);
 
 	(void)p;
-	(void)args;
 	(void)key;
+	if (!r && (!labels || !paths || !classes))
+		r = err_set(e, -ENOMEM, "out of memory");
 	r = r ? r : add_labels(s, labels);
 	r = r ? r : add_paths(s, paths);
 	r = r ? r : add_classes(s, classes);
@@ -115,7 +117,7 @@ static int call_telemetry_read(struct side *s, const struct peer *p, const json_
 		       "mono", (json_int_t)loop_now(s->loop).us);
 	if (!r && js)
 		mcp_turn_result(t, js);
-	else
+	else if (!e->code)
 		r = err_set(e, -ENOMEM, "out of memory");
 	json_decref(js);
 	return r;
@@ -127,17 +129,17 @@ static int call_telemetry_read(struct side *s, const struct peer *p, const json_
 static int call_node_observe(struct side *s, const struct peer *p, const json_t *args,
 			     const char *key, struct mcp_turn *t, struct err *e)
 {
-	const json_t *label = json_object_get(args, "label");
 	struct observation o;
+	int64_t label;
 	json_t *js;
-	int r;
+	int r = json_only(args, "", e, "label", NULL);
 
 	(void)p;
 	(void)key;
-	if (!json_is_integer(label) || json_integer_value(label) < 1 ||
-	    json_integer_value(label) > LABEL_MAX)
-		return err_set(e, -EINVAL, "label: must be 1..%u", LABEL_MAX);
-	r = node_observation(s, (uint32_t)json_integer_value(label), &o, e);
+	if (!r)
+		r = json_need_int(args, "", "label", 1, LABEL_MAX, &label, e);
+	if (!r)
+		r = node_observation(s, (uint32_t)label, &o, e);
 	if (r)
 		return r;
 	js = noun_encode(&observation_fields, &o);

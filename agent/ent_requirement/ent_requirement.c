@@ -9,7 +9,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define QUIET_US (5 * 1000 * 1000) /* between two askings for one class: an answer takes time */
+#define BPS_MAX     400000000000ull
+#define TERM_MAX_MS (10ll * 366 * 86400 * 1000)
+#define QUIET_US    (5 * 1000 * 1000) /* between two askings for one class: an answer takes time */
 
 struct watch {
 	struct ent_requirement_state state;
@@ -65,8 +67,13 @@ static enum refusal declare(struct side *s, struct intent *i, const struct decis
 
 	if (!side_profile(s, &i->class_name))
 		return refuse(e, REFUSE_WALLET_POLICY, "class: not configured");
-	if (i->want.bandwidth.bps == 0 || i->term_ms <= 0)
-		return refuse(e, REFUSE_BODY_MALFORMED, "bandwidthBps, term: above 0 required");
+	if (i->want.bandwidth.bps == 0 || i->want.bandwidth.bps > BPS_MAX ||
+	    i->want.latency.us == 0 || i->want.availability.ppm > 1000000)
+		return refuse(e, REFUSE_BODY_MALFORMED,
+			      "bandwidthBps: 1..400000000000, latencyMicros: above 0, "
+			      "availabilityPpm: 0..1000000 required");
+	if (i->term_ms <= 0 || i->term_ms > TERM_MAX_MS)
+		return refuse(e, REFUSE_BODY_MALFORMED, "term: above 0, at most ten years");
 	engine_id(&fresh, "neg");
 	memset(&i->id, 0, sizeof(i->id));
 	(void)snprintf(i->id.s, sizeof(i->id.s), "int%.40s", fresh.s + 3);

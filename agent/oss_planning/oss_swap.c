@@ -121,10 +121,12 @@ static int path_swap(struct side *s, const struct peer *p, const json_t *args, c
 	const char *why;
 	enum refusal r;
 	int64_t path;
-	int err = json_need_text(args, "", "agreementId", id.s, sizeof(id.s), e);
+	int err = json_only(args, "", e, "agreementId", "path", NULL);
 
 	(void)p;
 	(void)key;
+	if (!err)
+		err = json_need_text(args, "", "agreementId", id.s, sizeof(id.s), e);
 	if (!err)
 		err = json_need_int(args, "", "path", 1, 255, &path, e);
 	if (err)
