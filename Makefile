@@ -91,6 +91,8 @@ $(LABS): %: %.o $(LIB) $(LLHTTP)
 TEST_LDFLAGS_test_bss := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_settle := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_life := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_foreign := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_foreign_mcp := -Wl,--wrap=peer_send
 $(TESTS): %: %.o $(LIB) $(LLHTTP)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $(TEST_LDFLAGS_$(notdir $@)) -o $@ $^ -lcmocka $(LDLIBS) -lpthread

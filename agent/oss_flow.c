@@ -26,6 +26,7 @@ struct lag {
 	uint32_t label;
 	struct totals in, out;
 	struct pace offer;
+	rate_t sent[DIR_MAX_]; /* last window: up by the first node, down by the last */
 	uint8_t n, next;
 	int64_t missing[LAG_WINDOWS]; /* packets: into the first node less out of the last */
 	int64_t most;                 /* that one window brought */
@@ -90,6 +91,14 @@ static struct lag *lag_of(const struct side *s, const struct side_flow *f)
 	return g;
 }
 
+/* What the node itself sent on in one direction since its sample before. */
+static rate_t sent(const struct label_sample *was, const struct label_sample *is, enum dir dir)
+{
+	uint64_t a = was->dir[dir].tx_bytes, b = is->dir[dir].tx_bytes;
+
+	return rate_of(was->label && b > a ? b - a : 0, is->at.us - was->at.us);
+}
+
 /* Packets that conformed at the first node and will not leave the last: of this window. */
 static uint64_t lost(struct lag *g, const struct side_flow *f)
 {
@@ -132,6 +141,7 @@ static void at_first(const struct side *s, struct side_flow *f, const struct lab
 		*g = (struct lag){ .label = f->label };
 	else if (f->first.label && (int64_t)(is->rx_packets - was->rx_packets) > g->most)
 		g->most = (int64_t)(is->rx_packets - was->rx_packets);
+	g->sent[DIR_UP] = sent(&f->first, now, DIR_UP);
 	f->first = *now;
 	if (now->rtt_us)
 		f->rtt_us = now->rtt_us;
@@ -150,6 +160,7 @@ static void at_last(const struct side *s, struct side_flow *f, const struct labe
 	/* Counters that run backwards are a node that was restarted, not a loss. */
 	if (is->tx_packets < was->tx_packets)
 		*g = (struct lag){ .label = f->label };
+	g->sent[DIR_DOWN] = sent(&f->last, now, DIR_DOWN);
 	f->last = *now;
 	if (f->first.label)
 		f->drops = lost(g, f);
@@ -170,6 +181,23 @@ void oss_flow_sample(struct side *s, const char *node, const struct label_sample
 		at_first(s, f, sample);
 	if (!strcmp(p->hop[p->n_hops - 1].node.s, node))
 		at_last(s, f, sample);
+}
+
+rate_t oss_flow_own(const struct side *s, const name_t *device, enum dir dir)
+{
+	rate_t sum = { 0 };
+
+	for (uint32_t i = 0; i < s->flows.n; i++) {
+		const struct deal *d =
+			world_deal_by_label(engine_world(s->engine), s->flows.flow[i].label);
+		const struct path_def *p = d ? path_of(s, d->applied.path) : NULL;
+
+		if (!p || !p->n_hops || lags[i].label != s->flows.flow[i].label)
+			continue;
+		if (ident_eq(dir == DIR_UP ? p->hop[0].far : p->hop[p->n_hops - 1].near, *device))
+			sum.bps += lags[i].sent[dir].bps;
+	}
+	return sum;
 }
 
 void oss_flow_forget(struct side *s)

@@ -15,14 +15,16 @@
 
 #include <errno.h>
 
-#define DELAY_GRAIN_US 200  /* a smaller change of a delay means nothing */
-#define LOAD_GRAIN     100  /* nor does this part of a capacity */
-#define LABELS_MAX     4096 /* of one answer */
+#define DELAY_GRAIN_US 200     /* a smaller change of a delay means nothing */
+#define LOAD_GRAIN     100     /* nor does this part of a capacity */
+#define SETTLE_US      2000000 /* probes of a silence are counted as lost until then */
+#define LABELS_MAX     4096    /* of one answer */
 
 struct link {
 	const struct cfg_peer *peer;
 	bool in_flight, silent; /* silent: said once */
 	mono_t at;              /* of the last answer; us = 0: never */
+	mono_t back;            /* when it spoke again after a silence */
 	uint8_t n_paths;
 	struct path_sample path[PATHS_MAX];
 };
@@ -106,8 +108,10 @@ static void on_answer(void *arg, int err, const struct mcp_result *r, const char
 		say_silent(l, e.text);
 		return;
 	}
-	if (l->silent)
+	if (l->silent) {
 		log_info("node %s: telemetry is back", l->peer->name);
+		l->back = l->at.us ? loop_now(tm.s->loop) : l->back;
+	}
 	l->silent = false;
 	l->at = loop_now(tm.s->loop);
 }
@@ -154,22 +158,51 @@ static void worst(struct path_sample *w, const struct path_sample *p)
 		w->load = p->load;
 }
 
+/* What a window says of a path. The treaties' own load is kept apart: it can grow to what was
+ * promised and no further, so only that of strangers is forecast. */
+struct seen {
+	struct path_sample w;
+	rate_t own, foreign;
+};
+
+static void apart(struct seen *x, const struct path_def *d, uint8_t h, const struct path_sample *p)
+{
+	const struct hop *hop = &d->hop[h];
+	rate_t own = h ? oss_flow_own(tm.s, &hop->near, DIR_DOWN)
+		       : oss_flow_own(tm.s, &hop->far, DIR_UP);
+
+	if (own.bps > x->own.bps)
+		x->own = own;
+	if (p->load.bps > own.bps && p->load.bps - own.bps > x->foreign.bps)
+		x->foreign.bps = p->load.bps - own.bps;
+}
+
 /* True when a steering node said something of the path since the view was made. */
-static bool merged(uint8_t i, struct path_sample *w, mono_t *at)
+static bool merged(uint8_t i, struct seen *x, mono_t *at)
 {
 	const struct path_def *d = &tm.s->paths.def[i];
 	mono_t now = loop_now(tm.s->loop);
 	bool any = false;
 
-	*w = (struct path_sample){ .path = d->path, .alive = true };
+	*x = (struct seen){ .w = { .path = d->path, .alive = true } };
 	*at = tm.fed[i];
+	/* A steering node whose daemon is down reflects no probe: that its path looks dead from the
+	 * other end says nothing of the path, nor do the probes that it missed, until they are out
+	 * of the other end's windows. */
+	for (uint8_t h = 0; h < d->n_hops; h++) {
+		const struct link *l = d->hop[h].steers ? link_of(&d->hop[h].node) : NULL;
+
+		if (l && (l->silent || (l->back.us && now.us - l->back.us < SETTLE_US)))
+			return false;
+	}
 	for (uint8_t h = 0; h < d->n_hops; h++) {
 		const struct link *l = d->hop[h].steers ? link_of(&d->hop[h].node) : NULL;
 		const struct path_sample *p = l ? sample_of(l, d->path) : NULL;
 
 		if (!p || !l->at.us || now.us - l->at.us > TELEMETRY_STALE * interval_us())
 			continue;
-		worst(w, p);
+		worst(&x->w, p);
+		apart(x, d, h, p);
 		any = true;
 		if (mono_cmp(l->at, *at) > 0)
 			*at = l->at;
@@ -188,16 +221,17 @@ static void feed(struct series *f, mono_t at, int64_t sample, struct forecast_va
 	f->at = at;
 }
 
-static void view_from(uint8_t i, const struct path_sample *w, mono_t at)
+static void view_from(uint8_t i, const struct seen *x, mono_t at)
 {
+	const struct path_sample *w = &x->w;
 	struct path_view *v = &tm.s->paths.view[i];
 	struct forecast_value f;
 
 	v->alive = w->alive;
 	v->loss_ppm = w->loss_ppm;
 	v->load = w->load;
-	feed(&tm.load[i], at, (int64_t)w->load.bps, &f);
-	v->load_forecast.bps = (uint64_t)f.upper;
+	feed(&tm.load[i], at, (int64_t)x->foreign.bps, &f);
+	v->load_forecast.bps = (uint64_t)f.upper + x->own.bps;
 	/* A dead path has no delay; its series waits. */
 	if (w->alive && w->delay.us) {
 		v->delay = w->delay;
@@ -260,7 +294,7 @@ static void on_event(void *arg, const struct event *ev)
 
 static void tick(void *arg)
 {
-	struct path_sample w;
+	struct seen w;
 	mono_t at;
 
 	(void)arg;

@@ -284,7 +284,7 @@ static int on_explain(struct side *s, const struct peer *p, const json_t *args, 
 	struct explaining x = { .to = { .durable = store_durable(st), .left = ROWS_MAX, .e = e } };
 	const struct deal *d;
 	const char *id;
-	ident_t given;
+	ident_t given = { 0 };
 	int r = query_id(args, &id, e);
 
 	(void)p;

@@ -93,16 +93,20 @@ const struct redecide_core *redecide_find(const char *name)
 /* 1 equal, 0 different (why says how), negative errno. */
 static int decide_again(const struct redecide_core *c, const json_t *inputs, struct err *why)
 {
-	auto_free void *in = calloc(1, c->in->size), *out = calloc(1, c->out->size);
+	auto_free void *in = calloc(1, c->in->size);
+	auto_free void *out = NULL;
 	auto_free char *said = NULL, *now = NULL;
 	size_t n_said, n_now;
 	json_t *again;
 	int r;
 
-	if (!in || !out)
+	if (!in)
 		return -ENOMEM;
 	if (noun_decode(c->in, json_object_get(inputs, "in"), in, why))
 		return 0;
+	out = calloc(1, c->out->size);
+	if (!out)
+		return -ENOMEM;
 	c->run(in, out);
 	again = noun_encode(c->out, out);
 	if (!again)

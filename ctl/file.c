@@ -12,12 +12,13 @@ int file_text(const char *path, size_t max, char **ret, size_t *ret_len)
 {
 	bool in = !strcmp(path, "-");
 	auto_close int fd = in ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
-	auto_free char *buf = malloc(max + 2);
+	auto_free char *buf = NULL;
 	size_t n = 0;
 	ssize_t k = 1;
 
 	if (fd < 0)
 		return fail(CTL_FAILED, "%s: %s", path, strerror(errno));
+	buf = malloc(max + 2);
 	if (!buf)
 		return fail(CTL_FAILED, "out of memory");
 	while (k > 0 && n <= max) {

@@ -32,18 +32,6 @@ static bool same_choice(const struct agreement *a, const struct ev_accept *said)
 	       a->amount.minor == said->amount.minor;
 }
 
-/* The deal by its id, or by the quote: an answer to an offer comes in a new task. */
-static const struct deal *deal_of(const struct desk_call *c, const struct ev_accept *said)
-{
-	const struct deal *d = desk_deal(c, &said->deal);
-	const struct world *w = engine_world(c->side->engine);
-
-	for (uint32_t i = 0; !d && i < w->n_deals; i++)
-		if (w->deal[i].has_quote && ident_eq(w->deal[i].quote.id, said->quote))
-			d = desk_deal(c, &w->deal[i].negotiation);
-	return d;
-}
-
 static enum refusal open_ok(const struct deal *d, const char **why)
 {
 	*why = "quote: nothing is being negotiated";
@@ -198,7 +186,7 @@ int bss_take_accept(struct desk_call *c)
 
 	if (nego_read(json_array_get(c->msg->data, 0), NEGO_ACCEPT, &ev_accept_fields, &said, &e))
 		return bss_refuse(c, TOOL_NAME, NULL, REFUSE_BODY_MALFORMED, e.text);
-	d = deal_of(c, &said);
+	d = desk_deal(c, &said.deal);
 	if (!d)
 		return bss_refuse(c, TOOL_NAME, &said.deal, REFUSE_QUOTE_UNKNOWN,
 				  "quote: no such quote, or not yours");

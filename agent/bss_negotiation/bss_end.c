@@ -26,6 +26,9 @@ int bss_take_termination(struct desk_call *c)
 	if (!d)
 		return bss_refuse(c, "agreement_end", &ref.deal, REFUSE_AGREEMENT_UNKNOWN,
 				  "deal: no such agreement, or not yours");
+	if (!ident_eq(ref.about, d->cur.lineage) && !ident_eq(ref.about, d->negotiation))
+		return bss_refuse(c, "agreement_end", &d->negotiation, REFUSE_BODY_MALFORMED,
+				  "about: the agreement's id required");
 	if (d->life == LIFE_TERMINATED)
 		return received(c, d, &ref);
 	no = tool_agreement_end(&bss.cap, &ref, NULL, NULL);

@@ -259,6 +259,9 @@ int bss_take_counter(struct desk_call *c)
 
 	if (nego_read(json_array_get(c->msg->data, 0), NEGO_COUNTER, &ev_counter_fields, &k, &e))
 		return bss_refuse(c, "quote_offer", NULL, REFUSE_BODY_MALFORMED, e.text);
+	if (k.margin.minor_h < 0)
+		return bss_refuse(c, "quote_offer", &k.deal, REFUSE_BODY_MALFORMED,
+				  "margin: 0 or more required");
 	d = desk_deal(c, &k.deal);
 	no = counter_ok(d, &k, &i, &why);
 	if (no != REFUSE_NONE)

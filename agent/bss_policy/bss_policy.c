@@ -31,8 +31,12 @@ static int take_challenge_request(struct desk_call *c)
 	struct nego_challenge ch = { .expires = engine_now(c->side->engine) };
 	uint8_t random[16];
 	struct err e = { 0 };
-	int r;
+	int r = nego_read(json_array_get(c->msg->data, 0), NEGO_CHALLENGE_REQUEST, NULL, NULL, &e);
 
+	if (r == -EINVAL)
+		return refuse(c, NULL, REFUSE_BODY_MALFORMED, e.text);
+	if (r)
+		return r;
 	random_fill(random, sizeof(random));
 	(void)base64url_encode(random, sizeof(random), ch.challenge, sizeof(ch.challenge));
 	ch.expires.ms += CHALLENGE_LIFE_MS;

@@ -54,6 +54,8 @@ int nego_read(const json_t *part, const char *type, const struct field_table *t,
 
 	if (strcmp(nego_type(part), type) != 0)
 		return err_set(e, -EINVAL, "@type: %s required", type);
+	if (!t && json_object_size(part) != 1)
+		return err_set(e, -EINVAL, "%s: unknown member", type);
 	copy = json_copy((json_t *)(uintptr_t)part);
 	if (!copy)
 		return err_set(e, -ENOMEM, "%s", type);

@@ -48,7 +48,7 @@ extern const struct field_table nego_challenge_fields, nego_problem_fields, nego
 json_t *nego_part(const char *type, const struct field_table *t, const void *obj);
 /* "@type" of a part, "" when there is none. */
 const char *nego_type(const json_t *part);
-/* -EINVAL naming the member. */
+/* -EINVAL naming the member. t NULL: a part without members. */
 int nego_read(const json_t *part, const char *type, const struct field_table *t, void *ret,
 	      struct err *e) must_check;
 /* The problem part of a refusal. */

@@ -108,14 +108,25 @@ static int bad(struct err *e, const struct field_table *t, const struct field *f
 	return err_set(e, -EINVAL, "%s.%s: %s", t->name, f->name, rule);
 }
 
+/* Whether this is how put_uint() and put_int() write the number: one spelling a number. */
+static bool big_as_written(const char *s, uint64_t v, bool is_signed)
+{
+	json_t *js = is_signed ? put_int((int64_t)v) : put_uint(v);
+	bool same = json_is_string(js) && !strcmp(json_string_value(js), s);
+
+	json_decref(js);
+	return same;
+}
+
 /* An integer, or its decimal string when it is beyond 2^53-1. */
 static int read_number(const json_t *v, bool is_signed, uint64_t *ret)
 {
 	const char *s = json_string_value(v);
+	json_int_t i = json_integer_value(v);
 	char *end;
 
 	if (json_is_integer(v)) {
-		if (!is_signed && json_integer_value(v) < 0)
+		if ((!is_signed && i < 0) || i > SAFE_INT || i < -SAFE_INT)
 			return -ERANGE;
 		*ret = (uint64_t)json_integer_value(v);
 		return 0;
@@ -125,7 +136,7 @@ static int read_number(const json_t *v, bool is_signed, uint64_t *ret)
 		return -EINVAL;
 	errno = 0;
 	*ret = is_signed ? (uint64_t)strtoll(s, &end, 10) : strtoull(s, &end, 10);
-	return errno || *end ? -ERANGE : 0;
+	return errno || *end || !big_as_written(s, *ret, is_signed) ? -ERANGE : 0;
 }
 
 static int take_number(const json_t *v, uint8_t *p, uint32_t size, bool is_signed)

@@ -69,6 +69,8 @@ static int read_state(const json_t *js, struct tmf_service *s, struct err *e)
 
 int tmf638_read(const json_t *js, struct tmf_service *ret, struct err *e)
 {
+	static const struct tmf_parties any = { { "any" }, { "any" }, 0 };
+	auto_json json_t *like = NULL;
 	struct tmf_service s = { 0 };
 	json_t *rel, *entity;
 	int r = json_only(js, "", e, "@type", "id", "name", "category", "serviceType", "state",
@@ -91,6 +93,10 @@ int tmf638_read(const json_t *js, struct tmf_service *ret, struct err *e)
 	if (!r)
 		r = ch_read(json_object_get(js, "serviceCharacteristic"), "serviceCharacteristic",
 			    fields, ARRAY_LEN(fields), ARRAY_LEN(fields), &s, e);
+	if (!r)
+		r = tmf638_write(&s, &any, &like, e);
+	if (!r)
+		r = tmf_shape(js, like, e);
 	if (!r)
 		*ret = s;
 	return r;

@@ -286,6 +286,7 @@ static int read_links(const json_t *js, struct quote *q, struct err *e)
 int tmf648_read(const json_t *js, const struct tmf_parties *p, struct quote *ret, struct err *e)
 {
 	struct quote q = { 0 };
+	auto_json json_t *like = NULL;
 	json_t *items, *o;
 	int r = json_only(js, "", e, "@type", "instantSyncQuote", "id", "version", "category",
 			  "description", "externalId", "relatedParty", "quoteItem", "state",
@@ -309,6 +310,10 @@ int tmf648_read(const json_t *js, const struct tmf_parties *p, struct quote *ret
 		r = json_need_arr(js, "", "quoteItem", 1, QUOTE_ITEMS_MAX, &items, e);
 	for (size_t i = 0; !r && i < json_array_size(items); i++)
 		r = read_item(json_array_get(items, i), p, &q, e);
+	if (!r)
+		r = tmf648_write(&q, p, &like, e);
+	if (!r)
+		r = tmf_shape(js, like, e);
 	if (!r)
 		*ret = q;
 	return r;

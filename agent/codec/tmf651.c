@@ -96,13 +96,13 @@ static int read_id(const json_t *js, struct agreement *a, struct err *e)
 
 int tmf651_read(const json_t *js, const struct tmf_parties *p, struct agreement *ret, struct err *e)
 {
+	auto_json json_t *like = NULL;
 	struct agreement a = { 0 };
 	json_t *o;
 	int r = json_only(js, "", e, "@type", "id", "name", "agreementType", "version", "status",
 			  "agreementPeriod", "engagedParty", "characteristic", "agreementItem",
 			  "agreementRelationship", NULL);
 
-	(void)p;
 	if (!r)
 		r = tmf_type(js, "", "Agreement", e);
 	if (!r)
@@ -122,6 +122,10 @@ int tmf651_read(const json_t *js, const struct tmf_parties *p, struct agreement 
 			    ARRAY_LEN(fields), 11, &a, e);
 	if (!r)
 		r = check(&a, e);
+	if (!r)
+		r = tmf651_write(&a, p, &like, e);
+	if (!r)
+		r = tmf_shape(js, like, e);
 	if (!r)
 		*ret = a;
 	return r;

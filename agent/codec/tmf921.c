@@ -110,6 +110,8 @@ static int check(const struct intent *i, const json_t *js, struct err *e)
 
 int tmf921_read(const json_t *js, struct intent *ret, struct err *e)
 {
+	static const struct tmf_parties any = { { "any" }, { "any" }, 0 };
+	auto_json json_t *like = NULL;
 	struct intent i = { 0 };
 	wall_t end = { 0 };
 	json_t *o;
@@ -130,6 +132,10 @@ int tmf921_read(const json_t *js, struct intent *ret, struct err *e)
 	}
 	if (!r)
 		r = check(&i, js, e);
+	if (!r)
+		r = tmf921_write(&i, &any, &like, e);
+	if (!r)
+		r = tmf_shape(js, like, e);
 	if (!r)
 		*ret = i;
 	return r;

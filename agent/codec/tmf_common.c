@@ -5,6 +5,9 @@
 #include "agent/codec/noun.h"
 
 #include <errno.h>
+#include <stdio.h>
+
+#define TEXT_LONGEST 255
 
 static json_t *typed(const char *type, const char *value_type, const char *name, json_t *value)
 {
@@ -43,6 +46,25 @@ json_t *ch_write(const struct field *f, size_t n, const void *obj)
 		}
 	}
 	return arr;
+}
+
+/* "@type", valueType and value say the same. */
+static int ch_typed(const json_t *c, const char *path, struct err *e)
+{
+	const json_t *v = json_object_get(c, "value");
+	bool flag = json_is_boolean(v), number = json_is_integer(v);
+	int r = json_need_const(c, path, "@type",
+				flag     ? "BooleanCharacteristic"
+				: number ? "IntegerCharacteristic"
+					 : "StringCharacteristic",
+				e);
+
+	return r ? r
+		 : json_need_const(c, path, "valueType",
+				   flag     ? "boolean"
+				   : number ? "integer"
+					    : "string",
+				   e);
 }
 
 static int ch_take(const json_t *c, const char *path, const struct field *f, size_t n, bool *seen,
@@ -84,6 +106,8 @@ int ch_read(const json_t *arr, const char *path, const struct field *f, size_t n
 		return err_set(e, -EINVAL, "%s: array required", path);
 	json_array_foreach (arr, i, c) {
 		r = json_only(c, path, e, "@type", "name", "valueType", "value", NULL);
+		if (!r)
+			r = ch_typed(c, path, e);
 		if (!r)
 			r = ch_take(c, path, f, n, seen, obj, e);
 		if (r)
@@ -144,6 +168,109 @@ int tmf_number(const json_t *js, const char *path, const char *key, uint32_t *re
 	v = strtoul(s, NULL, 10);
 	*ret = (uint32_t)v;
 	return 0;
+}
+
+/* --- the form as a whole ------------------------------------------------------------------------
+ */
+
+static bool free_text(const char *key)
+{
+	static const char *const keys[] = {
+		"name",     "description", "id",   "href",     "owner",          "version",
+		"category", "iri",         "unit", "priority", "lifecycleStatus"
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		if (!strcmp(keys[i], key))
+			return true;
+	return !strcmp(key + (strlen(key) > 4 ? strlen(key) - 4 : 0), "Time") ||
+	       !strcmp(key, "creationDate");
+}
+
+static int same_scalar(const json_t *js, const json_t *like, const char *path, const char *key,
+		       struct err *e)
+{
+	const char *s = json_string_value(js);
+
+	if (json_is_string(like)) {
+		if (!s || !*s || strlen(s) > TEXT_LONGEST)
+			return err_set(e, -EINVAL, "%s: text of 1..%d bytes required", path,
+				       TEXT_LONGEST);
+		if (!free_text(key) && strcmp(s, json_string_value(like)) != 0)
+			return err_set(e, -EINVAL, "%s: \"%.60s\" required", path,
+				       json_string_value(like));
+		return 0;
+	}
+	/* A price of 4 may come as 4.0: what it is worth was read by who reads money. */
+	if (json_is_integer(like) ? json_is_integer(js) && json_equal(js, like)
+	    : json_is_real(like)  ? json_is_number(js)
+				  : json_equal(js, like))
+		return 0;
+	return err_set(e, -EINVAL, "%s: the value of this form required", path);
+}
+
+static int same_form(const json_t *js, const json_t *like, const char *path, const char *key,
+		     bool top, struct err *e);
+
+static int same_members(const json_t *js, const json_t *like, const char *path, bool top,
+			struct err *e)
+{
+	char at[160];
+	const char *key;
+	json_t *v;
+
+	json_object_foreach ((json_t *)(uintptr_t)like, key, v) {
+		const json_t *mine = json_object_get(js, key);
+		size_t n = strlen(key);
+		int r;
+
+		(void)snprintf(at, sizeof(at), "%s%s%s", path, top ? "" : ".", key);
+		if (!mine)
+			return err_set(e, -EINVAL, "%s: missing", at);
+		if (n > 13 && !strcmp(key + n - 13, "haracteristic"))
+			continue;
+		r = same_form(mine, v, at, key, false, e);
+		if (r)
+			return r;
+	}
+	json_object_foreach ((json_t *)(uintptr_t)js, key, v) {
+		const char *s = json_string_value(v);
+
+		if (json_object_get(like, key))
+			continue;
+		if (!top)
+			return err_set(e, -EINVAL, "%s.%.40s: unknown member", path, key);
+		if (!s || !*s || strlen(s) > TEXT_LONGEST)
+			return err_set(e, -EINVAL, "%.40s: text of 1..%d bytes required", key,
+				       TEXT_LONGEST);
+	}
+	return 0;
+}
+
+static int same_form(const json_t *js, const json_t *like, const char *path, const char *key,
+		     bool top, struct err *e)
+{
+	char at[160];
+	int r = 0;
+
+	if (json_is_object(like))
+		return json_is_object(js) ? same_members(js, like, path, top, e)
+					  : err_set(e, -EINVAL, "%s: object required", path);
+	if (!json_is_array(like))
+		return same_scalar(js, like, path, key, e);
+	if (!json_is_array(js) || json_array_size(js) != json_array_size(like))
+		return err_set(e, -EINVAL, "%s: array of %zu required", path,
+			       json_array_size(like));
+	for (size_t i = 0; !r && i < json_array_size(like); i++) {
+		(void)snprintf(at, sizeof(at), "%s[%zu]", path, i);
+		r = same_form(json_array_get(js, i), json_array_get(like, i), at, key, false, e);
+	}
+	return r;
+}
+
+int tmf_shape(const json_t *js, const json_t *like, struct err *e)
+{
+	return like ? same_form(js, like, "", "", true, e) : err_set(e, -ENOMEM, "body");
 }
 
 int tmf_done(json_t *js, json_t **ret, struct err *e)

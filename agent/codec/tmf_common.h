@@ -39,6 +39,11 @@ int tmf_type(const json_t *js, const char *path, const char *want, struct err *e
 /* A positive decimal string such as version "2". */
 int tmf_number(const json_t *js, const char *path, const char *key, uint32_t *ret,
 	       struct err *e) must_check;
+/* Whether a body that was read has the form that the writer gives what was read (like): every
+ * member there and of its type, none besides, numbers, booleans and every string that is no free
+ * text equal. Characteristics are ch_read()'s; at the top, members that like does not have are the
+ * caller's to list, and must be texts. like NULL: -ENOMEM. */
+int tmf_shape(const json_t *js, const json_t *like, struct err *e) must_check;
 /* Consumes js: *ret = js, or -ENOMEM when it is NULL. */
 int tmf_done(json_t *js, json_t **ret, struct err *e) must_check;
 

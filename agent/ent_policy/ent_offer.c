@@ -134,6 +134,9 @@ static int on_terminate(struct ent *en, const json_t *part, struct a2a_turn *t)
 	if (!d || d->operator_side)
 		return refuse(en, t, "agreement_leave", NULL, REFUSE_AGREEMENT_UNKNOWN,
 			      "deal: not one of ours");
+	if (!ident_eq(said.about, d->cur.lineage) && !ident_eq(said.about, d->negotiation))
+		return refuse(en, t, "agreement_leave", d, REFUSE_BODY_MALFORMED,
+			      "about: the agreement's id required");
 	if (d->life == LIFE_TERMINATED)
 		return received(en, t, d, &said.about);
 	ref = (struct ev_ref){

@@ -176,8 +176,8 @@ void oss_assurance_decide(const struct oss_assurance_in *in, struct oss_assuranc
 void oss_assurance_defaults(struct oss_assurance_params *p)
 {
 	*p = (struct oss_assurance_params){
-		.predict = 2,
-		.breach = 3,
+		.predict = 4,
+		.breach = 5,
 		.recover = 100,
 		.cool = 100,
 		.load_risk = 900,

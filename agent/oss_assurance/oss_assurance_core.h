@@ -68,7 +68,7 @@ struct oss_assurance_out {
 	why_t why;
 };
 
-/* Defaults for 100 ms intervals: predict after 2, breach after 3, recover after 100, cool 100. */
+/* Defaults for 100 ms intervals: predict after 4, breach after 5, recover after 100, cool 100. */
 void oss_assurance_defaults(struct oss_assurance_params *p);
 void oss_assurance_decide(const struct oss_assurance_in *in, struct oss_assurance_out *out);
 

@@ -45,7 +45,7 @@ def change_class(story, where, rate):
 
 @contextlib.contextmanager
 def delay_pulses(story, name):
-    """delay: the short wire is 20 ms longer for a quarter of the time. Too short for the probes' medians, so
+    """delay: the short wire is 20 ms longer for moments, ten times a second. Too short for the probes' medians, so
     that assurance stays out of it, and far too often for the 95th percentile of a flow."""
     if 'delay' not in story.breaks or name != 'order-execution':
         yield
@@ -54,10 +54,10 @@ def delay_pulses(story, name):
 
     def pulse():
         while not ending.is_set():
-            story.lab.wire('short.ab', 'delay=25ms')
-            ending.wait(0.02)
-            story.lab.wire('short.ab', 'delay=5ms')
-            ending.wait(0.1)
+            story.lab.wire_soon('short.ab', 'delay=25ms')
+            ending.wait(0.01)
+            story.lab.wire_soon('short.ab', 'delay=5ms')
+            ending.wait(0.08)
     t = threading.Thread(target=pulse)
     t.start()
     try:

@@ -84,6 +84,15 @@ class Lab:
             except OSError:
                 pass
 
+    def wire_soon(self, *argv):
+        """The same within a few milliseconds, where the wires are our own."""
+        sock = f'{self.dir}/delayline'
+        if not os.path.exists(sock):
+            self.wire(*argv)
+            return
+        subprocess.run([os.path.join(self.build, 'tests/lab/delayline'), 'ctl', sock, 'set', *argv],
+                       stdout=subprocess.DEVNULL, check=True)
+
     def home(self, node):
         return f'{self.dir}/treaty/{node}'
 

@@ -151,23 +151,23 @@ static void table(void **state)
 		{ LIFE_ASSURED, old_meter, LEV_MAX_, 0 },
 		{ LIFE_ASSURED, stale, LEV_MAX_, 0 },
 		{ LIFE_ASSURED, half_full, LEV_MAX_, 0 },
-		{ LIFE_ASSURED, slowing, LEV_BREACH_PREDICTED, 2 },
-		{ LIFE_ASSURED, filling, LEV_BREACH_PREDICTED, 2 },
-		{ LIFE_ASSURED, dead, LEV_BREACH_PREDICTED, 2 },
-		{ LIFE_ASSURED, slow, LEV_BREACH_PREDICTED, 2 },
+		{ LIFE_ASSURED, slowing, LEV_BREACH_PREDICTED, 4 },
+		{ LIFE_ASSURED, filling, LEV_BREACH_PREDICTED, 4 },
+		{ LIFE_ASSURED, dead, LEV_BREACH_PREDICTED, 4 },
+		{ LIFE_ASSURED, slow, LEV_BREACH_PREDICTED, 4 },
 		{ LIFE_ASSURED, away, LEV_RECOVERED, 100 },
 		{ LIFE_ASSURED, away_dear, LEV_MAX_, 0 },
-		{ LIFE_AT_RISK, slow, LEV_BREACHED, 3 },
-		{ LIFE_AT_RISK, lossy, LEV_BREACHED, 3 },
-		{ LIFE_AT_RISK, starved, LEV_BREACHED, 3 },
-		{ LIFE_AT_RISK, drops, LEV_BREACHED, 3 },
+		{ LIFE_AT_RISK, slow, LEV_BREACHED, 5 },
+		{ LIFE_AT_RISK, lossy, LEV_BREACHED, 5 },
+		{ LIFE_AT_RISK, starved, LEV_BREACHED, 5 },
+		{ LIFE_AT_RISK, drops, LEV_BREACHED, 5 },
 		{ LIFE_AT_RISK, slowing, LEV_MAX_, 0 },
 		{ LIFE_AT_RISK, quiet_, LEV_RECOVERED, 100 },
 		{ LIFE_AT_RISK, away_dear, LEV_RECOVERED, 100 },
 		{ LIFE_AT_RISK, no_headroom, LEV_MAX_, 0 },
 		{ LIFE_AT_RISK, half_full, LEV_MAX_, 0 },
 		{ LIFE_COOLING, quiet_, LEV_COOLED, 100 },
-		{ LIFE_COOLING, filling, LEV_BREACH_PREDICTED, 2 },
+		{ LIFE_COOLING, filling, LEV_BREACH_PREDICTED, 4 },
 		{ LIFE_RENEGOTIATING, dead, LEV_MAX_, 0 },
 		{ LIFE_RENEGOTIATED, dead, LEV_MAX_, 0 },
 		{ LIFE_TERMINATED, dead, LEV_MAX_, 0 },
@@ -197,7 +197,7 @@ static void said_once(void **state)
 
 	(void)state;
 	slow(&in);
-	assert_int_equal(run(&in, 300, &out), 3);
+	assert_int_equal(run(&in, 300, &out), 5);
 	assert_int_equal(out.event, LEV_BREACHED);
 	assert_int_equal(out.cause, CAUSE_DELAY);
 	assert_int_equal(run(&in, 300, &out), 0); /* not again while it lasts */
@@ -210,7 +210,7 @@ static void said_once(void **state)
 	assert_int_equal(run(&in, 300, &out), 100);
 	assert_int_equal(out.event, LEV_RECOVERED);
 	slow(&in);
-	assert_int_equal(run(&in, 300, &out), 3); /* the next one is said */
+	assert_int_equal(run(&in, 300, &out), 5); /* the next one is said */
 }
 
 /* --- the loop ------------------------------------------------------------------------------ */

@@ -291,7 +291,7 @@ static void removed(const struct road *r)
 static void ended_by_the_enterprise(void **state)
 {
 	auto_road struct road r = whole_road(&lab.ent, HEX);
-	struct ev_ref ref = { .deal = deal(&r)->lineage, .rev = 1 };
+	struct ev_ref ref = { .deal = deal(&r)->lineage, .about = deal(&r)->lineage, .rev = 1 };
 	struct snap s = snap();
 
 	(void)state;
