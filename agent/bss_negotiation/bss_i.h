@@ -51,6 +51,7 @@ int bss_sign(const struct deal *d, struct agreement *a, json_t **ret, struct err
 /* --- bss_settle.c --- */
 int bss_take_acceptance(struct desk_call *c);
 void bss_service_event(const struct event *ev);
+void bss_made_event(const struct ev_progress *p);
 /* Orders from the OSS; next NULL: removes what is in force. */
 enum refusal bss_order(const struct deal *d, const struct agreement *old,
 		       const struct agreement *next);

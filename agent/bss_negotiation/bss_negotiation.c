@@ -47,6 +47,7 @@ static void on_event(void *arg, const struct event *ev)
 	case EV_SERVICE_ACTIVE:
 	case EV_SERVICE_FAILED:
 	case EV_ORDER_REFUSED: bss_service_event(ev); break;
+	case EV_PLAN_STEP_DONE: bss_made_event(&ev->u.progress); break;
 	case EV_TERMINATED:
 	case EV_EXPIRED: bss_ended(ev); break;
 	default: break;

@@ -72,6 +72,20 @@ void bss_service_event(const struct event *ev)
 	}
 }
 
+/* A replacement: the consumer hears of the new label while both are valid, not when the old one is
+ * gone. What follows the wait only removes. */
+void bss_made_event(const struct ev_progress *p)
+{
+	const struct deal *d = world_deal(engine_world(bss.side->engine), &p->deal);
+	struct desk_call c;
+
+	if (!d || !d->has_plan || d->planned.action != ORDER_MIGRATE || p->failed ||
+	    p->upto >= d->plan.n_steps || d->plan.step[p->upto].step.kind != STEP_WAIT)
+		return;
+	while (desk_take(bss.side, d, &c))
+		say_service(&c, d);
+}
+
 /* --- orders ----------------------------------------------------------------------------------- */
 
 /* What an order changes is what was applied last: the revision before may have failed. */

@@ -268,6 +268,54 @@ static void change_of_mind(void **state)
 	lab_restart();
 }
 
+/* Another network type is another service with another label. The answer comes when the new road is
+ * made, before the old one is removed. */
+static void replaced(void **state)
+{
+	const struct cap_oss_planning oss = { lab.side.engine };
+	auto_road struct road r = whole_road(&lab.ent, HEX);
+	struct ev_progress p = { .plan = { "pln-1" }, .upto = 1 };
+	struct plan *plan = calloc(1, sizeof(*plan));
+
+	(void)state;
+	lab_path(3, NET_BE, 20000, 200000000);
+	metered(&r);
+	r.i.lineage = deal(&r)->lineage;
+	r.i.want.bandwidth.bps = 12000000;
+	r.i.source = INTENT_CHANGE;
+	must_set(r.i.id.s, "int-change");
+	ask_quote(&r);
+	take_quote(&r);
+	choose(&r, item_on(&r, 3));
+	send_accept(r.who, &r.a);
+	take_agreement(&r);
+	accept_agreement(&r);
+	assert_int_equal(deal(&r)->order.action, ORDER_MIGRATE);
+	assert_int_not_equal(deal(&r)->order.label, deal(&r)->order.old_label);
+	must_set(plan->id.s, "pln-1");
+	plan->order = deal(&r)->order.id;
+	plan->lineage = p.deal = deal(&r)->lineage;
+	plan->rev = 2;
+	plan->n_steps = 3;
+	plan->step[0].step.kind = STEP_LABEL_SET;
+	plan->step[1].step.kind = STEP_WAIT;
+	plan->step[2].step.kind = STEP_LABEL_DEL;
+	assert_int_equal(tool_plan_commit(&oss, plan, NULL, NULL), REFUSE_NONE);
+	lab_turn();
+	assert_int_equal(lab.replies, 0);
+	assert_int_equal(tool_plan_step_done(&oss, &p, NULL, NULL), REFUSE_NONE);
+	lab_turn();
+	assert_int_equal(lab.got.state, A2A_COMPLETED);
+	(void)artifact("service");
+	assert_false(deal(&r)->active);
+	p.upto = 3;
+	assert_int_equal(tool_plan_step_done(&oss, &p, NULL, NULL), REFUSE_NONE);
+	oss_active(&r);
+	assert_true(deal(&r)->active);
+	free(plan);
+	lab_restart();
+}
+
 /* --- the end ---------------------------------------------------------------------------------- */
 
 static void removed(const struct road *r)
@@ -361,10 +409,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
-		T(step_up_and_back),  T(order_in_place),    T(retried_then_closed),
-		T(declined),          T(single_flight),     T(offer_after_restart),
-		T(not_countersigned), T(change_of_mind),    T(ended_by_the_enterprise),
-		T(ended_by_a_human),  T(ended_by_its_term), T(orders_follow_life),
+		T(step_up_and_back),
+		T(order_in_place),
+		T(retried_then_closed),
+		T(declined),
+		T(single_flight),
+		T(offer_after_restart),
+		T(not_countersigned),
+		T(change_of_mind),
+		T(replaced),
+		T(ended_by_the_enterprise),
+		T(ended_by_a_human),
+		T(ended_by_its_term),
+		T(orders_follow_life),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
