@@ -216,14 +216,20 @@ static bool overtook(struct conv *c, enum refusal no)
 static void on_problem(struct conv *c, const struct a2a_result *r)
 {
 	struct nego_problem p = { 0 };
+	const char *why = p.detail.s;
 	enum refusal no = REFUSE_MAX_;
+	struct err e = { 0 };
 
-	if (!nego_read(json_array_get(r->data, 0), NEGO_PROBLEM, &nego_problem_fields, &p, NULL))
+	if (nego_read(json_array_get(r->data, 0), NEGO_PROBLEM, &nego_problem_fields, &p, &e))
+		why = e.text;
+	else
 		no = refusal_parse(p.type.s);
-	if (no == REFUSE_MAX_ || no == REFUSE_NONE)
+	if (no == REFUSE_MAX_ || no == REFUSE_NONE) {
 		no = REFUSE_BODY_MALFORMED;
+		why = e.code ? why : "problem.type: not a refusal that is known here";
+	}
 	if (!overtook(c, no))
-		ent_refused(c, no, p.detail.s[0] ? p.detail.s : "the operator gave no reason");
+		ent_refused(c, no, *why ? why : "problem.detail: the operator gave no reason");
 }
 
 /* --- the artifacts -----------------------------------------------------------------------------
