@@ -136,8 +136,9 @@ class Story:
             self.calm()
 
     def overdrive(self, name, other):
-        """A window of 130 %. On a busy machine the sender itself may fall short: then once more."""
-        for _ in range(3):
+        """A window of 130 %. On a busy machine the sender may fall short, or the whole machine stand still for a
+        moment, in which no shaper can send: such a window says nothing of the shaper, and another one is taken."""
+        for _ in range(5):
             # TCP gives way by itself, and demand above 105 % would rightly be negotiated up.
             share = 1.3 if name in UDP else 1.025 * TCP6_MSS / TCP6_FRAME
             contract = self.contract[name]
@@ -148,8 +149,9 @@ class Story:
                 time.sleep(self.seconds(2.6, 1.2))
                 seconds = time.monotonic() - start
                 got = self.traffic.report(w, '500ms')
+            still = got[name].get('gap_max_us', 0) > 30000
             if name not in UDP or \
-                    got[name]['sent'] * wire_size(name)[1] * 8 / seconds >= 1.1 * contract:
+                    (got[name]['sent'] * wire_size(name)[1] * 8 / seconds >= 1.1 * contract and not still):
                 break
         return got
 
