@@ -14,8 +14,8 @@ SOURCES = {1: 'declared by a person', 2: 'posted by an application', 3: 'detecte
            4: 'a change of a live agreement'}
 
 
-CAUSES = ('', 'the path is dead', 'its delay is above the ceiling', 'its delay is growing to the ceiling', 'it loses packets',
-          'the rate does not arrive', 'it is filling up')  # enum assurance_cause
+CAUSES = ('', 'the path is dead', 'its delay is above the ceiling', 'its delay is growing to the ceiling',
+          'it loses packets', 'the rate does not arrive', 'it is filling up')  # enum assurance_cause
 HERE = os.path.dirname(os.path.realpath(__file__))
 
 
@@ -136,7 +136,8 @@ class Teller:
                 f'validity, policy), ceiling {euro(o["ceiling"])}')
 
     def op_agreement_signed(self, o, _):
-        return f'{o["class_name"]}: signs revision {o["rev"]} ({REASONS.get(o["reason"], "?")}), price {euro(o["price"])}/h'
+        return (f'{o["class_name"]}: signs revision {o["rev"]} ({REASONS.get(o["reason"], "?")}), price '
+                f'{euro(o["price"])}/h')
 
     def op_plan_committed(self, o, _):
         nodes = []

@@ -43,7 +43,8 @@ def main():
         print(f'[{"FAILED" if said[f] else "  OK  "}] BREAK={f} breaks "{ROWS[f]}" and nothing else'
               + (f': {said[f]}' if said[f] else ''))
     left = left_behind()
-    print(f'[{"  OK  " if left == before else "FAILED"}] nothing stays behind' + ('' if left == before else f': {left}'))
+    print(f'[{"  OK  " if left == before else "FAILED"}] nothing stays behind'
+          + ('' if left == before else f': {left}'))
     bad = sum(bool(x) for x in said.values()) + (left != before)
     print(f'test_demo_breaks: {len(faults)} faults, {bad} failed')
     return 1 if bad else 0
