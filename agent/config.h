@@ -28,7 +28,6 @@ enum cfg_peer_role { PEER_OPERATOR, PEER_ENTERPRISE, PEER_NODE, PEER_OSS };
 enum cfg_device_role { DEVICE_CUSTOMER, DEVICE_NETWORK, DEVICE_LOCAL };
 enum cfg_path_kind { PATH_DET, PATH_BE };
 enum cfg_strategy { CFG_STEP_UP, CFG_STEP_DOWN };
-enum cfg_surge { SURGE_BANDWIDTH = 1, SURGE_LATENCY = 2, SURGE_AVAILABILITY = 4 };
 enum cfg_key_kind { KEY_WALLET, KEY_PRESENTATION, KEY_AGREEMENT, KEY_CHECKPOINT, KEY_MAX_ };
 
 typedef char cfg_name[32]; /* [a-z0-9._-]+ */
@@ -73,15 +72,13 @@ struct cfg_peer {
 	cfg_name name;
 	cfg_did did;
 	cfg_url url;
-	uint32_t role;      /* enum cfg_peer_role */
-	char tls_name[128]; /* expected DNS or URI SAN; the DID when empty */
+	uint32_t role; /* enum cfg_peer_role */
 };
 
 struct cfg_node {
 	cfg_file pin_dir;
 	uint32_t max_labels;         /* slots of the label maps */
 	struct cfg_range labels;     /* 1..0xfffff */
-	bool rtt;                    /* passive TCP round trips */
 	cfg_name oss;                /* the peer that may send steps */
 	struct cfg_listen reflector; /* STAMP reflector; port 0 = none */
 	uint32_t probe_ms;           /* between two probes of a path */
@@ -103,8 +100,7 @@ struct cfg_path {
 	struct cfg_addr nexthop6, v4_prefix, v4_sid, probe_src, probe_dst;
 	delay_t delay; /* its own, one way */
 	rate_t capacity;
-	uint32_t spare; /* the disjoint path that stands by, 0 = none */
-	avail_t availability;
+	uint32_t spare;      /* the disjoint path that stands by, 0 = none */
 	uint32_t probe_port; /* of the reflector at probe_dst */
 };
 
@@ -138,7 +134,6 @@ struct cfg_class {
 	price_t margin, margin_floor;              /* additive, negotiable; per hour */
 	uint32_t priority;                         /* on the own spur and in HTB: 0 = first */
 	cfg_name flow;              /* operational name of the flow; default: the class's */
-	uint32_t surge;             /* enum cfg_surge: axes whose price follows scarcity */
 	uint32_t strategy;          /* enum cfg_strategy */
 	price_t value, delay_value; /* willingness; per hour, and per hour and ms saved */
 	bool donor, detect;
@@ -153,7 +148,7 @@ struct cfg_trust {
 };
 
 struct cfg_wallet {
-	cfg_file credential, policy;
+	cfg_file credential;
 };
 
 struct cfg_ledger {
@@ -163,8 +158,6 @@ struct cfg_ledger {
 
 struct cfg_operator {
 	uint32_t quote_ttl_s;
-	uint32_t margin_ppm;
-	price_t price_floor;
 	uint32_t surge_max_ppm;  /* cap on the scarcity factor, 1000000 = x 1 */
 	struct cfg_range labels; /* allocated to agreements */
 	uint32_t overlap_ms;     /* both roads stay valid in a swap */

@@ -5,7 +5,6 @@
 #include <errno.h>
 
 #define NAMES(...)    .rule = { .names = (const char *const[]){ __VA_ARGS__, NULL } }
-#define SET(...)      .rule = { .min = 1, .names = (const char *const[]){ __VA_ARGS__, NULL } }
 #define BETWEEN(a, b) .rule = { .min = (a), .max = (b) }
 #define SIZE(n)       .rule = { .size = (n) }
 #define ADDR6         .rule = { .min = 6 }
@@ -74,7 +73,7 @@ static int parse_proto(const char *v, void *out, const struct cfg_rule *r, struc
 
 #define AT(m) offsetof(struct cfg_daemon, m)
 static const struct cfg_key daemon_keys[] = {
-	{ "roles", cfg_set, AT(roles), SET("enterprise", "bss", "oss", "node"), REQUIRED },
+	{ "roles", cfg_set, AT(roles), NAMES("enterprise", "bss", "oss", "node"), REQUIRED },
 	{ "name", cfg_word, AT(name), SIZE(sizeof(cfg_name)), REQUIRED },
 	{ "state-dir", cfg_path_abs, AT(state_dir), ANY, .def = "/var/lib/treaty" },
 	{ "run-dir", cfg_path_abs, AT(run_dir), ANY, .def = "/run/treaty" },
@@ -98,7 +97,6 @@ static const struct cfg_key peer_keys[] = {
 	{ "did", cfg_parse_did, AT(did), ANY, REQUIRED },
 	{ "url", cfg_parse_url, AT(url), ANY },
 	{ "role", cfg_enum, AT(role), NAMES("operator", "enterprise", "node", "oss"), REQUIRED },
-	{ "tls-name", cfg_text, AT(tls_name), SIZE(128) },
 };
 #undef AT
 
@@ -107,7 +105,6 @@ static const struct cfg_key node_keys[] = {
 	{ "pin-dir", cfg_path_abs, AT(pin_dir), ANY, .def = "/run/treaty/bpf" },
 	{ "max-labels", cfg_u32, AT(max_labels), BETWEEN(1, 1048576), "4096" },
 	{ "label-range", cfg_range, AT(labels), BETWEEN(1, 0xfffff), "1-4095" },
-	{ "rtt", cfg_bool, AT(rtt), ANY, .def = "on" },
 	{ "oss", cfg_word, AT(oss), SIZE(sizeof(cfg_name)) },
 	{ "reflector", cfg_parse_listen, AT(reflector), ANY },
 	{ "probe-interval-ms", cfg_u32, AT(probe_ms), BETWEEN(1, 10000), "20" },
@@ -136,7 +133,6 @@ static const struct cfg_key path_keys[] = {
 	{ "delay-us", cfg_u32, AT(delay), BETWEEN(0, 10000000) },
 	{ "capacity", cfg_rate, AT(capacity), BETWEEN(8000, RATE_MAX) },
 	{ "spare", cfg_u32, AT(spare), BETWEEN(0, 255) },
-	{ "availability", cfg_avail, AT(availability), ANY, .def = "99.9" },
 	{ "probe-port", cfg_u32, AT(probe_port), BETWEEN(1, 65535), "8620" },
 };
 #undef AT
@@ -176,9 +172,6 @@ static const struct cfg_key class_keys[] = {
 	{ "margin-floor", cfg_i64, AT(margin_floor), BETWEEN(0, MONEY_MAX) },
 	{ "priority", cfg_u32, AT(priority), BETWEEN(0, 7) },
 	{ "flow", cfg_word, AT(flow), SIZE(sizeof(cfg_name)) },
-	{ "surge", cfg_set, AT(surge),
-	  .rule = { .names = (const char *const[]){ "bandwidth", "latency", "availability",
-						    NULL } } },
 	{ "strategy", cfg_enum, AT(strategy), NAMES("step-up", "step-down"), "step-up" },
 	{ "value", cfg_i64, AT(value), BETWEEN(0, MONEY_MAX) },
 	{ "delay-value", cfg_i64, AT(delay_value), BETWEEN(0, MONEY_MAX) },
@@ -196,7 +189,6 @@ static const struct cfg_key trust_keys[] = {
 
 static const struct cfg_key wallet_keys[] = {
 	{ "credential", cfg_path_abs, offsetof(struct cfg_wallet, credential), ANY },
-	{ "policy", cfg_path_abs, offsetof(struct cfg_wallet, policy), ANY },
 };
 
 static const struct cfg_key ledger_keys[] = {
@@ -207,8 +199,6 @@ static const struct cfg_key ledger_keys[] = {
 #define AT(m) offsetof(struct cfg_operator, m)
 static const struct cfg_key operator_keys[] = {
 	{ "quote-ttl", cfg_u32, AT(quote_ttl_s), BETWEEN(1, 86400), "60" },
-	{ "margin-ppm", cfg_u32, AT(margin_ppm), BETWEEN(0, 1000000), "100000" },
-	{ "price-floor", cfg_i64, AT(price_floor), BETWEEN(0, MONEY_MAX) },
 	{ "surge-max-ppm", cfg_u32, AT(surge_max_ppm), BETWEEN(1000000, 100000000), "3000000" },
 	{ "label-range", cfg_range, AT(labels), BETWEEN(1, 0xfffff), "1-4095" },
 	{ "overlap-ms", cfg_u32, AT(overlap_ms), BETWEEN(1, 60000), "200" },

@@ -24,14 +24,6 @@ static bool only(const char *v, const char *also)
 	return true;
 }
 
-int cfg_text(const char *v, void *out, const struct cfg_rule *r, struct err *e)
-{
-	for (const char *p = v; *p; p++)
-		if (*p < 0x20 || *p > 0x7e)
-			return err_set(e, -EINVAL, "must be printable ASCII");
-	return copy(v, out, r->size, e);
-}
-
 int cfg_word(const char *v, void *out, const struct cfg_rule *r, struct err *e)
 {
 	if (!only(v, "._-") || v[0] == '.' || v[0] == '-')
@@ -228,10 +220,6 @@ int cfg_set(const char *v, void *out, const struct cfg_rule *r, struct err *e)
 	char item[32];
 	int more;
 
-	if (!strcmp(v, "none") && !r->min) {
-		*(uint32_t *)out = 0;
-		return 0;
-	}
 	while ((more = cfg_next_item(&v, item, sizeof(item), e)) > 0) {
 		int i = index_of(item, r->names);
 

@@ -16,7 +16,6 @@ struct cfg_rule {
 
 typedef int (*cfg_parser)(const char *v, void *out, const struct cfg_rule *rule, struct err *e);
 
-int cfg_text(const char *v, void *out, const struct cfg_rule *r, struct err *e); /* char[size] */
 int cfg_word(const char *v, void *out, const struct cfg_rule *r, struct err *e); /* char[size] */
 int cfg_path_abs(const char *v, void *out, const struct cfg_rule *r, struct err *e); /* cfg_file */
 int cfg_parse_did(const char *v, void *out, const struct cfg_rule *r, struct err *e);

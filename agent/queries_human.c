@@ -184,13 +184,12 @@ static json_t *policy_json(const struct side *s)
 
 	for (uint32_t i = 0; i < s->profiles; i++)
 		(void)json_array_append_new(rows, profile_row(&s->profile[i]));
-	return json_pack("{s:o, s:{s:s, s:I}, s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}}",
+	return json_pack("{s:o, s:{s:s, s:I}, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}}",
 			 "classes", rows, "ledger", "currency", s->cfg->ledger.currency, "ceiling",
 			 (json_int_t)s->cfg->ledger.ceiling.minor, "operator", "quoteTtlS",
-			 (json_int_t)o->quote_ttl_s, "priceFloor",
-			 (json_int_t)o->price_floor.minor_h, "surgeMaxPpm",
-			 (json_int_t)o->surge_max_ppm, "overlapMs", (json_int_t)o->overlap_ms,
-			 "policePct", (json_int_t)o->police_pct, "windows", "sampleMs",
+			 (json_int_t)o->quote_ttl_s, "surgeMaxPpm", (json_int_t)o->surge_max_ppm,
+			 "overlapMs", (json_int_t)o->overlap_ms, "policePct",
+			 (json_int_t)o->police_pct, "windows", "sampleMs",
 			 (json_int_t)s->cfg->daemon.sample_ms, "holdIntervals",
 			 (json_int_t)s->cfg->daemon.hold_intervals, "coolIntervals",
 			 (json_int_t)s->cfg->daemon.cool_intervals);

@@ -94,7 +94,6 @@ void side_from_config(struct side *s, const struct config *c)
 					.type = v->type,
 					.base = p->delay,
 					.capacity = p->capacity,
-					.availability = p->availability,
 					.spare = (uint8_t)p->spare };
 		str_cut(d->name.s, p->name);
 		hops_from(c, p->id, d);

@@ -255,10 +255,13 @@ FIELD_TABLE(hop_fields, struct hop, hop_f);
 
 #define T struct path_def
 static const struct field path_def_f[] = {
-	F_UINT(T, path),     F_STR(T, name),
-	F_UINT(T, type),     F_UINT(T, base),
-	F_UINT(T, capacity), F_UINT(T, availability),
-	F_UINT(T, spare),    F_ARR(T, hop, hop_fields, n_hops),
+	F_UINT(T, path),
+	F_STR(T, name),
+	F_UINT(T, type),
+	F_UINT(T, base),
+	F_UINT(T, capacity),
+	F_UINT(T, spare),
+	F_ARR(T, hop, hop_fields, n_hops),
 };
 FIELD_TABLE(path_def_fields, struct path_def, path_def_f);
 #undef T

@@ -88,7 +88,6 @@ struct path_def {
 	enum net_type type;
 	delay_t base;
 	rate_t capacity;
-	avail_t availability;
 	uint8_t spare; /* the disjoint path that stands by, 0 = none */
 	uint8_t n_hops;
 	struct hop hop[HOPS_MAX];

@@ -20,7 +20,7 @@ def row(text):
         marks.append(f'{lim[0]}..{lim[1]}')
     if 'REQUIRED' in rest:
         marks.append('required')
-    rest = re.sub(r'\b(NAMES|SET)\([^)]*\)|\.names = \([^)]*\)\{[^}]*\}', '', rest)
+    rest = re.sub(r'\bNAMES\([^)]*\)', '', rest)
     if default := re.search(r'"([^"]*)"', rest):
         marks.append(f'default {default[1]}')
     return key, '; '.join(marks)

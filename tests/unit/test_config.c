@@ -22,25 +22,28 @@ static const char good[] =
 	"tls-cert = /etc/t/cert.pem\ntls-key = /etc/t/key.pem\ntls-ca = /etc/t/ca.pem\n"
 	"did = did:web:edge.lab.example\n"
 	"[peer op]\ndid = did:web:op.lab.example\nurl = https://[fd10:ee:1::1]:8443/a2a\n"
-	"role = operator\ntls-name = op.lab.example\n"
+	"role = operator\n"
 	"[peer popA]\ndid = did:key:z6Mk\nrole = node\n"
-	"[node]\npin-dir = /run/t/bpf\nmax-labels = 1000\nlabel-range = 100-1099\nrtt = off\n"
+	"[node]\npin-dir = /run/t/bpf\nmax-labels = 1000\nlabel-range = 100-1099\n"
+	"reflector = [fd10:ff:b::1]:8620\nprobe-interval-ms = 30\n"
 	"[device lan0]\nrole = customer\n[device acc0]\nrole = network\nrate = 200M\n"
 	"[path 1]\nname = short\nkind = det\ndevice = acc0\nnexthop6 = fd10:a1::2\n"
 	"v4-prefix = 10.2.0.0/24\nv4-sid = fd10:ff:b:d4::1\nprobe-src = fd10:ff:a:1::1\n"
 	"probe-dst = fd10:ff:b::1\ndelay-us = 5000\ncapacity = 1G\n"
 	"[path 255]\nname = long\nkind = be\n"
 	"[sid e]\nprefix = fd10:ff:e:d4::1\nnh4 = 10.1.0.2\ndevice = lan0\n"
-	"[hop 1 popA]\nup-device = coreb\ndown-device = acc0\n[hop 1 edge]\nup-device = acc0\n"
+	"[hop 1 popA]\nup-device = coreb\ndown-device = acc0\nsteers = on\n"
+	"[hop 1 edge]\nup-device = acc0\nsteers = off\n"
 	"[class market-data]\nid = 1\nproto = udp\ndport = 7001-7005\nsrc = 10.1.0.0/24\n"
 	"dst = 10.2.0.0/24\ndscp = 46\nbandwidth = 20M\nfloor = 64k\nlatency-us = 12000\n"
-	"availability = 99.95\nprice = 1200\nsurge = bandwidth, latency\nstrategy = step-down\n"
+	"availability = 99.95\nprice = 1200\nmargin = 400\nstrategy = step-down\n"
 	"value = 5000\ndelay-value = 7\ndonor = yes\ndetect = yes\nterm-seconds = 600\n"
 	"[trust]\nissuers = did:web:a.example, did:web:b.example\nrevoked-file = /etc/t/revoked\n"
-	"[wallet]\ncredential = /etc/t/wallet.json\npolicy = /etc/t/policy.json\n"
+	"documents = /etc/t/documents\n"
+	"[wallet]\ncredential = /etc/t/wallet.json\n"
 	"[ledger]\ncurrency = USD\nceiling = 1000000\n"
-	"[operator]\nquote-ttl = 30\nmargin-ppm = 50000\nprice-floor = 10\nsurge-max-ppm = "
-	"2000000\n"
+	"[operator]\nquote-ttl = 30\nsurge-max-ppm = 2000000\npolice-percent = 110\n"
+	"[enterprise]\nbargain = no\n"
 	"[keys]\nwallet = /etc/t/w.key\npresentation = /etc/t/p.key\nagreement = /etc/t/a.key\n"
 	"checkpoint = /etc/t/c.key\nstate = /var/lib/t/signer\nrate = 10\nburst = 20\n";
 
@@ -64,7 +67,7 @@ static void check_classes(const struct config *c)
 	assert_int_equal(x->latency.us, 12000);
 	assert_int_equal(x->availability.ppm, 999500);
 	assert_int_equal(x->price.minor_h, 1200);
-	assert_int_equal(x->surge, SURGE_BANDWIDTH | SURGE_LATENCY);
+	assert_int_equal(x->margin.minor_h, 400);
 	assert_int_equal(x->strategy, CFG_STEP_DOWN);
 	assert_true(x->donor && x->detect);
 	assert_null(config_class(c, "nobody"));
@@ -94,11 +97,18 @@ static void test_good(void **state)
 	assert_null(config_path(c, 2));
 	assert_int_equal(c->hops, 2);
 	assert_string_equal(c->hop[0].up_device, "coreb");
+	assert_true(c->hop[0].steers && !c->hop[1].steers);
 	assert_int_equal(c->node.labels.high, 1099);
-	assert_false(c->node.rtt);
+	assert_int_equal(c->node.probe_ms, 30);
+	assert_int_equal(c->node.reflector.port, 8620);
 	assert_int_equal(c->trust.n_issuers, 2);
 	assert_string_equal(c->trust.issuers[1], "did:web:b.example");
+	assert_string_equal(c->trust.documents, "/etc/t/documents");
+	assert_string_equal(c->wallet.credential, "/etc/t/wallet.json");
 	assert_int_equal(c->ledger.ceiling.minor, 1000000);
+	assert_int_equal(c->op.surge_max_ppm, 2000000);
+	assert_int_equal(c->op.police_pct, 110);
+	assert_false(c->enterprise.bargain);
 	assert_string_equal(c->keys.file[KEY_CHECKPOINT], "/etc/t/c.key");
 	check_classes(c);
 	c = config_free(c);
@@ -118,7 +128,8 @@ static void test_defaults(void **state)
 	assert_int_equal(c->daemon.sample_ms, 100);
 	assert_int_equal(c->daemon.on_exit, ON_EXIT_KEEP);
 	assert_int_equal(c->node.max_labels, 4096);
-	assert_true(c->node.rtt);
+	assert_int_equal(c->node.probe_ms, 20);
+	assert_int_equal(c->op.police_pct, 105);
 	assert_string_equal(c->ledger.currency, "EUR");
 	c = config_free(c);
 	assert_int_equal(parse(&c, "[daemon]\r\nroles = bss\r\nname = op\r\n[wallet]\r\n", &e), 0);
@@ -140,6 +151,7 @@ static const struct {
 	{ "[daemon]\nroles = node\n[node]\n", "t.conf:3: daemon.name: must be given" },
 	{ "[daemon]\nroles = none\n", "t.conf:2: daemon.roles: must be a list of enterprise|" },
 	{ "[daemon]\nroles = node,king\n", "t.conf:2: daemon.roles: must be a list of enterprise" },
+	{ "[daemon]\nroles = node,none\n", "t.conf:2: daemon.roles: must be a list of enterprise" },
 	{ "[daemon]\nroles = node,node\n", "t.conf:2: daemon.roles: must not name node twice" },
 	{ "[daemon]\nroles = node,\n", "t.conf:2: daemon.roles: must be a list of items" },
 	{ "[daemon]\nroles =\n", "t.conf:2: daemon.roles: must be a list of items" },
@@ -190,7 +202,8 @@ static const struct {
 	{ MINIMAL "[node]\nlabel-range = 9-5\n", "t.conf:5: node.label-range: must be N or LOW" },
 	{ MINIMAL "[node]\nmax-labels = 10\nlabel-range = 1-11\n",
 	  "t.conf: node.label-range: must fit into max-labels" },
-	{ MINIMAL "[node]\nrtt = maybe\n", "t.conf:5: node.rtt: must be yes or no" },
+	{ MINIMAL "[hop 1 edge]\nsteers = maybe\n",
+	  "t.conf:5: hop 1 edge.steers: must be yes or no" },
 	{ MINIMAL "[device " L100 "]\n", "t.conf:4: [: a section must be" },
 	{ MINIMAL "[device abcdefghijklmnop]\n",
 	  "t.conf:4: device abcdefghijklmnop: must be shor" },
@@ -227,7 +240,7 @@ static const struct {
 	{ CLASS "availability = 99.99999\n", "t.conf:8: class a.availability: must be per cent" },
 	{ CLASS "price = -1\n", "t.conf:8: class a.price: must be a whole number" },
 	{ CLASS "dscp = 64\n", "t.conf:8: class a.dscp: must be a whole number from 0 to 63" },
-	{ CLASS "surge = colour\n", "t.conf:8: class a.surge: must be a list of bandwidth" },
+	{ CLASS "strategy = colour\n", "t.conf:8: class a.strategy: must be one of step-up|step" },
 	{ MINIMAL "[trust]\nissuers = did:web:a.b, nobody\n",
 	  "t.conf:5: trust.issuers: must be d" },
 	{ MINIMAL "[ledger]\ncurrency = eur\n", "t.conf:5: ledger.currency: must be three capita" },

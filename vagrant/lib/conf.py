@@ -37,7 +37,7 @@ CLASSES = {
                       'strategy': 'step-down', 'proto': 'tcp'},
 }
 PRICES = {'price': 60, 'price-latency': 1500, 'price-availability': 300, 'margin': 400, 'margin-floor': 200,
-          'surge': 'bandwidth,latency', 'availability': '99.9', 'term-seconds': 3600}
+          'availability': '99.9', 'term-seconds': 3600}
 UNPROTECTED = ('block-sync', 'bulk-transfer')  # may go where no spare path stands by: 99.0 %
 
 # id: name, kind, own delay, capacity, spare path, hops (node, device up, device down, steers)
