@@ -36,8 +36,8 @@ static uint64_t now_ns(void)
 
 static void report(const char *what, unsigned int size, uint64_t ns, unsigned int n)
 {
-	printf("{\"metric\":\"%s_%u\",\"value\":%llu.%02llu,\"unit\":\"us\"}\n", what, size,
-	       (unsigned long long)(ns / n / 1000), (unsigned long long)(ns / n % 1000 / 10));
+	printf("{\"metric\":\"netlink.%s_%u_us\",\"value\":%llu.%02llu,\"unit\":\"us\"}\n", what,
+	       size, (unsigned long long)(ns / n / 1000), (unsigned long long)(ns / n % 1000 / 10));
 }
 
 static struct nl_class class_of(unsigned int i, uint64_t mbit)

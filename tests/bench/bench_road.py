@@ -25,7 +25,7 @@ ROUNDS, CHANGES, PORT = 10, 10, 7001
 
 
 def say(name, value, unit, **more):
-    print(json.dumps({'bench': 'road', 'name': name, 'value': value, 'unit': unit, **more}), flush=True)
+    print(json.dumps({'metric': 'road.' + name, 'value': value, 'unit': unit, **more}), flush=True)
 
 
 class Watch:
@@ -93,7 +93,7 @@ def first_packet(lab):
         wait_for('the service', lambda: in_force(lab, 'market-data'), 10)
         end(lab, ['market-data'])
     took.sort()
-    say('intent to first labelled packet', round(took[len(took) // 2], 1), 'ms', rounds=ROUNDS,
+    say('intent_to_labelled_packet_ms', round(took[len(took) // 2], 1), 'ms', rounds=ROUNDS,
         least=round(took[0], 1), most=round(took[-1], 1))
 
 
@@ -106,7 +106,7 @@ def per_second(lab):
         wait_for('five services', lambda: all(in_force(lab, n) for n in names), 30, every=0.01)
         seconds += time.monotonic() - start
         end(lab, names)
-    say('agreements', round(4 * len(names) / seconds, 1), '1/s', at_once=len(names))
+    say('agreements_per_s', round(4 * len(names) / seconds, 1), '1/s', at_once=len(names))
 
 
 def lost(name, flow, traffic, w, count):
@@ -125,7 +125,7 @@ def changes(lab, traffic):
                                               'bandwidthBps': 40000000 if i % 2 == 0 else 20000000})
         wait_for('the change', lambda i=i: in_force(lab, 'market-data', i + 2), 10)
         wait_for('calm', lambda: deal(lab, 'op', 'market-data')['life'].upper() == 'ASSURED', 20)
-    lost('lost per in-place change', 'market-data', traffic, w, CHANGES)
+    lost('lost_per_change', 'market-data', traffic, w, CHANGES)
     end(lab, ['market-data'])
 
 
@@ -138,7 +138,7 @@ def reroutes(lab, traffic):
     for i in range(CHANGES):
         lab.tool('op', 'path_swap', agreementId=d['lineage'], path=1 if i % 2 == 0 else 2)
         time.sleep(0.2)
-    lost('lost per reroute', 'risk-replication', traffic, w, CHANGES)
+    lost('lost_per_reroute', 'risk-replication', traffic, w, CHANGES)
     end(lab, ['risk-replication'])
 
 

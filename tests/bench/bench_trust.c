@@ -84,7 +84,7 @@ static int64_t jcs(const struct bench *b, int n)
 
 static void report(const char *what, double value, const char *unit)
 {
-	printf("{\"metric\":\"%s\",\"value\":%.2f,\"unit\":\"%s\"}\n", what, value, unit);
+	printf("{\"metric\":\"trust.%s\",\"value\":%.2f,\"unit\":\"%s\"}\n", what, value, unit);
 }
 
 static void run(const struct bench *b)
@@ -98,13 +98,12 @@ static void run(const struct bench *b)
 		bare_ns += bare(b, EACH);
 		jcs_ns += jcs(b, EACH);
 	}
-	report("wallet_admit_per_s", n * 1e9 / (double)admit_ns, "1/s");
-	report("wallet_admit", (double)admit_ns / n / 1e3, "us");
-	report("wallet_two_bare_ed25519_per_s", n * 1e9 / (double)bare_ns, "1/s");
-	report("wallet_two_bare_ed25519", (double)bare_ns / n / 1e3, "us");
-	report("wallet_admit_over_bare", (double)admit_ns / (double)bare_ns, "ratio");
-	report("jcs", n * (double)b->len * 1e3 / (double)jcs_ns, "MB/s");
-	report("wallet_presentation", (double)b->len, "bytes");
+	printf("{\"metric\":\"trust.wallet_verify_per_s\",\"value\":%.1f,\"unit\":\"1/s\","
+	       "\"baseline\":\"trust.two_bare_ed25519_per_s\",\"ratio\":%.2f}\n",
+	       n * 1e9 / (double)admit_ns, (double)bare_ns / (double)admit_ns);
+	report("two_bare_ed25519_per_s", n * 1e9 / (double)bare_ns, "1/s");
+	report("jcs_mb_per_s", n * (double)b->len * 1e3 / (double)jcs_ns, "MB/s");
+	report("presentation_bytes", (double)b->len, "bytes");
 }
 
 int main(void)
