@@ -40,10 +40,16 @@ static int check_plan(const struct side *s, const struct plan *p, struct err *e)
 		return err_set(e, -EINVAL, "plan.step: must not be empty");
 	if (ident_empty(p->id))
 		return err_set(e, -EINVAL, "plan.id: must not be empty");
-	for (uint16_t i = 0; i < p->n_steps; i++)
-		if (p->step[i].node.s[0] && strcmp(p->step[i].node.s, s->cfg->daemon.name) != 0)
+	for (uint16_t i = 0; i < p->n_steps; i++) {
+		const struct plan_step *x = &p->step[i];
+
+		if (x->node.s[0] && strcmp(x->node.s, s->cfg->daemon.name) != 0)
 			return err_set(e, -EINVAL, "plan.step[%u].node: is for %s, not for %s", i,
-				       p->step[i].node.s, s->cfg->daemon.name);
+				       x->node.s, s->cfg->daemon.name);
+		if (x->step.wait_ms < 0 || x->step.valid_until.ms < 0)
+			return err_set(e, -EINVAL,
+				       "plan.step[%u].step: wait_ms, valid_until: 0 or more", i);
+	}
 	return 0;
 }
 
