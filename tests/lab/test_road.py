@@ -10,6 +10,9 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.realpath(__file__))
+# Rows that measure rates and delays: a machine that stands still for a moment breaks them by itself, so they count
+# as broken when a second run breaks them again. Loss, money, logs and refusals get no second chance.
+SOFT = ('rate:', 'raised:', 'delay:', 'reroute:delay:')
 LEAST = 35  # rows of a whole story: fewer means that something was not told
 
 
@@ -39,6 +42,10 @@ def main():
     rows, trouble, status, out = demo(build)
     if status == 77:
         return 77
+    broken = [k for k, r in rows.items() if not r[3]]
+    if broken and not trouble and all(k.startswith(SOFT) or k in ('spur', 'back') for k in broken):
+        print(f'test_road: {", ".join(broken)} broken; once more')
+        rows, trouble, status, out = demo(build)
     for what, promised, measured, kept in rows.values():
         print(f'[{"  OK  " if kept else "FAILED"}] {what}: {promised}: {measured}')
     after = left_behind()
