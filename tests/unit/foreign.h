@@ -265,16 +265,20 @@ static inline uint64_t tables_hash(const char *where)
 					     "agreement",
 					     "ledger_idem",
 					     "journal" };
+	static char open_path[160];
+	static sqlite3 *db; /* of the last directory asked for */
 	uint64_t h = 14695981039346656037ull;
 	char path[160];
-	sqlite3 *db;
 
 	(void)snprintf(path, sizeof(path), "%s/treaty.db", where);
-	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
-		fail_msg("%s: %s", path, sqlite3_errmsg(db));
+	if (strcmp(path, open_path) != 0) {
+		sqlite3_close(db);
+		if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
+			fail_msg("%s: %s", path, sqlite3_errmsg(db));
+		memcpy(open_path, path, sizeof(path));
+	}
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		h = table_hash(db, names[i], h);
-	sqlite3_close(db);
 	return h;
 }
 
