@@ -70,6 +70,24 @@ static int attach(struct enforcer_node *n, struct device *d, struct err *e)
 	return 0;
 }
 
+static int foreign(const struct device *d, struct err *e)
+{
+	return err_set(e, -EEXIST, "device %s: another root qdisc is there: remove it, or the rate",
+		       d->cfg->name);
+}
+
+/* Before anything is attached anywhere: a start that is refused changes nothing. */
+static int may_shape(struct enforcer_node *n, struct device *d, struct err *e)
+{
+	enum qdisc_root root;
+	int r = look(n, d, e);
+
+	if (r || !d->link.ifindex || !d->rate.bps)
+		return r;
+	r = qdisc_root(n->nl, d->link.ifindex, &root, e);
+	return r ? r : root == QDISC_ROOT_FOREIGN ? foreign(d, e) : 0;
+}
+
 static int shape(struct enforcer_node *n, struct device *d, struct err *e)
 {
 	uint64_t low = (d->rate.bps * DFLT_PERMILLE / 1000) & ~7ull;
@@ -86,9 +104,7 @@ static int shape(struct enforcer_node *n, struct device *d, struct err *e)
 	r = htb_ensure(n->nl, d->link.ifindex, d->rate, (rate_t){ low < 8000 ? 8000 : low },
 		       d->link.mtu, &mine);
 	if (r == -EEXIST)
-		return err_set(e, r,
-			       "device %s: another root qdisc is there: remove it, or the rate",
-			       d->cfg->name);
+		return foreign(d, e);
 	if (r)
 		return err_set(e, r, "device %s: htb: %s", d->cfg->name, mine.text);
 	d->shaped = true;
@@ -250,9 +266,12 @@ static int open_devices(struct enforcer_node *n, struct err *e)
 
 		d->cfg = &n->c->device[i];
 		d->rate.bps = d->cfg->rate.bps & ~7ull;
-		r = r ? r : heal_device(n, d, e);
-		if (!r && !d->link.ifindex)
-			log_warn("device %s: not there yet", d->cfg->name);
+		r = r ? r : may_shape(n, d, e);
+	}
+	for (uint32_t i = 0; !r && i < n->n_dev; i++) {
+		r = heal_device(n, &n->dev[i], e);
+		if (!r && !n->dev[i].link.ifindex)
+			log_warn("device %s: not there yet", n->dev[i].cfg->name);
 	}
 	if (!r)
 		drop_ports(n);

@@ -37,6 +37,26 @@ static struct rig {
 	struct msg_client c;
 } rig;
 
+/* Two dumps must be equal; the first line that differs is named, because cmocka cuts long strings.
+ */
+static inline void same(const char *want, const char *seen, const char *what)
+{
+	const char *a = want, *b = seen;
+
+	if (!strcmp(want, seen))
+		return;
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	while (a > want && a[-1] != '\n') {
+		a--;
+		b--;
+	}
+	fail_msg("%s: \"%.*s\" became \"%.*s\"", what, (int)strcspn(a, "\n"), a,
+		 (int)strcspn(b, "\n"), b);
+}
+
 /* Everything that a command says; its exit status must be 0. The caller frees. */
 static inline char *printf_like(1, 2) told(const char *fmt, ...)
 {
@@ -71,12 +91,14 @@ static inline void says(const char *cmd, const char *text, bool want)
 }
 
 /* The host as others see it; link numbers and counters left out. */
+/* Numbers of programs are left out: an adopted clsact filter gets the new program in its place. */
 static inline char *host(void)
 {
 	return told("tc qdisc show; tc class show dev acc0; tc class show dev lan0; "
 		    "ip -4 rule; ip -6 rule; ip -4 route show table all; "
 		    "ip -6 route show table all | grep -v fe80 | sort; "
-		    "tc filter show dev acc0 ingress; tc filter show dev acc0 egress; "
+		    "{ tc filter show dev acc0 ingress; tc filter show dev acc0 egress; } | "
+		    "sed -E 's/:.[0-9]+. /:N /; s/ id [0-9]+ / id N /'; "
 		    "bpftool net show 2>/dev/null | grep -c treaty || true; "
 		    "ls %s 2>/dev/null | grep -v debug || true",
 		    rig.pins);

@@ -80,10 +80,10 @@ static void test_start(void **st)
 	assert_int_equal(enforcer_shaper(&rig.c, &sh, &e), 0);
 	assert_int_equal(sh.adopted, 1);
 	second = host();
-	assert_string_equal(first, second);
+	same(first, second, "adopted");
 	assert_int_equal(enforcer_down(), 0);
 	after = host();
-	assert_string_equal(before, after);
+	same(before, after, "removed");
 	free(before);
 	free(first);
 	free(second);
@@ -208,7 +208,7 @@ static void test_class(void **st)
 	done(&del, 1);
 	done(&del, 0);
 	after = host();
-	assert_string_equal(before, after);
+	same(before, after, "removed");
 	free(before);
 	free(after);
 	assert_int_equal(enforcer_down(), 0);
@@ -286,7 +286,7 @@ static void test_refusals(void **st)
 	REFUSE_WITH(l, kind, STEP_WAIT, REFUSE_BODY_MALFORMED);
 	REFUSE_WITH(l, kind, (enum step_kind)77, REFUSE_BODY_MALFORMED);
 	after = host();
-	assert_string_equal(before, after);
+	same(before, after, "removed");
 	free(before);
 	free(after);
 	assert_int_equal(enforcer_down(), 0);
@@ -346,7 +346,7 @@ static void test_foreign_root(void **st)
 	assert_true(enforcer_links(&rig.c, &l, &e) != 0);
 	assert_int_equal(enforcer_down(), EEXIST);
 	after = told("tc qdisc show dev acc0");
-	assert_string_equal(before, after);
+	same(before, after, "removed");
 	free(before);
 	free(after);
 	sh("tc qdisc del dev acc0 root");
@@ -368,7 +368,7 @@ static void test_foreign_later(void **st)
 	done(&c, 1);
 	assert_int_equal(enforcer_down(), 0);
 	after = told("ip -6 rule; ip -6 route show table 1007 | grep dead");
-	assert_string_equal(before, after);
+	same(before, after, "removed");
 	free(before);
 	free(after);
 	sh("ip -6 rule del pref 10007; ip -6 route flush table 1007");
