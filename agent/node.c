@@ -198,7 +198,8 @@ int node_start(struct side *s, struct err *e)
 		return err_set(e, -ENOMEM, "out of memory");
 	n->s = s;
 	n->cap.engine = s->engine;
-	r = counters_new(&n->counters, s->enforcer, e);
+	r = enforcer_wait(s->enforcer, e);
+	r = r ? r : counters_new(&n->counters, s->enforcer, e);
 	r = r ? r : enforcer_links(s->enforcer, &n->links, e);
 	r = r ? r : wanted_send(n, e);
 	r = r ? r : wanted_collect(n, e);

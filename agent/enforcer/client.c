@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client.h"
 
+int enforcer_wait(struct msg_client *c, struct err *e)
+{
+	struct enforcer_shaper s;
+
+	return msg_call(c, MSG_SHAPER, NULL, 0, &s, sizeof(s), NULL, ENFORCER_START_MS, e);
+}
+
 int enforcer_step(struct msg_client *c, const struct step *s, struct enforcer_receipt *ret,
 		  struct err *e)
 {

@@ -11,6 +11,9 @@
 #include "treaty/enforce.h"
 
 #define ENFORCER_WAIT_MS 5000
+/* The first answer comes once the programs are loaded and the paths are there: many seconds on a
+ * small or busy machine. */
+#define ENFORCER_START_MS 60000
 
 /* Types above MSG_ENFORCER_BASE; append only. */
 enum enforcer_msg {
@@ -117,6 +120,8 @@ struct enforcer_held {
 	struct enforcer_object obj[ENFORCER_HELD_MAX];
 };
 
+/* Returns when a starting enforcer answers; at most ENFORCER_START_MS. Call it before all else. */
+int enforcer_wait(struct msg_client *c, struct err *e) must_check;
 int enforcer_step(struct msg_client *c, const struct step *s, struct enforcer_receipt *ret,
 		  struct err *e) must_check;
 /* A label outside the table is -ERANGE. */

