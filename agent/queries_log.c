@@ -118,6 +118,8 @@ static const struct {
 	{ EV_ORDER_EMITTED, 3, { AT(order.id), AT(order.lineage), AT(order.service) } },
 	{ EV_PLAN_COMMITTED, 3, { AT(plan.id), AT(plan.order), AT(plan.lineage) } },
 	{ EV_STEPS_TAKEN, 3, { AT(plan.id), AT(plan.order), AT(plan.lineage) } },
+	{ EV_REMOVAL_OWED, 3, { AT(plan.id), AT(plan.order), AT(plan.lineage) } },
+	{ EV_REMOVAL_SETTLED, 3, { AT(plan.id), AT(plan.order), AT(plan.lineage) } },
 	{ EV_QUOTE_ACCEPTED, 3, { AT(accept.deal), AT(accept.quote), AT(accept.hold) } },
 	{ EV_ACCEPT_RECORDED, 3, { AT(accept.deal), AT(accept.quote), AT(accept.hold) } },
 	{ EV_QUOTE_COUNTERED, 2, { AT(counter.deal), AT(counter.quote) } },

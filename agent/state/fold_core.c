@@ -62,6 +62,8 @@ static const ident_t *event_deal(const struct event *ev)
 	case EV_CREDIT_TAKEN: return &ev->u.credit.deal;
 	case EV_STEPS_TAKEN:
 	case EV_STEP_RECEIPT:
+	case EV_REMOVAL_OWED:
+	case EV_REMOVAL_SETTLED:
 	case EV_SPUR_REBALANCED:
 	case EV_REFUSED:
 	case EV_ADVICE_GIVEN:
@@ -315,6 +317,8 @@ enum refusal fold_guard(const struct world *w, const struct event *ev)
 		return guard_new(w, ev, &ev->u.admit.intent);
 	if (ev->kind == EV_STEPS_TAKEN)
 		return guard_steps(w, &ev->u.plan);
+	if (ev->kind == EV_REMOVAL_OWED || ev->kind == EV_REMOVAL_SETTLED)
+		return debt_guard(w, ev);
 	if (!id)
 		return REFUSE_NONE;
 	d = world_deal(w, id);
@@ -442,13 +446,6 @@ static void fold_closed(struct deal *d, const struct ev_progress *p)
 	d->why = p->why;
 }
 
-static void fold_active(struct deal *d, const struct event *ev)
-{
-	d->active = d->life != LIFE_TERMINATED;
-	fold_plan_end(d, true);
-	d->why = ev->u.ref.why;
-}
-
 /* The object's own row, a new one, or that of an object which is not wanted any more. */
 static uint32_t wanted_row(const struct world *w, const struct step *s)
 {
@@ -499,7 +496,11 @@ static void fold_order(struct deal *d, const struct event *ev)
 		d->plan_failed = ev->u.progress.failed > d->plan_upto ? ev->u.progress.failed : 0;
 		break;
 	case EV_ORDER_CLOSED: fold_closed(d, &ev->u.progress); break;
-	case EV_SERVICE_ACTIVE: fold_active(d, ev); break;
+	case EV_SERVICE_ACTIVE:
+		d->active = d->life != LIFE_TERMINATED;
+		fold_plan_end(d, true);
+		d->why = ev->u.ref.why;
+		break;
 	case EV_ORDER_REFUSED:
 		d->has_order = false;
 		d->why = ev->u.refused.why;
@@ -583,6 +584,7 @@ void fold(struct world *w, const struct event *ev)
 		fold_wanted(w, &ev->u.plan);
 	else if (ev->kind == EV_SPUR_REBALANCED)
 		w->spur = ev->u.spur;
+	debt_fold(w, ev);
 	if (!d || ev->kind == EV_INTENT_DECLARED || ev->kind == EV_WALLET_ADMITTED)
 		return;
 	/* The life event is read before the payload is folded: it compares with what was. */

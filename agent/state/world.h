@@ -72,11 +72,22 @@ struct wanted {
 	bool refused;
 };
 
+#define WORLD_DEBTS_MAX 64
+
+/* A step that a silent node still owes. */
+struct debt {
+	ident_t plan, order, lineage;
+	uint32_t rev;
+	struct plan_step step;
+};
+
 struct world {
 	uint32_t n_deals, max_deals;
 	struct deal *deal;
 	uint32_t n_wanted, max_wanted;
 	struct wanted *wanted;
+	uint32_t n_debts; /* oldest first */
+	struct debt debt[WORLD_DEBTS_MAX];
 	struct ev_spur spur; /* latest division of the own access link */
 	uint64_t seq;        /* last event folded */
 	uint64_t events, refusals;
@@ -97,6 +108,10 @@ struct deal *world_deal_by_label(const struct world *w, uint32_t label);
  * never folded: guard first, then stage, then fold. */
 enum refusal fold_guard(const struct world *w, const struct event *ev);
 void fold(struct world *w, const struct event *ev);
+
+/* debt_core.c, for fold_core.c: what is owed, what was answered, and what a new plan speaks of. */
+enum refusal debt_guard(const struct world *w, const struct event *ev);
+void debt_fold(struct world *w, const struct event *ev);
 
 /* Bandwidth that the deal holds on a path: on paper (in force, or signed and not yet countersigned)
  * or still in the kernels, whatever is most. */
