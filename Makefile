@@ -49,6 +49,7 @@ TEST_LDFLAGS_test_verify := -Wl,--wrap=peer_tool,--wrap=enforcer_observe
 TEST_LDFLAGS_test_ent_crash := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_ent_life := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_ent_own := $(TEST_LDFLAGS_test_ent)
+TEST_LDFLAGS_test_ent_void := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_foreign_ent := $(TEST_LDFLAGS_test_ent)
 BENCHES	:= $(BENCH_SRC:%.c=$(B)/%)
 
@@ -92,6 +93,7 @@ $(LABS): %: %.o $(LIB) $(LLHTTP)
 TEST_LDFLAGS_test_bss := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_settle := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_life := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_bss_void := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_foreign := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_foreign_mcp := -Wl,--wrap=peer_send
 $(TESTS): %: %.o $(LIB) $(LLHTTP)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ledger as rows: wallets and their classes, holds, lineages. */
+#include "agent/codec/credit.h"
 #include "agent/crypto/crypto.h"
 #include "agent/store/ledger.h"
 #include "queries_int.h"
@@ -82,13 +83,40 @@ static int lineage_row(void *arg, const struct ledger_lineage *x)
 		       : 0;
 }
 
+/* Credit notes as the log knows them; "booked": by the enterprise. */
+static json_t *credits(const struct world *w)
+{
+	json_t *rows = json_array();
+
+	for (uint32_t i = 0; i < w->n_deals; i++)
+		for (uint8_t k = 0; k < w->deal[i].n_credits; k++) {
+			const struct credit_line *l = &w->deal[i].credit[k];
+			char note[2 * HASH_LEN + 1];
+
+			(void)hex_encode(l->note.note.b, HASH_LEN, note, sizeof(note));
+			(void)json_array_append_new(
+				rows,
+				json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:b, s:s}", "side",
+					  side_name(w->deal[i].operator_side ? LEDGER_SHADOW
+									     : LEDGER_GATE),
+					  "lineage", w->deal[i].lineage.s, "rev",
+					  (json_int_t)l->note.rev, "amount",
+					  (json_int_t)l->note.amount.minor, "currency",
+					  l->note.currency, "reason",
+					  credit_reason_name((enum credit_reason)l->note.reason),
+					  "booked", l->taken, "note", note));
+		}
+	return rows;
+}
+
 static int on_ledger_show(struct side *s, const struct peer *p, const json_t *args, const char *key,
 			  struct mcp_turn *t, struct err *e)
 {
 	struct listing l = { json_array(), json_array(), json_array(), json_array() };
 	struct store *st = engine_store(s->engine);
-	json_t *o = json_pack("{s:o, s:o, s:o, s:o}", "wallets", l.wallets, "classes", l.classes,
-			      "holds", l.holds, "lineages", l.lineages);
+	json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:o}", "wallets", l.wallets, "classes",
+			      l.classes, "holds", l.holds, "lineages", l.lineages, "credits",
+			      credits(engine_world(s->engine)));
 	int r = o ? ledger_wallets(st, wallet_row, &l, e) : -ENOMEM;
 
 	(void)p;
@@ -106,7 +134,8 @@ static int on_ledger_show(struct side *s, const struct peer *p, const json_t *ar
 }
 
 const struct mcp_row query_rows_ledger[] = {
-	{ "ledger_show", "Ledger", "Wallets, their classes, holds and lineages", .read_only = true,
-	  .idempotent = true, .who = WHO_HUMAN | WHO_APP, .call = on_ledger_show },
+	{ "ledger_show", "Ledger", "Wallets, their classes, holds, lineages and credit notes",
+	  .read_only = true, .idempotent = true, .who = WHO_HUMAN | WHO_APP,
+	  .call = on_ledger_show },
 	{ 0 },
 };

@@ -118,6 +118,8 @@ static const struct {
 	{ EV_ORDER_EMITTED, 3, { AT(order.id), AT(order.lineage), AT(order.service) } },
 	{ EV_PLAN_COMMITTED, 3, { AT(plan.id), AT(plan.order), AT(plan.lineage) } },
 	{ EV_STEPS_TAKEN, 3, { AT(plan.id), AT(plan.order), AT(plan.lineage) } },
+	{ EV_REMOVAL_OWED, 3, { AT(plan.id), AT(plan.order), AT(plan.lineage) } },
+	{ EV_REMOVAL_SETTLED, 3, { AT(plan.id), AT(plan.order), AT(plan.lineage) } },
 	{ EV_QUOTE_ACCEPTED, 3, { AT(accept.deal), AT(accept.quote), AT(accept.hold) } },
 	{ EV_ACCEPT_RECORDED, 3, { AT(accept.deal), AT(accept.quote), AT(accept.hold) } },
 	{ EV_QUOTE_COUNTERED, 2, { AT(counter.deal), AT(counter.quote) } },
@@ -126,6 +128,8 @@ static const struct {
 	{ EV_ORDER_REFUSED, 1, { AT(refused.deal) } },
 	{ EV_STEP_RECEIPT, 1, { AT(receipt.plan) } },
 	{ EV_ADVICE_GIVEN, 1, { AT(advice.deal) } },
+	{ EV_CREDIT_ISSUED, 1, { AT(credit.deal) } },
+	{ EV_CREDIT_TAKEN, 1, { AT(credit.deal) } },
 };
 #undef AT
 
@@ -172,6 +176,8 @@ static const char *undo(enum event_kind k)
 		return "treatyctl path swap AGREEMENT PATH; or terminate the agreement";
 	case EV_TERMINATED: return "declare the intent again: an end is final";
 	case EV_WALLET_REVOKED: return "issue a wallet of a new id: a revocation is final";
+	case EV_CREDIT_ISSUED:
+	case EV_CREDIT_TAKEN: return "declare the intent again: a void revision stays void";
 	default: return "";
 	}
 }
@@ -219,6 +225,8 @@ static const char *why_of(const struct event *ev)
 	case EV_STEP_RECEIPT: return ev->u.receipt.why.s;
 	case EV_SPUR_REBALANCED: return ev->u.spur.why.s;
 	case EV_ADVICE_GIVEN: return ev->u.advice.why.s;
+	case EV_CREDIT_ISSUED:
+	case EV_CREDIT_TAKEN: return ev->u.credit.why.s;
 	default: return event_table(ev->kind) == &ev_ref_fields ? ev->u.ref.why.s : "";
 	}
 }

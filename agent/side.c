@@ -114,6 +114,8 @@ static const struct {
 	[SIGN_AGREEMENT] = { SIGNER_AGREEMENT, KEY_AGREEMENT, "agreement", "assertionMethod" },
 	[SIGN_ACCEPTANCE] = { SIGNER_ACCEPTANCE, KEY_AGREEMENT, "agreement", "assertionMethod" },
 	[SIGN_RECEIPT] = { SIGNER_RECEIPT, KEY_AGREEMENT, "agreement", "assertionMethod" },
+	/* A receipt for money that went the other way. */
+	[SIGN_CREDIT] = { SIGNER_RECEIPT, KEY_AGREEMENT, "agreement", "assertionMethod" },
 };
 
 /* The codec's request becomes the signer's: the subject is hashed to an opaque lineage. */
@@ -179,7 +181,8 @@ void side_keys(struct side *s)
 int side_document_row(enum cfg_key_kind key, const char **fragment, const char **purpose)
 {
 	for (unsigned k = SIGN_WALLET; k < SIGN_KIND_MAX_; k++)
-		if (keys[k].key == key && k != SIGN_ACCEPTANCE && k != SIGN_RECEIPT) {
+		if (keys[k].key == key && k != SIGN_ACCEPTANCE && k != SIGN_RECEIPT &&
+		    k != SIGN_CREDIT) {
 			*fragment = keys[k].fragment;
 			*purpose = keys[k].purpose;
 			return 0;

@@ -313,5 +313,8 @@ int ctl_ledger(struct ctl *c)
 		    "side hold lineage rev class amount total state expires");
 	(void)putchar('\n');
 	print_table(json_object_get(o, "lineages"), "side lineage rev class captured head");
+	(void)putchar('\n');
+	print_table(json_object_get(o, "credits"),
+		    "side lineage rev amount currency reason booked note");
 	return CTL_OK;
 }

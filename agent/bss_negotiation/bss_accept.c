@@ -37,6 +37,9 @@ static enum refusal open_ok(const struct deal *d, const char **why)
 	*why = "quote: nothing is being negotiated";
 	if (d->life != LIFE_NEGOTIATED && d->life != LIFE_RENEGOTIATING)
 		return REFUSE_WRONG_STATE;
+	*why = "agreement: a credit note waits to be booked";
+	if (deal_credit_open(d))
+		return REFUSE_IN_FLIGHT;
 	*why = "quote: another choice was signed; accept it or let it lapse";
 	if (d->has_accept && d->has_pending)
 		return REFUSE_DUPLICATE;

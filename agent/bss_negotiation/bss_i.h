@@ -61,6 +61,18 @@ void bss_look(const struct event *ev, enum bss_trigger t);
 /* Sends what waits, closes what was not answered. */
 void bss_offers_tick(void);
 void bss_offers_reset(void);
+/* The same after this turn's commit. */
+void bss_offers_soon(void);
+
+/* --- bss_credit.c --- */
+/* Signs, keeps and records a credit note for revision a, and books it in the shadow ledger when
+ * money was captured there (CREDIT_NOT_APPLIED). a is no member of *d. */
+int bss_credit(const struct deal *d, const struct agreement *a, enum credit_reason reason,
+	       money_t amount, const char *why, struct err *e) must_check;
+/* When the revision in force could not be applied: its credit note. */
+void bss_credit_failed(const struct deal *d);
+/* The enterprise has booked it. */
+void bss_credit_delivered(const ident_t *deal, const digest_t *note);
 
 /* Tells the enterprise that we ended it, until it has heard or it is of no use any more. */
 void bss_tell_ended(const struct deal *d, const struct ev_ref *ref);

@@ -118,8 +118,10 @@ static void quote_from(const struct deal *d, const struct bss_menu_out *out, str
 	engine_id(&q->id, "quo");
 	q->negotiation = d->negotiation;
 	q->intent = d->intent.id;
-	q->lineage = d->lineage;
+	if (d->cur.rev)
+		q->lineage = d->lineage;
 	q->version = 1;
+	q->rev = d->last_rev + 1;
 	q->reason = d->cur.rev ? QUOTE_CHANGE : QUOTE_NEW;
 	q->class_name = d->intent.class_name;
 	q->flow = d->intent.flow;

@@ -36,6 +36,16 @@ int bss_message(struct side *s, const struct peer *p, const struct a2a_message *
 	return desk_message(s, p, m, t);
 }
 
+/* After the answers: they speak of the revision that failed. */
+static void bss_credit_look(const struct event *ev)
+{
+	const ident_t *id = ev->kind == EV_ORDER_REFUSED ? &ev->u.refused.deal : &ev->u.ref.deal;
+	const struct deal *d = world_deal(engine_world(bss.side->engine), id);
+
+	if (d)
+		bss_credit_failed(d);
+}
+
 static void on_event(void *arg, const struct event *ev)
 {
 	(void)arg;
@@ -46,7 +56,10 @@ static void on_event(void *arg, const struct event *ev)
 	case EV_COOLED: bss_look(ev, TRIGGER_RECOVERED); break;
 	case EV_SERVICE_ACTIVE:
 	case EV_SERVICE_FAILED:
-	case EV_ORDER_REFUSED: bss_service_event(ev); break;
+	case EV_ORDER_REFUSED:
+		bss_service_event(ev);
+		bss_credit_look(ev);
+		break;
 	case EV_PLAN_STEP_DONE: bss_made_event(&ev->u.progress); break;
 	case EV_TERMINATED:
 	case EV_EXPIRED: bss_ended(ev); break;

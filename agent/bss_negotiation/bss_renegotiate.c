@@ -6,6 +6,7 @@
 
 #include "agent/codec/nego.h"
 #include "agent/codec/noun.h"
+#include "agent/crypto/crypto.h"
 #include "agent/log.h"
 #include "agent/peer.h"
 
@@ -18,10 +19,14 @@
 #define TELL_TRIES   12
 #define PER_TICK     16 /* closed in one turn */
 
+enum out_kind { OUT_OFFER, OUT_END, OUT_CREDIT };
+
 struct out {
-	ident_t key; /* quote, or lineage that has ended */
+	enum out_kind kind;
+	ident_t key; /* quote, lineage that has ended, or the credit note's name */
 	ident_t deal;
-	json_t *data; /* of a termination; an offer's body comes from the store */
+	digest_t note; /* credit note */
+	json_t *data;  /* of a termination; other bodies come from the store */
 	unsigned tries;
 	bool busy, delivered;
 	mono_t next;
@@ -38,14 +43,14 @@ static struct out *out_find(const ident_t *key)
 	return NULL;
 }
 
-static struct out *out_make(const ident_t *key, const ident_t *deal)
+static struct out *out_make(enum out_kind kind, const ident_t *key, const ident_t *deal)
 {
 	struct out *o = out_find(key);
 
 	if (o || n_outs == OUT_MAX)
 		return o;
 	o = &outs[n_outs++];
-	*o = (struct out){ .key = *key, .deal = *deal };
+	*o = (struct out){ .kind = kind, .key = *key, .deal = *deal };
 	return o;
 }
 
@@ -100,9 +105,17 @@ static void on_answer(void *arg, int err, const struct a2a_result *r, const char
 		later(o, err ? why : r->error);
 		return;
 	}
+	if (o->kind == OUT_CREDIT) {
+		if (strcmp(nego_type(part), NEGO_RECEIVED) != 0) {
+			later(o, "not booked");
+			return;
+		}
+		bss_credit_delivered(&o->deal, &o->note);
+	}
 	o->delivered = true;
 	d = world_deal(engine_world(bss.side->engine), &o->deal);
-	if (d && !o->data && d->life == LIFE_RENEGOTIATING && ident_eq(d->quote.id, *key) &&
+	if (d && o->kind == OUT_OFFER && d->life == LIFE_RENEGOTIATING &&
+	    ident_eq(d->quote.id, *key) &&
 	    !nego_read(part, NEGO_PROBLEM, &nego_problem_fields, &p, &e))
 		close_offer(d, p.title.s);
 }
@@ -118,6 +131,7 @@ static json_t *envelope(const struct deal *d)
 
 static int post(struct out *o, const struct deal *d, const json_t *part, struct err *e)
 {
+	static const char *const names[] = { "offer", "end", "credit" };
 	char id[sizeof(o->key.s) + 16];
 	json_t *data = json_pack("[O]", part), *meta = envelope(d);
 	struct a2a_send m = {
@@ -126,7 +140,7 @@ static int post(struct out *o, const struct deal *d, const json_t *part, struct 
 	ident_t *key = malloc(sizeof(*key));
 	int r = -ENOMEM;
 
-	(void)snprintf(id, sizeof(id), "m-%s-%s", o->data ? "end" : "offer", o->key.s);
+	(void)snprintf(id, sizeof(id), "m-%s-%s", names[o->kind], o->key.s);
 	if (data && meta && key) {
 		*key = o->key;
 		r = peer_send(bss.side, d->peer.s, &m, on_answer, key, e);
@@ -147,7 +161,8 @@ static void try_send(struct out *o, const struct deal *d)
 	if (o->busy || o->delivered || mono_cmp(loop_now(bss.side->loop), o->next) < 0)
 		return;
 	if (!body)
-		r = desk_body_get(bss.side, &d->quote.digest, &body, &e);
+		r = desk_body_get(bss.side, o->kind == OUT_CREDIT ? &o->note : &d->quote.digest,
+				  &body, &e);
 	if (!r)
 		r = post(o, d, body, &e);
 	json_decref(body);
@@ -163,20 +178,43 @@ static bool in_life_offer(const struct quote *q)
 	       q->reason == QUOTE_WALK_BACK;
 }
 
+static bool still_open(const struct out *o, const struct deal *d)
+{
+	switch (o->kind) {
+	case OUT_CREDIT: return !o->delivered;
+	case OUT_END: return !o->delivered && o->tries < TELL_TRIES;
+	default: return d->life == LIFE_RENEGOTIATING && ident_eq(d->quote.id, o->key);
+	}
+}
+
 static void drop_stale(void)
 {
 	for (uint32_t i = n_outs; i-- > 0;) {
 		struct out *o = &outs[i];
 		const struct deal *d = world_deal(engine_world(bss.side->engine), &o->deal);
-		bool open = o->data ? !o->delivered && o->tries < TELL_TRIES
-				    : d && d->life == LIFE_RENEGOTIATING &&
-					      ident_eq(d->quote.id, o->key);
 
-		if (!o->busy && (!open || !d))
+		if (!o->busy && (!d || !still_open(o, d)))
 			out_drop(o);
-		else if (d && o->data)
+		else if (d && o->kind != OUT_OFFER)
 			try_send(o, d);
 	}
+}
+
+/* Until the enterprise has booked it, however long that takes. */
+static void credit_out(const struct deal *d)
+{
+	const struct credit_line *l = deal_credit_open(d);
+	char hex[2 * SHA256_LEN + 1];
+	ident_t key = { 0 };
+	struct out *o;
+
+	if (!l)
+		return;
+	(void)hex_encode(l->note.note.b, sizeof(l->note.note.b), hex, sizeof(hex));
+	(void)snprintf(key.s, sizeof(key.s), "crd-%.24s", hex);
+	o = out_make(OUT_CREDIT, &key, &d->negotiation);
+	if (o)
+		o->note = l->note.note;
 }
 
 void bss_offers_tick(void)
@@ -189,6 +227,10 @@ void bss_offers_tick(void)
 		const struct deal *d = &w->deal[i];
 		struct out *o;
 
+		if (d->operator_side) {
+			bss_credit_failed(d);
+			credit_out(d);
+		}
 		if (!d->operator_side || d->life != LIFE_RENEGOTIATING)
 			continue;
 		if (now.ms >
@@ -197,7 +239,7 @@ void bss_offers_tick(void)
 						     : "not answered in time");
 			closed++;
 		} else if (in_life_offer(&d->quote) && d->quote.version == 1 && !d->has_accept) {
-			o = out_make(&d->quote.id, &d->lineage);
+			o = out_make(OUT_OFFER, &d->quote.id, &d->lineage);
 			if (o)
 				try_send(o, d);
 		}
@@ -211,14 +253,19 @@ static void send_now(void *arg)
 	bss_offers_tick();
 }
 
+void bss_offers_soon(void)
+{
+	engine_after_commit(bss.side->engine, send_now, NULL);
+}
+
 void bss_tell_ended(const struct deal *d, const struct ev_ref *ref)
 {
 	const ident_t *key = ident_empty(d->lineage) ? &d->negotiation : &d->lineage;
-	struct out *o = out_make(key, key);
+	struct out *o = out_make(OUT_END, key, key);
 
 	if (o && !o->data)
 		o->data = nego_part(NEGO_TERMINATE, &ev_ref_fields, ref);
-	engine_after_commit(bss.side->engine, send_now, NULL);
+	bss_offers_soon();
 }
 
 /* --- deciding --------------------------------------------------------------------------------- */
@@ -246,6 +293,7 @@ static void offer_from(const struct deal *d, const struct bss_strategy_out *out,
 	q->intent = d->cur.intent;
 	q->lineage = d->lineage;
 	q->version = 1;
+	q->rev = d->last_rev + 1;
 	q->reason = out->reason;
 	q->class_name = d->cur.class_name;
 	q->flow = d->cur.flow;
@@ -275,7 +323,7 @@ static void open_offer(const struct deal *d, const struct bss_strategy_in *in,
 	}
 	json_decref(body);
 	if (tool_renegotiation_open(&bss.cap, &q, &dec, &q.digest) == REFUSE_NONE)
-		engine_after_commit(bss.side->engine, send_now, NULL);
+		bss_offers_soon();
 }
 
 void bss_look(const struct event *ev, enum bss_trigger t)
@@ -285,7 +333,8 @@ void bss_look(const struct event *ev, enum bss_trigger t)
 	struct bss_strategy_in in;
 	struct bss_strategy_out out;
 
-	if (!d || !d->operator_side || !d->cur.rev)
+	/* Money that is on its way back would make the two sides' sums differ. */
+	if (!d || !d->operator_side || !d->cur.rev || deal_credit_open(d))
 		return;
 	p = side_profile(bss.side, &d->cur.class_name);
 	if (!p)

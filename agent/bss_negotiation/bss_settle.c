@@ -186,17 +186,25 @@ static enum refusal names_pending(struct settle *s)
 	if (d->cur.rev && s->acc.revision <= d->cur.rev)
 		return REFUSE_LEDGER_FORK;
 	s->why = "agreementDigest: not the revision that was signed";
-	if (!d->has_pending || !d->has_accept || s->acc.revision != p->rev ||
-	    !digest_eq(p->digest, said))
+	if (!d->has_pending || s->acc.revision != p->rev || !digest_eq(p->digest, said))
 		return REFUSE_AGREEMENT_UNKNOWN;
 	s->why = "holdId: not the agreement's";
 	if (strcmp(s->acc.hold_id, p->hold.s) || strcmp(s->rcp.hold_id, p->hold.s))
 		return REFUSE_QUOTE_MISMATCH;
+	return REFUSE_NONE;
+}
+
+/* A revision dies at the time that it names itself, and when another choice has taken its place:
+ * signed once, it is never signed again, and its number is spent. */
+static enum refusal alive(struct settle *s)
+{
+	const struct deal *d = s->d;
+
 	s->why = "agreement: not accepted in time";
-	if (engine_now(bss.side->engine).ms > p->start.ms + SETTLE_MS)
+	if (!d->has_accept || engine_now(bss.side->engine).ms > d->pending.start.ms + SETTLE_MS)
 		return REFUSE_QUOTE_EXPIRED;
 	s->why = "life cycle";
-	return bss_guard(EV_ACCEPTANCE_RECORDED, p);
+	return bss_guard(EV_ACCEPTANCE_RECORDED, &d->pending);
 }
 
 /* The wallet's last receipt, for the chain. 1, 0 none seen yet, negative. */
@@ -245,28 +253,65 @@ static enum refusal receipt_ok(struct settle *s, struct err *e, int *err)
 	return r < 0 ? REFUSE_NONE : receipt_extends(r ? &prev : NULL, digest, &s->rcp);
 }
 
-/* Money moves: captured, the receipt chained, the bodies kept. *no: the ledger's refusal. */
-static int capture(struct settle *s, enum refusal *no, struct err *e)
+/* The receipt is chained, the bodies are kept. */
+static int keep(struct settle *s, enum refusal *no, struct err *e)
 {
-	struct store *st = engine_store(bss.side->engine);
-	wall_t now = engine_now(bss.side->engine);
-	struct ledger_result res;
-	struct hash agreement;
+	struct ledger_result res = { 0 };
 	digest_t unused;
-	int r;
+	int r = ledger_receipt(engine_store(bss.side->engine), &s->wallet, &s->rcp_prev,
+			       &s->rcp_digest, engine_now(bss.side->engine), &res, e);
 
-	memcpy(agreement.b, s->d->pending.digest.b, sizeof(agreement.b));
-	r = ledger_capture(st, LEDGER_SHADOW, s->d->pending.hold.s, &agreement, now, &res, e);
-	*no = res.why;
-	if (r || *no != REFUSE_NONE)
-		return r;
-	r = ledger_receipt(st, &s->wallet, &s->rcp_prev, &s->rcp_digest, now, &res, e);
 	*no = res.why;
 	if (!r)
 		r = desk_body_put(bss.side, json_array_get(s->c->msg->data, 0), &unused, e);
 	if (!r)
 		r = desk_body_put(bss.side, json_array_get(s->c->msg->data, 1), &unused, e);
 	return r;
+}
+
+/* Money moves. *no: the ledger's refusal. */
+static int capture(struct settle *s, enum refusal *no, struct err *e)
+{
+	struct ledger_result res = { 0 };
+	struct hash agreement;
+	int r;
+
+	memcpy(agreement.b, s->d->pending.digest.b, sizeof(agreement.b));
+	s->why = "shadow ledger";
+	r = ledger_capture(engine_store(bss.side->engine), LEDGER_SHADOW, s->d->pending.hold.s,
+			   &agreement, engine_now(bss.side->engine), &res, e);
+	*no = res.why;
+	return r || *no != REFUSE_NONE ? r : keep(s, no, e);
+}
+
+/* The enterprise has paid for what is dead here. Its countersignature enters the chain as void, so
+ * that the next revision links to the same head on both sides, and its money goes back. */
+static int bury(struct settle *s, struct err *e)
+{
+	const struct agreement dead = s->d->pending;
+	struct ledger_result res = { 0 };
+	struct hash agreement;
+	enum refusal no;
+	int r = bss_release(s->d, e);
+
+	memcpy(agreement.b, dead.digest.b, sizeof(agreement.b));
+	if (!r)
+		r = ledger_void(engine_store(bss.side->engine), LEDGER_SHADOW, dead.hold.s,
+				&agreement, engine_now(bss.side->engine), &res, e);
+	if (!r && res.why == REFUSE_NONE)
+		r = keep(s, &no, e);
+	if (!r && res.why != REFUSE_NONE)
+		r = err_set(e, -EUCLEAN, "shadow ledger: %s", refusal_name(res.why));
+	return r ? r : bss_credit(s->d, &dead, CREDIT_NOT_IN_FORCE, s->rcp.amount, s->why, e);
+}
+
+/* It was buried before: the answer was lost, the note is on its way. */
+static bool buried(const struct settle *s)
+{
+	for (uint8_t i = 0; i < s->d->n_credits; i++)
+		if (!memcmp(s->d->credit[i].note.agreement.b, s->acc.agreement_digest, DIGEST_LEN))
+			return true;
+	return false;
 }
 
 static int in_force(struct settle *s)
@@ -279,6 +324,25 @@ static int in_force(struct settle *s)
 	if (no != REFUSE_NONE)
 		return bss_refuse(s->c, TOOL_NAME, &s->d->negotiation, no, "order");
 	return answer_state(s->c, s->d);
+}
+
+/* Captured, or buried and *no says why. */
+static int settle(struct settle *s, enum refusal *no, struct err *e)
+{
+	const char *why;
+	int r = 0;
+
+	*no = alive(s);
+	if (*no == REFUSE_NONE)
+		r = capture(s, no, e);
+	if (r || *no == REFUSE_NONE)
+		return r;
+	why = s->why;
+	r = bury(s, e);
+	s->why = why;
+	if (!r)
+		bss_offers_soon();
+	return r;
 }
 
 int bss_take_acceptance(struct desk_call *c)
@@ -299,13 +363,14 @@ int bss_take_acceptance(struct desk_call *c)
 	if (s.d->cur.rev == s.acc.revision &&
 	    !memcmp(s.d->cur.digest.b, s.acc.agreement_digest, DIGEST_LEN))
 		return answer_state(c, s.d);
+	if (buried(&s))
+		return bss_refuse(c, TOOL_NAME, &s.d->negotiation, REFUSE_QUOTE_EXPIRED,
+				  "agreement: void, and credited");
 	no = names_pending(&s);
 	if (no == REFUSE_NONE)
 		no = receipt_ok(&s, &e, &r);
-	if (no == REFUSE_NONE && !r) {
-		s.why = "shadow ledger";
-		r = capture(&s, &no, &e);
-	}
+	if (no == REFUSE_NONE && !r)
+		r = settle(&s, &no, &e);
 	if (r) {
 		log_error("acceptance of %s: %s", lineage.s, e.text);
 		return r;

@@ -54,7 +54,7 @@ static void new_service(const struct deal *d, struct agreement *g)
 	uint8_t digest[SHA256_LEN];
 	char hex[17];
 
-	if (g->rev == 1) {
+	if (!d->cur.rev) {
 		derived(&g->service, "svc", &d->negotiation);
 		return;
 	}
@@ -103,8 +103,8 @@ enum refusal bss_agreement(const struct deal *d, const struct ev_accept *a, stru
 		g->lineage = d->lineage;
 	else
 		derived(&g->lineage, "agr", &d->negotiation);
-	g->rev = d->cur.rev + 1;
-	g->prev = d->cur.digest;
+	g->rev = deal_next_rev(d);
+	g->prev = d->head;
 	g->hold = a->hold;
 	g->wallet = a->wallet;
 	g->enterprise = d->peer;
@@ -148,7 +148,8 @@ int bss_sign(const struct deal *d, struct agreement *g, json_t **ret, struct err
 				     .label = g->label,
 				     .amount = g->amount,
 				     .term_start = g->start,
-				     .term_end = g->end };
+				     .term_end = g->end,
+				     .accept_by = { g->start.ms + SETTLE_MS } };
 	struct tmf_parties parties;
 	auto_json json_t *body = NULL;
 	json_t *vc = NULL;

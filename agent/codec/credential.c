@@ -106,7 +106,7 @@ static int read_treaty(struct agreement_terms *t, const json_t *subject, struct 
 	if (!d.r)
 		d.r = json_only(d.o, TREATY, e, "lineageId", "revision", "previousDigest",
 				"walletId", "generation", "holdId", "quoteDigest", "flowLabelValue",
-				"amount", "term", NULL);
+				"amount", "term", "acceptBy", NULL);
 	get_text(&d, "lineageId", t->lineage, sizeof(t->lineage));
 	get_int(&d, "revision", 1, INT32_MAX, &t->revision);
 	get_text(&d, "walletId", t->wallet_id, sizeof(t->wallet_id));
@@ -114,9 +114,10 @@ static int read_treaty(struct agreement_terms *t, const json_t *subject, struct 
 	get_text(&d, "holdId", t->hold_id, sizeof(t->hold_id));
 	get_digest(&d, "quoteDigest", t->quote_digest);
 	get_int(&d, "flowLabelValue", 1, 0xfffff, &label);
-	if (!d.r && (t->revision > 1) != !!json_object_get(d.o, "previousDigest"))
-		d.r = err_set(e, -EINVAL, TREATY ".previousDigest: required from revision 2 on");
-	if (t->revision > 1)
+	get_time(&d, "acceptBy", &t->accept_by);
+	if (!d.r && t->revision == 1 && json_object_get(d.o, "previousDigest"))
+		d.r = err_set(e, -EINVAL, TREATY ".previousDigest: revision 1 follows nothing");
+	if (!d.r && json_object_get(d.o, "previousDigest"))
 		get_digest(&d, "previousDigest", t->previous);
 	sub = enter(&d, "amount", TREATY ".amount");
 	if (!sub.r)
@@ -158,18 +159,20 @@ static int read_agreement(struct agreement_terms *ret, const json_t *doc, struct
 
 static json_t *treaty_new(const struct agreement_terms *t)
 {
+	static const uint8_t none[DIGEST_LEN];
 	char quote[DIGEST_MULTIBASE_MAX], previous[DIGEST_MULTIBASE_MAX];
 
 	digest_encode(t->quote_digest, quote);
 	digest_encode(t->previous, previous);
-	return json_pack("{s:s, s:I, s:s*, s:s, s:I, s:s, s:s, s:I, s:{s:I, s:s}, s:{s:o, s:o}}",
-			 "lineageId", t->lineage, "revision", (json_int_t)t->revision,
-			 "previousDigest", t->revision > 1 ? previous : NULL, "walletId",
-			 t->wallet_id, "generation", (json_int_t)t->generation, "holdId",
-			 t->hold_id, "quoteDigest", quote, "flowLabelValue", (json_int_t)t->label,
-			 "amount", "amount", (json_int_t)t->amount.minor, "currency", t->currency,
-			 "term", "startDateTime", json_time(t->term_start), "endDateTime",
-			 json_time(t->term_end));
+	return json_pack(
+		"{s:s, s:I, s:s*, s:s, s:I, s:s, s:s, s:I, s:{s:I, s:s}, s:{s:o, s:o}, s:o}",
+		"lineageId", t->lineage, "revision", (json_int_t)t->revision, "previousDigest",
+		memcmp(t->previous, none, DIGEST_LEN) ? previous : NULL, "walletId", t->wallet_id,
+		"generation", (json_int_t)t->generation, "holdId", t->hold_id, "quoteDigest", quote,
+		"flowLabelValue", (json_int_t)t->label, "amount", "amount",
+		(json_int_t)t->amount.minor, "currency", t->currency, "term", "startDateTime",
+		json_time(t->term_start), "endDateTime", json_time(t->term_end), "acceptBy",
+		json_time(t->accept_by));
 }
 
 int agreement_issue(const struct agreement_terms *t, const json_t *tmf651, wall_t now,

@@ -20,6 +20,7 @@ struct product {
 	name_t class_name, flow;
 	struct grades g;
 	int64_t term_ms;
+	uint32_t rev;
 };
 
 #define T struct product
@@ -30,6 +31,7 @@ static const struct field fields[] = {
 	CH_UINT("latencyMicros", T, g.latency),
 	CH_UINT("availabilityPpm", T, g.availability),
 	CH_INT("termMillis", T, term_ms),
+	CH_UINT("revision", T, rev),
 };
 #undef T
 
@@ -60,7 +62,7 @@ static json_t *alterations(const struct quote_item *i)
 
 static json_t *item_json(const struct quote *q, const struct quote_item *i, uint8_t digits)
 {
-	struct product pr = { q->class_name, q->flow, i->g, q->term_ms };
+	struct product pr = { q->class_name, q->flow, i->g, q->term_ms, q->rev };
 	const char *offering = i->type == NET_DET ? "det-flow" : "be-flow";
 	char id[8], name[64];
 	json_t *js;
@@ -189,13 +191,15 @@ static int read_product(const json_t *js, struct quote *q, struct quote_item *it
 	if (r)
 		return r;
 	if (!first && (!ident_eq(pr.class_name, q->class_name) || !ident_eq(pr.flow, q->flow) ||
-		       pr.term_ms != q->term_ms))
-		return err_set(e, -EINVAL, "productCharacteristic: one flow and term a quote");
+		       pr.term_ms != q->term_ms || pr.rev != q->rev))
+		return err_set(e, -EINVAL,
+			       "productCharacteristic: one flow, term and revision a quote");
 	if (pr.term_ms <= 0)
 		return err_set(e, -EINVAL, "productCharacteristic: termMillis: above 0 required");
 	q->class_name = pr.class_name;
 	q->flow = pr.flow;
 	q->term_ms = pr.term_ms;
+	q->rev = pr.rev;
 	it->g = pr.g;
 	return 0;
 }

@@ -80,10 +80,15 @@ static enum refusal same_terms(const struct ent *en, const struct deal *d,
 		(void)err_set(e, -EPERM, "agreement: issuer: not our operator");
 		return REFUSE_SIGNATURE_BAD;
 	}
-	if (t->revision != (int64_t)d->cur.rev + 1 || a->rev != d->cur.rev + 1)
+	if (t->revision != (int64_t)deal_next_rev(d) || a->rev != deal_next_rev(d))
 		return differs(e, REFUSE_LEDGER_FORK, "revision");
-	if (d->cur.rev && memcmp(t->previous, d->cur.digest.b, DIGEST_LEN) != 0)
+	if (memcmp(t->previous, d->head.b, DIGEST_LEN) != 0)
 		return differs(e, REFUSE_LEDGER_FORK, "previousDigest");
+	/* Too late for the operator, by its own words: money would only come back. */
+	if (engine_now(en->s->engine).ms > t->accept_by.ms) {
+		(void)err_set(e, -ETIME, "agreement: acceptBy: it has passed");
+		return REFUSE_QUOTE_EXPIRED;
+	}
 	if (strcmp(t->lineage, a->lineage.s) != 0 || t->label != a->label ||
 	    t->amount.minor != a->amount.minor || strcmp(t->currency, a->currency) != 0 ||
 	    t->term_start.ms != a->start.ms || t->term_end.ms != a->end.ms ||
@@ -156,13 +161,32 @@ static int acceptance(struct ent *en, const struct agreement *a, wall_t at, json
 	return acceptance_issue(&c, &en->s->port[SIGN_ACCEPTANCE], ret, e);
 }
 
+/* All debits of the wallet before this one, as its last receipt says. */
+static int debited(struct ent *en, const struct hash *last, money_t *ret, struct err *e)
+{
+	static const struct hash none;
+	auto_json json_t *vc = NULL;
+	auto_free void *text = NULL;
+	size_t len;
+	int r;
+
+	*ret = (money_t){ 0 };
+	if (!memcmp(last, &none, sizeof(none)))
+		return 0;
+	r = store_body_get(engine_store(en->s->engine), last, &text, &len, e);
+	if (r)
+		return r;
+	vc = json_loadb(text, len, 0, NULL);
+	return json_need_int(json_object_get(vc, "credentialSubject"), "receipt", "cumulativeAfter",
+			     0, INT64_MAX, &ret->minor, e);
+}
+
 static int receipt(struct ent *en, const struct agreement *a, const struct ledger_result *res,
 		   json_t **ret, struct err *e)
 {
 	struct store *st = engine_store(en->s->engine);
 	struct receipt c = { .revision = a->rev,
 			     .amount = res->amount,
-			     .cumulative_after = res->captured,
 			     .ledger_seq = (int64_t)res->journal_seq,
 			     .issued_at = engine_now(en->s->engine) };
 	static const struct hash none;
@@ -171,8 +195,11 @@ static int receipt(struct ent *en, const struct agreement *a, const struct ledge
 	struct hash digest;
 	int r = ledger_wallet_get(st, &en->wid, &w, e);
 
+	if (!r)
+		r = debited(en, &w.receipt, &c.cumulative_after, e);
 	if (r)
 		return r;
+	c.cumulative_after = money_add(c.cumulative_after, res->amount);
 	urn_of("receipt", &a->digest, c.id);
 	str_cut(c.issuer, en->s->cfg->daemon.did);
 	str_cut(c.wallet_id, a->wallet.s);

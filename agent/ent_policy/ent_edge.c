@@ -29,9 +29,15 @@ bool ent_edge_lowers(const struct deal *d)
 
 static void plan_id(const struct deal *d, ident_t *ret)
 {
+	char after[12] = "";
+
+	/* A revision that is in effect again after a void one is another plan than the first time.
+	 */
+	if (d->last_rev != d->cur.rev)
+		(void)snprintf(after, sizeof(after), "-%u", d->last_rev);
 	memset(ret, 0, sizeof(*ret));
-	(void)snprintf(ret->s, sizeof(ret->s), "pln%.32s-%s%u", d->cur.lineage.s + 3,
-		       d->life == LIFE_TERMINATED ? "x" : "e", d->cur.rev);
+	(void)snprintf(ret->s, sizeof(ret->s), "pln%.20s-%s%u%s", d->cur.lineage.s + 3,
+		       d->life == LIFE_TERMINATED ? "x" : "e", d->cur.rev, after);
 }
 
 /* The newest label line that the log wants here; NULL when it was removed or never was. */

@@ -111,6 +111,11 @@ int ent_unhold(struct ent *en, const struct deal *d, struct err *e) must_check;
 /* ent_agree.c: REFUSE_NONE, a refusal with its text in e, or REFUSE_MAX_: try again later. */
 enum refusal ent_agree(struct conv *c, struct deal *d, const json_t *vc, struct err *e);
 
+/* ent_credit.c: verifies and books a credit note; *ret gets the deal once it is known. A note that
+ * is booked already is REFUSE_NONE again. REFUSE_MAX_: a failure of ours, try again later. */
+enum refusal ent_credit_take(struct ent *en, const json_t *vc, const struct deal **ret,
+			     struct err *e);
+
 /* ent_edge.c */
 bool ent_edge_on(const struct ent *en);
 /* True when the edge gives up rate or label with the revision in force. */

@@ -2,6 +2,7 @@
 /* What the operator says first: a menu for a live agreement, or the end of one. */
 #include "ent_int.h"
 
+#include "agent/codec/credit.h"
 #include "agent/log.h"
 
 #include <errno.h>
@@ -148,6 +149,30 @@ static int on_terminate(struct ent *en, const json_t *part, struct a2a_turn *t)
 	return received(en, t, d, &said.about);
 }
 
+/* --- money back ---------------------------------------------------------------------------------
+ */
+
+static bool is_credit_note(const json_t *part)
+{
+	const json_t *types = json_object_get(part, "type");
+	const char *last = json_string_value(json_array_get(types, json_array_size(types) - 1));
+
+	return last && !strcmp(last, CREDIT_NOTE_TYPE);
+}
+
+static int on_credit(struct ent *en, const json_t *part, struct a2a_turn *t)
+{
+	const struct deal *d = NULL;
+	struct err e = { 0 };
+	enum refusal no = ent_credit_take(en, part, &d, &e);
+
+	if (no == REFUSE_NONE)
+		return received(en, t, d, &d->lineage);
+	if (no == REFUSE_MAX_)
+		return e.code ? e.code : -EIO;
+	return refuse(en, t, "credit_take", d, no, e.text[0] ? e.text : refusal_text(no));
+}
+
 int ent_offer(struct ent *en, const struct peer *p, const struct a2a_message *m, struct a2a_turn *t)
 {
 	const json_t *part = json_array_get(m->data, 0);
@@ -159,6 +184,8 @@ int ent_offer(struct ent *en, const struct peer *p, const struct a2a_message *m,
 		return on_offer(en, part, t);
 	if (json_array_size(m->data) == 1 && !strcmp(nego_type(part), NEGO_TERMINATE))
 		return on_terminate(en, part, t);
+	if (json_array_size(m->data) == 1 && is_credit_note(part))
+		return on_credit(en, part, t);
 	return refuse(en, t, "quote_receive", NULL, REFUSE_BODY_MALFORMED,
-		      "parts: one Quote or one AgreementTermination required");
+		      "parts: one Quote, AgreementTermination or credit note required");
 }

@@ -140,9 +140,8 @@ static void fill_hold(const struct ent *en, const struct deal *d, const struct e
 	str_cut(q->class_name, d->intent.class_name.s);
 	str_cut(q->currency, d->quote.currency);
 	str_cut(q->lineage, lineage.s);
-	q->rev = d->cur.rev + 1;
-	if (d->cur.rev)
-		q->prev = ent_hash(&d->cur.digest);
+	q->rev = deal_next_rev(d);
+	q->prev = ent_hash(&d->head);
 	q->offer = ent_hash(&a->quote_digest);
 	q->amount = a->amount;
 	q->now = a->start;

@@ -8,66 +8,64 @@
 
 #include <stdio.h>
 
-#define DEBTS_MAX 64
-#define AGAIN_US  (2 * 1000 * 1000)
-
-struct debt {
-	uint64_t id;
-	ident_t plan, order, lineage;
-	uint32_t rev;
-	struct plan_step step;
-};
+#define AGAIN_US (2 * 1000 * 1000)
 
 static struct {
 	struct side *s;
-	struct debt debt[DEBTS_MAX]; /* oldest first */
-	uint32_t n;
-	uint64_t last_id, in_flight; /* 0 = none */
+	uint32_t at; /* whose turn it is: one silent node does not hold up the others */
+	bool in_flight;
+	struct debt asked;
 	struct loop_timer *timer;
 } ds;
 
-static void try_first(void *arg);
+static void try_next(void *arg);
+
+static const struct world *world(void)
+{
+	return engine_world(ds.s->engine);
+}
 
 static void again(int64_t us)
 {
-	if (ds.timer || ds.in_flight || !ds.n)
+	if (ds.timer || ds.in_flight || !world()->n_debts)
 		return;
-	ds.timer = loop_after(ds.s->loop, us, try_first, NULL);
+	ds.timer = loop_after(ds.s->loop, us, try_next, NULL);
 }
 
-static void drop(uint32_t i)
+static void plan_of(const struct debt *d, struct plan *p)
 {
-	ds.n--;
-	memmove(&ds.debt[i], &ds.debt[i + 1], (ds.n - i) * sizeof(ds.debt[0]));
+	*p = (struct plan){
+		.id = d->plan, .order = d->order, .lineage = d->lineage, .rev = d->rev, .n_steps = 1
+	};
+	p->step[0] = d->step;
 }
 
 static void on_answer(void *arg, int err, const struct mcp_result *r, const char *why)
 {
-	struct debt first = ds.debt[0];
+	const struct cap_oss_planning cap = { ds.s->engine };
+	auto_free struct plan *p = calloc(1, sizeof(*p));
 
 	(void)arg;
 	(void)why;
-	if (!ds.n || first.id != ds.in_flight) {
-		ds.in_flight = 0;
-		again(0);
-		return;
-	}
-	ds.in_flight = 0;
-	drop(0);
-	if (err || r->code) {
-		ds.debt[ds.n++] = first;
+	ds.in_flight = false;
+	if (err || r->code || !p) {
+		ds.at++;
 		again(AGAIN_US);
 		return;
 	}
 	if (r->is_error)
-		log_warn("node %s keeps label %u of plan %s: %s", first.step.node.s,
-			 first.step.step.label, first.plan.s, r->text);
+		log_warn("node %s keeps label %u of plan %s: %s", ds.asked.step.node.s,
+			 ds.asked.step.step.label, ds.asked.plan.s, r->text);
+	/* A plan that came meanwhile may have settled it: then this is refused, and that is well.
+	 */
+	plan_of(&ds.asked, p);
+	(void)tool_removal_settle(&cap, p, NULL, NULL);
 	again(0);
 }
 
-static void try_first(void *arg)
+static void try_next(void *arg)
 {
-	const struct debt *d = &ds.debt[0];
+	const struct world *w = world();
 	auto_free struct plan *p = calloc(1, sizeof(*p));
 	auto_json json_t *args = NULL;
 	struct err e = { 0 };
@@ -75,60 +73,45 @@ static void try_first(void *arg)
 
 	(void)arg;
 	ds.timer = NULL;
-	if (!ds.n || !p)
+	if (!w->n_debts || !p)
 		return;
-	*p = (struct plan){
-		.id = d->plan, .order = d->order, .lineage = d->lineage, .rev = d->rev, .n_steps = 1
-	};
-	p->step[0] = d->step;
+	ds.asked = w->debt[ds.at % w->n_debts];
+	plan_of(&ds.asked, p);
 	args = json_pack("{s:o}", "plan", noun_encode(&plan_fields, p));
-	(void)snprintf(key, sizeof(key), "%s-%u", p->id.s, d->step.no);
-	ds.in_flight = d->id;
+	(void)snprintf(key, sizeof(key), "%s-%u", p->id.s, ds.asked.step.no);
+	ds.in_flight = true;
 	if (!args ||
-	    peer_tool(ds.s, d->step.node.s, "step_apply", args, key, on_answer, NULL, &e)) {
-		ds.in_flight = 0;
+	    peer_tool(ds.s, ds.asked.step.node.s, "step_apply", args, key, on_answer, NULL, &e)) {
+		ds.in_flight = false;
+		ds.at++;
 		again(AGAIN_US);
 	}
 }
 
 void oss_debt_add(const struct plan *p, uint16_t no)
 {
+	const struct cap_oss_planning cap = { ds.s->engine };
 	const struct plan_step *s = &p->step[no - 1];
+	struct debt d = {
+		.plan = p->id, .order = p->order, .lineage = p->lineage, .rev = p->rev, .step = *s
+	};
+	auto_free struct plan *one = calloc(1, sizeof(*one));
+	enum refusal r = REFUSE_LIMIT_REACHED;
 
 	if (s->step.kind == STEP_WAIT || s->step.kind == STEP_PROBE)
 		return;
-	if (ds.n == DEBTS_MAX) {
-		log_warn("node %s keeps label %u: too many removals are owed", s->node.s,
-			 s->step.label);
-		return;
+	if (one) {
+		plan_of(&d, one);
+		r = tool_removal_owe(&cap, one, NULL, NULL);
 	}
-	ds.debt[ds.n++] = (struct debt){ .id = ++ds.last_id,
-					 .plan = p->id,
-					 .order = p->order,
-					 .lineage = p->lineage,
-					 .rev = p->rev,
-					 .step = *s };
+	if (r != REFUSE_NONE)
+		log_warn("node %s keeps label %u: %s", s->node.s, s->step.label, refusal_text(r));
 	again(AGAIN_US);
-}
-
-void oss_debt_settled(const struct plan *p)
-{
-	for (uint32_t i = ds.n; i-- > 0;)
-		for (uint16_t k = 0; k < p->n_steps; k++)
-			if (ident_eq(p->step[k].node, ds.debt[i].step.node) &&
-			    step_same_object(&p->step[k].step, &ds.debt[i].step.step)) {
-				drop(i);
-				break;
-			}
-}
-
-uint32_t oss_debt_count(void)
-{
-	return ds.n;
 }
 
 void oss_debt_start(struct side *s)
 {
 	memset(&ds, 0, sizeof(ds));
 	ds.s = s;
+	again(0);
 }

@@ -454,7 +454,6 @@ void oss_exec_run(const struct deal *d)
 		r->next = runs;
 		runs = r;
 	}
-	oss_debt_settled(&d->plan);
 	/* Found after a restart: the end of the way forward is in the log. */
 	if (d->plan_failed || (d->life == LIFE_TERMINATED && d->planned.action != ORDER_DELETE)) {
 		r->refusal = REFUSE_STEP_REFUSED;

@@ -98,6 +98,14 @@ static const struct field ev_advice_f[] = {
 FIELD_TABLE(ev_advice_fields, struct ev_advice, ev_advice_f);
 #undef T
 
+#define T struct ev_credit
+static const struct field ev_credit_f[] = {
+	F_STR(T, deal),   F_UINT(T, rev),     F_BYTES(T, agreement), F_BYTES(T, note),
+	F_INT(T, amount), F_STR(T, currency), F_UINT(T, reason),     F_STR(T, why),
+};
+FIELD_TABLE(ev_credit_fields, struct ev_credit, ev_credit_f);
+#undef T
+
 static const struct {
 	const char *name;
 	const struct field_table *table;

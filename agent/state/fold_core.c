@@ -58,8 +58,12 @@ static const ident_t *event_deal(const struct event *ev)
 	case EV_PLAN_STEP_DONE:
 	case EV_ORDER_CLOSED: return &ev->u.progress.deal;
 	case EV_ORDER_REFUSED: return &ev->u.refused.deal;
+	case EV_CREDIT_ISSUED:
+	case EV_CREDIT_TAKEN: return &ev->u.credit.deal;
 	case EV_STEPS_TAKEN:
 	case EV_STEP_RECEIPT:
+	case EV_REMOVAL_OWED:
+	case EV_REMOVAL_SETTLED:
 	case EV_SPUR_REBALANCED:
 	case EV_REFUSED:
 	case EV_ADVICE_GIVEN:
@@ -92,12 +96,6 @@ static bool removing(const struct deal *d)
 	return d->life == LIFE_TERMINATED && d->has_order && d->order.action == ORDER_DELETE;
 }
 
-/* A revision's own order is never taken for a swap: it is not applied yet. */
-bool deal_swap(const struct deal *d, const struct order *o)
-{
-	return o->action == ORDER_REROUTE && o->rev && o->rev == d->applied.rev;
-}
-
 enum life_event fold_life_event(const struct deal *d, const struct event *ev)
 {
 	switch (ev->kind) {
@@ -112,18 +110,18 @@ enum life_event fold_life_event(const struct deal *d, const struct event *ev)
 	case EV_QUOTE_REJECTED:
 	case EV_RENEGOTIATION_CLOSED: return d->cur.rev ? LEV_DECLINED : LEV_WITHDRAWN;
 	case EV_AGREEMENT_ACCEPTED:
-	case EV_ACCEPTANCE_RECORDED: return ev->u.agreement.rev == 1 ? LEV_SIGNED : LEV_AMENDED;
+	case EV_ACCEPTANCE_RECORDED: return d->life == LIFE_NEGOTIATED ? LEV_SIGNED : LEV_AMENDED;
 	case EV_SERVICE_ACTIVE:
 		if (removing(d))
 			return LEV_MAX_;
-		if (d->cur.rev <= 1)
+		if (d->life == LIFE_AGREED)
 			return LEV_PROVISIONED;
 		return same_service(&d->cur, &d->origin) ? LEV_APPLIED_ORIGIN : LEV_APPLIED;
 	case EV_SERVICE_FAILED:
 	case EV_ORDER_REFUSED:
 		if (removing(d) || (d->has_order && deal_swap(d, &d->order)))
 			return LEV_MAX_;
-		return d->cur.rev <= 1 ? LEV_PROVISION_FAILED : LEV_APPLY_FAILED;
+		return d->life == LIFE_AGREED ? LEV_PROVISION_FAILED : LEV_APPLY_FAILED;
 	case EV_METERED: return LEV_METERED;
 	case EV_BREACH_PREDICTED: return LEV_BREACH_PREDICTED;
 	case EV_BREACHED: return LEV_BREACHED;
@@ -165,7 +163,7 @@ static enum refusal guard_quote(const struct deal *d, const struct quote *q)
 		return REFUSE_BODY_MALFORMED;
 	if (d->has_quote && ident_eq(d->quote.id, q->id) && q->version <= d->quote.version)
 		return REFUSE_DUPLICATE;
-	return REFUSE_NONE;
+	return q->rev && q->rev <= d->last_rev ? REFUSE_LEDGER_FORK : REFUSE_NONE;
 }
 
 static const struct quote_item *item_of(const struct quote *q, uint8_t no)
@@ -208,7 +206,7 @@ static enum refusal guard_agreement(const struct deal *d, const struct agreement
 	    c->price.minor_h != a->price.minor_h || c->amount.minor != a->amount.minor ||
 	    c->start.ms != a->start.ms || c->end.ms != a->end.ms)
 		return REFUSE_QUOTE_MISMATCH;
-	if (a->rev != d->cur.rev + 1 || (d->cur.rev && !digest_eq(a->prev, d->cur.digest)) ||
+	if (a->rev != deal_next_rev(d) || a->rev <= d->last_rev || !digest_eq(a->prev, d->head) ||
 	    (d->cur.rev && !ident_eq(a->lineage, d->cur.lineage)))
 		return REFUSE_LEDGER_FORK;
 	if (a->label == 0 || a->label > LABEL_MAX)
@@ -216,6 +214,32 @@ static enum refusal guard_agreement(const struct deal *d, const struct agreement
 	if (d->n_revs >= DEAL_REVS_MAX)
 		return REFUSE_LIMIT_REACHED;
 	return REFUSE_NONE;
+}
+
+/* A void revision's money is exactly what was captured for it; nothing is given back twice. */
+static enum refusal guard_credit(const struct deal *d, const struct ev_credit *c, bool issued)
+{
+	const struct agreement *p = &d->pending;
+	uint8_t i = 0;
+
+	while (i < d->n_credits && !digest_eq(d->credit[i].note.note, c->note) &&
+	       !digest_eq(d->credit[i].note.agreement, c->agreement))
+		i++;
+	if (d->operator_side && !issued)
+		return i == d->n_credits    ? REFUSE_AGREEMENT_UNKNOWN
+		       : d->credit[i].taken ? REFUSE_DUPLICATE
+					    : REFUSE_NONE;
+	if (i < d->n_credits)
+		return REFUSE_DUPLICATE;
+	if (d->n_credits == DEAL_CREDITS_MAX && !d->credit[0].taken)
+		return REFUSE_LIMIT_REACHED;
+	if (d->failed && d->cur.rev == c->rev && digest_eq(d->cur.digest, c->agreement))
+		return c->amount.minor == d->rev[d->n_revs - 1].held.minor ? REFUSE_NONE
+									   : REFUSE_LEDGER_STATE;
+	/* Countersigned too late: only the operator has it as pending, and has captured nothing. */
+	return issued && d->has_pending && p->rev == c->rev && digest_eq(p->digest, c->agreement)
+		       ? REFUSE_NONE
+		       : REFUSE_LEDGER_STATE;
 }
 
 /* What has ended is removed, and only that. */
@@ -246,6 +270,8 @@ static enum refusal guard_payload(const struct deal *d, const struct event *ev)
 			       ? REFUSE_NONE
 			       : REFUSE_SIGNATURE_BAD;
 	case EV_ORDER_EMITTED: return guard_order(d, &ev->u.order);
+	case EV_CREDIT_ISSUED:
+	case EV_CREDIT_TAKEN: return guard_credit(d, &ev->u.credit, ev->kind == EV_CREDIT_ISSUED);
 	case EV_EXPIRED:
 		return d->cur.rev && ev->at.ms >= d->cur.end.ms ? REFUSE_NONE : REFUSE_WRONG_STATE;
 	case EV_PLAN_COMMITTED:
@@ -291,6 +317,8 @@ enum refusal fold_guard(const struct world *w, const struct event *ev)
 		return guard_new(w, ev, &ev->u.admit.intent);
 	if (ev->kind == EV_STEPS_TAKEN)
 		return guard_steps(w, &ev->u.plan);
+	if (ev->kind == EV_REMOVAL_OWED || ev->kind == EV_REMOVAL_SETTLED)
+		return debt_guard(w, ev);
 	if (!id)
 		return REFUSE_NONE;
 	d = world_deal(w, id);
@@ -304,61 +332,6 @@ enum refusal fold_guard(const struct world *w, const struct event *ev)
 }
 
 /* --- folding -------------------------------------------------------------------------- */
-
-money_t deal_captured(const struct deal *d)
-{
-	money_t sum = { 0 };
-
-	for (uint8_t i = 0; i < d->n_revs; i++)
-		sum = money_add(sum, d->rev[i].held);
-	return sum;
-}
-
-void deal_cost(const struct deal *d, struct lineage_cost *ret)
-{
-	memset(ret, 0, sizeof(*ret));
-	for (uint8_t i = 0; i + 1 < d->n_revs; i++)
-		ret->past = money_add(
-			ret->past,
-			price_for(d->rev[i].price, d->rev[i + 1].start.ms - d->rev[i].start.ms));
-	if (d->n_revs) {
-		const struct rev_line *l = &d->rev[d->n_revs - 1];
-
-		ret->live = true;
-		ret->price = l->price;
-		ret->start = l->start;
-		ret->end = l->end;
-	}
-}
-
-money_t deal_amount(const struct deal *d, price_t p, wall_t start, wall_t end)
-{
-	struct lineage_cost c;
-
-	deal_cost(d, &c);
-	return amount_for(&c, p, start, end);
-}
-
-static void promise(rate_t *most, uint8_t wanted, uint8_t path, rate_t rate)
-{
-	if (path == wanted && rate.bps > most->bps)
-		*most = rate;
-}
-
-rate_t deal_promised(const struct deal *d, uint8_t path)
-{
-	rate_t most = { 0 };
-
-	if (d->applied.rev)
-		promise(&most, path, d->applied.path, d->applied.g.bandwidth);
-	if (d->life == LIFE_TERMINATED)
-		return most;
-	if (d->cur.rev && d->life != LIFE_NEGOTIATED)
-		promise(&most, path, d->cur.path, d->cur.g.bandwidth);
-	if (d->has_pending)
-		promise(&most, path, d->pending.path, d->pending.g.bandwidth);
-	return most;
-}
 
 static struct deal *deal_make(struct world *w, const struct intent *i)
 {
@@ -400,13 +373,53 @@ static void fold_in_force(struct deal *d, const struct agreement *a)
 	l->held.minor = a->amount.minor > before.minor ? a->amount.minor - before.minor : 0;
 	d->old = d->cur;
 	d->cur = *a;
+	d->last_rev = a->rev > d->last_rev ? a->rev : d->last_rev;
+	d->head = a->digest;
 	d->lineage = a->lineage;
 	d->has_pending = d->has_accept = false;
-	d->active = false;
+	d->active = d->failed = false;
+	d->origin_before = d->origin;
 	if (a->reason == QUOTE_NEW || a->reason == QUOTE_CHANGE)
 		d->origin = *a;
 	if (a->reason == QUOTE_WALK_BACK)
 		d->cooled = false;
+}
+
+/* What was in effect before is in effect again; number and place in the chain stay spent. */
+static void fold_void(struct deal *d)
+{
+	struct agreement dead = d->cur;
+
+	d->cur = d->n_revs > 1 ? d->old : (struct agreement){ 0 };
+	d->old = dead;
+	d->origin = d->origin_before;
+	d->n_revs--;
+	d->failed = false;
+	d->active = d->cur.rev && d->applied.rev == d->cur.rev;
+}
+
+static void fold_credit(struct deal *d, const struct event *ev)
+{
+	const struct ev_credit *c = &ev->u.credit;
+	struct credit_line *l;
+
+	for (uint8_t i = 0; i < d->n_credits; i++)
+		if (digest_eq(d->credit[i].note.note, c->note)) {
+			d->credit[i].taken = true;
+			return;
+		}
+	if (d->n_credits == DEAL_CREDITS_MAX)
+		memmove(&d->credit[0], &d->credit[1], --d->n_credits * sizeof(d->credit[0]));
+	l = &d->credit[d->n_credits++];
+	*l = (struct credit_line){ .note = *c, .taken = ev->kind == EV_CREDIT_TAKEN };
+	if (d->cur.rev == c->rev) {
+		fold_void(d);
+	} else {
+		d->head = c->agreement;
+		d->lineage = d->pending.lineage;
+		d->has_pending = false;
+	}
+	d->why = c->why;
 }
 
 /* The plan under way has ended. An order that came meanwhile waits on. */
@@ -431,13 +444,6 @@ static void fold_closed(struct deal *d, const struct ev_progress *p)
 		d->cur.path = d->planned.path;
 	fold_plan_end(d, applied);
 	d->why = p->why;
-}
-
-static void fold_active(struct deal *d, const struct event *ev)
-{
-	d->active = d->life != LIFE_TERMINATED;
-	fold_plan_end(d, true);
-	d->why = ev->u.ref.why;
 }
 
 /* The object's own row, a new one, or that of an object which is not wanted any more. */
@@ -490,7 +496,11 @@ static void fold_order(struct deal *d, const struct event *ev)
 		d->plan_failed = ev->u.progress.failed > d->plan_upto ? ev->u.progress.failed : 0;
 		break;
 	case EV_ORDER_CLOSED: fold_closed(d, &ev->u.progress); break;
-	case EV_SERVICE_ACTIVE: fold_active(d, ev); break;
+	case EV_SERVICE_ACTIVE:
+		d->active = d->life != LIFE_TERMINATED;
+		fold_plan_end(d, true);
+		d->why = ev->u.ref.why;
+		break;
 	case EV_ORDER_REFUSED:
 		d->has_order = false;
 		d->why = ev->u.refused.why;
@@ -528,6 +538,7 @@ static void fold_deal(struct deal *d, const struct event *ev)
 	case EV_AGREEMENT_SIGNED:
 		d->pending = ev->u.agreement;
 		d->has_pending = true;
+		d->last_rev = ev->u.agreement.rev;
 		break;
 	case EV_AGREEMENT_ACCEPTED:
 	case EV_ACCEPTANCE_RECORDED: fold_in_force(d, &ev->u.agreement); break;
@@ -543,6 +554,9 @@ static void fold_deal(struct deal *d, const struct event *ev)
 		d->why = ev->u.ref.why;
 		break;
 	case EV_COOLED: d->cooled = true; break;
+	case EV_RENEGOTIATION_CLOSED: d->has_accept = false; break;
+	case EV_CREDIT_ISSUED:
+	case EV_CREDIT_TAKEN: fold_credit(d, ev); break;
 	case EV_EXPIRED:
 	case EV_TERMINATED:
 		d->active = false;
@@ -570,12 +584,15 @@ void fold(struct world *w, const struct event *ev)
 		fold_wanted(w, &ev->u.plan);
 	else if (ev->kind == EV_SPUR_REBALANCED)
 		w->spur = ev->u.spur;
+	debt_fold(w, ev);
 	if (!d || ev->kind == EV_INTENT_DECLARED || ev->kind == EV_WALLET_ADMITTED)
 		return;
 	/* The life event is read before the payload is folded: it compares with what was. */
 	lev = fold_life_event(d, ev);
 	fold_deal(d, ev);
 	d->seq = ev->seq;
+	if (lev == LEV_PROVISION_FAILED || lev == LEV_APPLY_FAILED)
+		d->failed = true;
 	if (lev != LEV_MAX_ && life_next(d->life, lev, &to) == REFUSE_NONE) {
 		d->life = to;
 		d->changed = ev->at;

@@ -34,9 +34,11 @@ struct world *world_free(struct world *w)
 
 int world_compare(const struct world *a, const struct world *b)
 {
-	if (a->n_deals != b->n_deals || a->n_wanted != b->n_wanted || a->seq != b->seq)
+	if (a->n_deals != b->n_deals || a->n_wanted != b->n_wanted || a->seq != b->seq ||
+	    a->n_debts != b->n_debts)
 		return 1;
 	return memcmp(a->deal, b->deal, a->n_deals * sizeof(*a->deal)) ||
 	       memcmp(a->wanted, b->wanted, a->n_wanted * sizeof(*a->wanted)) ||
+	       memcmp(a->debt, b->debt, a->n_debts * sizeof(*a->debt)) ||
 	       memcmp(&a->spur, &b->spur, sizeof(a->spur));
 }

@@ -7,7 +7,8 @@
 #include "treaty/amount.h"
 #include "treaty/event.h"
 
-#define DEAL_REVS_MAX 64 /* revisions of one lineage that still carry a price line */
+#define DEAL_REVS_MAX    64 /* revisions of one lineage that still carry a price line */
+#define DEAL_CREDITS_MAX 8  /* credit notes of one lineage that are remembered */
 
 /* One price line of a lineage, for ruling 2: price counts from start until the next line's. */
 struct rev_line {
@@ -15,6 +16,11 @@ struct rev_line {
 	price_t price;
 	wall_t start, end;
 	money_t held; /* captured for this revision */
+};
+
+struct credit_line {
+	struct ev_credit note;
+	bool taken; /* booked by the enterprise */
 };
 
 /* One negotiation and, once signed, its lineage of revisions. */
@@ -29,16 +35,23 @@ struct deal {
 	struct intent intent;
 	struct ev_admit admit; /* operator: the wallet facts of the latest admission */
 	bool has_quote, has_accept, has_pending, has_order, has_plan;
-	struct quote quote;       /* latest menu */
-	struct ev_accept accept;  /* latest choice */
-	uint32_t rounds;          /* counter-offers of the open negotiation */
-	struct agreement cur;     /* in force (rev 0 = none) */
-	struct agreement pending; /* signed, not yet in force */
-	struct agreement old;     /* the revision before cur */
-	struct agreement origin;  /* what the consumer last asked for: the walk-back's goal */
-	struct order order;       /* latest; it waits while a plan is under way */
-	struct order planned;     /* the one that the plan under way carries out */
-	struct order applied;     /* the one whose plan the kernels hold; rev 0 = none */
+	struct quote quote;             /* latest menu */
+	struct ev_accept accept;        /* latest choice */
+	uint32_t rounds;                /* counter-offers of the open negotiation */
+	struct agreement cur;           /* in force (rev 0 = none) */
+	struct agreement pending;       /* signed, not yet in force */
+	struct agreement old;           /* the revision before cur */
+	struct agreement origin;        /* what the consumer last asked for: the walk-back's goal */
+	struct agreement origin_before; /* the origin, should cur turn out void */
+	uint32_t
+		last_rev; /* newest number that was signed (operator) or accepted: spent for ever */
+	digest_t head;    /* newest countersigned revision, void or not: the next one links to it */
+	bool failed;      /* cur could not be applied, and is not void yet */
+	uint8_t n_credits; /* oldest first */
+	struct credit_line credit[DEAL_CREDITS_MAX];
+	struct order order;   /* latest; it waits while a plan is under way */
+	struct order planned; /* the one that the plan under way carries out */
+	struct order applied; /* the one whose plan the kernels hold; rev 0 = none */
 	struct plan plan;
 	uint16_t plan_upto;
 	uint16_t plan_failed; /* the step that ended it: it is being rolled back; 0 = none */
@@ -59,11 +72,22 @@ struct wanted {
 	bool refused;
 };
 
+#define WORLD_DEBTS_MAX 64
+
+/* A step that a silent node still owes. */
+struct debt {
+	ident_t plan, order, lineage;
+	uint32_t rev;
+	struct plan_step step;
+};
+
 struct world {
 	uint32_t n_deals, max_deals;
 	struct deal *deal;
 	uint32_t n_wanted, max_wanted;
 	struct wanted *wanted;
+	uint32_t n_debts; /* oldest first */
+	struct debt debt[WORLD_DEBTS_MAX];
 	struct ev_spur spur; /* latest division of the own access link */
 	uint64_t seq;        /* last event folded */
 	uint64_t events, refusals;
@@ -85,12 +109,21 @@ struct deal *world_deal_by_label(const struct world *w, uint32_t label);
 enum refusal fold_guard(const struct world *w, const struct event *ev);
 void fold(struct world *w, const struct event *ev);
 
+/* debt_core.c, for fold_core.c: what is owed, what was answered, and what a new plan speaks of. */
+enum refusal debt_guard(const struct world *w, const struct event *ev);
+void debt_fold(struct world *w, const struct event *ev);
+
 /* Bandwidth that the deal holds on a path: on paper (in force, or signed and not yet countersigned)
  * or still in the kernels, whatever is most. */
 rate_t deal_promised(const struct deal *d, uint8_t path);
 
 /* A path swap of the running revision: its order moves no life. */
 bool deal_swap(const struct deal *d, const struct order *o);
+
+/* Number of the revision that the open quote would become. */
+uint32_t deal_next_rev(const struct deal *d);
+/* A credit note that the enterprise has not booked yet; NULL when there is none. */
+const struct credit_line *deal_credit_open(const struct deal *d);
 
 /* The life-cycle event that `ev` means for deal d, LEV_MAX_ when none. */
 enum life_event fold_life_event(const struct deal *d, const struct event *ev);

@@ -92,17 +92,16 @@ static int flying(struct op *o, enum ledger_side side, const char *lineage)
 	return r ? r : db_step(o->s, st, o->e);
 }
 
-/* rev and prev must extend the head: two re-issues of one revision cannot both land. */
+/* rev and prev must extend the head: two re-issues of one revision cannot both land. A number that
+ * was signed and died is skipped, so the next may be more than one above. */
 static bool extends(const struct lg_line *l, bool is_new, int64_t wallet,
 		    const struct ledger_hold *q)
 {
 	if (is_new)
-		return q->rev <= 1 && sodium_is_zero(q->prev.b, HASH_LEN);
+		return sodium_is_zero(q->prev.b, HASH_LEN);
 	if (l->wallet != wallet || strcmp(l->l.class_name, q->class_name) != 0)
 		return false;
-	if (l->rev < 0)
-		return q->rev <= 1 && sodium_is_zero(q->prev.b, HASH_LEN);
-	return (int64_t)q->rev == l->rev + 1 && hash_eq(&q->prev, &l->l.head);
+	return (int64_t)q->rev > l->rev && hash_eq(&q->prev, &l->l.head);
 }
 
 /* Only growth needs a living wallet and room: a walk-back or a step-down costs nothing more. */
@@ -344,7 +343,7 @@ static int capture(struct op *o, enum ledger_side side, const char *id,
 	r = lg_line(o->s, side, f.h.lineage, &l, o->e);
 	if (r <= 0)
 		return r < 0 ? r : err_set(o->e, -EUCLEAN, "ledger: a lineage vanished");
-	if (!hash_eq(&f.prev, &l.l.head) || (l.rev >= 0 && f.h.rev != l.rev + 1))
+	if (!hash_eq(&f.prev, &l.l.head) || f.h.rev <= l.rev)
 		return lg_refuse(o, REFUSE_LEDGER_FORK);
 	/* One signed agreement pays one hold. */
 	r = db_bind(o->s, Q_A_KNOWN, &st, o->e, "ih", (int64_t)side, agreement);
@@ -449,6 +448,50 @@ int ledger_expire(struct store *s, wall_t now, unsigned *ret_n, struct err *e)
 	if (r == 0 && ret_n)
 		*ret_n = n;
 	return r;
+}
+
+/* --- void revisions --- */
+static int make_void(struct op *o, enum ledger_side side, const char *id,
+		     const struct hash *agreement, wall_t now)
+{
+	struct lg_found f;
+	struct lg_line l;
+	struct entry j;
+	int r = step_begin(o, side, id, "treaty/void/v1", agreement, &f);
+
+	if (r <= 0)
+		return r;
+	if (f.h.state != HOLD_RELEASED && f.h.state != HOLD_EXPIRED)
+		return lg_refuse(o, REFUSE_LEDGER_STATE);
+	r = lg_line(o->s, side, f.h.lineage, &l, o->e);
+	if (r <= 0)
+		return r < 0 ? r : err_set(o->e, -EUCLEAN, "ledger: a lineage vanished");
+	if (!hash_eq(&f.prev, &l.l.head) || f.h.rev <= l.rev)
+		return lg_refuse(o, REFUSE_LEDGER_FORK);
+	r = db_run(o->s, Q_L_HEAD, o->e, "itihhi", (int64_t)side, f.h.lineage, (int64_t)f.h.rev,
+		   agreement, &l.l.head, (int64_t)0);
+	if (r > 0)
+		r = db_run(o->s, Q_A_PUT, o->e, "itithh", (int64_t)side, f.h.lineage,
+			   (int64_t)f.h.rev, f.h.hold_id, agreement, &f.prev);
+	j = entry_of(&f, "void", now);
+	j.hold_id = ""; /* the hold stays as it ended */
+	j.note = *agreement;
+	if (r >= 0)
+		r = lg_journal(o, &j);
+	return r < 0 ? r : lg_counters(o, side, f.h.lineage);
+}
+
+int ledger_void(struct store *s, enum ledger_side side, const char *hold_id,
+		const struct hash *agreement, wall_t now, struct ledger_result *ret, struct err *e)
+{
+	struct op o;
+	int r = lg_hold_id(side, hold_id, e);
+
+	if (!r && sodium_is_zero(agreement->b, HASH_LEN))
+		r = err_set(e, -EINVAL, "agreement: zero digest");
+	if (!r)
+		r = lg_begin(&o, s, e);
+	return r ? r : lg_end(&o, make_void(&o, side, hold_id, agreement, now), ret);
 }
 
 /* --- credit notes --- */

@@ -96,7 +96,7 @@ struct ledger_hold {
 	char class_name[LEDGER_CLASS_MAX];
 	char currency[4];
 	char lineage[LEDGER_ID_MAX];
-	uint32_t rev;        /* a new lineage starts at 0 or 1, then head + 1 */
+	uint32_t rev;        /* above the head's: numbers that died are skipped */
 	struct hash prev;    /* digest of the agreement at the head; zero for a new lineage */
 	struct hash offer;   /* digest of the quote or offer that was accepted */
 	money_t amount;      /* of the whole revision (ruling 2), >= 0 */
@@ -120,6 +120,13 @@ int ledger_release(struct store *s, enum ledger_side side, const char *hold_id, 
 /* Expires every hold with expires <= now; *ret_n (may be NULL) gets how many. */
 int ledger_expire(struct store *s, wall_t now, unsigned *ret_n, struct err *e) must_check;
 
+/* A revision that was dead when its countersignature came: its agreement becomes the lineage's head
+ * and no money moves, because its hold was let go. So both sides' chains have the same rows, and
+ * the other side's capture comes back by a credit note. LEDGER_STATE: the hold is live or captured.
+ * LEDGER_FORK: the head has moved. */
+int ledger_void(struct store *s, enum ledger_side side, const char *hold_id,
+		const struct hash *agreement, wall_t now, struct ledger_result *ret,
+		struct err *e) must_check;
 /* A credit note of the operator, verified by the caller: gives amount (> 0) back, at most what
  * the lineage has captured (else LEDGER_STATE), never while a hold of it is live (IN_FLIGHT),
  * because that hold counted on what is captured. `note` is its digest and its key. */

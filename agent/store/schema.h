@@ -109,8 +109,8 @@ static const char schema_ledger[] =
 	REFUSE_WHEN("lineage_head BEFORE UPDATE ON lineage",
 		"NEW.side<>OLD.side OR NEW.lineage<>OLD.lineage OR NEW.wallet<>OLD.wallet OR"
 		" NEW.class<>OLD.class OR (NEW.rev=OLD.rev AND NEW.head<>OLD.head) OR"
-		" NOT (NEW.rev IN(OLD.rev,OLD.rev+1) OR (OLD.rev=-1 AND NEW.rev=1))",
-		"lineage: the head only moves on by one")
+		" NEW.rev<OLD.rev OR (NEW.rev>OLD.rev AND NEW.head=OLD.head)",
+		"lineage: the head only moves on")
 	"CREATE TABLE hold(" FLAG("side") ", hold_id TEXT NOT NULL CHECK(length(hold_id)=34),"
 	" wallet INTEGER NOT NULL, class TEXT NOT NULL, lineage TEXT NOT NULL,"
 	" rev INTEGER NOT NULL CHECK(rev>=0), amount INTEGER NOT NULL CHECK(amount>=0),"
@@ -146,7 +146,7 @@ static const char schema_ledger[] =
 	"CREATE TABLE journal(seq INTEGER PRIMARY KEY CHECK(seq>=1),"
 	" wallet INTEGER NOT NULL REFERENCES wallet,"
 	" kind TEXT NOT NULL CHECK(kind IN('issue','revoke','hold','rehold','capture','release',"
-	"'expire','credit','receipt')),"
+	"'expire','credit','receipt','void')),"
 	" class TEXT NOT NULL, lineage TEXT NOT NULL, rev INTEGER NOT NULL, hold_id TEXT NOT NULL,"
 	" held INTEGER NOT NULL, captured INTEGER NOT NULL," HASH("note") ","
 	" event INTEGER NOT NULL, time INTEGER NOT NULL," HASH("prev") "," HASH("hash") ") STRICT;"

@@ -71,6 +71,25 @@ struct ev_progress {
 	why_t why;
 };
 
+enum credit_reason {
+	CREDIT_NOT_IN_FORCE = 1, /* countersigned when it was dead already: void */
+	CREDIT_NOT_APPLIED,      /* in force on paper, but the network could not carry it: void */
+	CREDIT_REASON_MAX_
+};
+
+/* A credit note of the operator. What it makes void never counts again: its number is spent, its
+ * terms and its price line go, what was in effect before is in effect. */
+struct ev_credit {
+	ident_t deal; /* lineage, or negotiation before the first agreement */
+	uint32_t rev;
+	digest_t agreement; /* of that revision */
+	digest_t note;      /* of the signed credit note (JCS) */
+	money_t amount;     /* given back, >= 0: what was captured for the revision */
+	char currency[4];
+	uint8_t reason; /* enum credit_reason */
+	why_t why;
+};
+
 #define EV_SPUR_MAX 16
 
 /* The enterprise re-divides its own access link; no message leaves. */
@@ -109,6 +128,7 @@ union event_body {
 	struct ev_progress progress;
 	struct ev_spur spur;
 	struct ev_advice advice;
+	struct ev_credit credit;
 	struct intent intent;
 	struct quote quote;
 	struct agreement agreement;
@@ -127,7 +147,7 @@ struct event {
 };
 
 extern const struct field_table ev_ref_fields, ev_refused_fields, ev_admit_fields, ev_accept_fields,
-	ev_counter_fields, ev_progress_fields, ev_spur_fields, ev_advice_fields;
+	ev_counter_fields, ev_progress_fields, ev_spur_fields, ev_advice_fields, ev_credit_fields;
 
 /* Name ("INTENT_DECLARED") and payload table of a kind; "?" and NULL when unknown. */
 const char *event_name(enum event_kind k);

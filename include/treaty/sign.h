@@ -13,6 +13,7 @@ enum sign_kind {
 	SIGN_AGREEMENT,    /* operator's agreement key, assertionMethod */
 	SIGN_ACCEPTANCE,   /* enterprise's agreement key, assertionMethod */
 	SIGN_RECEIPT,      /* enterprise's agreement key, assertionMethod */
+	SIGN_CREDIT,       /* operator's agreement key, assertionMethod */
 	SIGN_KIND_MAX_
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as each of our documents; nobody's key verifies, so nothing may be accepted. */
 #include "agent/codec/credential.h"
+#include "agent/codec/credit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -19,11 +20,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct agreement_terms t;
 	struct acceptance a;
 	struct receipt c;
+	struct credit_note n;
 	uint8_t d[DIGEST_LEN];
 
 	if (!json_read(&v, data, size, NULL, NULL) &&
 	    (!agreement_verify(v, &keys, &t, NULL, d, NULL) ||
-	     !receipt_verify(v, &keys, &c, d, NULL) || !acceptance_verify(v, &keys, &a, d, NULL) ||
+	     !receipt_verify(v, &keys, &c, d, NULL) || !credit_note_verify(v, &keys, &n, d, NULL) ||
+	     !acceptance_verify(v, &keys, &a, d, NULL) ||
 	     !proof_verify(v, &any, &keys, &doc, NULL)))
 		__builtin_trap();
 	return 0;

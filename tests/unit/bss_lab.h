@@ -151,6 +151,7 @@ static inline int lab_setup(void **state)
 	lab.now = NOW;
 	lab.side.keys = (struct did_resolver){ did_resolve_key, NULL };
 	lab.side.port[SIGN_AGREEMENT] = lab.op.port;
+	lab.side.port[SIGN_CREDIT] = lab.op.port;
 	lab_config();
 	lab_up();
 	return 0;

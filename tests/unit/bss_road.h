@@ -134,7 +134,7 @@ static inline void choose(struct road *r, uint8_t item)
 	must_set(r->a.wallet.s, r->w.wallet_id);
 	(void)snprintf(lineage.s, sizeof(lineage.s), "agr-%s", r->i.negotiation.s + 4);
 	memcpy(offer.b, r->q.digest.b, sizeof(offer.b));
-	key = ledger_hold_key(lineage.s, d->cur.rev + 1, &offer);
+	key = ledger_hold_key(lineage.s, r->q.rev, &offer);
 	ledger_hold_id(&key, r->a.hold.s);
 }
 

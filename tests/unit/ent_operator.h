@@ -20,7 +20,9 @@ struct op_deal {
 	int n_quotes;
 	struct ev_accept accept;
 	struct agreement cur, next;
-	json_t *vc; /* of `next`, or of `cur` once it is accepted */
+	uint32_t last; /* newest number that is spent */
+	digest_t head; /* of the newest countersigned revision */
+	json_t *vc;    /* of `next`, or of `cur` once it is accepted */
 	struct lineage_cost cost;
 	int accepts, acceptances, rejects, counters, ends;
 };
@@ -37,7 +39,8 @@ static struct {
 	uint32_t latency_us;
 	int64_t valid_ms;
 	enum refusal refuse_intent, refuse_accept, fail_service;
-	bool thief_signs;
+	bool thief_signs, late; /* late: countersigned when it was dead already */
+	wall_t accept_by;       /* 0 = in two minutes */
 	void (*bend)(struct op_deal *d, struct agreement *a, struct agreement_terms *t);
 	struct receipt receipt; /* the last one, and its digest */
 	uint8_t receipt_digest[DIGEST_LEN];
@@ -95,6 +98,7 @@ static inline void op_quote(struct op_deal *d, enum quote_reason reason)
 	if (d->cur.rev)
 		q->lineage = d->cur.lineage;
 	q->version = 1;
+	q->rev = d->last + 1;
 	q->reason = reason;
 	q->class_name = d->intent.class_name;
 	q->flow = d->intent.flow;
@@ -165,8 +169,8 @@ static inline void op_fill(struct op_deal *d, struct agreement *a)
 	bool first = d->cur.rev == 0;
 	const ident_t neg = d->q.negotiation;
 
-	*a = (struct agreement){ .rev = d->cur.rev + 1,
-				 .prev = d->cur.digest,
+	*a = (struct agreement){ .rev = d->q.rev,
+				 .prev = d->head,
 				 .negotiation = d->q.negotiation,
 				 .intent = d->q.intent,
 				 .quote = d->q.id,
@@ -200,10 +204,14 @@ static inline void op_sign(struct op_deal *d)
 {
 	struct agreement *a = &d->next;
 	struct party *who = op.thief_signs ? &op.thief : &op.key;
-	struct agreement_terms t = { .revision = a->rev, .generation = 1 };
+	struct agreement_terms t = { .revision = a->rev,
+				     .generation = 1,
+				     .accept_by = op.accept_by };
 	auto_json json_t *body = NULL;
 	struct err e = { 0 };
 
+	if (!t.accept_by.ms)
+		t.accept_by.ms = op.now(NULL).ms + 120000;
 	op_fill(d, a);
 	if (op.bend)
 		op.bend(d, a, &t);
@@ -212,8 +220,6 @@ static inline void op_sign(struct op_deal *d)
 	must_set(t.lineage, a->lineage.s);
 	t.revision = a->rev;
 	memcpy(t.previous, a->prev.b, DIGEST_LEN);
-	if (a->rev == 1)
-		memset(t.previous, 0, DIGEST_LEN);
 	must_set(t.wallet_id, a->wallet.s);
 	must_set(t.hold_id, a->hold.s);
 	memcpy(t.quote_digest, a->quote_digest.b, DIGEST_LEN);
@@ -332,6 +338,8 @@ static inline void op_in_force(struct op_deal *d)
 	d->cost.start = a->start;
 	d->cost.end = a->end;
 	d->cur = *a;
+	d->last = a->rev;
+	d->head = a->digest;
 }
 
 static inline int op_on_acceptance(const struct a2a_message *m, struct a2a_turn *t)
@@ -350,6 +358,13 @@ static inline int op_on_acceptance(const struct a2a_message *m, struct a2a_turn 
 	assert_non_null(d);
 	assert_memory_equal(a.agreement_digest, d->next.digest.b, DIGEST_LEN);
 	d->acceptances++;
+	if (op.late && d->last == d->next.rev)
+		return op_problem(t, REFUSE_QUOTE_EXPIRED, A2A_REJECTED);
+	if (op.late && op_check_receipt(d, json_array_get(m->data, 1))) {
+		d->last = d->next.rev;
+		d->head = d->next.digest;
+		return op_problem(t, REFUSE_QUOTE_EXPIRED, A2A_REJECTED);
+	}
 	if (d->cur.rev != d->next.rev) {
 		if (!op_check_receipt(d, json_array_get(m->data, 1)))
 			return op_problem(t, REFUSE_LEDGER_FORK, A2A_REJECTED);

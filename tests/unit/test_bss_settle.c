@@ -353,19 +353,6 @@ static void changed_acceptances(void **state)
 	(void)artifact("service");
 }
 
-static void late_acceptance(void **state)
-{
-	auto_road struct road r = { 0 };
-	struct snap s;
-
-	(void)state;
-	to_agreement(&r, HEX);
-	lab.now.ms += 120001;
-	s = snap();
-	accept_agreement(&r);
-	expect(REFUSE_QUOTE_EXPIRED, s, "late");
-}
-
 static void repeated_acceptance(void **state)
 {
 	auto_road struct road r = { 0 };
@@ -518,11 +505,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
-		T(changed_choices),       T(expired_quote),       T(overspending),
-		T(revoked_before_choice), T(repeated_choice),     T(changed_acceptances),
-		T(late_acceptance),       T(repeated_acceptance), T(failed_service),
-		T(refused_order),         T(foreign_hands),       T(malformed),
-		T(labels_run_out),
+		T(changed_choices),       T(expired_quote),   T(overspending),
+		T(revoked_before_choice), T(repeated_choice), T(changed_acceptances),
+		T(repeated_acceptance),   T(failed_service),  T(refused_order),
+		T(foreign_hands),         T(malformed),       T(labels_run_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

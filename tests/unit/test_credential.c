@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 
+#include "agent/codec/credit.h"
 #include "tests/unit/trust_fixture.h"
 
 #include <cmocka.h>
@@ -259,6 +260,45 @@ static void receipts(void **state)
 	assert_int_equal(receipt_issue(&c, &enterprise.port, &vc, NULL), -EINVAL);
 }
 
+static void credit_notes(void **state)
+{
+	struct credit_note c, back;
+	uint8_t digest[DIGEST_LEN];
+	auto_json json_t *vc = NULL;
+	json_t *s;
+
+	(void)state;
+	memset(&c, 0, sizeof(c));
+	must_set(c.id, "urn:uuid:00000000-0000-4000-8000-000000000077");
+	must_set(c.issuer, bss.did);
+	must_set(c.lineage, "agr-1");
+	c.revision = 2;
+	memset(c.agreement_digest, 0x77, DIGEST_LEN);
+	must_set(c.wallet_id, "urn:w:1");
+	must_set(c.hold_id, "h-1");
+	c.amount.minor = 45;
+	must_set(c.currency, "EUR");
+	must_set(c.reason, "not-applied");
+	c.issued_at = NOW;
+	assert_int_equal(credit_note_issue(&c, &bss.port, &vc, NULL), 0);
+	assert_int_equal(credit_note_verify(vc, &keys, &back, digest, NULL), 0);
+	assert_memory_equal(&c, &back, sizeof(c));
+	s = json_object_get(vc, "credentialSubject");
+	(void)json_object_set_new(s, "amount", json_integer(46));
+	assert_int_equal(credit_note_verify(vc, &keys, &back, digest, NULL), -EKEYREJECTED);
+	(void)json_object_set_new(s, "amount", json_real(45.0));
+	assert_int_equal(credit_note_verify(vc, &keys, &back, digest, NULL), -EINVAL);
+	(void)json_object_set_new(s, "amount", json_integer(45));
+	(void)json_object_set_new(vc, "issuer", json_string(thief.did));
+	assert_int_equal(credit_note_verify(vc, &keys, &back, digest, NULL), -EPERM);
+	json_decref(TAKE_PTR(vc));
+	must_set(c.reason, "a-present");
+	assert_int_equal(credit_note_issue(&c, &bss.port, &vc, NULL), -EINVAL);
+	must_set(c.reason, "not-in-force");
+	c.amount.minor = -1;
+	assert_int_equal(credit_note_issue(&c, &bss.port, &vc, NULL), -EINVAL);
+}
+
 static void receipt_chain(void **state)
 {
 	struct receipt first, next;
@@ -293,7 +333,7 @@ int main(void)
 		cmocka_unit_test(agreement_round_trip), cmocka_unit_test(respelt_body),
 		cmocka_unit_test(agreement_mutations),  cmocka_unit_test(agreement_issue_refuses),
 		cmocka_unit_test(acceptance),           cmocka_unit_test(receipts),
-		cmocka_unit_test(receipt_chain),
+		cmocka_unit_test(receipt_chain),        cmocka_unit_test(credit_notes),
 	};
 
 	party_init(&bss, 4);

@@ -200,9 +200,6 @@ static void test_refusals(void **state)
 	memcpy(q.class_name, "none", 5);
 	expect(hold(&q), REFUSE_WALLET_POLICY, 0, 0);
 	q = good;
-	q.rev = 2;
-	expect(hold(&q), REFUSE_LEDGER_FORK, 0, 0);
-	q = good;
 	q.prev = h("A0");
 	expect(hold(&q), REFUSE_LEDGER_FORK, 0, 0);
 	q = good;
@@ -426,6 +423,60 @@ static void test_credit(void **state)
 	expect(credit("L1", 200, "n2"), REFUSE_NONE, 0, 0);
 }
 
+static struct ledger_result make_void(const char *id, const char *agreement)
+{
+	struct hash a = h(agreement);
+	struct ledger_result r;
+	struct err e = { 0 };
+
+	if (ledger_void(s, LEDGER_GATE, id, &a, (wall_t){ 260 }, &r, &e) < 0)
+		fail_msg("void: %s", e.text);
+	return r;
+}
+
+/* A number that was signed and died is skipped; numbers only rise, and the chain has no fork. */
+static void test_spent_numbers(void **state)
+{
+	struct ledger_hold q = ask("L1", 1, NULL, 300);
+	struct ledger_result dead = hold(&q), r;
+
+	(void)state;
+	expect(release(dead.hold_id), REFUSE_NONE, 0, 0);
+	q = ask("L1", 2, NULL, 200);
+	r = hold(&q);
+	expect(capture(r.hold_id, "A2"), REFUSE_NONE, 0, 200);
+	expect(capture(dead.hold_id, "A1"), REFUSE_LEDGER_STATE, 0, 0);
+	q = ask("L1", 2, "A2", 300);
+	q.offer = h("another");
+	expect(hold(&q), REFUSE_LEDGER_FORK, 0, 0);
+	q = ask("L1", 5, NULL, 300);
+	expect(hold(&q), REFUSE_LEDGER_FORK, 0, 0);
+	q = ask("L1", 5, "A2", 300);
+	r = hold(&q);
+	expect(capture(r.hold_id, "A5"), REFUSE_NONE, 0, 300);
+}
+
+/* Countersigned when it was dead: it is in the chain, and it cost nothing. */
+static void test_void(void **state)
+{
+	struct ledger_hold q = ask("L1", 1, NULL, 300);
+	struct ledger_result dead, r = hold(&q);
+
+	(void)state;
+	expect(make_void(r.hold_id, "A1"), REFUSE_LEDGER_STATE, 0, 0); /* it lives */
+	expect(capture(r.hold_id, "A1"), REFUSE_NONE, 0, 300);
+	expect(make_void(r.hold_id, "A1"), REFUSE_LEDGER_STATE, 0, 0); /* it is paid */
+	q = ask("L1", 2, "A1", 450);
+	dead = hold(&q);
+	assert_int_equal(expire(100000), 1);
+	expect(make_void(dead.hold_id, "A2"), REFUSE_NONE, 0, 300);
+	assert_true(make_void(dead.hold_id, "A2").replayed);
+	expect(make_void(dead.hold_id, "A2x"), REFUSE_LEDGER_REPLAY, 0, 0);
+	expect(capture(dead.hold_id, "A2"), REFUSE_LEDGER_FORK, 0, 0);
+	q = ask("L1", 3, "A2", 450);
+	expect(capture(hold(&q).hold_id, "A3"), REFUSE_NONE, 0, 450);
+}
+
 static void test_receipts_and_shadow(void **state)
 {
 	struct ledger_wallet w = terms(1, 1000);
@@ -491,6 +542,7 @@ static void test_raw_sql(void **state)
 		"UPDATE hold SET state=0 WHERE state=1",
 		"UPDATE lineage SET head=zeroblob(32) WHERE rev=1",
 		"UPDATE lineage SET rev=rev+2 WHERE rev=1",
+		"UPDATE lineage SET rev=rev-1 WHERE rev=1",
 		"UPDATE agreement SET rev=5",
 		"DELETE FROM agreement",
 		"UPDATE journal SET held=0",
@@ -537,6 +589,8 @@ int main(void)
 		T(test_reissue),
 		T(test_revoked),
 		T(test_credit),
+		T(test_spent_numbers),
+		T(test_void),
 		T(test_receipts_and_shadow),
 		T(test_turn),
 		T(test_raw_sql),

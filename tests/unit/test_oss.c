@@ -206,6 +206,73 @@ static void what_is_owed_is_removed_later(void **state)
 	assert_int_equal(lab.n_held, 9);
 }
 
+/* The OSS ends meanwhile: what is owed is in the log, the class and the line go when the node is
+ * back, once each; and a third life has nothing left to do. */
+static void what_is_owed_survives_a_restart(void **state)
+{
+	const struct want back = { 1, 20000000, 12000, LABEL, ORDER_REROUTE, QUOTE_WALK_BACK };
+	const struct step line = { .kind = STEP_LABEL_SET, .label = LABEL };
+	struct step htb = { .kind = STEP_CLASS_SET, .label = LABEL };
+	uint32_t owed, seen;
+
+	(void)state;
+	provision();
+	lab_agree(&lab_reroute);
+	lab_run(3000);
+	lab_until_life(LIFE_ASSURED, 3000);
+	lab_node("popC")->silent = true;
+	lab_agree(&back);
+	lab_run(40000);
+	owed = engine_world(lab.side.engine)->n_debts;
+	assert_true(owed > 0);
+	str_cut(htb.device.s, "coreb");
+	assert_non_null(lab_held("popC", &line));
+	assert_non_null(lab_held("popC", &htb));
+	lab_crash();
+	lab_open();
+	lab_run(5000);
+	assert_int_equal(engine_world(lab.side.engine)->n_debts, owed);
+	seen = lab.n_seen;
+	lab_node("popC")->silent = false;
+	lab_run(10000);
+	assert_null(lab_held("popC", &line));
+	assert_null(lab_held("popC", &htb));
+	assert_int_equal(lab.n_held, 9);
+	assert_int_equal(engine_world(lab.side.engine)->n_debts, 0);
+	assert_int_equal(lab.n_seen, seen + owed);
+	lab_crash();
+	lab_open();
+	lab_run(5000);
+	assert_int_equal(lab.n_seen, seen + owed);
+}
+
+/* A plan that speaks of the same objects says the newer word: nothing old removes what it laid. */
+static void a_new_plan_settles_what_is_owed(void **state)
+{
+	const struct want back = { 1, 20000000, 12000, LABEL, ORDER_REROUTE, QUOTE_WALK_BACK };
+	const struct step line = { .kind = STEP_LABEL_SET, .label = LABEL };
+
+	(void)state;
+	provision();
+	lab_agree(&lab_reroute);
+	lab_run(3000);
+	lab_until_life(LIFE_ASSURED, 3000);
+	lab_node("popC")->silent = true;
+	lab_agree(&back);
+	lab_run(40000);
+	assert_true(engine_world(lab.side.engine)->n_debts > 0);
+	lab_crash();
+	lab_open();
+	lab_until_life(LIFE_ASSURED, 3000);
+	lab_agree(&lab_reroute);
+	lab_run(100);
+	assert_int_equal(engine_world(lab.side.engine)->n_debts, 0);
+	lab_node("popC")->silent = false;
+	lab_run(10000);
+	assert_int_equal(lab_deal()->applied.path, 2);
+	assert_non_null(lab_held("popC", &line));
+}
+
 static void a_replacement_leaves_only_the_new_label(void **state)
 {
 	const struct want w = { 2, 20000000, 30000, LABEL + 1, ORDER_MIGRATE, QUOTE_STEP_UP };
@@ -469,6 +536,8 @@ int main(void)
 		T(a_reroute_makes_before_it_breaks),
 		T(each_refused_reroute_is_undone),
 		T(a_silent_node_is_waited_for),
+		T(what_is_owed_survives_a_restart),
+		T(a_new_plan_settles_what_is_owed),
 		T(a_node_that_stays_silent_ends_the_plan),
 		T(what_is_owed_is_removed_later),
 		T(a_replacement_leaves_only_the_new_label),

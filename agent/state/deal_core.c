@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one deal comes to: its money so far, its next number, what it holds on a path. */
+#include "world.h"
+#include "treaty/pure.h"
+
+money_t deal_captured(const struct deal *d)
+{
+	money_t sum = { 0 };
+
+	for (uint8_t i = 0; i < d->n_revs; i++)
+		sum = money_add(sum, d->rev[i].held);
+	return sum;
+}
+
+void deal_cost(const struct deal *d, struct lineage_cost *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (uint8_t i = 0; i + 1 < d->n_revs; i++)
+		ret->past = money_add(
+			ret->past,
+			price_for(d->rev[i].price, d->rev[i + 1].start.ms - d->rev[i].start.ms));
+	if (d->n_revs) {
+		const struct rev_line *l = &d->rev[d->n_revs - 1];
+
+		ret->live = true;
+		ret->price = l->price;
+		ret->start = l->start;
+		ret->end = l->end;
+	}
+}
+
+money_t deal_amount(const struct deal *d, price_t p, wall_t start, wall_t end)
+{
+	struct lineage_cost c;
+
+	deal_cost(d, &c);
+	return amount_for(&c, p, start, end);
+}
+
+uint32_t deal_next_rev(const struct deal *d)
+{
+	return d->quote.rev ? d->quote.rev : d->last_rev + 1;
+}
+
+const struct credit_line *deal_credit_open(const struct deal *d)
+{
+	for (uint8_t i = 0; i < d->n_credits; i++)
+		if (!d->credit[i].taken)
+			return &d->credit[i];
+	return NULL;
+}
+
+static void promise(rate_t *most, uint8_t wanted, uint8_t path, rate_t rate)
+{
+	if (path == wanted && rate.bps > most->bps)
+		*most = rate;
+}
+
+rate_t deal_promised(const struct deal *d, uint8_t path)
+{
+	rate_t most = { 0 };
+
+	if (d->applied.rev)
+		promise(&most, path, d->applied.path, d->applied.g.bandwidth);
+	if (d->life == LIFE_TERMINATED)
+		return most;
+	if (d->cur.rev && d->life != LIFE_NEGOTIATED)
+		promise(&most, path, d->cur.path, d->cur.g.bandwidth);
+	if (d->has_pending && d->has_accept)
+		promise(&most, path, d->pending.path, d->pending.g.bandwidth);
+	return most;
+}
+
+/* A revision's own order is never taken for a swap: it is not applied yet. */
+bool deal_swap(const struct deal *d, const struct order *o)
+{
+	return o->action == ORDER_REROUTE && o->rev && o->rev == d->applied.rev;
+}
