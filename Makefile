@@ -30,6 +30,7 @@ LDLIBS	:= -lbpf -lnl-route-3 -lnl-3 -lmnl -ljansson -lsodium -lssl -lcrypto -lev
 BPF_SRC	:= $(wildcard bpf/*.bpf.c)
 BPF_OBJ	:= $(BPF_SRC:%.c=$(B)/%.o)
 SKEL	:= $(BPF_SRC:%.bpf.c=$(B)/%.skel.h)
+BENCH_SKEL := $(patsubst %.bpf.c,$(B)/%.skel.h,$(wildcard tests/bench/*.bpf.c))
 LIB_SRC	:= $(filter-out agent/main.c %.bpf.c,$(wildcard agent/*.c agent/*/*.c netlink/*.c bpf/*.c))
 CTL_SRC	:= $(wildcard ctl/*.c)
 LAB_SRC	:= $(wildcard tests/lab/*.c)
@@ -57,7 +58,7 @@ all: $(BINS) $(LABS)
 tests: $(TESTS)
 benches: $(BENCHES)
 
-$(B)/%.bpf.o: %.bpf.c $(wildcard bpf/*.h include/treaty/abi.h)
+$(B)/%.bpf.o: %.bpf.c $(wildcard bpf/*.h bpf/*.bpf.c include/treaty/abi.h)
 	$(call say,BPF,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Iinclude -I. \
@@ -99,6 +100,7 @@ TEST_LDFLAGS_test_foreign_mcp := -Wl,--wrap=peer_send
 $(TESTS): %: %.o $(LIB) $(LLHTTP)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $(TEST_LDFLAGS_$(notdir $@)) -o $@ $^ -lcmocka $(LDLIBS) -lpthread
+$(BENCH_SRC:%.c=$(B)/%.o): $(BENCH_SKEL)
 $(BENCHES): %: %.o $(LIB) $(LLHTTP)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpthread
 

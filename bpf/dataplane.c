@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -40,7 +41,7 @@ static uint32_t layout_sum(void)
 	const size_t size[] = { sizeof(struct dp_line),       sizeof(struct dp_steer),
 				sizeof(struct dp_meter),      sizeof(union dp_cell),
 				sizeof(struct dp_rule_table), sizeof(struct dp_port_line),
-				sizeof(struct dp_flow_key),   sizeof(struct dp_flow),
+				sizeof(struct dp_flow_key),   sizeof(struct dp_flow_set),
 				sizeof(struct dp_rtt_key),    sizeof(struct dp_base) };
 	uint32_t sum = 17;
 
@@ -96,6 +97,7 @@ static int pins_inspect(struct dp *d, struct err *e)
 	d->labels = c.labels;
 	d->flows = c.flows;
 	d->made_dir = c.made_dir;
+	memcpy(d->key, c.key, sizeof(d->key));
 	return 1;
 }
 
@@ -109,7 +111,7 @@ static int maps_size(struct dp *d)
 		{ d->skel->maps.steer, d->labels * 2 },
 		{ d->skel->maps.meters, d->labels * 2 },
 		{ d->skel->maps.base, d->labels * 2 },
-		{ d->skel->maps.flows, d->flows },
+		{ d->skel->maps.flows, d->flows / DP_FLOW_WAYS },
 		{ d->skel->maps.counts, DP_CELLS(d->labels, DP_CLASSES, d->cpus) },
 	};
 
@@ -152,6 +154,12 @@ static int programs_load(struct dp *d, struct err *e)
 	d->skel->rodata->cfg_labels = d->labels;
 	d->skel->rodata->cfg_cpus = d->cpus;
 	d->skel->rodata->cfg_test_clock = d->offline;
+	d->skel->rodata->cfg_flow_sets = d->flows / DP_FLOW_WAYS;
+	for (size_t i = 0; i < ARRAY_LEN(d->key); i++)
+		d->skel->rodata->cfg_key[i] = d->key[i];
+#ifndef __x86_64__
+	d->skel->rodata->cfg_weak_order = 1;
+#endif
 	r = maps_size(d);
 	if (!r && !d->offline)
 		r = maps_pin_paths(d);
@@ -201,6 +209,7 @@ static int stamp(struct dp *d, struct err *e)
 	d->ctl->flows = d->flows;
 	d->ctl->sizes = layout_sum();
 	d->ctl->made_dir = d->made_dir;
+	memcpy(d->ctl->key, d->key, sizeof(d->key));
 	__atomic_store_n(&d->ctl->magic, DP_ABI_MAGIC, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -220,8 +229,17 @@ static int config_take(struct dp *d, const struct dp_config *cfg, struct err *e)
 		return err_set(e, -EINVAL, "labels: 2..%u", DP_LABEL_MAX + 1);
 	if (d->flows > DP_FLOWS_MAX)
 		return err_set(e, -EINVAL, "flows: above %u", DP_FLOWS_MAX);
+	d->flows = (d->flows + DP_FLOW_WAYS - 1) / DP_FLOW_WAYS * DP_FLOW_WAYS;
 	if (!cfg->offline && !cfg->pin_dir)
 		return err_set(e, -EINVAL, "pin_dir: missing");
+	return 0;
+}
+
+/* Kept in the control map: an adopted rule table was hashed with the keys of its maker. */
+static int keys_draw(struct dp *d, struct err *e)
+{
+	if (getrandom(d->key, sizeof(d->key), 0) != sizeof(d->key))
+		return err_set(e, -errno, "random keys: %s", strerror(errno));
 	return 0;
 }
 
@@ -246,7 +264,8 @@ int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e)
 	if (r < 0)
 		return r;
 	d->adopted = r;
-	r = programs_load(d, e);
+	r = d->adopted ? 0 : keys_draw(d, e);
+	r = r ? r : programs_load(d, e);
 	if (!r)
 		r = maps_map(d, e);
 	if (!r && !d->adopted)
@@ -348,6 +367,11 @@ int dp_prog_fd(const struct dp *d, enum dp_prog p)
 	};
 
 	return (unsigned int)p < DP_PROGS ? bpf_program__fd(prog[p]) : -EINVAL;
+}
+
+int dp_map_fd(const struct dp *d, const char *name)
+{
+	return bpf_object__find_map_fd_by_name(d->skel->obj, name);
 }
 
 void dp_clock_set(struct dp *d, uint64_t ns)

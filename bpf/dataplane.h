@@ -35,7 +35,7 @@ enum dp_prog {
 struct dp_config {
 	const char *pin_dir; /* on a bpffs, created if missing; NULL only when offline */
 	uint32_t labels;     /* table size: labels 1..labels-1 may be used; 0 = 4096; <= 0x100000 */
-	uint32_t flows;      /* flow cache entries; 0 = 16384; <= 1 << 22 */
+	uint32_t flows;      /* flow cache entries of 64 bytes; 0 = 16384; <= 1 << 22 */
 	enum dp_hook hook;   /* AUTO: TCX where the kernel has it */
 	bool offline;        /* tests: nothing is pinned or attached, the clock is set by hand */
 };
@@ -160,6 +160,7 @@ size_t dp_rules_get(struct dp *d, struct dp_rule *r, size_t cap);
  * -ERANGE outside the table. */
 int dp_counters_get(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_count *ret);
 int dp_class_get(struct dp *d, uint32_t class_id, struct dp_class_count *ret);
+void dp_cache_get(struct dp *d, struct dp_cache_count *ret);
 /* Raw, not baselined. */
 int dp_rtt_get(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_rtt *ret);
 
@@ -178,6 +179,7 @@ uint32_t dp_view_labels(const struct dp_view *v);
 /* Sums over CPUs, raw: take the first reading (or dp_baseline_get's) as baseline. -ERANGE. */
 int dp_view_count(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct dp_count *ret);
 int dp_view_class(const struct dp_view *v, uint32_t class_id, struct dp_class_count *ret);
+void dp_view_cache(const struct dp_view *v, struct dp_cache_count *ret);
 int dp_view_rtt(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct dp_rtt *ret);
 /* a - b for all counters (last_ns stays a's). */
 void dp_count_sub(struct dp_count *a, const struct dp_count *b);
@@ -186,6 +188,8 @@ void dp_count_sub(struct dp_count *a, const struct dp_count *b);
 
 /* Program fd for BPF_PROG_TEST_RUN; owned by d. */
 int dp_prog_fd(const struct dp *d, enum dp_prog p);
+/* A map of the programs by name, for the bench's own programs and the tests; owned by d. */
+int dp_map_fd(const struct dp *d, const char *name);
 /* Sets the clock that the programs of an offline data plane read; 0 = the real one. */
 void dp_clock_set(struct dp *d, uint64_t ns);
 

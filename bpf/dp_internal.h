@@ -30,6 +30,7 @@ struct dp {
 	bool offline, adopted, made_dir, tcx;
 	enum dp_hook hook;
 	uint32_t labels, flows, cpus;
+	uint32_t key[16];
 	struct dp_ctl *ctl; /* mapped read-write, like lines and steer: one store per change */
 	struct dp_line *lines;
 	struct dp_steer *steer;

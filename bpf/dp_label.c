@@ -249,6 +249,11 @@ int dp_class_get(struct dp *d, uint32_t class_id, struct dp_class_count *ret)
 	return dp_view_class(d->view, class_id, ret);
 }
 
+void dp_cache_get(struct dp *d, struct dp_cache_count *ret)
+{
+	dp_view_cache(d->view, ret);
+}
+
 int dp_rtt_get(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_rtt *ret)
 {
 	return dp_view_rtt(d->view, label, dir, ret);

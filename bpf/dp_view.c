@@ -111,7 +111,7 @@ int dp_view_class(const struct dp_view *v, uint32_t class_id, struct dp_class_co
 		__u64 w[sizeof(struct dp_class_count) / sizeof(uint64_t)];
 	} sum = { 0 };
 
-	if (class_id >= v->classes)
+	if (!class_id || class_id >= v->classes)
 		return -ERANGE;
 	for (uint32_t cpu = 0; cpu < v->cpus; cpu++) {
 		const struct dp_class_count *c =
@@ -122,6 +122,21 @@ int dp_view_class(const struct dp_view *v, uint32_t class_id, struct dp_class_co
 	}
 	*ret = sum.c;
 	return 0;
+}
+
+void dp_view_cache(const struct dp_view *v, struct dp_cache_count *ret)
+{
+	struct dp_cache_count sum = { 0 };
+
+	for (uint32_t cpu = 0; cpu < v->cpus; cpu++) {
+		const struct dp_cache_count *c =
+			&v->cell[DP_CELL_CLASS(v->labels, 0, v->cpus, cpu)].cache;
+
+		sum.misses += __atomic_load_n(&c->misses, __ATOMIC_RELAXED);
+		sum.evicted += __atomic_load_n(&c->evicted, __ATOMIC_RELAXED);
+		sum.busy += __atomic_load_n(&c->busy, __ATOMIC_RELAXED);
+	}
+	*ret = sum;
 }
 
 int dp_view_rtt(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct dp_rtt *ret)

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* prog_classify.h - first matching rule, behind an exact-match cache.
+/* prog_classify.h - first matching rule, behind the flow cache.
  *
  * Two tables; generation & 1 names the live one, so user space fills the other and flips one word.
  * A cached answer of another generation is no answer. */
 #ifndef TREATY_BPF_PROG_CLASSIFY_H
 #define TREATY_BPF_PROG_CLASSIFY_H
 
-#include "prog_maps.h"
+#include "prog_flow.h"
 
 struct walk {
 	struct dp_flow_key k;
-	struct dp_flow out;
+	struct answer out;
+	__u32 generation;
 };
 
 INLINE int rule_matches(const struct dp_rule_line *r, const struct dp_flow_key *k)
@@ -31,7 +32,7 @@ INLINE int rule_matches(const struct dp_rule_line *r, const struct dp_flow_key *
 
 static long walk_rule(__u32 i, struct walk *w)
 {
-	__u32 which = w->out.generation & 1;
+	__u32 which = w->generation & 1;
 	struct dp_rule_table *t = bpf_map_lookup_elem(&rules, &which);
 	struct dp_rule_line *r;
 
@@ -41,33 +42,32 @@ static long walk_rule(__u32 i, struct walk *w)
 	if (!rule_matches(r, &w->k))
 		return 0;
 	w->out.label = r->label;
-	w->out.rule_id = r->id;
 	w->out.class_id = r->class_id;
 	w->out.dir = r->dir & 1;
-	w->out.hit = 1;
 	return 1;
 }
 
-/* Fills *f; returns 1 when the answer was not in the cache. */
-INLINE int classify(const struct dp_flow_key *k, struct dp_flow *f)
+static __noinline int classify_slow(const struct dp_flow_key *k, const struct place *at,
+				    struct answer *a)
 {
-	struct dp_flow *seen = bpf_map_lookup_elem(&flows, k);
+	struct walk w = { .k = *k, .generation = at->generation };
+
+	bpf_loop(DP_RULES, walk_rule, &w, 0);
+	*a = w.out;
+	return flow_store(k, at, a);
+}
+
+/* Fills *a; returns 1 when the answer was not in the cache. */
+INLINE int classify(const struct dp_flow_key *k, struct answer *a)
+{
+	struct place at;
 	struct dp_ctl *c;
-	struct walk w = {};
 	__u32 zero = 0;
 
 	c = bpf_map_lookup_elem(&ctl, &zero);
-	if (!c)
+	if (!c || flow_find(k, *(volatile __u32 *)&c->generation, &at, a))
 		return 0;
-	w.out.generation = *(volatile __u32 *)&c->generation;
-	if (seen && seen->generation == w.out.generation) {
-		*f = *seen;
-		return 0;
-	}
-	w.k = *k;
-	bpf_loop(DP_RULES, walk_rule, &w, 0);
-	*f = w.out;
-	bpf_map_update_elem(&flows, k, f, BPF_ANY);
+	classify_slow(k, &at, a);
 	return 1;
 }
 

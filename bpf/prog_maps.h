@@ -18,6 +18,19 @@ const volatile __u32 cfg_labels = 2;
 const volatile __u32 cfg_cpus = 1;
 const volatile __u32 cfg_test_clock = 0; /* offline only; the verifier removes the branch */
 volatile __u64 test_now = 0;
+const volatile __u32 cfg_flow_sets = 1;
+const volatile __u32 cfg_key[16] = {};
+/* Set where the CPU may reorder loads (not x86): a BPF program has no other barrier than an atomic
+ * that returns a value. */
+const volatile __u32 cfg_weak_order = 0;
+__u32 order_word;
+
+INLINE void order(void)
+{
+	if (cfg_weak_order)
+		__sync_fetch_and_add(&order_word, 0);
+	asm volatile("" ::: "memory");
+}
 
 #define MAP(name, map_type, key_type, value_type, entries, flags) \
 	struct {                                                  \
@@ -35,7 +48,7 @@ MAP(meters, BPF_MAP_TYPE_ARRAY, __u32, struct dp_meter, 1, 0);
 MAP(counts, BPF_MAP_TYPE_ARRAY, __u32, union dp_cell, 1, BPF_F_MMAPABLE);
 MAP(rules, BPF_MAP_TYPE_ARRAY, __u32, struct dp_rule_table, 2, 0);
 MAP(ports, BPF_MAP_TYPE_HASH, __u32, struct dp_port_line, DP_PORTS, 0);
-MAP(flows, BPF_MAP_TYPE_LRU_HASH, struct dp_flow_key, struct dp_flow, 1, 0);
+MAP(flows, BPF_MAP_TYPE_ARRAY, __u32, struct dp_flow_set, 1, BPF_F_MMAPABLE);
 MAP(frags, BPF_MAP_TYPE_LRU_HASH, struct dp_frag_key, __u32, 1024, 0);
 MAP(stamps, BPF_MAP_TYPE_LRU_HASH, struct dp_rtt_key, __u64, 4096, 0);
 /* Never read by a program: here so that it is created, sized and pinned like the rest. */

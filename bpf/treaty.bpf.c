@@ -91,13 +91,12 @@ INLINE __u32 direction(const struct dp_line *l, __u32 ifindex)
 }
 
 /* Demand counts (class) come before any question of an agreement. */
-SEC("tc")
-int treaty_edge_in(struct __sk_buff *skb)
+INLINE int edge_in(struct __sk_buff *skb)
 {
 	__u32 packets, bytes, label, dir, dscp, ce = 0, fresh;
 	enum cause why = CAUSE_NONE;
 	struct pkt p = {};
-	struct dp_flow f = {};
+	struct answer f = {};
 	struct dp_line *l;
 	__u64 now = now_ns();
 	int state = parse(skb, &p);
@@ -133,6 +132,12 @@ int treaty_edge_in(struct __sk_buff *skb)
 	return TC_ACT_UNSPEC;
 }
 
+SEC("tc")
+int treaty_edge_in(struct __sk_buff *skb)
+{
+	return edge_in(skb);
+}
+
 /* Moves on to the packet inside SRv6 or IP-in-IP, for its TCP header; stays if there is none. */
 INLINE void look_inside(struct __sk_buff *skb, struct pkt *p)
 {
@@ -151,8 +156,7 @@ INLINE void look_inside(struct __sk_buff *skb, struct pkt *p)
 		p->l4 = 0;
 }
 
-SEC("tc")
-int treaty_node_in(struct __sk_buff *skb)
+INLINE int node_in(struct __sk_buff *skb)
 {
 	__u32 packets, bytes, label, dir, dscp = KEEP, ce = 0;
 	enum cause why = CAUSE_NONE;
@@ -190,6 +194,12 @@ int treaty_node_in(struct __sk_buff *skb)
 	parse_ports(skb, &p);
 	rtt_tcp(skb, &p, label * 2 + dir, now);
 	return TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int treaty_node_in(struct __sk_buff *skb)
+{
+	return node_in(skb);
 }
 
 /* IPv6 flow label of the outer header, KEEP when the packet is not IPv6. */

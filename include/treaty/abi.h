@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 #define DP_ABI_MAGIC   0x59544154u /* "TATY" */
-#define DP_ABI_VERSION 1u
+#define DP_ABI_VERSION 2u
 
 #define DP_LABEL_MAX    0xfffffu    /* 20 bits, RFC 8200 section 3 */
 #define DP_MARK_LABEL   0x000fffffu /* skb->mark bits 0..19 */
@@ -102,6 +102,15 @@ struct dp_class_count {
 };
 _Static_assert(sizeof(struct dp_class_count) == 128, "a cell");
 
+/* The flow cache on one CPU, in the place of class 0. */
+struct dp_cache_count {
+	__u64 misses;
+	__u64 evicted; /* inserts that pushed out a live flow */
+	__u64 busy;    /* inserts not done: another CPU was writing the entry */
+	__u64 pad[13];
+};
+_Static_assert(sizeof(struct dp_cache_count) == 128, "a cell");
+
 /* Passive TCP RTT of (label, direction of the data), shared by all CPUs, atomic adds. */
 struct dp_rtt {
 	__u32 bucket[DP_RTT_BUCKETS];
@@ -124,6 +133,7 @@ union dp_cell {
 	struct dp_geometry geo;
 	struct dp_count count;
 	struct dp_class_count class_count;
+	struct dp_cache_count cache;
 	struct dp_rtt rtt;
 };
 _Static_assert(sizeof(union dp_cell) == 128, "a cell");
@@ -165,8 +175,9 @@ struct dp_ctl {
 	__u32 sizes;    /* checksum over the sizes above: catches a missed version bump */
 	__u64 made_dir; /* the pin directory is ours to remove */
 	__u64 pad[3];
+	__u32 key[16]; /* random: keys of the flow hash */
 };
-_Static_assert(sizeof(struct dp_ctl) == 64, "ctl");
+_Static_assert(sizeof(struct dp_ctl) == 128, "ctl");
 
 struct dp_port_line {
 	__u32 role; /* enum dp_role */
@@ -178,23 +189,38 @@ struct dp_port_line {
 #define DP_PORT_CREATED 0x2u /* the clsact qdisc is ours */
 _Static_assert(sizeof(struct dp_port_line) == 16, "port");
 
-/* Exact-match flow, the cache's key. Ports are 0 where the packet shows none. */
+/* What the classifier looks at. Ports are 0 where the packet shows none. The last word is 0 in a
+ * flow and the mask's number in a masked key. */
 struct dp_flow_key {
 	__u64 src[2], dst[2];
 	__u16 sport, dport; /* host order */
 	__u8 proto, dscp, family, has_ports;
+	__u32 label_in; /* IPv6 flow label as it came; 0 unless a rule looks at it */
+	__u32 tuple;
 };
-_Static_assert(sizeof(struct dp_flow_key) == 40, "no holes: hashed by bytes");
+#define DP_KEY_WORDS 12 /* 32-bit words of a flow key */
+_Static_assert(sizeof(struct dp_flow_key) == 4 * DP_KEY_WORDS, "no holes: hashed by words");
 
+/* One cached answer, one cache line: the whole key but the tuple. `seq` is 0 before the first use
+ * and odd while a program writes the entry: a reader that sees it odd or changed has a miss. */
 struct dp_flow {
+	__u32 seq;
 	__u32 generation; /* of the rules that gave the answer */
-	__u32 label;
-	__u32 rule_id;
+	__u64 src[2], dst[2];
+	__u32 ports, kind; /* sport, dport; proto .. has_ports */
+	__u32 label_in;
+	__u32 label; /* bit 31: direction */
 	__u16 class_id;
-	__u8 dir;
-	__u8 hit; /* 0 = no rule matched */
+	__u8 hint[4]; /* tags of the flows that start here and lie in another way of the set */
+	__u8 pad[2];
 };
-_Static_assert(sizeof(struct dp_flow) == 16, "flow");
+_Static_assert(sizeof(struct dp_flow) == 64, "one cache line");
+
+#define DP_FLOW_WAYS 4
+#define DP_FLOW_DIR  0x80000000u
+struct dp_flow_set {
+	struct dp_flow way[DP_FLOW_WAYS];
+};
 
 /* TSval noted from a data segment; matched by TSecr of the reverse segment. */
 struct dp_rtt_key {

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_flow.c - the flow cache: full, crowded, torn. */
+#include "pkt.h"
+
+#include <stddef.h>
+#include <sys/mman.h>
+
+static uint64_t seed = 20261128;
+
+static uint32_t rnd(uint32_t n)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(seed >> 33) % n;
+}
+
+static struct dp_flow_set *cache_map(struct dp *d, size_t *len)
+{
+	struct dp_features f;
+	void *p;
+
+	dp_features(d, &f);
+	*len = f.flows * sizeof(struct dp_flow);
+	p = mmap(NULL, *len, PROT_READ | PROT_WRITE, MAP_SHARED, dp_map_fd(d, "flows"), 0);
+	assert_ptr_not_equal(p, MAP_FAILED);
+	return p;
+}
+
+static uint64_t misses(struct dp *d)
+{
+	struct dp_cache_count c;
+
+	dp_cache_get(d, &c);
+	return c.misses;
+}
+
+static void flow_n(struct pkt *p, uint32_t i)
+{
+	udp6(p, 0, 0, (uint16_t)(7000 + i % 10));
+	p->b[p->l3 + 20] = (uint8_t)(i >> 16);
+	p->b[p->l3 + 21] = (uint8_t)(i >> 8);
+	p->b[p->l3 + 22] = (uint8_t)i;
+}
+
+static struct dp *open_small(uint32_t flows)
+{
+	struct dp_config c = { .offline = true, .labels = 64, .flows = flows };
+	struct dp *d = NULL;
+	struct err e = { 0 };
+	struct dp_rule r[10];
+
+	must(dp_open(&d, &c, &e), &e);
+	for (uint32_t i = 0; i < 10; i++) {
+		label_set(d, &(struct dp_label){ .label = i + 1, .valid_until = { INT64_MAX } });
+		r[i] = (struct dp_rule){ .id = i + 1,
+					 .dscp = DP_DSCP_ANY,
+					 .dport_min = (uint16_t)(7000 + i),
+					 .dport_max = (uint16_t)(7000 + i),
+					 .label = i + 1 };
+	}
+	rules_set(d, r, 10);
+	return d;
+}
+
+/* Far more flows than entries: every answer stays right, sets overflow, nothing grows. */
+static void cache_overflows(void **state)
+{
+	struct dp *d = open_small(16);
+	int edge = dp_prog_fd(d, DP_PROG_EDGE_IN);
+	struct dp_cache_count c;
+	struct pkt p;
+
+	(void)state;
+	for (int i = 0; i < 4000; i++) {
+		uint32_t n = rnd(500);
+
+		flow_n(&p, n);
+		assert_int_equal(run_in(edge, &p, 1).mark, n % 10 + 1);
+	}
+	dp_cache_get(d, &c);
+	assert_in_range(c.misses, 500, 4000);
+	assert_true(c.evicted > 400 && c.evicted < c.misses);
+	assert_int_equal(c.busy, 0);
+	d = dp_close(d);
+}
+
+/* All flows fit: each is missed once, also where four share a set. */
+static void cache_holds(void **state)
+{
+	struct dp *d = open_small(4096);
+	int edge = dp_prog_fd(d, DP_PROG_EDGE_IN);
+	struct pkt p;
+
+	(void)state;
+	for (int round = 0; round < 3; round++)
+		for (uint32_t n = 0; n < 1000; n++) {
+			flow_n(&p, n);
+			assert_int_equal(run_in(edge, &p, 1).mark, n % 10 + 1);
+		}
+	/* P(five of 1000 in one of 1024 sets) is small, not nil: a few flows may contend. */
+	assert_in_range(misses(d), 1000, 1060);
+	d = dp_close(d);
+}
+
+/* An entry that is being written, and one whose key differs in any single word, is a miss: the
+ * wrong label in it is never used. */
+static void torn_entry_is_a_miss(void **state)
+{
+	struct dp *d = open_small(4);
+	int edge = dp_prog_fd(d, DP_PROG_EDGE_IN);
+	struct dp_flow_set *set;
+	struct pkt p;
+	size_t len;
+
+	(void)state;
+	set = cache_map(d, &len);
+	for (size_t off = 0; off < offsetof(struct dp_flow, label); off += 4) {
+		uint64_t before;
+		int used = 0;
+
+		memset(set, 0, sizeof(*set));
+		flow_n(&p, 3);
+		assert_int_equal(run_in(edge, &p, 1).mark, 4);
+		before = misses(d);
+		for (int w = 0; w < DP_FLOW_WAYS; w++) {
+			uint32_t *word = (uint32_t *)(void *)((char *)&set->way[w] + off);
+
+			if (!set->way[w].seq)
+				continue;
+			used++;
+			set->way[w].label = 9;
+			assert_int_equal(run_in(edge, &p, 1).mark, 9); /* it is what is read */
+			*word ^= 1;
+			assert_int_equal(run_in(edge, &p, 1).mark, 4);
+		}
+		assert_int_equal(used, 1);
+		assert_int_equal(misses(d), before + 1);
+	}
+	(void)munmap(set, len);
+	d = dp_close(d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cache_overflows),
+		cmocka_unit_test(cache_holds),
+		cmocka_unit_test(torn_entry_is_a_miss),
+	};
+
+	return cmocka_run_group_tests_name("bpf flow cache", tests, NULL, NULL);
+}
