@@ -78,6 +78,7 @@ struct cfg_peer {
 struct cfg_node {
 	cfg_file pin_dir;
 	uint32_t max_labels;         /* slots of the label maps */
+	uint32_t max_classes;        /* HTB classes of one device */
 	struct cfg_range labels;     /* 1..0xfffff */
 	cfg_name oss;                /* the peer that may send steps */
 	struct cfg_listen reflector; /* STAMP reflector; port 0 = none */

@@ -9,7 +9,7 @@
 #include "treaty/err.h"
 
 #define MSG_MAGIC    0x54724d31u /* "TrM1" */
-#define MSG_BODY_MAX 8192u
+#define MSG_BODY_MAX 32768u
 #define MSG_REPLY    0x8000u /* set in the type of a reply */
 
 /* Types of the whole tree; append only. Each server's table says what it serves. */

@@ -184,7 +184,8 @@ static int maps_map(struct dp *d, struct err *e)
 	d->ctl = map_rw(d->skel->maps.ctl, sizeof(*d->ctl));
 	d->lines = map_rw(d->skel->maps.lines, d->labels * sizeof(*d->lines));
 	d->steer = map_rw(d->skel->maps.steer, d->labels * 2 * sizeof(*d->steer));
-	if (!d->ctl || !d->lines || !d->steer)
+	d->base = map_rw(d->skel->maps.base, d->labels * 2 * sizeof(*d->base));
+	if (!d->ctl || !d->lines || !d->steer || !d->base)
 		return err_set(e, -errno, "maps: cannot be mapped: %s", strerror(errno));
 	return 0;
 }
@@ -295,6 +296,8 @@ struct dp *dp_close(struct dp *d)
 		(void)munmap(d->lines, d->labels * sizeof(*d->lines));
 	if (d->steer)
 		(void)munmap(d->steer, d->labels * 2 * sizeof(*d->steer));
+	if (d->base)
+		(void)munmap(d->base, d->labels * 2 * sizeof(*d->base));
 	dp_view_close(d->view);
 	treaty_bpf__destroy(d->skel);
 	free(d);

@@ -34,6 +34,7 @@ struct dp {
 	struct dp_ctl *ctl; /* mapped read-write, like lines and steer: one store per change */
 	struct dp_line *lines;
 	struct dp_steer *steer;
+	struct dp_base *base;
 	struct dp_view *view;
 };
 
@@ -57,8 +58,5 @@ int dp_tc_attach(struct dp *d, uint32_t ifindex, bool out, int prog_fd, bool *cr
 		 enum refusal *no, struct err *e);
 int dp_tc_detach(uint32_t ifindex, bool out);
 int dp_tc_remove_clsact(uint32_t ifindex);
-
-/* dp_label.c */
-int dp_base_read(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_base *ret);
 
 #endif

@@ -98,30 +98,21 @@ static void line_store(struct dp_line *to, const struct dp_line *from)
 	__atomic_store_n(&p[0], w[0], __ATOMIC_RELEASE);
 }
 
-int dp_base_read(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_base *ret)
+static struct dp_base *base_of(struct dp *d, uint32_t label, uint32_t dir)
 {
-	uint32_t i = label * 2 + dir;
-
-	return bpf_map_lookup_elem(bpf_map__fd(d->skel->maps.base), &i, ret) ? -errno : 0;
+	return &d->base[label * 2 + dir];
 }
 
-static int base_write(struct dp *d, const struct dp_label *l, bool fresh)
+static void base_write(struct dp *d, const struct dp_label *l, bool fresh)
 {
 	for (uint32_t dir = 0; dir < 2; dir++) {
-		uint32_t i = l->label * 2 + dir;
-		struct dp_base b;
-		int r = dp_base_read(d, l->label, dir, &b);
+		struct dp_base *b = base_of(d, l->label, dir);
 
-		if (r < 0)
-			return r;
 		if (fresh)
-			(void)dp_view_count(d->view, l->label, dir, &b.count);
-		b.rate = l->dir[dir].rate.bps;
-		b.excess = l->dir[dir].excess.bps;
-		if (bpf_map_update_elem(bpf_map__fd(d->skel->maps.base), &i, &b, BPF_ANY))
-			return -errno;
+			(void)dp_view_count(d->view, l->label, dir, &b->count);
+		b->rate = l->dir[dir].rate.bps;
+		b->excess = l->dir[dir].excess.bps;
 	}
-	return 0;
 }
 
 int dp_label_set(struct dp *d, const struct dp_label *l, enum refusal *no, struct err *e)
@@ -133,9 +124,7 @@ int dp_label_set(struct dp *d, const struct dp_label *l, enum refusal *no, struc
 	if (r < 0)
 		return r;
 	fresh = !(d->lines[l->label].flags & DP_L_ACTIVE);
-	r = base_write(d, l, fresh);
-	if (r < 0)
-		return err_set(e, r, "label %u: baseline: %s", l->label, strerror(-r));
+	base_write(d, l, fresh);
 	line_fill(&line, l);
 	line_store(&d->lines[l->label], &line);
 	return 0;
@@ -160,14 +149,11 @@ int dp_label_get(struct dp *d, uint32_t label, struct dp_label *ret)
 	l.police_edge = line->flags & DP_L_POLICE_EDGE;
 	l.police_node = line->flags & DP_L_POLICE_NODE;
 	for (int i = 0; i < 2; i++) {
-		struct dp_base b;
-		int r = dp_base_read(d, label, i, &b);
+		const struct dp_base *b = base_of(d, label, (uint32_t)i);
 
-		if (r < 0)
-			return r;
 		l.dir[i].bind_ifindex = line->bind[i];
-		l.dir[i].rate = rate_of(line->cost[i], b.rate);
-		l.dir[i].excess = rate_of(line->ecost[i], b.excess);
+		l.dir[i].rate = rate_of(line->cost[i], b->rate);
+		l.dir[i].excess = rate_of(line->ecost[i], b->excess);
 		l.dir[i].burst_us = line->burst[i] / 1000;
 	}
 	*ret = l;
@@ -219,15 +205,10 @@ int dp_steer_get(struct dp *d, uint32_t label, enum dp_dir dir, uint32_t *path)
 
 int dp_baseline_get(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_count *ret)
 {
-	struct dp_base b;
-	int r;
-
 	if (label >= d->labels || (unsigned int)dir > DP_DOWN)
 		return -ERANGE;
-	r = dp_base_read(d, label, dir, &b);
-	if (!r)
-		*ret = b.count;
-	return r;
+	*ret = base_of(d, label, dir)->count;
+	return 0;
 }
 
 int dp_counters_get(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_count *ret)

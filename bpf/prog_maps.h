@@ -52,7 +52,7 @@ MAP(flows, BPF_MAP_TYPE_ARRAY, __u32, struct dp_flow_set, 1, BPF_F_MMAPABLE);
 MAP(frags, BPF_MAP_TYPE_LRU_HASH, struct dp_frag_key, __u32, 1024, 0);
 MAP(stamps, BPF_MAP_TYPE_LRU_HASH, struct dp_rtt_key, __u64, 4096, 0);
 /* Never read by a program: here so that it is created, sized and pinned like the rest. */
-MAP(base, BPF_MAP_TYPE_ARRAY, __u32, struct dp_base, 1, 0);
+MAP(base, BPF_MAP_TYPE_ARRAY, __u32, struct dp_base, 1, BPF_F_MMAPABLE);
 
 /* Boot clock, which is also what valid_until is written in. Read once per packet. */
 INLINE __u64 now_ns(void)

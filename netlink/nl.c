@@ -26,6 +26,9 @@ struct nl {
 	uint32_t first_seq;
 	size_t tx_len, tx_n;
 	int ok[NL_BATCH_MAX];
+	bool seen[NL_BATCH_MAX];
+	nl_answer_fn answer;
+	void *answer_arg;
 	struct err first; /* first failure of the batch */
 	_Alignas(16) char tx[NL_BATCH_BYTES];
 	_Alignas(16) char rx[NL_BATCH_BYTES];
@@ -184,8 +187,9 @@ static void note(struct nl *n, size_t i, int code, const struct nlmsghdr *ack)
 		      *ack_text(ack) ? ": " : "", ack_text(ack));
 }
 
-/* Takes the acks out of one datagram; returns how many belonged to this flight. */
-static size_t take_acks(struct nl *n, size_t len, uint64_t *seen)
+/* Takes the acks out of one datagram; returns how many belonged to this flight. What is no ack is
+ * an answer to a question among the messages. */
+static size_t take_acks(struct nl *n, size_t len)
 {
 	const struct nlmsghdr *nlh = (const struct nlmsghdr *)(const void *)n->rx;
 	size_t got = 0;
@@ -195,17 +199,21 @@ static size_t take_acks(struct nl *n, size_t len, uint64_t *seen)
 		uint32_t i = nlh->nlmsg_seq - n->first_seq;
 		const struct nlmsgerr *m = mnl_nlmsg_get_payload(nlh);
 
-		if (nlh->nlmsg_type != NLMSG_ERROR || i >= n->tx_n ||
-		    mnl_nlmsg_get_payload_len(nlh) < sizeof(*m) || *seen >> i & 1)
+		if (i >= n->tx_n || n->seen[i])
 			continue; /* late word on an older request */
-		*seen |= 1ull << i;
+		if (nlh->nlmsg_type != NLMSG_ERROR) {
+			if (n->answer)
+				n->answer(n->base + i, nlh, n->answer_arg);
+			continue;
+		}
+		if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*m))
+			continue;
+		n->seen[i] = true;
 		got++;
 		note(n, i, m->error, nlh);
 	}
 	return got;
 }
-
-_Static_assert(NL_BATCH_MAX <= 64, "seen is one word");
 
 /* Numbers the queued messages in a row, only now: a dump may have taken numbers while they waited.
  */
@@ -222,12 +230,12 @@ static void number(struct nl *n)
 
 static void flight(struct nl *n)
 {
-	uint64_t seen = 0;
 	size_t got = 0, i;
 	int code = 0;
 
 	if (!n->tx_n)
 		return;
+	memset(n->seen, 0, sizeof(n->seen));
 	number(n);
 	if (mnl_socket_sendto(n->mnl, n->tx, n->tx_len) < 0)
 		code = -errno;
@@ -239,10 +247,10 @@ static void flight(struct nl *n)
 		if (len <= 0)
 			code = len ? -errno : -EPIPE;
 		else
-			got += take_acks(n, (size_t)len, &seen);
+			got += take_acks(n, (size_t)len);
 	}
 	for (i = 0; i < n->tx_n; i++)
-		if (!(seen >> i & 1))
+		if (!n->seen[i])
 			note(n, i, code, NULL);
 	n->base += n->tx_n;
 	n->tx_n = n->tx_len = 0;
@@ -288,6 +296,12 @@ void nl_batch_begin(struct nl *n, int *result, size_t cap)
 	n->first.code = 0;
 }
 
+void nl_batch_answers(struct nl *n, nl_answer_fn fn, void *arg)
+{
+	n->answer = fn;
+	n->answer_arg = arg;
+}
+
 int nl_batch_end(struct nl *n, size_t *count, struct err *e)
 {
 	flight(n);
@@ -295,6 +309,7 @@ int nl_batch_end(struct nl *n, size_t *count, struct err *e)
 		*count = n->base;
 	n->batching = false;
 	n->result = NULL;
+	n->answer = NULL;
 	n->base = 0;
 	if (e && !e->code && n->first.code)
 		*e = n->first;

@@ -15,7 +15,7 @@ struct nl;
 struct nlmsghdr;
 
 #define NL_BATCH_BYTES 65536
-#define NL_BATCH_MAX   64 /* messages; acks must fit the receive buffer */
+#define NL_BATCH_MAX   256 /* messages of a flight; acks and answers must fit the receive buffer */
 
 must_check int nl_new(struct nl **ret, struct err *e);
 struct nl *nl_free(struct nl *n);
@@ -36,6 +36,10 @@ bool nl_in_batch(const struct nl *n);
  * Returns the first failure's errno, with e filled from it, or 0. A later message is tried even
  * when an earlier one failed. More than cap messages: -E2BIG from nl_talk. */
 void nl_batch_begin(struct nl *n, int *result, size_t cap);
+/* After begin: messages may be questions (with NLM_F_ECHO); fn sees each answer with the number of
+ * its question among the batch. */
+typedef void (*nl_answer_fn)(size_t i, const struct nlmsghdr *nlh, void *arg);
+void nl_batch_answers(struct nl *n, nl_answer_fn fn, void *arg);
 must_check int nl_batch_end(struct nl *n, size_t *count, struct err *e);
 
 /* Dumps: cb sees every message of the answer, returns 0 or a negative errno to stop. A dump that

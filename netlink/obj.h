@@ -10,20 +10,21 @@
 #include "treaty/base.h"
 #include "treaty/units.h"
 
-#define NL_PROTO         84 /* rtm_protocol, FRA_PROTOCOL */
-#define HTB_MAJOR        0x54u
-#define HTB_ROOT         0x1u /* minor of the device-rate class */
-#define HTB_DEFAULT      0x2u
-#define HTB_LABEL_BASE   0x100u  /* minor of label slot 0 */
-#define HTB_SLOTS_MAX    0x7e00u /* leaf handles (minor:) stay below the kernel's own 8000: */
-#define HTB_LIMIT_MAX    100000u /* packets in a leaf */
-#define NL_SEGS_MAX      8
-#define NL_METRIC_V6     1024u /* what metric 0 means in IPv6 */
-#define NL_PATH_TABLE(p) (1000u + (p))
-#define NL_PATH_PRIO(p)  (10000u + (p))
-#define NL_PROBE_PRIO(p) (9000u + (p))
-#define NL_PATH_MASK     0xff000000u
-#define NL_PATH_MARK(p)  ((uint32_t)(p) << 24)
+#define NL_PROTO          84 /* rtm_protocol, FRA_PROTOCOL */
+#define HTB_MAJOR         0x54u
+#define HTB_ROOT          0x1u /* minor of the device-rate class */
+#define HTB_DEFAULT       0x2u
+#define HTB_LABEL_BASE    0x100u     /* minor of label slot 0 */
+#define HTB_SLOTS_MAX     0x7e00u    /* leaf handles (minor:) stay below the kernel's own 8000: */
+#define HTB_CUSTOMER_BASE 0x8000u    /* inner classes: a customer's ceiling over its leaves */
+#define HTB_LIMIT_MAX     (1u << 30) /* bytes in a leaf */
+#define NL_SEGS_MAX       8
+#define NL_METRIC_V6      1024u /* what metric 0 means in IPv6 */
+#define NL_PATH_TABLE(p)  (1000u + (p))
+#define NL_PATH_PRIO(p)   (10000u + (p))
+#define NL_PROBE_PRIO(p)  (9000u + (p))
+#define NL_PATH_MASK      0xff000000u
+#define NL_PATH_MARK(p)   ((uint32_t)(p) << 24)
 
 /* Order = order of dependence: a device's qdisc before its classes, a table's routes before the
  * rules that lead into it. */
@@ -38,14 +39,15 @@ struct nl_ip {
 };
 
 /* Key: ifindex + minor. Rates in bits per second, multiples of 8 (the kernel counts bytes). prio
- * and quantum count on leaves only; limit is the pfifo's, packets; HTB_ROOT has no leaf. */
+ * and quantum count on leaves only; limit is the bfifo's, bytes; inner classes have no leaf. */
 struct nl_class {
 	uint32_t minor;
+	uint32_t parent; /* minor of a customer's class, 0 = HTB_ROOT */
 	rate_t rate, ceil;
 	uint32_t burst, cburst; /* bytes */
 	uint32_t prio;          /* 0..7 */
 	uint32_t quantum;       /* bytes */
-	uint32_t limit;         /* 1..HTB_LIMIT_MAX; 0 for HTB_ROOT */
+	uint32_t limit;         /* 1..HTB_LIMIT_MAX; 0 for inner classes */
 };
 
 enum nl_encap { NL_ENCAP_NONE, NL_ENCAP_SEG6, NL_ENCAP_SEG6LOCAL };

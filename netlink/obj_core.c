@@ -65,15 +65,21 @@ static bool burst_same(uint32_t a, uint32_t b, rate_t at)
 	return (a > b ? a - b : b - a) <= tick;
 }
 
+static bool inner(const struct nl_class *c)
+{
+	return c->minor == HTB_ROOT || c->minor >= HTB_CUSTOMER_BASE;
+}
+
 static bool class_same(const struct nl_class *a, const struct nl_class *b)
 {
 	if (a->rate.bps / 8 != b->rate.bps / 8 || a->ceil.bps / 8 != b->ceil.bps / 8)
 		return false;
 	if (!burst_same(a->burst, b->burst, a->rate) || !burst_same(a->cburst, b->cburst, a->ceil))
 		return false;
+	if (a->parent != b->parent)
+		return false;
 	/* Inner classes have no priority, quantum or leaf: the kernel ignores them there. */
-	return a->minor == HTB_ROOT ||
-	       (a->prio == b->prio && a->quantum == b->quantum && a->limit == b->limit);
+	return inner(a) || (a->prio == b->prio && a->quantum == b->quantum && a->limit == b->limit);
 }
 
 static bool route_same(const struct nl_route *a, const struct nl_route *b)
@@ -130,22 +136,25 @@ static const char *class_check(const struct nl_obj *o)
 	const struct nl_class *c = &o->u.class;
 
 	if (c->minor != HTB_ROOT && c->minor != HTB_DEFAULT &&
-	    (c->minor < HTB_LABEL_BASE || c->minor >= HTB_LABEL_BASE + HTB_SLOTS_MAX))
-		return "class.minor: must be 1, 2 or 0x100..0x7eff";
+	    (c->minor < HTB_LABEL_BASE || c->minor >= HTB_LABEL_BASE + HTB_SLOTS_MAX) &&
+	    (c->minor < HTB_CUSTOMER_BASE || c->minor > 0xfffe))
+		return "class.minor: must be 1, 2, 0x100..0x7eff or 0x8000..0xfffe";
+	if (c->parent && (inner(c) || c->parent < HTB_CUSTOMER_BASE || c->parent > 0xfffe))
+		return "class.parent: must be 0, or 0x8000..0xfffe of a leaf class";
 	if (c->rate.bps < 8 || c->rate.bps % 8 || c->rate.bps > 1000000000000000ull)
 		return "class.rate: must be 8..10^15 bit/s, a multiple of 8";
 	if (c->ceil.bps < c->rate.bps || c->ceil.bps % 8 || c->ceil.bps > 1000000000000000ull)
 		return "class.ceil: must be rate..10^15 bit/s, a multiple of 8";
 	if (!burst_fits(c->burst, c->rate) || !burst_fits(c->cburst, c->ceil))
 		return "class.burst: must be > 0 and below 275 s at the rate";
-	if (c->minor == HTB_ROOT)
-		return c->limit ? "class.limit: the root class has no leaf" : NULL;
+	if (inner(c) && c->limit)
+		return "class.limit: an inner class has no leaf";
 	if (c->prio > 7)
 		return "class.prio: must be 0..7";
 	if (c->quantum < 1000 || c->quantum > 1 << 24)
 		return "class.quantum: must be 1000..2^24 bytes";
-	if (!c->limit || c->limit > HTB_LIMIT_MAX)
-		return "class.limit: must be 1..100000 packets";
+	if (!inner(c) && (!c->limit || c->limit > HTB_LIMIT_MAX))
+		return "class.limit: must be 1..2^30 bytes";
 	return NULL;
 }
 

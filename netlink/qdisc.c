@@ -14,7 +14,7 @@
 #include "obj.h"
 #include "tc.h"
 
-#define OUR_HANDLE TC_H_MAKE(HTB_MAJOR << 16, 0)
+#define OUR_HANDLE (HTB_MAJOR << 16)
 
 struct tc_walk {
 	uint32_t ifindex;
@@ -90,12 +90,12 @@ int tc_send(struct nl *n, int built, struct nl_msg *msg, int ok, struct err *e)
 
 /* --- reading ------------------------------------------------------------------------------- */
 
-bool tc_pfifo_limit(struct nl_object *o, uint32_t *limit)
+static bool fifo_limit(struct nl_object *o, uint32_t *limit)
 {
 	const char *kind = rtnl_tc_get_kind(TC_CAST(o));
 	int v;
 
-	if (!kind || strcmp(kind, "pfifo"))
+	if (!kind || strcmp(kind, "bfifo"))
 		return false;
 	v = rtnl_qdisc_fifo_get_limit((struct rtnl_qdisc *)o);
 	*limit = v > 0 ? (uint32_t)v : 0;
@@ -129,7 +129,7 @@ static int list_one(struct nl_object *o, const struct nlmsghdr *nlh, void *arg)
 	q->handle = rtnl_tc_get_handle(tc);
 	q->parent = rtnl_tc_get_parent(tc);
 	(void)!str_set(q->kind, rtnl_tc_get_kind(tc));
-	(void)tc_pfifo_limit(o, &q->limit);
+	(void)fifo_limit(o, &q->limit);
 	return 0;
 }
 
@@ -256,16 +256,4 @@ int qdisc_htb_del(struct nl *n, uint32_t ifindex, struct err *e)
 	r = rtnl_qdisc_build_delete_request(q, &msg);
 	rtnl_qdisc_put(q);
 	return tc_send(n, r, msg, -ENOENT, e);
-}
-
-int tc_put_leaf(struct nl *n, uint32_t ifindex, uint32_t minor, uint32_t limit, struct err *e)
-{
-	struct rtnl_qdisc *q =
-		build(ifindex, TC_H_MAKE(OUR_HANDLE, minor), TC_H_MAKE(minor << 16, 0), "pfifo");
-
-	if (!q || rtnl_qdisc_fifo_set_limit(q, (int)limit) < 0) {
-		rtnl_qdisc_put(q);
-		return err_set(e, -ENOMEM, "qdisc: out of memory");
-	}
-	return put(n, q, 0, e);
 }

@@ -10,7 +10,7 @@ struct nl_qdisc {
 	uint32_t handle; /* 0 = the kernel's default */
 	uint32_t parent;
 	char kind[16];
-	uint32_t limit; /* of a pfifo, packets; else 0 */
+	uint32_t limit; /* of a bfifo, bytes; else 0 */
 };
 
 enum qdisc_root { QDISC_ROOT_DEFAULT, QDISC_ROOT_OURS, QDISC_ROOT_FOREIGN };

@@ -17,10 +17,5 @@ must_check int tc_dump(struct nl *n, uint16_t type, uint32_t ifindex, tc_fn fn,
 		       void (*reset)(void *), void *arg, struct err *e);
 /* Sends what a libnl builder made: built is its return code. Frees msg. ok as nl_talk. */
 must_check int tc_send(struct nl *n, int built, struct nl_msg *msg, int ok, struct err *e);
-/* True and *limit (packets) when the parsed qdisc is a pfifo. */
-bool tc_pfifo_limit(struct nl_object *o, uint32_t *limit);
-/* Queues the pfifo under our class minor. */
-must_check int tc_put_leaf(struct nl *n, uint32_t ifindex, uint32_t minor, uint32_t limit,
-			   struct err *e);
 
 #endif

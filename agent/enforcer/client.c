@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client.h"
 
+#include <errno.h>
+
 int enforcer_wait(struct msg_client *c, struct err *e)
 {
 	struct enforcer_shaper s;
@@ -12,6 +14,29 @@ int enforcer_step(struct msg_client *c, const struct step *s, struct enforcer_re
 		  struct err *e)
 {
 	return msg_call(c, MSG_STEP, s, sizeof(*s), ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
+}
+
+int enforcer_steps(struct msg_client *c, const struct step *s, size_t count,
+		   struct enforcer_receipt *ret, struct err *e)
+{
+	struct enforcer_receipts p;
+	struct enforcer_batch b;
+
+	for (size_t i = 0; i < count; i += b.n) {
+		size_t left = count - i;
+		int r;
+
+		memset(&b, 0, sizeof(b));
+		b.n = left < ENFORCER_BATCH_MAX ? (uint32_t)left : ENFORCER_BATCH_MAX;
+		memcpy(b.step, s + i, b.n * sizeof(*s));
+		r = msg_call(c, MSG_STEPS, &b, sizeof(b), &p, sizeof(p), NULL, ENFORCER_WAIT_MS, e);
+		if (!r && p.n != b.n)
+			r = err_set(e, -EPROTO, "batch: %u receipts for %u steps", p.n, b.n);
+		if (r)
+			return r;
+		memcpy(ret + i, p.receipt, b.n * sizeof(*ret));
+	}
+	return 0;
 }
 
 int enforcer_observe(struct msg_client *c, uint32_t label, struct observation *ret, struct err *e)

@@ -25,6 +25,7 @@ enum enforcer_msg {
 	MSG_SHAPER,                   /* -> struct enforcer_shaper */
 	MSG_HELD,                     /* struct enforcer_cursor -> struct enforcer_held */
 	MSG_BASE,                     /* struct enforcer_label -> struct enforcer_base */
+	MSG_STEPS,                    /* struct enforcer_batch -> struct enforcer_receipts */
 };
 
 /* The answer to one step. REFUSE_NONE: applied, read back and found as asked. */
@@ -33,6 +34,19 @@ struct enforcer_receipt {
 	uint32_t changed; /* 0 = the kernel held it already */
 	int64_t took_us;
 	why_t why;
+};
+
+/* Many steps at once, applied in their order; one receipt each. */
+#define ENFORCER_BATCH_MAX 128
+
+struct enforcer_batch {
+	uint32_t n, pad; /* 1..ENFORCER_BATCH_MAX; 0 */
+	struct step step[ENFORCER_BATCH_MAX];
+};
+
+struct enforcer_receipts {
+	uint32_t n, pad;
+	struct enforcer_receipt receipt[ENFORCER_BATCH_MAX];
 };
 
 struct enforcer_label {
@@ -124,6 +138,9 @@ struct enforcer_held {
 int enforcer_wait(struct msg_client *c, struct err *e) must_check;
 int enforcer_step(struct msg_client *c, const struct step *s, struct enforcer_receipt *ret,
 		  struct err *e) must_check;
+/* Any number of steps, ENFORCER_BATCH_MAX a message; ret has room for count. */
+int enforcer_steps(struct msg_client *c, const struct step *s, size_t count,
+		   struct enforcer_receipt *ret, struct err *e) must_check;
 /* A label outside the table is -ERANGE. */
 int enforcer_observe(struct msg_client *c, uint32_t label, struct observation *ret,
 		     struct err *e) must_check;
@@ -140,6 +157,8 @@ int enforcer_held(struct msg_client *c, const struct enforcer_cursor *at, struct
 int enforcer_base(struct msg_client *c, uint32_t label, struct enforcer_base *ret,
 		  struct err *e) must_check;
 
+_Static_assert(sizeof(struct enforcer_batch) <= MSG_BODY_MAX, "fits a message");
+_Static_assert(sizeof(struct enforcer_receipts) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_device) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_held) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_links) <= MSG_BODY_MAX, "fits a message");

@@ -12,7 +12,8 @@
 #include "netlink/monitor.h"
 #include "netlink/nl.h"
 
-#define CLASSES_CAP 1024 /* of one device */
+#define CLASSES_CAP (HTB_SLOTS_MAX + 2) /* of one device */
+#define STEPS_MANY  ENFORCER_BATCH_MAX
 
 struct device {
 	const struct cfg_device *cfg;
@@ -20,6 +21,11 @@ struct device {
 	rate_t rate;         /* of the tree, a multiple of 8; 0 = none */
 	bool attached, shaped;
 	enum dp_hook hook;
+	uint32_t was; /* ifindex that went away: label lines may still name it */
+	/* What its tree should hold, by minor; promised = guarantees against the device's rate. */
+	struct nl_class *slot;
+	uint32_t n_slots, n_classes;
+	uint64_t promised;
 };
 
 struct enforcer_node {
@@ -33,10 +39,6 @@ struct enforcer_node {
 	struct device dev[CFG_DEVICES];
 	uint32_t n_dev;
 	bool path_out[CFG_PATHS]; /* left out, and said so */
-	/* Steps that name a device, newest of each object: a device that comes back under another
-	 * ifindex needs them again. */
-	struct step *kept;
-	uint32_t n_kept, cap_kept, max_kept;
 	struct nl_class *classes; /* CLASSES_CAP, scratch */
 	struct nl_class_stats *stats;
 };
@@ -56,11 +58,27 @@ int paths_remove(struct enforcer_node *n, struct err *e);
 bool path_here(const struct enforcer_node *n, uint8_t path);
 int path_present(struct enforcer_node *n, uint8_t path, bool *ret, struct err *e);
 
-/* Applies and reads back. Only -EPROTO is a failure: the sender broke a rule. */
-int step_run(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *ret,
-	     struct err *e);
-/* Again all kept steps that name the device. */
-void steps_again(struct enforcer_node *n, const struct device *d);
+/* Applies in order and reads back; a refused step does not stop those behind it. Only -EPROTO is a
+ * failure: the sender broke a rule. took_us of classes that went together is that of all. */
+int steps_run(struct enforcer_node *n, const struct step *s, size_t count,
+	      struct enforcer_receipt *ret, struct err *e);
+/* Label lines that are bound to the ifindex d->was, to the present one. */
+void labels_rebind(struct enforcer_node *n, struct device *d);
+
+/* enforcer_class.c. All steps of class_set_many name the same device. */
+void class_set_many(struct enforcer_node *n, const struct step *s, size_t count,
+		    struct enforcer_receipt *p);
+int class_del(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p);
+bool minor_ok(uint32_t minor); /* of a label's class */
+/* Reads the tree into the device's table; puts the table into a tree that is new. */
+int classes_adopt(struct enforcer_node *n, struct device *d, struct err *e);
+void classes_again(struct enforcer_node *n, struct device *d);
+void classes_forget(struct device *d);
+
+/* Answers of a step; all return 0. failed: a failure of the data plane or of netlink. */
+int refuse(struct enforcer_receipt *p, enum refusal r, const char *fmt, ...) printf_like(3, 4);
+int failed(struct enforcer_receipt *p, int code, enum refusal no, const struct err *e);
+int differs(struct enforcer_receipt *p, const char *what);
 
 /* Handlers of enforcer_show.c. */
 int show_observe(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);

@@ -44,6 +44,7 @@ static int look(struct enforcer_node *n, struct device *d, struct err *e)
 		log_warn("device %s: ifindex %u is gone", d->cfg->name, d->link.ifindex);
 		(void)dp_port_detach(n->dp, d->link.ifindex, NULL);
 		d->attached = d->shaped = false;
+		d->was = d->was ? d->was : d->link.ifindex;
 	}
 	d->link = now;
 	return 0;
@@ -108,21 +109,21 @@ static int shape(struct enforcer_node *n, struct device *d, struct err *e)
 	if (r)
 		return err_set(e, r, "device %s: htb: %s", d->cfg->name, mine.text);
 	d->shaped = true;
-	return 0;
+	if (d->n_classes)
+		classes_again(n, d);
+	return classes_adopt(n, d, e);
 }
 
 static int heal_device(struct enforcer_node *n, struct device *d, struct err *e)
 {
-	uint32_t before = d->link.ifindex;
-	bool shaped = d->shaped;
 	int r = look(n, d, e);
 
 	if (r || !d->link.ifindex)
 		return r;
 	r = attach(n, d, e);
 	r = r ? r : shape(n, d, e);
-	if (!r && n->n_kept && (before != d->link.ifindex || shaped != d->shaped))
-		steps_again(n, d);
+	if (!r && d->was)
+		labels_rebind(n, d);
 	return r;
 }
 
@@ -297,7 +298,6 @@ int enforcer_node_open(struct enforcer_node **ret, const struct config *c, struc
 	}
 	n->c = c;
 	n->loop = l;
-	n->max_kept = c->node.max_labels + CFG_DEVICES * CLASSES_CAP;
 	r = open_parts(n, e);
 	r = r ? r : open_devices(n, e);
 	if (r) {
@@ -320,7 +320,8 @@ struct enforcer_node *enforcer_node_close(struct enforcer_node *n)
 	n->nl = nl_free(n->nl);
 	free(n->classes);
 	free(n->stats);
-	free(n->kept);
+	for (uint32_t i = 0; i < n->n_dev; i++)
+		classes_forget(&n->dev[i]);
 	free(n);
 	return NULL;
 }
@@ -362,7 +363,22 @@ static int on_step(void *ctx, const void *req, void *rep, int *ret_fd, struct er
 	struct enforcer_node *n = node_of(ctx, e);
 
 	(void)ret_fd;
-	return n ? step_run(n, req, rep, e) : -EOPNOTSUPP;
+	return n ? steps_run(n, req, 1, rep, e) : -EOPNOTSUPP;
+}
+
+static int on_batch(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	struct enforcer_node *n = node_of(ctx, e);
+	const struct enforcer_batch *b = req;
+	struct enforcer_receipts *p = rep;
+
+	(void)ret_fd;
+	if (!n)
+		return -EOPNOTSUPP;
+	if (b->n < 1 || b->n > ENFORCER_BATCH_MAX || b->pad)
+		return err_set(e, -EPROTO, "batch: 1..%d steps", ENFORCER_BATCH_MAX);
+	p->n = b->n;
+	return steps_run(n, b->step, b->n, p->receipt, e);
 }
 
 const struct msg_handler enforcer_node_rows[ENFORCER_NODE_ROWS] = {
@@ -374,4 +390,5 @@ const struct msg_handler enforcer_node_rows[ENFORCER_NODE_ROWS] = {
 	{ MSG_SHAPER, 0, sizeof(struct enforcer_shaper), show_shaper },
 	{ MSG_HELD, sizeof(struct enforcer_cursor), sizeof(struct enforcer_held), show_held },
 	{ MSG_BASE, sizeof(struct enforcer_label), sizeof(struct enforcer_base), show_base },
+	{ MSG_STEPS, sizeof(struct enforcer_batch), sizeof(struct enforcer_receipts), on_batch },
 };

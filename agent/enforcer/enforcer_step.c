@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Steps into kernel state. Every step: check, look what is there, write only a difference, read
- * back, compare. What goes wrong is part of the answer, with the kernel's own words. */
+/* Steps into kernel state, one or many. Every step: check, look what is there, write only a
+ * difference, read back, compare. What goes wrong is part of the answer, with the kernel's own
+ * words. */
 #include "enforcer_int.h"
 
 #include <errno.h>
@@ -11,8 +12,7 @@
 /* Both clocks are read anew for each step: an end that moves less than this has not moved. */
 #define END_SLACK_US 5000
 
-static int printf_like(3, 4)
-	refuse(struct enforcer_receipt *p, enum refusal r, const char *fmt, ...)
+int refuse(struct enforcer_receipt *p, enum refusal r, const char *fmt, ...)
 {
 	char text[2 * WHY_MAX];
 	va_list ap;
@@ -25,8 +25,7 @@ static int printf_like(3, 4)
 	return 0;
 }
 
-/* A failure of the data plane or of netlink, as a refusal. */
-static int failed(struct enforcer_receipt *p, int code, enum refusal no, const struct err *e)
+int failed(struct enforcer_receipt *p, int code, enum refusal no, const struct err *e)
 {
 	enum refusal r = code == DP_REFUSED ? no : nl_refusal(code);
 
@@ -34,7 +33,7 @@ static int failed(struct enforcer_receipt *p, int code, enum refusal no, const s
 		      e->text[0] ? e->text : strerror(-code));
 }
 
-static int differs(struct enforcer_receipt *p, const char *what)
+int differs(struct enforcer_receipt *p, const char *what)
 {
 	return refuse(p, REFUSE_STEP_REFUSED, "%s: reads back otherwise than written", what);
 }
@@ -56,67 +55,6 @@ static mono_t boot_time(wall_t t)
 		return (mono_t){ INT64_MAX };
 	at = left > INT64_MAX - boot ? INT64_MAX : boot + left;
 	return (mono_t){ at < 1 ? 1 : at };
-}
-
-/* --- what is kept for devices that come back ---------------------------------------------------
- */
-
-static int keep(struct enforcer_node *n, const struct step *s)
-{
-	struct step *more;
-	uint32_t i = 0;
-
-	while (i < n->n_kept && !step_same_object(&n->kept[i], s))
-		i++;
-	if (i == n->n_kept && n->n_kept == n->cap_kept) {
-		uint32_t cap = n->cap_kept ? 2 * n->cap_kept : 64;
-
-		if (n->n_kept >= n->max_kept)
-			return -ENOSPC;
-		more = reallocarray(n->kept, cap, sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		n->kept = more;
-		n->cap_kept = cap;
-	}
-	n->n_kept += i == n->n_kept;
-	n->kept[i] = *s;
-	return 0;
-}
-
-static void forget(struct enforcer_node *n, const struct step *s)
-{
-	for (uint32_t i = 0; i < n->n_kept; i++)
-		if (step_same_object(&n->kept[i], s))
-			n->kept[i--] = n->kept[--n->n_kept];
-}
-
-/* A class is taken away by device and minor: the label that it was made for may not be told. */
-static void forget_class(struct enforcer_node *n, const struct step *s)
-{
-	for (uint32_t i = 0; i < n->n_kept; i++) {
-		const struct step *k = &n->kept[i];
-
-		if (k->kind == STEP_CLASS_SET && k->minor == s->minor &&
-		    !strcmp(k->device.s, s->device.s))
-			n->kept[i--] = n->kept[--n->n_kept];
-	}
-}
-
-void steps_again(struct enforcer_node *n, const struct device *d)
-{
-	for (uint32_t i = 0; i < n->n_kept; i++) {
-		const struct step *s = &n->kept[i];
-		struct enforcer_receipt p = { 0 };
-		struct err e = { 0 };
-
-		if (strcmp(s->device.s, d->cfg->name) != 0 &&
-		    strcmp(s->in_up.s, d->cfg->name) != 0 &&
-		    strcmp(s->in_down.s, d->cfg->name) != 0)
-			continue;
-		if (step_run(n, s, &p, &e) || p.refusal != REFUSE_NONE)
-			log_warn("%s came back: label %u: %s", d->cfg->name, s->label, p.why.s);
-	}
 }
 
 /* --- labels ------------------------------------------------------------------------------------
@@ -145,11 +83,6 @@ static int find_bound(struct enforcer_node *n, const name_t *name, uint32_t *ret
 		(void)refuse(p, REFUSE_DEVICE_UNKNOWN, "binding: %.32s: not a device here",
 			     name->s);
 	return p->refusal;
-}
-
-static bool minor_ok(uint16_t minor)
-{
-	return minor >= HTB_LABEL_BASE && minor < HTB_LABEL_BASE + HTB_SLOTS_MAX;
 }
 
 static bool same_profile(const struct dp_profile *a, const struct dp_profile *b)
@@ -216,6 +149,30 @@ static int label_set(struct enforcer_node *n, const struct step *s, struct enfor
 	return r || !same_label(&want, &seen) ? differs(p, "label line") : 0;
 }
 
+void labels_rebind(struct enforcer_node *n, struct device *d)
+{
+	struct dp_label l;
+	uint32_t count = 0;
+
+	for (uint32_t i = dp_label_next(n->dp, 0); i; i = dp_label_next(n->dp, i)) {
+		bool hit = false;
+
+		if (dp_label_get(n->dp, i, &l))
+			continue;
+		for (int k = 0; k < DIR_MAX_; k++) {
+			if (l.dir[k].bind_ifindex != d->was)
+				continue;
+			l.dir[k].bind_ifindex = d->link.ifindex;
+			hit = true;
+		}
+		if (hit && !dp_label_set(n->dp, &l, NULL, NULL))
+			count++;
+	}
+	if (count)
+		log_info("device %s: %u labels bound anew", d->cfg->name, count);
+	d->was = 0;
+}
+
 static int label_del(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
 {
 	enum refusal no = REFUSE_NONE;
@@ -223,7 +180,6 @@ static int label_del(struct enforcer_node *n, const struct step *s, struct enfor
 	struct err e = { 0 };
 	int r;
 
-	forget(n, s);
 	if (check_label(n, s->label, p) || dp_label_get(n->dp, s->label, &seen) == -ENOENT)
 		return 0;
 	r = dp_label_del(n->dp, s->label, &no, &e);
@@ -254,126 +210,6 @@ static int steer(struct enforcer_node *n, const struct step *s, struct enforcer_
 	p->changed = 1;
 	r = dp_steer_get(n->dp, s->label, (enum dp_dir)s->dir, &path);
 	return r || path != s->path ? differs(p, "steering") : 0;
-}
-
-/* --- classes -----------------------------------------------------------------------------------
- */
-
-static const struct nl_class *class_at(const struct enforcer_node *n, size_t count, uint32_t minor)
-{
-	for (size_t i = 0; i < count; i++)
-		if (n->classes[i].minor == minor)
-			return &n->classes[i];
-	return NULL;
-}
-
-/* The kernel counts bytes: a promise is never rounded down. */
-static rate_t whole_bytes(rate_t r)
-{
-	return (rate_t){ (r.bps + 7) & ~7ull };
-}
-
-static int check_class(struct enforcer_node *n, const struct device *d, const struct nl_class *c,
-		       size_t count, struct enforcer_receipt *p)
-{
-	uint64_t sum = c->rate.bps;
-
-	if (c->rate.bps > d->rate.bps || c->ceil.bps > d->rate.bps)
-		return refuse(p, REFUSE_RATE_ABOVE_DEVICE, "%s: %llu bit/s, device has %llu",
-			      d->cfg->name, (unsigned long long)c->ceil.bps,
-			      (unsigned long long)d->rate.bps);
-	for (size_t i = 0; i < count; i++)
-		if (n->classes[i].minor >= HTB_LABEL_BASE && n->classes[i].minor != c->minor)
-			sum += n->classes[i].rate.bps;
-	if (sum > d->rate.bps)
-		return refuse(p, REFUSE_RATE_ABOVE_DEVICE, "%s: %llu bit/s in all, device has %llu",
-			      d->cfg->name, (unsigned long long)sum,
-			      (unsigned long long)d->rate.bps);
-	if (count + 1 > CLASSES_CAP && !class_at(n, count, c->minor))
-		return refuse(p, REFUSE_MAP_FULL, "%s: %zu classes", d->cfg->name, count);
-	return 0;
-}
-
-/* The device of a CLASS step, NULL when the step is refused. */
-static struct device *class_device(struct enforcer_node *n, const struct step *s,
-				   struct enforcer_receipt *p)
-{
-	struct device *d = device_find(n, s->device.s);
-
-	if (!d || !d->link.ifindex)
-		(void)refuse(p, REFUSE_DEVICE_UNKNOWN, "%.32s: not a device here", s->device.s);
-	else if (!minor_ok(s->minor))
-		(void)refuse(p, REFUSE_BODY_MALFORMED, "minor: 0x100..0x7eff");
-	else if (d->rate.bps && !d->shaped)
-		(void)refuse(p, REFUSE_FOREIGN_OBJECT, "%s: another root qdisc is there",
-			     d->cfg->name);
-	return p->refusal ? NULL : d;
-}
-
-static bool same_class(const struct nl_class *a, const struct nl_class *b)
-{
-	struct nl_obj x = { .kind = NL_CLASS, .u.class = *a },
-		      y = { .kind = NL_CLASS, .u.class = *b };
-
-	return nl_obj_same(&x, &y);
-}
-
-static int class_set(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
-{
-	struct device *d = class_device(n, s, p);
-	const struct nl_class *seen;
-	struct err e = { 0 };
-	struct nl_class c;
-	size_t count;
-	int r;
-
-	if (!d)
-		return 0;
-	if (!d->rate.bps)
-		return refuse(p, REFUSE_RATE_ABOVE_DEVICE, "%s: has no rate: not shaped",
-			      d->cfg->name);
-	if (s->rate.bps < 8 || (s->ceil.bps && s->ceil.bps < s->rate.bps) || s->prio > 7)
-		return refuse(p, REFUSE_BODY_MALFORMED, "rate >= 8, ceil >= rate, prio 0..7");
-	c = htb_class(s->minor, whole_bytes(s->rate), whole_bytes(s->ceil), d->link.mtu);
-	c.prio = s->prio;
-	r = device_classes(n, d, &count, &e);
-	if (r)
-		return failed(p, r, REFUSE_NONE, &e);
-	(void)check_class(n, d, &c, count, p);
-	seen = class_at(n, count, c.minor);
-	if (p->refusal || (seen && same_class(seen, &c)))
-		return 0;
-	r = htb_class_put(n->nl, d->link.ifindex, &c, &e);
-	if (r)
-		return failed(p, r, REFUSE_NONE, &e);
-	p->changed = 1;
-	r = device_classes(n, d, &count, &e);
-	seen = r ? NULL : class_at(n, count, c.minor);
-	return !seen || !same_class(seen, &c) ? differs(p, "class") : 0;
-}
-
-static int class_del(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
-{
-	struct device *d = device_find(n, s->device.s);
-	struct err e = { 0 };
-	size_t count;
-	int r;
-
-	forget_class(n, s);
-	if (d && !d->link.ifindex)
-		return 0; /* its classes went with it */
-	d = class_device(n, s, p);
-	if (!d || !d->rate.bps)
-		return 0;
-	r = device_classes(n, d, &count, &e);
-	if (!r && !class_at(n, count, s->minor))
-		return 0;
-	r = r ? r : htb_class_del(n->nl, d->link.ifindex, s->minor, &e);
-	if (r)
-		return failed(p, r, REFUSE_NONE, &e);
-	p->changed = 1;
-	r = device_classes(n, d, &count, &e);
-	return r || class_at(n, count, s->minor) ? differs(p, "class") : 0;
 }
 
 /* --- rules -------------------------------------------------------------------------------------
@@ -481,7 +317,7 @@ static int dispatch(struct enforcer_node *n, const struct step *s, struct enforc
 	switch (s->kind) {
 	case STEP_LABEL_SET: return label_set(n, s, p);
 	case STEP_LABEL_DEL: return label_del(n, s, p);
-	case STEP_CLASS_SET: return class_set(n, s, p);
+	case STEP_CLASS_SET: class_set_many(n, s, 1, p); return 0;
 	case STEP_CLASS_DEL: return class_del(n, s, p);
 	case STEP_RULE_SET: return rule_set(n, s, p);
 	case STEP_RULE_DEL: return rule_del(n, s, p);
@@ -493,19 +329,39 @@ static int dispatch(struct enforcer_node *n, const struct step *s, struct enforc
 	return refuse(p, REFUSE_BODY_MALFORMED, "kind %d: not for the kernel", (int)s->kind);
 }
 
-int step_run(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *ret,
-	     struct err *e)
+static bool names_end(const struct step *s)
 {
-	int64_t from = clock_us(CLOCK_BOOTTIME);
-	int r = 0;
+	return ended(&s->device) && ended(&s->in_up) && ended(&s->in_down);
+}
 
-	if (!ended(&s->device) || !ended(&s->in_up) || !ended(&s->in_down))
-		return err_set(e, -EPROTO, "step: a name does not end");
-	(void)dispatch(n, s, ret);
-	if (ret->refusal == REFUSE_NONE && (s->kind == STEP_LABEL_SET || s->kind == STEP_CLASS_SET))
-		r = keep(n, s);
-	if (r)
-		(void)refuse(ret, REFUSE_MAP_FULL, "too many steps to remember");
-	ret->took_us = clock_us(CLOCK_BOOTTIME) - from;
+/* How many steps from s on are classes of one device: they go to the kernel together. */
+static size_t run_of_classes(const struct step *s, size_t count)
+{
+	size_t k = 0;
+
+	while (k < count && s[k].kind == STEP_CLASS_SET && s[k].dir < DIR_MAX_ &&
+	       s[k].rule.dir < DIR_MAX_ && !strcmp(s[k].device.s, s->device.s))
+		k++;
+	return k;
+}
+
+int steps_run(struct enforcer_node *n, const struct step *s, size_t count,
+	      struct enforcer_receipt *ret, struct err *e)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!names_end(&s[i]))
+			return err_set(e, -EPROTO, "step: a name does not end");
+	for (size_t i = 0; i < count;) {
+		int64_t from = clock_us(CLOCK_BOOTTIME);
+		size_t k = run_of_classes(s + i, count - i);
+
+		if (k > 1)
+			class_set_many(n, s + i, k, ret + i);
+		else
+			(void)dispatch(n, s + i, ret + i);
+		k = k ? k : 1;
+		for (size_t to = i + k; i < to; i++)
+			ret[i].took_us = clock_us(CLOCK_BOOTTIME) - from;
+	}
 	return 0;
 }

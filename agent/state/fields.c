@@ -130,7 +130,7 @@ static const struct field step_f[] = {
 	F_STR(T, in_down), F_UINT(T, minor),      F_UINT(T, rate),
 	F_UINT(T, ceil),   F_UINT(T, burst_ms),   F_UINT(T, prio),
 	F_UINT(T, dscp),   F_INT(T, valid_until), F_OBJ(T, rule, flow_rule_fields),
-	F_INT(T, wait_ms),
+	F_INT(T, wait_ms), F_UINT(T, customer),
 };
 FIELD_TABLE(step_fields, struct step, step_f);
 #undef T

@@ -40,7 +40,8 @@ struct step {
 	uint8_t path;          /* STEER, PROBE */
 	name_t device;         /* CLASS_*: the egress device */
 	name_t in_up, in_down; /* LABEL_SET: ingress binding per direction; empty = any of ours */
-	uint16_t minor;        /* HTB class minor, 0x100.. */
+	uint16_t minor;        /* HTB class minor, 0x100..0x7eff; 0x8000.. = a customer's class */
+	uint16_t customer;     /* CLASS_SET: the customer's class above it, 0 = none */
 	rate_t rate, ceil;     /* CLASS_SET; LABEL_SET: rate = policed committed rate, 0 = none */
 	uint32_t burst_ms;     /* LABEL_SET: policer burst, >= 250 where TCP flows */
 	uint8_t prio;          /* CLASS_SET: HTB priority, 0 = first */

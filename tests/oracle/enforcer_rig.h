@@ -151,6 +151,7 @@ static inline void configure(void)
 	c->daemon.roles = ROLE_NODE;
 	assert_true(str_set(c->node.pin_dir, rig.pins));
 	c->node.max_labels = 64;
+	c->node.max_classes = 4096;
 	c->node.labels = (struct cfg_range){ 10, 50 };
 	device_add("lan0", DEVICE_CUSTOMER, 0, 0);
 	device_add("acc0", DEVICE_NETWORK, 200 * MBIT, 1);

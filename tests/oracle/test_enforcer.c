@@ -43,6 +43,11 @@ static uint32_t ifindex_of(const char *name)
 	return i;
 }
 
+static bool class_there(void)
+{
+	return !system("tc class show dev acc0 2>/dev/null | grep -q 'htb 54:110 .*rate 20Mbit'");
+}
+
 /* --- what stands after the start ------------------------------------------------------------- */
 
 static void test_start(void **st)
@@ -223,6 +228,141 @@ static void test_class(void **st)
 	assert_int_equal(enforcer_down(), 0);
 }
 
+/* --- many at once ----------------------------------------------------------------------------- */
+
+static void all_done(const struct step *s, struct enforcer_receipt *p, size_t n, uint32_t changed)
+{
+	struct err e = { 0 };
+
+	memset(p, 0, n * sizeof(*p));
+	if (enforcer_steps(&rig.c, s, n, p, &e))
+		fail_msg("%s", e.text);
+	for (size_t i = 0; i < n; i++)
+		if (p[i].refusal || p[i].changed != changed)
+			fail_msg("step %zu: %s, changed %u: %s", i,
+				 refusal_name((enum refusal)p[i].refusal), p[i].changed,
+				 p[i].why.s);
+}
+
+/* More than a message holds; labels and classes mixed; the same object twice: in order. */
+static void test_batch(void **st)
+{
+	static struct step s[300];
+	static struct enforcer_receipt p[300];
+	struct err e = { 0 };
+	struct dp_line line;
+	char *t;
+
+	(void)st;
+	enforcer_up();
+	for (uint16_t i = 0; i < 250; i++)
+		s[i] = class_step(21, (uint16_t)(0x110 + i), 80000);
+	all_done(s, p, 250, 1);
+	all_done(s, p, 250, 0);
+	t = told("tc class show dev acc0 | grep -c 'prio 1 rate 80Kbit ceil 80Kbit'");
+	assert_int_equal(atoi(t), 250);
+	free(t);
+	for (uint16_t i = 0; i < 250; i++)
+		s[i].rate.bps = s[i].ceil.bps = 160000;
+	s[7] = label_step(21);
+	s[8] = s[6]; /* again: raised further */
+	s[8].rate.bps = s[8].ceil.bps = 240000;
+	all_done(s, p, 250, 1);
+	says("tc class show dev acc0", "54:116 parent 54:1 leaf 116: prio 1 rate 240Kbit", true);
+	says("tc class show dev acc0", "54:117 parent 54:1 leaf 117: prio 1 rate 80Kbit", true);
+	element("lines", 21, &line);
+	assert_int_equal(line.flags & DP_L_ACTIVE, DP_L_ACTIVE);
+	/* one that is refused leaves those around it alone */
+	for (uint16_t i = 0; i < 3; i++)
+		s[i] = class_step(21, (uint16_t)(0x110 + i), i == 1 ? 201 * MBIT : 320000);
+	assert_int_equal(enforcer_steps(&rig.c, s, 3, p, &e), 0);
+	assert_int_equal(p[0].refusal, REFUSE_NONE);
+	assert_int_equal(p[1].refusal, REFUSE_RATE_ABOVE_DEVICE);
+	assert_int_equal(p[2].refusal, REFUSE_NONE);
+	says("tc class show dev acc0", "54:111 parent 54:1 leaf 111: prio 1 rate 160Kbit", true);
+	says("tc class show dev acc0", "54:112 parent 54:1 leaf 112: prio 1 rate 320Kbit", true);
+	assert_int_equal(enforcer_down(), 0);
+}
+
+/* A class that somebody changed behind our back is put right by the same step again. */
+static void test_class_bent(void **st)
+{
+	struct step c = class_step(22, 0x110, 20 * MBIT);
+
+	(void)st;
+	enforcer_up();
+	done(&c, 1);
+	sh("tc class change dev acc0 parent 54:1 classid 54:110 htb rate 1mbit");
+	done(&c, 1);
+	done(&c, 0);
+	says("tc class show dev acc0", "rate 20Mbit ceil 20Mbit", true);
+	sh("tc class del dev acc0 classid 54:110");
+	done(&c, 1);
+	says("tc class show dev acc0", "rate 20Mbit ceil 20Mbit", true);
+	assert_int_equal(enforcer_down(), 0);
+}
+
+static struct step customer_step(uint64_t rate, uint64_t ceil)
+{
+	struct step s = class_step(0, 0x8001, rate);
+
+	s.ceil.bps = ceil;
+	s.prio = 0;
+	return s;
+}
+
+static void no(const struct step *s, enum refusal want);
+
+/* Guarantees below one ceiling: raised from above, lowered from below, never in the other order. */
+static void test_customer(void **st)
+{
+	struct step top = customer_step(30 * MBIT, 50 * MBIT), a = class_step(22, 0x110, 20 * MBIT);
+	struct step b = class_step(23, 0x111, 10 * MBIT),
+		    more = customer_step(40 * MBIT, 50 * MBIT);
+	struct step del = { .kind = STEP_CLASS_DEL, .device = { "acc0" }, .minor = 0x8001 };
+	struct step gone = del;
+
+	(void)st;
+	enforcer_up();
+	a.customer = b.customer = 0x8001;
+	a.ceil.bps = b.ceil.bps = 50 * MBIT;
+	no(&a, REFUSE_STEP_REFUSED); /* no such customer yet */
+	done(&top, 1);
+	done(&top, 0);
+	done(&a, 1);
+	done(&b, 1);
+	says("tc class show dev acc0", "class htb 54:8001 parent 54:1 rate 30Mbit ceil 50Mbit",
+	     true);
+	says("tc class show dev acc0",
+	     "class htb 54:110 parent 54:8001 leaf 110: prio 1 rate 20Mbit "
+	     "ceil 50Mbit",
+	     true);
+	b.rate.bps = 20 * MBIT;
+	no(&b, REFUSE_RATE_ABOVE_DEVICE); /* 20 + 20 of 30 */
+	done(&more, 1);
+	done(&b, 1);
+	no(&top, REFUSE_RATE_ABOVE_DEVICE); /* 30 below 40 */
+	b.rate.bps = 10 * MBIT;
+	done(&b, 1);
+	done(&top, 1);
+	b.ceil.bps = 51 * MBIT;
+	no(&b, REFUSE_RATE_ABOVE_DEVICE); /* above the customer's ceiling */
+	a.customer = 0;
+	no(&a, REFUSE_STEP_REFUSED); /* cannot move */
+	no(&del, REFUSE_STEP_REFUSED);
+	/* a tree that somebody took away comes back whole */
+	sh("tc qdisc del dev acc0 root");
+	assert_true(within(15000, class_there));
+	says("tc class show dev acc0", "class htb 54:110 parent 54:8001", true);
+	gone.minor = 0x110;
+	done(&gone, 1);
+	gone.minor = 0x111;
+	done(&gone, 1);
+	done(&del, 1);
+	says("tc class show dev acc0", "8001", false);
+	assert_int_equal(enforcer_down(), 0);
+}
+
 /* --- what is refused ------------------------------------------------------------------------- */
 
 static void no(const struct step *s, enum refusal want)
@@ -385,11 +525,6 @@ static void test_foreign_later(void **st)
 
 /* --- what comes back ------------------------------------------------------------------------- */
 
-static bool class_there(void)
-{
-	return !system("tc class show dev acc0 2>/dev/null | grep -q 'htb 54:110 .*rate 20Mbit'");
-}
-
 static bool route_there(void)
 {
 	return !system("ip -6 route show table 1007 | grep -q 'default via fd10:a1::2 dev acc0'") &&
@@ -440,6 +575,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_label, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_steer_and_rule, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_class, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_batch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_class_bent, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_customer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rules_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_liar, setup, teardown),

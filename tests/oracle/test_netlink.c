@@ -52,11 +52,11 @@ static const struct class_case {
 	const char *rate_s, *ceil_s;
 } classes[] = {
 	{ 0x1, 0, 1500, 0, 5000000, 5000000, 40 * GBIT, 40 * GBIT, "40gbit", "40gbit" },
-	{ 0x2, 7, 2000, 100, 16000, 25000, 5 * MBIT, 40 * GBIT, "5mbit", "40gbit" },
-	{ 0x100, 1, 1514, 77, 3200, 6400, 2 * MBIT, 4 * MBIT, "2mbit", "4mbit" },
-	{ 0x101, 3, 60000, 1000, 64000, 64000, 80 * MBIT, 80 * MBIT, "80mbit", "80mbit" },
+	{ 0x2, 7, 2000, 100000, 16000, 25000, 5 * MBIT, 40 * GBIT, "5mbit", "40gbit" },
+	{ 0x100, 1, 1514, 77000, 3200, 6400, 2 * MBIT, 4 * MBIT, "2mbit", "4mbit" },
+	{ 0x101, 3, 60000, 1000000, 64000, 64000, 80 * MBIT, 80 * MBIT, "80mbit", "80mbit" },
 	/* above 32 bits of bytes per second */
-	{ 0x7eff, 0, 200000, 5000, 12500000, 12500000, 100 * GBIT, 100 * GBIT, "100gbit",
+	{ 0x7eff, 0, 200000, 5000000, 12500000, 12500000, 100 * GBIT, 100 * GBIT, "100gbit",
 	  "100gbit" },
 };
 
@@ -83,7 +83,7 @@ static void tc_tree(void)
 		   k->limit ? "1" : "", k->minor, k->rate_s, k->ceil_s, k->burst, k->cburst,
 		   k->prio, k->quantum);
 		if (k->limit)
-			sh("tc qdisc add dev va parent 54:%x handle %x: pfifo limit %u", k->minor,
+			sh("tc qdisc add dev va parent 54:%x handle %x: bfifo limit %u", k->minor,
 			   k->minor, k->limit);
 	}
 }
@@ -167,11 +167,11 @@ static void test_htb_tree(void **st)
 	/* a change in place, and a leaf's new limit */
 	c = class_of(&classes[2]);
 	c.rate.bps = 3 * MBIT;
-	c.limit = 55;
+	c.limit = 55000;
 	OK(htb_class_put(N, VA, &c, &E));
 	t = run("tc -d class show dev va; tc qdisc show dev va");
 	assert_says(t, 0x100, "rate 3Mbit ceil 4Mbit");
-	assert_non_null(strstr(t, "pfifo 100: parent 54:100 limit 55p"));
+	assert_non_null(strstr(t, "bfifo 100: parent 54:100 limit 55000b"));
 	free(t);
 	OK(htb_class_del(N, VA, 0x100, &E));
 	OK(htb_class_del(N, VA, 0x100, &E)); /* gone already: fine */
@@ -179,6 +179,52 @@ static void test_htb_tree(void **st)
 	assert_null(strstr(t, "54:100 "));
 	free(t);
 	OK(qdisc_htb_del(N, VA, &E));
+	OK(qdisc_htb_del(N, VA, &E));
+}
+
+/* Many at once, read back one by one; a customer's ceiling over two leaves. */
+static void test_htb_many(void **st)
+{
+	struct nl_class c[HTB_MANY], seen[HTB_MANY];
+	struct nl_class top =
+		htb_class(HTB_CUSTOMER_BASE, (rate_t){ 8 * MBIT }, (rate_t){ 10 * MBIT }, 1500);
+	uint32_t minor[HTB_MANY];
+	int result[HTB_MANY];
+	char *t;
+
+	(void)st;
+	OK(htb_ensure(N, VA, (rate_t){ GBIT }, (rate_t){ MBIT }, 1500, &E));
+	OK(htb_class_put(N, VA, &top, &E));
+	for (uint32_t i = 0; i < HTB_MANY; i++) {
+		minor[i] = HTB_LABEL_BASE + i;
+		c[i] = htb_class(minor[i], (rate_t){ 8000 * (i + 1) }, (rate_t){ 0 }, 1500);
+		c[i].parent = i < 2 ? HTB_CUSTOMER_BASE : 0;
+	}
+	OK(htb_classes_put(N, VA, c, HTB_MANY - 1, result, &E));
+	for (uint32_t i = 0; i < HTB_MANY - 1; i++)
+		assert_int_equal(result[i], 0);
+	OK(htb_classes_get(N, VA, minor, HTB_MANY, seen, &E));
+	for (uint32_t i = 0; i < HTB_MANY - 1; i++) {
+		struct nl_obj a = { .kind = NL_CLASS, .u.class = c[i] };
+		struct nl_obj b = { .kind = NL_CLASS, .u.class = seen[i] };
+
+		assert_int_equal(seen[i].minor, minor[i]);
+		assert_true(nl_obj_same(&a, &b));
+	}
+	assert_int_equal(seen[HTB_MANY - 1].minor, 0); /* never made */
+	t = run("tc class show dev va");
+	assert_says(t, 0x8000, "parent 54:1 rate 8Mbit ceil 10Mbit");
+	assert_says(t, 0x101, "parent 54:8000 leaf 101:");
+	assert_says(t, 0x102, "parent 54:1 leaf 102:");
+	free(t);
+	sh("tc qdisc replace dev va parent 54:103 handle 77: pfifo limit 99");
+	OK(htb_classes_put(N, VA, &c[2], 2, result, &E));
+	assert_int_equal(result[0], 0);
+	assert_int_equal(result[1], -EEXIST);
+	E.code = 0;
+	OK(htb_classes_get(N, VA, &minor[2], 2, seen, &E));
+	assert_int_equal(seen[1].minor, 0x103);
+	assert_int_equal(seen[1].limit, 0); /* a leaf that is not ours */
 	OK(qdisc_htb_del(N, VA, &E));
 }
 
@@ -210,7 +256,7 @@ static void test_htb_refusals(void **st)
 	REFUSED(htb_class_put(N, VA, &bad, &E), -EINVAL);
 	OK(htb_class_put(N, VA, &c, &E));
 	/* someone else's leaf under our class is not displaced */
-	sh("tc qdisc replace dev va parent 54:100 handle 77: bfifo limit 9999");
+	sh("tc qdisc replace dev va parent 54:100 handle 77: pfifo limit 99");
 	REFUSED(htb_class_put(N, VA, &c, &E), -EEXIST);
 	REFUSED(htb_class_list(N, VA, &bad, s, 1, &n, &E), -ENOSPC);
 	OK(qdisc_htb_del(N, VA, &E));
@@ -304,9 +350,9 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_links),        cmocka_unit_test(test_htb_tree),
-		cmocka_unit_test(test_htb_reverse),  cmocka_unit_test(test_htb_refusals),
-		cmocka_unit_test(test_foreign_root), cmocka_unit_test(test_clsact),
-		cmocka_unit_test(test_stats),
+		cmocka_unit_test(test_htb_many),     cmocka_unit_test(test_htb_reverse),
+		cmocka_unit_test(test_htb_refusals), cmocka_unit_test(test_foreign_root),
+		cmocka_unit_test(test_clsact),       cmocka_unit_test(test_stats),
 	};
 	int r;
 
