@@ -174,12 +174,12 @@ static inline void hear_start(struct ear *e, const struct wire *w, uint16_t port
 		die("no thread");
 }
 
-/* Waits until `sent` packets have come, or none came for a second. */
+/* Waits until `sent` packets have come, or none came for half a second. */
 static inline void hear_drain(struct ear *e, uint64_t sent)
 {
 	uint64_t last = e->n, quiet = now_ns();
 
-	while (e->n < sent && now_ns() - quiet < 1000000000) {
+	while (e->n < sent && now_ns() - quiet < 500000000) {
 		sleep_ns(1000000);
 		if (e->n != last)
 			quiet = now_ns();
