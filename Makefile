@@ -116,8 +116,11 @@ DEPS	:= build-essential clang llvm bpftool libbpf-dev libnl-3-dev libnl-route-3-
 	   node-llhttp linux-libc-dev iproute2 iputils-ping python3 openssl sqlite3 util-linux \
 	   procps
 LINT_DEPS := clang-format clang-tidy cppcheck universal-ctags libclang-rt-14-dev
+BENCH_DEPS := nftables
 deps:
 	$(Q)tests/lint/deps.sh $(DEPS)
+bench-deps:
+	$(Q)tests/lint/deps.sh $(DEPS) $(BENCH_DEPS)
 lint-deps:
 	$(Q)tests/lint/deps.sh $(DEPS) $(LINT_DEPS)
 
@@ -136,9 +139,10 @@ core-objects: $(CORE_OBJ)
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/lab/demo $(B)
-bench: deps
+# FULL=1: the long windows and counts of every figure
+bench: bench-deps
 	$(Q)$(MAKE) --no-print-directory all benches
-	$(Q)tests/bench/run $(B)
+	$(Q)FULL=$(FULL) tests/bench/run $(B)
 # make fuzz SECONDS=60
 fuzz: lint-deps
 	$(Q)FUZZ_SECONDS=$(or $(SECONDS),10) tests/fuzz/run $(B)
@@ -162,7 +166,7 @@ clean:
 print-%:
 	@echo $($*)
 
-.PHONY: all tests benches deps lint-deps check unit check-kernel lint core-objects demo bench fuzz \
+.PHONY: all tests benches deps bench-deps lint-deps check unit check-kernel lint core-objects demo bench fuzz \
 	install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:

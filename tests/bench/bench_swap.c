@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bench_swap.c - moving a flow to another path while it runs: the data plane's flip of one u32,
+ * `ip route replace` (one message that the kernel takes at once), and, as the control that must
+ * lose, a deletion followed by an addition. The paths are equal and both stand before the first
+ * flip. Told apart by the device on which a packet reaches the receiver:
+ *
+ *   t - in [router] out  - x     both lead to the receiver's address fd00:k:9::2
+ *                   out2 - y
+ *
+ * Blocks of swaps take turns between the three ways. */
+#include "netlink/route.h"
+#include "netlink/rule.h"
+#include "wire_flow.h"
+
+#define SWAPS  2000
+#define BLOCKS 4
+#define PPS    50000
+
+enum way { FLIP, REPLACE, DEL_ADD, WAYS };
+
+static const char *const names[WAYS] = { "flip", "route_replace", "del_add" };
+
+struct side {
+	struct router r;
+	uint32_t y; /* the receiver's device of path 2 */
+	struct nl *nl;
+	struct nl_route route[2];
+	int out;
+};
+
+struct swap {
+	uint64_t before, after;
+	uint8_t dev; /* where packets must come now */
+};
+
+struct result {
+	uint64_t sent, came, reordered, late;
+	double took_s;
+	size_t tried, seen;
+	double effect[2 * SWAPS], call[2 * SWAPS]; /* us */
+};
+
+static struct wire wire;
+static struct side side[WAYS];
+static struct result result[WAYS];
+
+static void second_path(struct side *s)
+{
+	char x[8], ip[2][32];
+	struct nl_link l;
+	struct err e = { 0 };
+
+	(void)snprintf(x, sizeof(x), "y%u", s->r.k);
+	(void)snprintf(ip[0], sizeof(ip[0]), "fd00:%x:3::1", s->r.k);
+	(void)snprintf(ip[1], sizeof(ip[1]), "fd00:%x:3::2", s->r.k);
+	wire_link(s->r.ns, "out2", ip[0], wire.rx, x, ip[1], 64 + s->r.k);
+	sh("ip -6 addr add fd00:%x:9::2/128 dev lo nodad", s->r.k);
+	must(link_find(wire.rx_nl, x, &l, &e), &e, x);
+	s->y = l.ifindex;
+	ns_enter(wire.tx);
+	sh("ip -6 route add fd00:%x:9::/64 via fd00:%x:1::1", s->r.k, s->r.k);
+}
+
+/* Path p's route to fd00:k:9::/64. */
+static void route_of(struct side *s, unsigned p, uint32_t table, struct nl_route *r)
+{
+	*r = (struct nl_route){ .table = table,
+				.metric = NL_METRIC_V6,
+				.oif = p ? if_nametoindex("out2") : s->r.out,
+				.dst = { NL_V6, 64, { 0xfd, 0, 0, (uint8_t)s->r.k, 0, 9 } },
+				.gw = { NL_V6, 128, { 0xfd, 0, 0, (uint8_t)s->r.k } } };
+	r->gw.b[5] = (uint8_t)(2 + p);
+	r->gw.b[15] = 2;
+}
+
+static void steering(struct side *s)
+{
+	const struct dp_label l = { .label = WIRE_LABEL,
+				    .valid_until = { INT64_MAX },
+				    .dscp = DP_DSCP_ANY };
+	struct err e = { 0 };
+
+	router_dataplane(&s->r, DP_ROLE_NODE, 0);
+	must(dp_label_set(s->r.dp, &l, NULL, &e), &e, "label");
+	for (uint8_t p = 0; p < 2; p++) {
+		struct nl_rule rule = rule_path(NL_V6, (uint8_t)(p + 1));
+
+		route_of(s, p, NL_PATH_TABLE(p + 1), &s->route[p]);
+		must(route_put(s->nl, &s->route[p], &e), &e, "route");
+		must(rule_put(s->nl, &rule, &e), &e, "rule");
+	}
+	must(dp_steer_set(s->r.dp, WIRE_LABEL, DP_UP, 1, NULL, &e), &e, "steer");
+}
+
+static void build(enum way way)
+{
+	struct side *s = &side[way];
+	struct sockaddr_in6 a;
+	struct err e = { 0 };
+
+	router_new(&wire, &s->r, (unsigned)way + 1);
+	second_path(s);
+	ns_enter(s->r.ns);
+	must(nl_new(&s->nl, &e), &e, "netlink");
+	if (way == FLIP) {
+		steering(s);
+	} else {
+		route_of(s, 0, 254, &s->route[0]);
+		route_of(s, 1, 254, &s->route[1]);
+		must(route_put(s->nl, &s->route[0], &e), &e, "route");
+	}
+	/* the label was leased for the destination of router k: ask for the other one */
+	s->out = wire_sender(&wire, s->r.k, WIRE_PORT, WIRE_LABEL);
+	wire_addr(&a, s->r.k, 9, WIRE_PORT);
+	a.sin6_flowinfo = htonl(WIRE_LABEL);
+	if (connect(s->out, (struct sockaddr *)&a, sizeof(a)))
+		die("connect: %s", strerror(errno));
+}
+
+static void swap(struct side *s, enum way way, unsigned to)
+{
+	struct err e = { 0 };
+
+	switch (way) {
+	case FLIP:
+		must(dp_steer_set(s->r.dp, WIRE_LABEL, DP_UP, to + 1, NULL, &e), &e, "steer");
+		break;
+	case REPLACE: must(route_replace(s->nl, &s->route[to], &e), &e, "replace"); break;
+	case DEL_ADD:
+		must(route_del(s->nl, &s->route[!to], &e), &e, "delete");
+		must(route_put(s->nl, &s->route[to], &e), &e, "add");
+		break;
+	case WAYS: break;
+	}
+}
+
+/* From each call to the first packet on the new path; a swap that no packet met is not `seen`. */
+static void effects(struct result *r, const struct swap *w, size_t n, const struct ear *e)
+{
+	size_t at = 0, kept = e->n < e->cap ? e->n : e->cap;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t until = i + 1 < n ? w[i + 1].before : UINT64_MAX;
+
+		r->call[r->tried++] = (double)(w[i].after - w[i].before) / 1000;
+		while (at < kept && e->log[at].at < w[i].before)
+			at++;
+		while (at < kept && e->log[at].at < until && e->log[at].dev != w[i].dev)
+			at++;
+		if (at < kept && e->log[at].at < until)
+			r->effect[r->seen++] = (double)(e->log[at].at - w[i].before) / 1000;
+	}
+}
+
+static void block(enum way way, size_t swaps, uint64_t pps)
+{
+	struct side *s = &side[way];
+	struct result *r = &result[way];
+	struct swap *w = calloc(swaps, sizeof(*w));
+	struct talker t = { .fd = &s->out,
+			    .flows = 1,
+			    .size = sizeof(struct flow_pkt),
+			    .gap_ns = 1000000000 / pps,
+			    .cpu = 0,
+			    .realtime = true };
+	uint64_t from;
+	struct ear e;
+
+	if (!w)
+		die("out of memory");
+	hear_start(&e, &wire, WIRE_PORT, 1, swaps * 200 + 100000);
+	from = now_ns();
+	talk_start(&t);
+	sleep_ns(20000000);
+	for (size_t i = 0; i < swaps; i++) {
+		unsigned to = !(i & 1);
+
+		sleep_ns(700000 + (uint64_t)random() % 600000);
+		w[i].dev = (uint8_t)(to ? s->y : s->r.x);
+		w[i].before = clock_ns(CLOCK_REALTIME);
+		swap(s, way, to);
+		w[i].after = clock_ns(CLOCK_REALTIME);
+	}
+	sleep_ns(5000000);
+	talk_stop(&t);
+	r->took_s += (double)(now_ns() - from) / 1e9;
+	hear_drain(&e, t.sent);
+	hear_stop(&e);
+	r->sent += t.sent;
+	r->came += e.n;
+	r->late += t.late;
+	r->reordered += reordered(e.log, e.n < e.cap ? e.n : e.cap, 1);
+	effects(r, w, swaps, &e);
+	free(e.log);
+	free(w);
+}
+
+static void report(enum way way)
+{
+	struct result *r = &result[way];
+	double lost = (double)(r->sent - r->came),
+	       base = percentile(result[REPLACE].effect, result[REPLACE].seen, 99),
+	       p99 = percentile(r->effect, r->seen, 99);
+
+	(void)printf("{\"metric\":\"dataplane.swap_%s_lost\",\"value\":%.0f,\"unit\":\"packets\","
+		     "\"sent\":%llu,\"swaps\":%zu,\"pps\":%.0f,\"late\":%llu%s}\n",
+		     names[way], lost, (unsigned long long)r->sent, r->tried,
+		     (double)r->sent / r->took_s, (unsigned long long)r->late,
+		     way == FLIP ? ",\"target\":0" : "");
+	(void)printf("{\"metric\":\"dataplane.swap_%s_reordered\",\"value\":%llu,"
+		     "\"unit\":\"packets\",\"sent\":%llu%s}\n",
+		     names[way], (unsigned long long)r->reordered, (unsigned long long)r->sent,
+		     way == FLIP ? ",\"target\":0" : "");
+	(void)printf("{\"metric\":\"dataplane.swap_%s_p99_us\",\"value\":%.1f,\"unit\":\"us\","
+		     "\"baseline\":\"dataplane.swap_route_replace_p99_us\",\"ratio\":%.2f,"
+		     "\"median\":%.1f,\"seen\":%zu,\"call_median\":%.1f%s}\n",
+		     names[way], p99, base > 0 ? p99 / base : 0, percentile(r->effect, r->seen, 50),
+		     r->seen, percentile(r->call, r->tried, 50),
+		     way == FLIP ? ",\"target\":100" : "");
+}
+
+int main(void)
+{
+	size_t swaps = (size_t)knob("SWAPS", SWAPS);
+	uint64_t pps = (uint64_t)knob("SWAP_PPS", PPS);
+
+	swaps = swaps < BLOCKS ? BLOCKS : swaps > 2 * SWAPS ? 2 * SWAPS : swaps;
+	wire_open(&wire, "bench_swap");
+	for (enum way way = FLIP; way < WAYS; way++)
+		build(way);
+	wire_pin(1, false);
+	for (int b = 0; b < BLOCKS; b++)
+		for (enum way way = FLIP; way < WAYS; way++)
+			block(way, swaps / BLOCKS, pps ? pps : PPS);
+	for (enum way way = FLIP; way < WAYS; way++)
+		report(way);
+	/* the control shows that a loss would be seen */
+	if (result[DEL_ADD].sent == result[DEL_ADD].came) {
+		(void)fprintf(stderr, "bench_swap: delete and add lost nothing: not a proof\n");
+		return 1;
+	}
+	return 0;
+}
