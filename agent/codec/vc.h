@@ -51,8 +51,8 @@ struct vc_profile {
 
 /* A document that has our shape. Nothing in it is believed before vc_verified(). */
 struct vc {
-	json_t *doc;      /* owned, proof included, read again from its canonical bytes */
-	char id[URN_MAX]; /* "" when a presentation has none */
+	json_t *doc;          /* owned, proof included, read again from its canonical bytes */
+	char id[DID_URL_MAX]; /* "" when a presentation has none */
 	char author[DID_MAX];
 	char method[DID_URL_MAX];
 	char domain[DID_MAX];
