@@ -84,9 +84,9 @@ static int read_presented(struct presentation *p, struct err *e)
 	if (!r)
 		r = read_with(p, e);
 	if (!r)
-		r = vc_read_inner(&p->vc, json_array_get(list, 0), &wallet_profile, e);
+		r = vc_read_inner(&p->vc, p->vp, 0, &wallet_profile, e);
 	for (size_t i = 1; !r && i < json_array_size(list); i++)
-		r = vc_read_inner(&p->stapled[i - 1], json_array_get(list, i), &status_profile, e);
+		r = vc_read_inner(&p->stapled[i - 1], p->vp, i, &status_profile, e);
 	return r ? r : wallet_read_body(&p->wallet, p->vc->doc, e);
 }
 
@@ -97,7 +97,7 @@ int presentation_read(struct presentation **ret, const json_t *vp, struct err *e
 
 	if (!p)
 		return err_set(e, -ENOMEM, "presentation: no memory");
-	r = vc_read(&p->vp, vp, &presentation_profile, e);
+	r = vc_read(&p->vp, (json_t *)(uintptr_t)vp, &presentation_profile, e);
 	if (!r)
 		r = read_presented(p, e);
 	if (r) {

@@ -202,7 +202,7 @@ int status_list_verify(struct status_list **ret, const json_t *vc, const struct 
 		       struct err *e)
 {
 	struct vc *v = NULL;
-	int r = vc_read(&v, vc, &status_profile, e);
+	int r = vc_read(&v, (json_t *)(uintptr_t)vc, &status_profile, e);
 
 	if (!r)
 		r = status_list_open(ret, v, keys, e);
