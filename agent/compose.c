@@ -22,6 +22,7 @@
 #include "agent/wire/sse.h"
 #include "agent/wire/tls.h"
 #include "side_make.h"
+#include "status_lists.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -58,6 +59,8 @@ int compose_new(struct compose **ret, const struct config *c, struct err *e)
 			    tls_id_did(m->id));
 	if (!r)
 		r = side_documents(&m->side, e);
+	if (!r)
+		r = status_lists_start(&m->side, e);
 	if (!r && (c->daemon.roles & ROLE_ENTERPRISE))
 		r = ent_policy_load(&m->side, e);
 	if (r) {

@@ -145,7 +145,8 @@ struct cfg_trust {
 	cfg_did issuers[CFG_ISSUERS];
 	uint32_t n_issuers;
 	cfg_file revoked_file;
-	cfg_file documents; /* directory of pinned did:web documents, *.json */
+	cfg_file documents;    /* directory of pinned did:web documents, *.json */
+	cfg_file status_lists; /* directory of status list credentials, *.json */
 };
 
 struct cfg_wallet {

@@ -186,6 +186,7 @@ static const struct cfg_key trust_keys[] = {
 	{ "issuers", parse_issuers, 0, ANY },
 	{ "revoked-file", cfg_path_abs, offsetof(struct cfg_trust, revoked_file), ANY },
 	{ "documents", cfg_path_abs, offsetof(struct cfg_trust, documents), ANY },
+	{ "status-lists", cfg_path_abs, offsetof(struct cfg_trust, status_lists), ANY },
 };
 
 static const struct cfg_key wallet_keys[] = {

@@ -117,5 +117,6 @@ int ctl_key_show(struct ctl *c);
 int ctl_did_document(struct ctl *c);
 int ctl_wallet_issue(struct ctl *c);
 int ctl_wallet_show(struct ctl *c);
+int ctl_status_list(struct ctl *c);
 
 #endif

@@ -7,6 +7,7 @@
 #include "agent/config_value.h"
 #include "agent/crypto/crypto.h"
 #include "agent/signer/keyfile.h"
+#include "signing.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -211,19 +212,42 @@ static int terms_policy(const struct ctl *c, struct wallet *w, bool fresh, struc
 	return text_opt(c, "policy-id", w->policy_id, sizeof(w->policy_id), true, e);
 }
 
-static int terms_status(const struct ctl *c, struct wallet *w, struct err *e)
+/* --status-list and --status-index, --suspend-list and --suspend-index. */
+static int terms_entry(const struct ctl *c, struct wallet *w, const char *name,
+		       enum status_purpose purpose, struct err *e)
 {
-	int64_t index = w->status_index;
-	int r = text_opt(c, "status-list", w->status_list, sizeof(w->status_list), false, e);
+	struct wallet_status s = { .purpose = purpose };
+	char list[16], at[16];
+	uint32_t i = 0;
+	int64_t index;
+	int r;
 
-	r = r < 0 ? r : opt_int(c, "status-index", 0, 999999999, &index, e);
+	(void)snprintf(list, sizeof(list), "%s-list", name);
+	(void)snprintf(at, sizeof(at), "%s-index", name);
+	while (i < w->n_status && w->status[i].purpose != purpose)
+		i++;
+	if (i < w->n_status)
+		s = w->status[i];
+	index = s.index;
+	r = text_opt(c, list, s.list, sizeof(s.list), false, e);
+	r = r < 0 ? r : opt_int(c, at, 0, 999999999, &index, e);
 	if (r < 0)
 		return r;
-	if (r && !w->status_list[0])
-		return err_set(e, -EINVAL, "--status-index: needs --status-list");
-	w->status_index = (uint32_t)index;
-	w->has_status = w->status_list[0] != '\0';
+	if (r && !s.list[0])
+		return err_set(e, -EINVAL, "--%s: needs --%s", at, list);
+	if (!s.list[0])
+		return 0;
+	s.index = (uint32_t)index;
+	w->status[i] = s;
+	w->n_status += i == w->n_status;
 	return 0;
+}
+
+static int terms_status(const struct ctl *c, struct wallet *w, struct err *e)
+{
+	int r = terms_entry(c, w, "status", STATUS_REVOCATION, e);
+
+	return r ? r : terms_entry(c, w, "suspend", STATUS_SUSPENSION, e);
 }
 
 /* --after OLD: the same wallet's next generation, its terms taken over where not given. */
@@ -272,40 +296,9 @@ static int terms_read(const struct ctl *c, struct wallet *w, wall_t now, struct 
 /* --- signing -----------------------------------------------------------------------------------
  */
 
-static int sign_with_file(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_SIG_LEN])
-{
-	const struct key_pair *k = arg;
-
-	ed25519_sign(sig, rq->hash, sizeof(rq->hash), k->secret); /* the seed is its first half */
-	return 0;
-}
-
-/* A did:key issuer must be the key itself; a did:web one names it by the fragment "wallet". */
-static int issuer_of(struct wallet *w, const struct key_pair *k, struct sign_port *port,
-		     struct err *e)
-{
-	char own[DID_MAX];
-	int r = did_key_format(k->public, own);
-
-	if (r)
-		return r;
-	if (!w->issuer[0])
-		memcpy(w->issuer, own, sizeof(own));
-	switch (did_check(w->issuer, e)) {
-	case DID_WEB:
-		(void)snprintf(port->method, sizeof(port->method), "%s#wallet", w->issuer);
-		return 0;
-	case DID_KEY:
-		if (strcmp(w->issuer, own) != 0)
-			return err_set(e, -EPERM, "--issuer: not the DID of --key");
-		return did_key_method(k->public, port->method);
-	default: return -EINVAL;
-	}
-}
-
 static int issue(struct ctl *c, const char *key, struct err *e)
 {
-	struct sign_port port = { .sign = sign_with_file };
+	struct sign_port port = { .sign = signing_sign };
 	auto_json json_t *vc = NULL;
 	auto_free char *text = NULL;
 	wall_t now = wall_clock();
@@ -318,7 +311,7 @@ static int issue(struct ctl *c, const char *key, struct err *e)
 	if (key_load(&k, key, e))
 		return CTL_FAILED;
 	port.arg = k;
-	r = issuer_of(&w, k, &port, e);
+	r = signing_method(w.issuer, k, &port, e);
 	r = r ? r : wallet_issue(&w, now, &port, &vc, e);
 	(void)key_free(k);
 	if (r)

@@ -25,6 +25,7 @@ static const struct field wallet_facts_f[] = {
 	F_INT(T, proof_expires),
 	F_BOOL(T, status_known),
 	F_BOOL(T, revoked),
+	F_BOOL(T, suspended),
 	F_UINT(T, seen),
 	F_INT(T, seen_generation),
 	F_BOOL(T, same_digest),
@@ -53,6 +54,15 @@ static const struct field operator_did_f[] = {
 static FIELD_TABLE(operator_did_fields, struct operator_did, operator_did_f);
 #undef T
 
+#define T struct wallet_status
+static const struct field wallet_status_f[] = {
+	F_UINT(T, purpose),
+	F_STR(T, list),
+	F_UINT(T, index),
+};
+static FIELD_TABLE(wallet_status_fields, struct wallet_status, wallet_status_f);
+#undef T
+
 #define T struct wallet
 static const struct field wallet_f[] = {
 	F_STR(T, id),
@@ -74,9 +84,7 @@ static const struct field wallet_f[] = {
 	F_INT(T, not_after),
 	F_STR(T, policy_id),
 	F_BYTES(T, policy_digest),
-	F_BOOL(T, has_status),
-	F_STR(T, status_list),
-	F_UINT(T, status_index),
+	F_ARR(T, status, wallet_status_fields, n_status),
 };
 FIELD_TABLE(wallet_fields, struct wallet, wallet_f);
 #undef T

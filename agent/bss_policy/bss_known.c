@@ -7,6 +7,7 @@
 #include "agent/codec/revocation.h"
 #include "agent/crypto/crypto.h"
 #include "agent/peer.h"
+#include "agent/status_lists.h"
 #include "agent/store/ledger.h"
 
 #include <errno.h>
@@ -93,8 +94,7 @@ static bool challenge_consume(void *arg, const char *challenge, const char *peer
 	       why == REFUSE_NONE;
 }
 
-/* Status lists are not fetched: a wallet that names one needs the local list that stands for it,
- * or its status is not known. */
+/* What was revoked here, by hand or by the local file; the wallet's own lists come on top. */
 static int revoked(void *arg, const struct wallet *w)
 {
 	struct side *s = arg;
@@ -108,9 +108,12 @@ static int revoked(void *arg, const struct wallet *w)
 	r = ledger_row(s, w, &row);
 	if (r != -ENOENT && (r || row.revoked))
 		return r ? r : 1;
-	if (!file[0])
-		return w->has_status ? -ENOENT : 0;
-	return revocation_check_file(file, w, &e);
+	return file[0] ? revocation_check_file(file, w, &e) : 0;
+}
+
+static const struct status_list *status_list(void *arg, const char *url)
+{
+	return status_lists_find(arg, url);
 }
 
 static void generation(void *arg, const struct wallet *w, const uint8_t digest[DIGEST_LEN],
@@ -135,6 +138,7 @@ void known_env(struct side *s, struct admit_env *env)
 	env->challenge_known = challenge_known;
 	env->challenge_consume = challenge_consume;
 	env->revoked = revoked;
+	env->status_list = status_list;
 	env->generation = generation;
 }
 

@@ -158,10 +158,12 @@ static enum refusal trust(struct judged *j)
 
 static enum refusal status(struct judged *j)
 {
-	if (!j->f->status_known)
-		return no(j, REFUSE_WALLET_REVOKED, "credentialStatus: cannot be established");
 	if (j->f->revoked)
 		return no(j, REFUSE_WALLET_REVOKED, "credentialStatus: revoked");
+	if (!j->f->status_known)
+		return no(j, REFUSE_WALLET_STATUS, "credentialStatus: cannot be established");
+	if (j->f->suspended)
+		return no(j, REFUSE_WALLET_SUSPENDED, "credentialStatus: suspended");
 	return REFUSE_NONE;
 }
 

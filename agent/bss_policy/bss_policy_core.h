@@ -42,7 +42,8 @@ struct wallet_facts {
 	char vp_holder[DID_MAX];             /* 9 */
 	char peer[DID_MAX];                  /* 9: authenticated by the wire */
 	wall_t proof_expires;                /* 10: 0 = none */
-	bool status_known, revoked;          /* 11: an unknown status fails closed */
+	bool status_known;                   /* 11: an unknown status fails closed */
+	bool revoked, suspended;             /* 11 */
 	enum wallet_seen seen;   /* 13: highest generation of this issuer and walletId, with its */
 	int64_t seen_generation; /*     credential's digest */
 	bool same_digest;        /* 13: the seen one is this very credential */

@@ -69,12 +69,53 @@ static void gather_holder(struct admission *a)
 		a->f.peer[0] = 0; /* which no holder equals */
 }
 
+/* A list that came along: verified only now, and only when the operator has no good copy. */
+static int stapled(struct admission *a, const struct wallet_status *s)
+{
+	const struct admit_env *env = a->env;
+	int r = err_set(&a->ret->detail, -ENOENT, "credentialStatus: no list at hand");
+
+	for (size_t i = 0; i < STATUS_PURPOSES; i++) {
+		struct status_list *l = NULL;
+
+		if (!a->p->stapled[i] || strcmp(a->p->stapled[i]->id, s->list) != 0)
+			continue;
+		r = status_list_open(&l, a->p->stapled[i], &env->keys, &a->ret->detail);
+		if (!r)
+			r = status_list_bit(l, &a->p->wallet, s, env->now, &a->ret->detail);
+		l = status_list_free(l);
+		if (r >= 0)
+			break;
+	}
+	return r;
+}
+
+/* The operator's own copy before what the holder brings: that one may be the last good one. */
+static int bit_of(struct admission *a, const struct wallet_status *s)
+{
+	const struct admit_env *env = a->env;
+	const struct status_list *own =
+		env->status_list ? env->status_list(env->arg, s->list) : NULL;
+	int r = own ? status_list_bit(own, &a->p->wallet, s, env->now, &a->ret->detail) : -ENOENT;
+
+	return r >= 0 ? r : stapled(a, s);
+}
+
 static void gather_status(struct admission *a)
 {
-	int r = a->env->revoked(a->env->arg, &a->p->wallet);
+	const struct wallet *w = &a->p->wallet;
+	int r = a->env->revoked(a->env->arg, w);
 
 	a->f.status_known = r >= 0;
 	a->f.revoked = r > 0;
+	for (uint32_t i = 0; a->f.status_known && !a->f.revoked && i < w->n_status; i++) {
+		r = bit_of(a, &w->status[i]);
+		a->f.status_known = r >= 0;
+		if (r > 0 && w->status[i].purpose == STATUS_REVOCATION)
+			a->f.revoked = true;
+		else if (r > 0)
+			a->f.suspended = true;
+	}
 }
 
 /* What must be known before step s can be judged. */

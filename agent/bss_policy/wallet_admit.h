@@ -5,9 +5,11 @@
 #define TREATY_WALLET_ADMIT_H
 
 #include "agent/bss_policy/bss_policy_core.h"
+#include "agent/codec/status_list.h"
 #include "agent/codec/wallet.h"
 
-/* What the operator knows. Callbacks must not block; each is called at most once. */
+/* What the operator knows. Callbacks must not block; each is called at most once, where it
+ * does not say otherwise. */
 struct admit_env {
 	wall_t now;
 	const char *operator_did;
@@ -20,8 +22,12 @@ struct admit_env {
 	bool (*challenge_known)(void *arg, const char *challenge, const char *peer);
 	/* True for exactly one caller per challenge. */
 	bool (*challenge_consume)(void *arg, const char *challenge, const char *peer);
-	/* 0 valid, 1 revoked, negative: cannot tell (then refused). */
+	/* What the operator knows by itself. 0 valid, 1 revoked, negative: cannot tell (then
+	 * refused). */
 	int (*revoked)(void *arg, const struct wallet *w);
+	/* The operator's own copy of a status list, verified, or NULL; then a stapled one is taken
+	 * while it is fresh. May be NULL: no copies are kept. Called once for each entry. */
+	const struct status_list *(*status_list)(void *arg, const char *url);
 	/* Fills seen, seen_generation, same_digest, equivocated. */
 	void (*generation)(void *arg, const struct wallet *w, const uint8_t digest[DIGEST_LEN],
 			   struct wallet_facts *f);

@@ -11,10 +11,17 @@
 
 #define INT_SAFE_MAX 9007199254740991LL /* 2^53 - 1 */
 
+enum { PAIRS_FEW = 32 };
+
 struct out {
 	canon_sink sink;
 	void *arg;
 	struct err *e;
+	struct canon_rules rules; /* all zero: none */
+	unsigned seen;            /* values so far */
+	struct canon_mark *marks;
+	size_t n_marks;
+	size_t given; /* bytes that the sink had */
 	size_t used;
 	char buf[1024]; /* so that a sink sees blocks, not characters */
 };
@@ -23,6 +30,7 @@ static int out_flush(struct out *o)
 {
 	int r = o->used ? o->sink(o->arg, o->buf, o->used) : 0;
 
+	o->given += o->used;
 	o->used = 0;
 	return r;
 }
@@ -34,8 +42,10 @@ static int out_put(struct out *o, const char *p, size_t n)
 
 		if (r)
 			return r;
-		if (n > sizeof(o->buf))
+		if (n > sizeof(o->buf)) {
+			o->given += n;
 			return o->sink(o->arg, p, n);
+		}
 	}
 	memcpy(o->buf + o->used, p, n);
 	o->used += n;
@@ -135,6 +145,10 @@ static int put_number(struct out *o, const json_t *v)
 		if (i > INT_SAFE_MAX || i < -INT_SAFE_MAX)
 			return err_set(o->e, -ERANGE, "integer %lld: above 2^53-1", (long long)i);
 		n = snprintf(t, sizeof(t), "%lld", (long long)i);
+	} else if (o->rules.integers_only) {
+		/* A whole number spelt 2.5e7 has the signature of 25000000; one spelling is ours.
+		 */
+		return err_set(o->e, -EINVAL, "number: integers only, without point or exponent");
 	} else {
 		n = es6_number(json_real_value(v), t);
 	}
@@ -159,23 +173,24 @@ static int put_escape(struct out *o, unsigned char c)
 	return out_put(o, t, (size_t)n);
 }
 
+static bool plain(unsigned char c)
+{
+	return c >= 0x20 && c != '"' && c != '\\';
+}
+
 static int put_string(struct out *o, const char *s, size_t n)
 {
-	size_t from = 0;
+	size_t from = 0, i = 0;
 	int r = out_put(o, "\"", 1);
 
-	for (size_t i = 0; !r && i < n; i++) {
-		unsigned char c = (unsigned char)s[i];
-
-		if (c >= 0x20 && c != '"' && c != '\\')
-			continue;
+	while (!r && i < n) {
+		while (i < n && plain((unsigned char)s[i]))
+			i++;
 		r = out_put(o, s + from, i - from);
-		if (!r)
-			r = put_escape(o, c);
-		from = i + 1;
+		if (!r && i < n)
+			r = put_escape(o, (unsigned char)s[i++]);
+		from = i;
 	}
-	if (!r)
-		r = out_put(o, s + from, n - from);
 	return r ? r : out_put(o, "\"", 1);
 }
 
@@ -184,10 +199,9 @@ static int put_string(struct out *o, const char *s, size_t n)
 /* Byte order is code point order, and that differs from code unit order in one case only: a
  * supplementary character (lead byte F0..F4, written as surrogates D800..DFFF) sorts before
  * U+E000..U+FFFF (lead byte EE, EF). Strings that differ inside a character share its lead. */
-static int key_cmp(const void *a, const void *b)
+static int key_cmp(const char *a, const char *b)
 {
-	const unsigned char *x = *(const unsigned char *const *)a;
-	const unsigned char *y = *(const unsigned char *const *)b;
+	const unsigned char *x = (const unsigned char *)a, *y = (const unsigned char *)b;
 
 	while (*x && *x == *y) {
 		x++;
@@ -198,9 +212,36 @@ static int key_cmp(const void *a, const void *b)
 	return (int)*x - (int)*y;
 }
 
+struct pair {
+	const char *key;
+	const json_t *value;
+};
+
+static int pair_cmp(const void *a, const void *b)
+{
+	return key_cmp(((const struct pair *)a)->key, ((const struct pair *)b)->key);
+}
+
+/* Few keys, and most often already in order: then one look at each is enough. */
+static void pairs_sort(struct pair *p, size_t n)
+{
+	if (n > PAIRS_FEW) {
+		qsort(p, n, sizeof(*p), pair_cmp);
+		return;
+	}
+	for (size_t i = 1; i < n; i++) {
+		struct pair x = p[i];
+		size_t k = i;
+
+		for (; k && key_cmp(x.key, p[k - 1].key) < 0; k--)
+			p[k] = p[k - 1];
+		p[k] = x;
+	}
+}
+
 static int put_value(struct out *o, const json_t *v, unsigned depth, const char *skip);
 
-static int put_members(struct out *o, const json_t *v, const char **keys, size_t n, unsigned depth)
+static int put_members(struct out *o, const struct pair *p, size_t n, unsigned depth)
 {
 	int r = 0;
 
@@ -208,24 +249,24 @@ static int put_members(struct out *o, const json_t *v, const char **keys, size_t
 		if (i)
 			r = out_put(o, ",", 1);
 		if (!r)
-			r = put_string(o, keys[i], strlen(keys[i]));
+			r = put_string(o, p[i].key, strlen(p[i].key));
 		if (!r)
 			r = out_put(o, ":", 1);
 		if (!r)
-			r = put_value(o, json_object_get(v, keys[i]), depth + 1, NULL);
+			r = put_value(o, p[i].value, depth + 1, NULL);
 	}
 	return r;
 }
 
 static int put_object(struct out *o, const json_t *v, unsigned depth, const char *skip)
 {
-	const char *few[32], **keys = few;
-	auto_free const char **many = NULL;
+	struct pair few[PAIRS_FEW], *pairs = few;
+	auto_free struct pair *many = NULL;
 	size_t n = 0, size = json_object_size(v);
 	int r = out_put(o, "{", 1);
 
 	if (size > ARRAY_LEN(few)) {
-		keys = many = calloc(size, sizeof(*many));
+		pairs = many = calloc(size, sizeof(*many));
 		if (!many)
 			return err_set(o->e, -ENOMEM, "canonical form: no memory");
 	}
@@ -233,10 +274,11 @@ static int put_object(struct out *o, const json_t *v, unsigned depth, const char
 	for (void *it = json_object_iter((json_t *)(uintptr_t)v); it;
 	     it = json_object_iter_next((json_t *)(uintptr_t)v, it))
 		if (!skip || strcmp(skip, json_object_iter_key(it)))
-			keys[n++] = json_object_iter_key(it);
-	qsort(keys, n, sizeof(*keys), key_cmp);
+			pairs[n++] = (struct pair){ json_object_iter_key(it),
+						    json_object_iter_value(it) };
+	pairs_sort(pairs, n);
 	if (!r)
-		r = put_members(o, v, keys, n, depth);
+		r = put_members(o, pairs, n, depth);
 	return r ? r : out_put(o, "}", 1);
 }
 
@@ -254,15 +296,32 @@ static int put_array(struct out *o, const json_t *v, unsigned depth)
 	return r ? r : out_put(o, "]", 1);
 }
 
+static int put_branch(struct out *o, const json_t *v, unsigned depth, const char *skip)
+{
+	unsigned max = o->rules.depth ? o->rules.depth : CANON_DEPTH_MAX;
+	size_t start = o->given + o->used;
+	int r;
+
+	if (depth > max)
+		return err_set(o->e, -EMSGSIZE, "deeper than %u levels", max);
+	r = json_is_object(v) ? put_object(o, v, depth, skip) : put_array(o, v, depth);
+	for (size_t i = 0; i < o->n_marks; i++)
+		if (o->marks[i].value == v) {
+			o->marks[i].start = start;
+			o->marks[i].end = o->given + o->used;
+		}
+	return r;
+}
+
 static int put_value(struct out *o, const json_t *v, unsigned depth, const char *skip)
 {
 	if (!v)
 		return err_set(o->e, -EINVAL, "no value");
-	if (depth > CANON_DEPTH_MAX)
-		return err_set(o->e, -EMSGSIZE, "deeper than %d levels", CANON_DEPTH_MAX);
+	if (o->rules.nodes && ++o->seen > o->rules.nodes)
+		return err_set(o->e, -EMSGSIZE, "more than %u values", o->rules.nodes);
 	switch (json_typeof(v)) {
-	case JSON_OBJECT: return put_object(o, v, depth, skip);
-	case JSON_ARRAY: return put_array(o, v, depth);
+	case JSON_OBJECT:
+	case JSON_ARRAY: return put_branch(o, v, depth, skip);
 	case JSON_STRING: return put_string(o, json_string_value(v), json_string_length(v));
 	case JSON_INTEGER:
 	case JSON_REAL: return put_number(o, v);
@@ -298,7 +357,7 @@ static int text_sink(void *arg, const char *p, size_t n)
 	if (n > t->max - t->len)
 		return -EMSGSIZE;
 	if (t->len + n + 1 > t->cap) {
-		size_t cap = 2 * (t->len + n) + 1;
+		size_t cap = 2 * (t->len + n) + 4096;
 		char *q = realloc(t->p, cap);
 
 		if (!q)
@@ -311,14 +370,21 @@ static int text_sink(void *arg, const char *p, size_t n)
 	return 0;
 }
 
-int canon_text(const json_t *v, size_t max, char **ret, size_t *ret_len, struct err *e)
+static int text_(struct out *o, const json_t *v, size_t max, char **ret, size_t *ret_len)
 {
 	struct text t = { .max = max };
-	int r = write_(v, NULL, text_sink, &t, e);
+	int r;
 
+	o->sink = text_sink;
+	o->arg = &t;
+	r = put_value(o, v, 1, NULL);
+	if (!r)
+		r = out_flush(o);
+	if (!r && !t.p)
+		r = -ENOMEM;
 	if (r) {
 		free(t.p);
-		return err_set(e, r,
+		return err_set(o->e, r,
 			       r == -EMSGSIZE ? "canonical form: above its size limit"
 					      : "canonical form: no memory");
 	}
@@ -327,6 +393,21 @@ int canon_text(const json_t *v, size_t max, char **ret, size_t *ret_len, struct 
 	if (ret_len)
 		*ret_len = t.len;
 	return 0;
+}
+
+int canon_text(const json_t *v, size_t max, char **ret, size_t *ret_len, struct err *e)
+{
+	struct out o = { .e = e };
+
+	return text_(&o, v, max, ret, ret_len);
+}
+
+int canon_marked(const json_t *v, size_t max, const struct canon_rules *rules,
+		 struct canon_mark *marks, size_t n, char **ret, size_t *ret_len, struct err *e)
+{
+	struct out o = { .e = e, .rules = *rules, .marks = marks, .n_marks = n };
+
+	return text_(&o, v, max, ret, ret_len);
 }
 
 static int hash_sink(void *arg, const char *p, size_t n)

@@ -42,25 +42,6 @@ static json_t *new_list(const char *const *list)
 	return v;
 }
 
-/* A whole number spelt 2.5e7 has the signature of 25000000; only one spelling is ours. */
-static int check_integers(const json_t *v, struct err *e)
-{
-	const char *key;
-	json_t *c;
-	size_t i;
-	int r = 0;
-
-	if (json_is_real(v))
-		return err_set(e, -EINVAL, "number: integers only, without point or exponent");
-	json_object_foreach ((json_t *)(uintptr_t)v, key, c)
-		if ((r = check_integers(c, e)))
-			return r;
-	json_array_foreach (v, i, c)
-		if ((r = check_integers(c, e)))
-			return r;
-	return r;
-}
-
 /* Below the top: no @context anywhere. */
 static int check_inside(json_t *v, struct err *e)
 {
@@ -140,7 +121,6 @@ static int read_signature(struct vc *v, const json_t *p, struct err *e)
 
 static int read_proof(struct vc *v, const struct vc_profile *pf, struct err *e)
 {
-	char controller[DID_MAX];
 	json_t *p;
 	int r = json_need_obj(v->doc, "", "proof", &p, e);
 
@@ -156,7 +136,7 @@ static int read_proof(struct vc *v, const struct vc_profile *pf, struct err *e)
 		r = json_need_text(p, "proof", "verificationMethod", v->method, sizeof(v->method),
 				   e);
 	if (!r)
-		r = did_method_controller(v->method, controller, e);
+		r = did_method_controller(v->method, v->controller, e);
 	if (!r)
 		r = json_need_time(p, "proof", "created", &v->created, e);
 	if (!r)
@@ -188,7 +168,68 @@ static int read_head(struct vc *v, const struct vc_profile *pf, struct err *e)
 	return 0;
 }
 
-static int read_all(struct vc *v, const struct vc_profile *pf, struct err *e)
+/* --- hashes, out of the canonical text --- */
+
+/* text[from..to) without the member whose `"key":value` is text[cut..end), and one comma of it. */
+struct gap {
+	size_t from, cut, end, to;
+};
+
+static struct gap gap_of(const char *text, size_t from, size_t cut, size_t end, size_t to)
+{
+	if (text[cut - 1] == ',')
+		cut--;
+	else if (text[end] == ',')
+		end++;
+	return (struct gap){ from, cut, end, to };
+}
+
+/* whole may be NULL; it is the hash with the member, and shares the work up to it. */
+static void hash_gap(const char *text, const struct gap *g, uint8_t out[SHA256_LEN],
+		     uint8_t whole[SHA256_LEN])
+{
+	struct sha256_ctx c, w;
+
+	sha256_begin(&c);
+	sha256_add(&c, text + g->from, g->cut - g->from);
+	w = c;
+	sha256_add(&c, text + g->end, g->to - g->end);
+	sha256_end(&c, out);
+	if (!whole)
+		return;
+	sha256_add(&w, text + g->cut, g->to - g->cut);
+	sha256_end(&w, whole);
+}
+
+/* hashData: the proof without its value first, then the document without its proof. In a proof of
+ * our members the key stands once: inside a string its quotes would be escaped. */
+static int hash_data(struct vc *v, const char *text, const struct canon_mark *doc,
+		     const struct canon_mark *proof, const struct vc_profile *pf, struct err *e)
+{
+	static const char proof_key[] = "\"proof\":", value_key[] = "\"proofValue\":\"";
+	const char *p = text + proof->start, *value, *quote;
+	struct gap g;
+
+	if (proof->start <= doc->start || proof->end >= doc->end)
+		return err_set(e, -EINVAL, "proof: object required");
+	value = memmem(p, proof->end - proof->start, value_key, sizeof(value_key) - 1);
+	quote = value ? memchr(value + sizeof(value_key) - 1, '"',
+			       (size_t)(text + proof->end - value) - (sizeof(value_key) - 1))
+		      : NULL;
+	if (!quote)
+		return err_set(e, -EINVAL, "proof.proofValue: missing");
+	g = gap_of(text, proof->start, (size_t)(value - text), (size_t)(quote + 1 - text),
+		   proof->end);
+	hash_gap(text, &g, v->hash, NULL);
+	g = gap_of(text, doc->start, proof->start - (sizeof(proof_key) - 1), proof->end, doc->end);
+	hash_gap(text, &g, v->hash + SHA256_LEN, pf->presentation ? NULL : v->digest);
+	return 0;
+}
+
+/* --- reading --- */
+
+static int read_all(struct vc *v, const char *text, const struct canon_mark *doc,
+		    const struct canon_mark *proof, const struct vc_profile *pf, struct err *e)
 {
 	int r;
 
@@ -199,31 +240,53 @@ static int read_all(struct vc *v, const struct vc_profile *pf, struct err *e)
 		r = read_proof(v, pf, e);
 	if (!r)
 		r = read_head(v, pf, e);
-	if (!r)
-		r = proof_hash(v->doc, json_object_get(v->doc, "proof"), v->hash, e);
-	return r;
+	return r ? r : hash_data(v, text, doc, proof, pf, e);
 }
 
-int vc_read(struct vc **ret, const json_t *in, const struct vc_profile *pf, struct err *e)
+static void ask_marks(struct vc *v, const json_t *in)
 {
-	auto_free char *text = NULL;
-	struct vc *v;
-	size_t len;
+	const json_t *list = json_object_get(in, "verifiableCredential");
+
+	v->marks[0].value = json_object_get(in, "proof");
+	for (size_t i = 0; i < VC_INNER_MAX; i++) {
+		const json_t *c = json_array_get(list, i);
+
+		v->marks[1 + 2 * i].value = c;
+		v->marks[2 + 2 * i].value = json_object_get(c, "proof");
+	}
+}
+
+/* From here on only what was signed counts, in the one spelling that it has: without reals the
+ * tree says just that, else it is read again. */
+static int take(struct vc *v, json_t *in, const struct vc_profile *pf, struct err *e)
+{
+	struct canon_rules rules = { .integers_only = pf->integers_only,
+				     .depth = pf->limits.depth,
+				     .nodes = pf->limits.nodes };
 	int r;
 
-	/* From here on only what was signed counts, in the one spelling that it has. */
-	r = canon_text(in, pf->limits.bytes, &text, &len, e);
+	ask_marks(v, in);
+	r = canon_marked(in, pf->limits.bytes, &rules, v->marks, VC_MARKS, &v->text, &v->len, e);
 	if (r)
 		return r;
-	v = calloc(1, sizeof(*v));
+	if (!pf->integers_only)
+		return json_read(&v->doc, v->text, v->len, &pf->limits, e);
+	v->doc = json_incref(in);
+	return 0;
+}
+
+int vc_read(struct vc **ret, json_t *in, const struct vc_profile *pf, struct err *e)
+{
+	struct vc *v = calloc(1, sizeof(*v));
+	struct canon_mark whole = { 0 };
+	int r;
+
 	if (!v)
 		return err_set(e, -ENOMEM, "document: no memory");
-	sha256(text, len, v->digest);
-	r = json_read(&v->doc, text, len, &pf->limits, e);
-	if (!r && pf->integers_only)
-		r = check_integers(in, e);
+	r = take(v, in, pf, e);
+	whole.end = v->len;
 	if (!r)
-		r = read_all(v, pf, e);
+		r = read_all(v, v->text, &whole, &v->marks[0], pf, e);
 	if (r) {
 		(void)vc_free(v);
 		return r == -EBADMSG ? -EINVAL : r;
@@ -232,19 +295,17 @@ int vc_read(struct vc **ret, const json_t *in, const struct vc_profile *pf, stru
 	return 0;
 }
 
-int vc_read_inner(struct vc **ret, json_t *in, const struct vc_profile *pf, struct err *e)
+int vc_read_inner(struct vc **ret, const struct vc *outer, size_t i, const struct vc_profile *pf,
+		  struct err *e)
 {
-	struct vc *v = calloc(1, sizeof(*v));
+	struct vc *v = i < VC_INNER_MAX ? calloc(1, sizeof(*v)) : NULL;
 	int r;
 
 	if (!v)
 		return err_set(e, -ENOMEM, "document: no memory");
-	v->doc = json_incref(in);
-	r = pf->integers_only ? check_integers(in, e) : 0;
-	if (!r)
-		r = read_all(v, pf, e);
-	if (!r)
-		r = canon_sha256(in, v->digest, e);
+	v->doc =
+		json_incref(json_array_get(json_object_get(outer->doc, "verifiableCredential"), i));
+	r = read_all(v, outer->text, &outer->marks[1 + 2 * i], &outer->marks[2 + 2 * i], pf, e);
 	if (r) {
 		(void)vc_free(v);
 		return r;
@@ -255,8 +316,10 @@ int vc_read_inner(struct vc **ret, json_t *in, const struct vc_profile *pf, stru
 
 struct vc *vc_free(struct vc *v)
 {
-	if (v)
+	if (v) {
 		json_decref(v->doc);
+		free(v->text);
+	}
 	free(v);
 	return NULL;
 }
@@ -264,13 +327,10 @@ struct vc *vc_free(struct vc *v)
 int vc_verified(const struct vc *v, const struct vc_profile *pf, const struct did_resolver *keys,
 		struct err *e)
 {
-	char controller[DID_MAX];
 	uint8_t pub[ED25519_PUB_LEN];
-	int r = did_method_controller(v->method, controller, e);
+	int r;
 
-	if (r)
-		return r;
-	if (strcmp(controller, v->author))
+	if (strcmp(v->controller, v->author))
 		return err_set(e, -EPERM, "proof.verificationMethod: not controlled by the %s",
 			       pf->author);
 	r = keys->resolve(keys->arg, v->method, pf->purpose, pub, e);
@@ -297,16 +357,14 @@ static json_t *options_new(const struct vc_profile *pf, const struct vc_proof_op
 }
 
 /* What we sign must pass our own reader, and the key must be the author's. */
-static int check_own(const json_t *doc, const struct vc_profile *pf, struct err *e)
+static int check_own(json_t *doc, const struct vc_profile *pf, struct err *e)
 {
-	char controller[DID_MAX];
 	struct vc *v = NULL;
 	int r = vc_read(&v, doc, pf, e);
 
 	if (r)
 		return r;
-	r = did_method_controller(v->method, controller, e);
-	if (!r && strcmp(controller, v->author))
+	if (strcmp(v->controller, v->author))
 		r = err_set(e, -EPERM, "%s: does not control the signing key", pf->author);
 	(void)vc_free(v);
 	return r;

@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "agent/codec/canon.h"
 #include "agent/codec/did.h"
 #include "agent/codec/json.h"
 #include "treaty/sign.h"
@@ -49,12 +50,15 @@ struct vc_profile {
 	bool presentation; /* the proof must hold domain and challenge; otherwise it must not */
 };
 
+enum { VC_INNER_MAX = 4, VC_MARKS = 1 + 2 * VC_INNER_MAX };
+
 /* A document that has our shape. Nothing in it is believed before vc_verified(). */
 struct vc {
-	json_t *doc;      /* owned, proof included, read again from its canonical bytes */
-	char id[URN_MAX]; /* "" when a presentation has none */
+	json_t *doc;          /* owned, proof included, says no more than the canonical text */
+	char id[DID_URL_MAX]; /* "" when a presentation has none */
 	char author[DID_MAX];
 	char method[DID_URL_MAX];
+	char controller[DID_MAX]; /* the method's DID */
 	char domain[DID_MAX];
 	char challenge[URN_MAX];
 	wall_t created;
@@ -62,15 +66,20 @@ struct vc {
 	wall_t valid_from, valid_until; /* 0 = absent */
 	uint8_t hash[SIGN_HASH_LEN];    /* hashData */
 	uint8_t sig[SIGN_SIG_LEN];
-	uint8_t digest[DIGEST_LEN]; /* SHA-256(JCS(doc with its proof)): its name elsewhere */
+	/* SHA-256(JCS(doc with its proof)): its name elsewhere. Zero for a presentation. */
+	uint8_t digest[DIGEST_LEN];
+	char *text; /* owned, canonical; NULL for one inside another */
+	size_t len;
+	/* The proof, then each credential inside and its proof. */
+	struct canon_mark marks[VC_MARKS];
 };
 
-/* Shape only, no key is touched. in is borrowed and may be any parsed tree. -EINVAL with the
- * member and the rule, -EMSGSIZE, -ERANGE, -ENOMEM. */
-int vc_read(struct vc **ret, const json_t *in, const struct vc_profile *pf,
-	    struct err *e) must_check;
-/* The same for a tree that is part of an already canonical one (a wallet inside a presentation). */
-int vc_read_inner(struct vc **ret, json_t *in, const struct vc_profile *pf,
+/* Shape only, no key is touched. in is not copied where integers_only holds (its canonical text
+ * says the same), so it must not be changed before vc_free(). Canonicalized once, hashed from that
+ * text. -EINVAL with the member and the rule, -EMSGSIZE, -ERANGE, -ENOMEM. */
+int vc_read(struct vc **ret, json_t *in, const struct vc_profile *pf, struct err *e) must_check;
+/* The i-th credential of outer's verifiableCredential (below VC_INNER_MAX), out of outer's text. */
+int vc_read_inner(struct vc **ret, const struct vc *outer, size_t i, const struct vc_profile *pf,
 		  struct err *e) must_check;
 struct vc *vc_free(struct vc *v);
 /* 0; -ENOKEY: no such key; -EPERM: the key's controller is not the author; -EKEYREJECTED. */

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "agent/codec/canon.h"
+#include "agent/codec/status_list.h"
 #include "agent/crypto/crypto.h"
 
 #define INT_SAFE_MAX 9007199254740991LL /* 2^53 - 1 */
@@ -14,15 +14,12 @@
 #define TERM_MAX     (10LL * 366 * 86400)
 #define SUBJECT      "credentialSubject"
 
-static const char *const wallet_contexts[] = { VC_CONTEXT_V2, TREATY_CONTEXT_WALLET, NULL };
+const char *const wallet_contexts[] = { VC_CONTEXT_V2, TREATY_CONTEXT_WALLET, NULL };
 static const char *const wallet_types[] = { "VerifiableCredential", "IntentWalletCredential",
 					    NULL };
 static const char *const wallet_members[] = {
 	"id", "issuer", "validFrom", "validUntil", "credentialSubject", "credentialStatus", NULL
 };
-static const char *const presentation_types[] = { "VerifiablePresentation", NULL };
-static const char *const presentation_members[] = { "holder", "verifiableCredential",
-						    "presentedWith", NULL };
 
 const struct vc_profile wallet_profile = {
 	.contexts = wallet_contexts,
@@ -31,17 +28,6 @@ const struct vc_profile wallet_profile = {
 	.purpose = "assertionMethod",
 	.author = "issuer",
 	.integers_only = true,
-	.limits = JSON_LIMITS_WALLET,
-};
-
-const struct vc_profile presentation_profile = {
-	.contexts = wallet_contexts,
-	.types = presentation_types,
-	.members = presentation_members,
-	.purpose = "authentication",
-	.author = "holder",
-	.integers_only = true,
-	.presentation = true,
 	.limits = JSON_LIMITS_WALLET,
 };
 
@@ -281,24 +267,22 @@ static int read_subject(struct wallet *w, const json_t *doc, struct err *e)
 	return r ? r : read_delegation(s, e);
 }
 
-static int read_status(struct wallet *w, const json_t *doc, struct err *e)
+static int read_entry(struct wallet *w, const json_t *v, const char *p, struct err *e)
 {
-	const char *index = NULL, *p = "credentialStatus";
-	json_t *v = NULL;
+	struct wallet_status *s = &w->status[w->n_status];
+	const char *index = NULL, *purpose = NULL;
 	char *end;
-	int r = json_opt_obj(doc, "", p, &v, e);
+	int r = json_only(v, p, e, "id", "type", "statusPurpose", "statusListIndex",
+			  "statusListCredential", NULL);
 
-	if (r <= 0)
-		return r;
-	r = json_only(v, p, e, "id", "type", "statusPurpose", "statusListIndex",
-		      "statusListCredential", NULL);
 	if (!r)
 		r = json_need_const(v, p, "type", "BitstringStatusListEntry", e);
 	if (!r)
-		r = json_need_const(v, p, "statusPurpose", "revocation", e);
+		r = json_need_str(v, p, "statusPurpose", &purpose, e);
+	if (!r && status_purpose_parse(purpose, &s->purpose))
+		r = err_set(e, -EINVAL, "%s.statusPurpose: revocation or suspension", p);
 	if (!r)
-		r = json_need_text(v, p, "statusListCredential", w->status_list,
-				   sizeof(w->status_list), e);
+		r = json_need_text(v, p, "statusListCredential", s->list, sizeof(s->list), e);
 	if (!r)
 		r = json_need_str(v, p, "statusListIndex", &index, e);
 	if (r)
@@ -306,13 +290,35 @@ static int read_status(struct wallet *w, const json_t *doc, struct err *e)
 	if (!*index || strlen(index) > 9 || strspn(index, "0123456789") != strlen(index) ||
 	    (index[0] == '0' && index[1]))
 		return err_set(e, -EINVAL, "%s.statusListIndex: decimal string required", p);
-	w->status_index = (uint32_t)strtoul(index, &end, 10);
-	w->has_status = true;
+	s->index = (uint32_t)strtoul(index, &end, 10);
+	for (uint32_t i = 0; i < w->n_status; i++)
+		if (w->status[i].purpose == s->purpose)
+			return err_set(e, -EINVAL, "%s.statusPurpose: listed twice", p);
+	w->n_status++;
 	return 0;
 }
 
-/* Everything but the proof: also run over a body before it is signed. */
-static int read_body(struct wallet *ret, const json_t *doc, struct err *e)
+/* One entry, or a list with one for each purpose. */
+static int read_status(struct wallet *w, const json_t *doc, struct err *e)
+{
+	json_t *v = json_object_get(doc, "credentialStatus"), *c;
+	size_t i;
+	int r = 0;
+
+	if (!v)
+		return 0;
+	if (!json_is_array(v))
+		return read_entry(w, v, "credentialStatus", e);
+	if (!json_array_size(v) || json_array_size(v) > STATUS_PURPOSES)
+		return err_set(e, -EINVAL, "credentialStatus: array of 1..%d required",
+			       STATUS_PURPOSES);
+	json_array_foreach (v, i, c)
+		if (!r)
+			r = read_entry(w, c, i ? "credentialStatus[1]" : "credentialStatus[0]", e);
+	return r;
+}
+
+int wallet_read_body(struct wallet *ret, const json_t *doc, struct err *e)
 {
 	struct wallet w;
 	int r;
@@ -340,10 +346,10 @@ static int read_body(struct wallet *ret, const json_t *doc, struct err *e)
 int wallet_read(const json_t *vc, struct wallet *ret, uint8_t digest[DIGEST_LEN], struct err *e)
 {
 	struct vc *v = NULL;
-	int r = vc_read(&v, vc, &wallet_profile, e);
+	int r = vc_read(&v, (json_t *)(uintptr_t)vc, &wallet_profile, e);
 
 	if (!r)
-		r = read_body(ret, v->doc, e);
+		r = wallet_read_body(ret, v->doc, e);
 	if (!r)
 		memcpy(digest, v->digest, DIGEST_LEN);
 	(void)vc_free(v);
@@ -354,12 +360,12 @@ int wallet_verify(const json_t *vc, const struct did_resolver *keys, struct wall
 		  uint8_t digest[DIGEST_LEN], struct err *e)
 {
 	struct vc *v = NULL;
-	int r = vc_read(&v, vc, &wallet_profile, e);
+	int r = vc_read(&v, (json_t *)(uintptr_t)vc, &wallet_profile, e);
 
 	if (!r)
 		r = vc_verified(v, &wallet_profile, keys, e);
 	if (!r)
-		r = read_body(ret, v->doc, e);
+		r = wallet_read_body(ret, v->doc, e);
 	if (!r)
 		memcpy(digest, v->digest, DIGEST_LEN);
 	(void)vc_free(v);
@@ -427,16 +433,24 @@ static json_t *subject_new(const struct wallet *w)
 			 "allowed", 0, "depth", 0);
 }
 
-static json_t *status_new(const struct wallet *w)
+static json_t *entry_new(const struct wallet_status *s)
 {
 	char index[16];
 
-	if (!w->has_status)
-		return NULL;
-	(void)snprintf(index, sizeof(index), "%u", w->status_index);
+	(void)snprintf(index, sizeof(index), "%u", s->index);
 	return json_pack("{s:s, s:s, s:s, s:s}", "type", "BitstringStatusListEntry",
-			 "statusPurpose", "revocation", "statusListIndex", index,
-			 "statusListCredential", w->status_list);
+			 "statusPurpose", status_purpose_name(s->purpose), "statusListIndex", index,
+			 "statusListCredential", s->list);
+}
+
+/* NULL when there is none; a list only where one entry does not do. */
+static json_t *status_new(const struct wallet *w)
+{
+	if (!w->n_status)
+		return NULL;
+	if (w->n_status == 1)
+		return entry_new(&w->status[0]);
+	return json_pack("[o, o]", entry_new(&w->status[0]), entry_new(&w->status[1]));
 }
 
 static json_t *body_new(const struct wallet *w)
@@ -450,7 +464,8 @@ static json_t *body_new(const struct wallet *w)
 /* What the spelling would silently lose. */
 static int check_spellable(const struct wallet *w, struct err *e)
 {
-	if (w->n_classes > WALLET_CLASSES_MAX || w->n_operators > WALLET_OPERATORS_MAX)
+	if (w->n_classes > WALLET_CLASSES_MAX || w->n_operators > WALLET_OPERATORS_MAX ||
+	    w->n_status > STATUS_PURPOSES)
 		return err_set(e, -EINVAL, "wallet: at most %d classes and %d operators",
 			       WALLET_CLASSES_MAX, WALLET_OPERATORS_MAX);
 	for (uint32_t i = 0; i < w->n_classes; i++)
@@ -474,89 +489,9 @@ int wallet_issue(const struct wallet *w, wall_t now, const struct sign_port *por
 		return r;
 	if (!body)
 		return err_set(e, -EINVAL, "wallet: a text is not UTF-8, or no memory");
-	r = read_body(&back, body, e);
+	r = wallet_read_body(&back, body, e);
 	if (r)
 		return r;
 	memcpy(rq.subject, back.wallet_id, sizeof(rq.subject));
 	return vc_issue(body, &wallet_profile, &po, port, &rq, ret, e);
-}
-
-/* --- presentation --- */
-
-int presentation_new(const json_t *wallet_vc, const struct presentation_ask *a,
-		     const struct sign_port *port, json_t **ret, struct err *e)
-{
-	struct sign_request rq = { .kind = SIGN_PRESENTATION };
-	struct vc_proof_options po = { .created = a->created,
-				       .domain = a->domain,
-				       .challenge = a->challenge };
-	char digest[DIGEST_MULTIBASE_MAX];
-	struct wallet w;
-	uint8_t wallet_digest[DIGEST_LEN];
-	auto_json json_t *body = NULL;
-	int r = wallet_read(wallet_vc, &w, wallet_digest, e);
-
-	if (r)
-		return r;
-	if (strcmp(w.holder, a->holder))
-		return err_set(e, -EPERM, "holder: the wallet was issued to another");
-	memcpy(rq.subject, w.wallet_id, sizeof(rq.subject));
-	rq.revision = w.generation;
-	digest_encode(a->intent_digest, digest);
-	body = json_pack("{s:s, s:[O], s:{s:s, s:s}}", "holder", a->holder, "verifiableCredential",
-			 (json_t *)(uintptr_t)wallet_vc, "presentedWith", "id", a->intent_id,
-			 "digestMultibase", digest);
-	if (!body)
-		return err_set(e, -EINVAL, "presentation: a text is not UTF-8, or no memory");
-	return vc_issue(body, &presentation_profile, &po, port, &rq, ret, e);
-}
-
-static int read_presented(struct presentation *p, struct err *e)
-{
-	const char *digest = NULL;
-	json_t *list = NULL, *with = NULL;
-	int r = json_need_arr(p->vp->doc, "", "verifiableCredential", 1, 1, &list, e);
-
-	if (!r)
-		r = json_need_obj(p->vp->doc, "", "presentedWith", &with, e);
-	if (!r)
-		r = json_only(with, "presentedWith", e, "id", "digestMultibase", NULL);
-	if (!r)
-		r = json_need_text(with, "presentedWith", "id", p->intent_id, sizeof(p->intent_id),
-				   e);
-	if (!r)
-		r = json_need_str(with, "presentedWith", "digestMultibase", &digest, e);
-	if (!r && digest_decode(digest, p->intent_digest))
-		r = err_set(e, -EINVAL, "presentedWith.digestMultibase: 'u' and SHA-256");
-	if (!r)
-		r = vc_read_inner(&p->vc, json_array_get(list, 0), &wallet_profile, e);
-	return r ? r : read_body(&p->wallet, p->vc->doc, e);
-}
-
-int presentation_read(struct presentation **ret, const json_t *vp, struct err *e)
-{
-	struct presentation *p = calloc(1, sizeof(*p));
-	int r;
-
-	if (!p)
-		return err_set(e, -ENOMEM, "presentation: no memory");
-	r = vc_read(&p->vp, vp, &presentation_profile, e);
-	if (!r)
-		r = read_presented(p, e);
-	if (r) {
-		(void)presentation_free(p);
-		return r;
-	}
-	*ret = p;
-	return 0;
-}
-
-struct presentation *presentation_free(struct presentation *p)
-{
-	if (p) {
-		p->vp = vc_free(p->vp);
-		p->vc = vc_free(p->vc);
-	}
-	free(p);
-	return NULL;
 }

@@ -7,32 +7,11 @@
 #include <sodium.h>
 #include <stdio.h>
 
-_Static_assert(sizeof(struct sha256_ctx) >= sizeof(crypto_hash_sha256_state), "sha256 state fits");
 _Static_assert(crypto_sign_BYTES == ED25519_SIG_LEN, "signature length");
 
 int crypto_init(void)
 {
 	return sodium_init() < 0 ? -EIO : 0;
-}
-
-void sha256_begin(struct sha256_ctx *c)
-{
-	(void)crypto_hash_sha256_init((crypto_hash_sha256_state *)(void *)c->opaque);
-}
-
-void sha256_add(struct sha256_ctx *c, const void *p, size_t n)
-{
-	(void)crypto_hash_sha256_update((crypto_hash_sha256_state *)(void *)c->opaque, p, n);
-}
-
-void sha256_end(struct sha256_ctx *c, uint8_t out[SHA256_LEN])
-{
-	(void)crypto_hash_sha256_final((crypto_hash_sha256_state *)(void *)c->opaque, out);
-}
-
-void sha256(const void *p, size_t n, uint8_t out[SHA256_LEN])
-{
-	(void)crypto_hash_sha256(out, p, n);
 }
 
 bool ed25519_verify(const uint8_t sig[ED25519_SIG_LEN], const void *msg, size_t n,
@@ -187,39 +166,67 @@ int base58_encode(const void *p, size_t n, char *out, size_t cap)
 	return (int)(zeros + len);
 }
 
+/* Value of a digit, or -1. */
+static int b58_digit(unsigned char c)
+{
+	static int8_t table[256]; /* value + 1, filled at the first use */
+
+	if (!table['1'])
+		for (int i = 0; i < 58; i++)
+			table[(unsigned char)b58[i]] = (int8_t)(i + 1);
+	return table[c] - 1;
+}
+
+/* limbs x 58^digits + value, least significant first; -ENOSPC past the end. */
+static int b58_push(uint32_t *limbs, size_t *len, uint32_t scale, uint32_t value)
+{
+	uint64_t carry = value;
+
+	for (size_t i = 0; i < *len || carry; i++) {
+		if (i >= BASE58_IN_MAX / 4)
+			return -ENOSPC;
+		carry += (i < *len ? (uint64_t)limbs[i] : 0) * scale;
+		limbs[i] = (uint32_t)carry;
+		carry >>= 32;
+		if (i >= *len)
+			*len = i + 1;
+	}
+	return 0;
+}
+
 int base58_decode(const char *s, size_t n, void *out, size_t cap)
 {
-	uint8_t bytes[BASE58_IN_MAX] = { 0 }; /* least significant first */
+	uint32_t limbs[BASE58_IN_MAX / 4], scale = 1, value = 0;
+	size_t len = 0, bytes, zeros = 0;
 	uint8_t *o = out;
-	size_t len = 0, zeros = 0;
 
 	if (n > BASE58_TEXT_MAX)
 		return -ENOSPC;
 	while (zeros < n && s[zeros] == '1')
 		zeros++;
 	for (size_t i = zeros; i < n; i++) {
-		const char *c = s[i] ? strchr(b58, s[i]) : NULL;
-		unsigned carry;
+		int d = b58_digit((unsigned char)s[i]);
 
-		if (!c)
+		if (d < 0)
 			return -EINVAL;
-		carry = (unsigned)(c - b58);
-		for (size_t k = 0; k < len || carry; k++) {
-			if (k >= sizeof(bytes))
-				return -ENOSPC;
-			carry += 58U * bytes[k];
-			bytes[k] = (uint8_t)carry;
-			carry >>= 8;
-			if (k >= len)
-				len = k + 1;
-		}
+		value = value * 58 + (uint32_t)d;
+		scale *= 58;
+		if (scale < 58U * 58 * 58 * 58 * 58 && i + 1 < n)
+			continue;
+		if (b58_push(limbs, &len, scale, value))
+			return -ENOSPC;
+		scale = 1;
+		value = 0;
 	}
-	if (zeros + len > cap)
+	for (bytes = 4 * len; bytes && !(limbs[(bytes - 1) / 4] >> 8 * ((bytes - 1) % 4) & 0xff);)
+		bytes--;
+	if (zeros + bytes > cap)
 		return -ENOSPC;
 	memset(o, 0, zeros);
-	for (size_t k = 0; k < len; k++)
-		o[zeros + k] = bytes[len - 1 - k];
-	return (int)(zeros + len);
+	for (size_t i = 0; i < bytes; i++)
+		o[zeros + i] =
+			(uint8_t)(limbs[(bytes - 1 - i) / 4] >> 8 * ((bytes - 1 - i) % 4) & 0xff);
+	return (int)(zeros + bytes);
 }
 
 /* --- keys and digests as text --- */

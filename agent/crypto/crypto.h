@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* crypto.h - the few functions over libsodium that the rest needs. Encoders return the length
- * written without the NUL, or -ENOSPC; decoders the bytes written, -EINVAL for a character, a
- * length or a padding that the encoding does not have, -ENOSPC when out is too small. Decoders are
- * strict: every value has exactly one spelling. */
+/* crypto.h - the few functions over libsodium and libcrypto that the rest needs. Encoders return
+ * the length written without the NUL, or -ENOSPC; decoders the bytes written, -EINVAL for a
+ * character, a length or a padding that the encoding does not have, -ENOSPC when out is too small.
+ * Decoders are strict: every value has exactly one spelling. */
 #ifndef TREATY_CRYPTO_H
 #define TREATY_CRYPTO_H
 
@@ -22,7 +22,7 @@ enum {
 int crypto_init(void) must_check;
 
 struct sha256_ctx {
-	_Alignas(8) uint8_t opaque[104];
+	_Alignas(8) uint8_t opaque[112];
 };
 
 void sha256_begin(struct sha256_ctx *c);

@@ -75,6 +75,8 @@ why_t ent_why(const char *text);
 
 /* ent_wallet.c */
 int ent_wallet_take(struct ent *en, const json_t *vc, enum refusal *no, struct err *e) must_check;
+/* The wallet's status lists that are at hand, fresh and small enough to travel; NULL for others. */
+void ent_wallet_staple(struct ent *en, const json_t *stapled[STATUS_PURPOSES]);
 int ent_wallet_limits(struct ent *en, const name_t *class_name, struct wallet_limits *ret,
 		      struct err *e) must_check;
 int ent_wallet_start(struct ent *en, json_t *file, struct err *e) must_check;

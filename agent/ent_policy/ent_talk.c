@@ -70,6 +70,7 @@ static int present(struct conv *c, const struct deal *d, const struct nego_chall
 
 	if (!r)
 		r = canon_sha256(intent, a.intent_digest, e);
+	ent_wallet_staple(en, a.stapled);
 	if (!r)
 		r = presentation_new(en->vc, &a, &en->s->port[SIGN_PRESENTATION], &vp, e);
 	if (r)

@@ -5,11 +5,14 @@
 
 #include "agent/codec/wallet.h"
 #include "agent/mcp_table.h"
+#include "agent/status_lists.h"
 #include "agent/store/store.h"
 
 #include <errno.h>
 
 #define WALLET_KEY "ent-wallet"
+
+enum { STAPLE_MAX = 10240 }; /* of a list's bits: two of them and the wallet fit into a message */
 
 static wall_t later(wall_t a, wall_t b)
 {
@@ -229,6 +232,19 @@ int ent_wallet_limits(struct ent *en, const name_t *class_name, struct wallet_li
 	memcpy(ret->currency, w.currency, sizeof(ret->currency));
 	ret->floor = floor_of(&en->wallet.classes[k]);
 	return 0;
+}
+
+void ent_wallet_staple(struct ent *en, const json_t *stapled[STATUS_PURPOSES])
+{
+	wall_t now = engine_now(en->s->engine);
+
+	for (uint32_t i = 0; i < en->wallet.n_status; i++) {
+		const json_t *vc = status_lists_credential(en->s, en->wallet.status[i].list, now);
+		const json_t *s = json_object_get(vc, "credentialSubject");
+
+		if (vc && json_string_length(json_object_get(s, "encodedList")) <= STAPLE_MAX)
+			stapled[i] = vc;
+	}
 }
 
 /* --- over the wire ------------------------------------------------------------------------------

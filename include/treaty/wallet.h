@@ -30,6 +30,16 @@ struct wallet_class {
 	enum on_scarcity on_scarcity;
 };
 
+/* Why a list's bit would stop a wallet: for ever, or for a while. */
+enum status_purpose { STATUS_REVOCATION, STATUS_SUSPENSION, STATUS_PURPOSES };
+
+/* Where a wallet's bit stands: credentialStatus of the credential. */
+struct wallet_status {
+	enum status_purpose purpose; /* each at most once in a wallet */
+	char list[DID_URL_MAX];      /* URL of the list */
+	uint32_t index;
+};
+
 struct wallet {
 	char id[URN_MAX];         /* the credential's id: changes with each issue */
 	char wallet_id[URN_MAX];  /* stable across issues; with issuer = the ledger's key */
@@ -50,9 +60,8 @@ struct wallet {
 	wall_t not_before, not_after;   /* timeWindow: when agreements may be bought */
 	char policy_id[URN_MAX];
 	uint8_t policy_digest[DIGEST_LEN];
-	bool has_status;
-	char status_list[DID_URL_MAX]; /* URL; valid when has_status */
-	uint32_t status_index;
+	uint32_t n_status; /* 0 = the issuer cannot take it back by a list */
+	struct wallet_status status[STATUS_PURPOSES];
 };
 
 /* What is asked of a wallet. grade_known = false leaves the three floors unchecked (an intent that

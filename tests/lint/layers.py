@@ -24,7 +24,7 @@ ALLOW |= {'agent/' + a: {INC, A, 'agent/' + a, 'agent/state', 'agent/tools', 'ag
 LIBS = {'jansson': {'agent/codec', 'agent/tools', 'agent/wire', 'ctl', A} | {'agent/' + a for a in AGENTS},
         'sodium': {'agent/crypto', 'agent/store', 'agent/signer'}, 'libmnl': {'netlink'}, 'netlink/': {'netlink'},
         'bpf/': {'bpf'}, 'sqlite3': {'agent/store'}, 'curl/': {'agent/wire'}, 'llhttp': {'agent/wire'},
-        'event2/': {'agent/wire', A}, 'openssl/': {'agent/wire'}}
+        'event2/': {'agent/wire', A}, 'openssl/': {'agent/wire', 'agent/crypto'}}
 bad, graph = [], {}
 
 

@@ -84,7 +84,8 @@ static void good(struct given *g)
 	X(TIME, WALLET_EXPIRED, g->w.valid_until.ms--)                                  \
 	X(TIME, WALLET_EXPIRED, g->w.not_before.ms++)                                   \
 	X(TIME, WALLET_EXPIRED, g->w.not_after.ms = g->now.ms - 1)                      \
-	X(STATUS, WALLET_REVOKED, g->f.status_known = false)                            \
+	X(STATUS, WALLET_STATUS, g->f.status_known = false)                             \
+	X(STATUS, WALLET_SUSPENDED, g->f.suspended = true)                              \
 	X(STATUS, WALLET_REVOKED, g->f.revoked = true)                                  \
 	X(FIT, WALLET_POLICY, g->w.n_operators = 1)                                     \
 	X(FIT, WALLET_POLICY, MUST(g->ask.currency, "USD"))                             \

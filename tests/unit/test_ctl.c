@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "agent/codec/status_list.h"
 #include "agent/codec/wallet.h"
 #include "agent/wire/http_server.h"
 
@@ -218,6 +219,39 @@ static void test_wallet_refused(void **state)
 	want("wallet show none.json", 4, "none.json");
 }
 
+/* A list is made, a bit set, and the list of another key or another number refused. */
+static void test_status_list(void **state)
+{
+	struct did_resolver keys = { resolve, NULL };
+	struct status_list *l = NULL;
+	json_t *doc, *vc;
+
+	(void)state;
+	doc = run_json("did document --did " ISSUER " --key-wallet w.key");
+	keys.arg = doc;
+	want("wallet status-list new --key w.key --issuer " ISSUER
+	     " --id https://a.example/s/1 --purpose suspension --index 7 --out s.json",
+	     0, "");
+	vc = run_json("wallet status-list set s.json --key w.key --issuer " ISSUER
+		      " --index 94567 --clear 7 --ttl 1h");
+	assert_int_equal(status_list_verify(&l, vc, &keys, NULL), 0);
+	assert_int_equal(l->ttl_ms, 3600000);
+	assert_true(status_list_get(l, 94567) && !status_list_get(l, 7));
+	l = status_list_free(l);
+	json_decref(vc);
+	json_decref(doc);
+	want("wallet status-list set s.json --key a.key --issuer " ISSUER, 4, "does not verify");
+	want("wallet status-list set s.json --key w.key", 4, "not the one of --key");
+	want("wallet status-list set s.json --key w.key --issuer " ISSUER " --index 131072", 2,
+	     "--index: 0..131071");
+	want("wallet status-list new --key w.key --id https://a.example/s/2 --clear 1", 2,
+	     "a revocation is not taken back");
+	want("wallet status-list new --key w.key", 2, "--id");
+	want("wallet status-list new --key w.key --id http://a.example/", 2, "https");
+	want("wallet status-list gone --key w.key", 2, "new or set");
+	want("wallet status-list set --key w.key", 2, "a FILE for set");
+}
+
 /* The options as a file: the command line wins. */
 static void test_wallet_file(void **state)
 {
@@ -422,6 +456,7 @@ int main(void)
 		cmocka_unit_test(test_wallet),
 		cmocka_unit_test(test_wallet_refused),
 		cmocka_unit_test(test_wallet_file),
+		cmocka_unit_test(test_status_list),
 		cmocka_unit_test(test_log_sound),
 		cmocka_unit_test(test_log_tampered),
 		cmocka_unit_test_setup_teardown(test_online, serve_start, serve_stop),

@@ -139,9 +139,11 @@ static void round_trip(void **state)
 	w.generation = 2;
 	must_set(w.supersedes, w.id);
 	must_set(w.id, "urn:uuid:00000000-0000-4000-8000-000000000002");
-	w.has_status = true;
-	must_set(w.status_list, "https://issuer.example/status/1");
-	w.status_index = 94567;
+	w.n_status = 2;
+	must_set(w.status[0].list, "https://issuer.example/status/1");
+	w.status[0].index = 94567;
+	w.status[1].purpose = STATUS_SUSPENSION;
+	must_set(w.status[1].list, "https://issuer.example/status/2");
 	vc2 = wallet_vc_fixture(&w, &issuer);
 	assert_int_equal(wallet_verify(vc2, &keys, &back, digest, NULL), 0);
 	assert_memory_equal(&w, &back, sizeof(w));
@@ -423,7 +425,7 @@ static void replay_and_status(void **state)
 	assert_int_equal(res.refusal, REFUSE_WALLET_REVOKED);
 	env.arg = &u;
 	assert_int_equal(wallet_admit(vp, intent, &ask, &env, &res), 0);
-	assert_int_equal(res.refusal, REFUSE_WALLET_REVOKED);
+	assert_int_equal(res.refusal, REFUSE_WALLET_STATUS);
 	env.arg = &old;
 	assert_int_equal(wallet_admit(vp, intent, &ask, &env, &res), 0);
 	assert_int_equal(res.refusal, REFUSE_WALLET_GENERATION);
@@ -554,7 +556,8 @@ static void out_of_memory(void **state)
 	json_set_alloc_funcs(malloc, free);
 	assert_int_equal(r, 0);
 	assert_true(until_failure >= 0); /* the last round met no failure */
-	assert_true(n > 1500);
+	print_message("%ld allocations\n", n);
+	assert_true(n > 200);
 }
 
 int main(void)
