@@ -23,6 +23,7 @@
 #include "agent/wire/tls.h"
 #include "side_make.h"
 #include "status_lists.h"
+#include "witness.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -150,6 +151,8 @@ static int on_message(void *arg, const struct peer *p, const struct a2a_message 
 {
 	struct side *s = arg;
 
+	if (witness_takes(msg))
+		return witness_message(s, p, msg, t);
 	if (s->cfg->daemon.roles & ROLE_BSS)
 		return bss_message(s, p, msg, t);
 	return ent_message(s, p, msg, t);
@@ -242,6 +245,7 @@ static const struct {
 	{ ROLE_OSS, oss_negotiation_start },
 	{ ROLE_OSS, oss_planning_start },
 	{ ROLE_OSS, oss_assurance_start },
+	{ ROLE_ENTERPRISE | ROLE_BSS, witness_start },
 	{ ROLE_ENTERPRISE | ROLE_BSS | ROLE_OSS | ROLE_NODE, queries_start },
 };
 
@@ -317,6 +321,7 @@ struct compose *compose_free(struct compose *m)
 	m->mcp = mcp_server_free(m->mcp);
 	m->http = http_server_free(m->http);
 	m->side.http = http_client_free(m->side.http);
+	witness_free(&m->side);
 	m->side.engine = engine_free(m->side.engine);
 	m->store = store_free(m->store);
 	m->id = tls_id_free(m->id);

@@ -183,6 +183,7 @@ struct cfg_keys {
 	cfg_file file[KEY_MAX_]; /* empty = this side has no such key */
 	cfg_file state;          /* default <state-dir>/signer.state */
 	uint32_t rate_per_s, burst;
+	uint32_t checkpoint_s, checkpoint_events; /* whichever comes first; only what is new */
 };
 
 struct config {

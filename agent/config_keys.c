@@ -230,6 +230,8 @@ static const struct cfg_key keys_keys[] = {
 	{ "state", cfg_path_abs, AT(state), ANY },
 	{ "rate", cfg_u32, AT(rate_per_s), BETWEEN(1, 100000), "200" },
 	{ "burst", cfg_u32, AT(burst), BETWEEN(1, 100000), "1000" },
+	{ "checkpoint-interval", cfg_u32, AT(checkpoint_s), BETWEEN(1, 86400), "60" },
+	{ "checkpoint-events", cfg_u32, AT(checkpoint_events), BETWEEN(1, 1000000), "1000" },
 };
 #undef AT
 

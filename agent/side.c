@@ -118,6 +118,22 @@ static const struct {
 	[SIGN_CREDIT] = { SIGNER_RECEIPT, KEY_AGREEMENT, "agreement", "assertionMethod" },
 };
 
+/* The signer's record goes into the same turn as what carries the signature: see side_attest(). */
+static int signed_now(const struct side *s, const struct sign_req *q, uint8_t sig[SIGN_SIG_LEN],
+		      struct err *e)
+{
+	struct attest_req known;
+	struct sign_rep rep;
+	int r = signer_sign(s->signer, q, &rep, e);
+
+	if (r)
+		return r;
+	memcpy(sig, rep.signature, SIGN_SIG_LEN);
+	known.count = rep.count;
+	memcpy(known.head, rep.head, sizeof(known.head));
+	return store_kv_put(engine_store(s->engine), SIGNER_KEY, &known, sizeof(known), e);
+}
+
 /* The codec's request becomes the signer's: the subject is hashed to an opaque lineage. */
 static int sign_port(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_SIG_LEN])
 {
@@ -127,22 +143,27 @@ static int sign_port(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_
 			      .revision = (uint64_t)rq->revision,
 			      .amount = rq->amount.minor,
 			      .ceiling = s->cfg->ledger.ceiling.minor };
-	struct attest_req known;
-	struct sign_rep rep;
-	int r;
 
 	*s->sign_err = (struct err){ 0 };
 	sha256(rq->subject, strlen(rq->subject), q.lineage);
 	memcpy(q.data, rq->hash, SIGN_HASH_LEN);
-	r = signer_sign(s->signer, &q, &rep, s->sign_err);
-	if (r)
-		return r;
-	memcpy(sig, rep.signature, SIGN_SIG_LEN);
-	known.count = rep.count;
-	memcpy(known.head, rep.head, sizeof(known.head));
-	/* In the same turn as the event that carries the signature: see side_attest(). */
-	return store_kv_put(engine_store(s->engine), SIGNER_KEY, &known, sizeof(known),
-			    s->sign_err);
+	return signed_now(s, &q, sig, s->sign_err);
+}
+
+int side_checkpoint_key(struct side *s, uint8_t ret[32], struct err *e)
+{
+	return signer_public(s->signer, KEY_CHECKPOINT, ret, e);
+}
+
+int side_checkpoint_sign(struct side *s, const char *text, size_t len, uint8_t sig[64],
+			 struct err *e)
+{
+	struct sign_req q = { .kind = SIGNER_CHECKPOINT, .data_len = (uint32_t)len };
+
+	if (len > sizeof(q.data))
+		return err_set(e, -EMSGSIZE, "checkpoint: at most %zu bytes", sizeof(q.data));
+	memcpy(q.data, text, len);
+	return signed_now(s, &q, sig, e);
 }
 
 /* The signer signs nothing until the log told it what it last saw: a restored state file or a
@@ -180,6 +201,11 @@ void side_keys(struct side *s)
 
 int side_document_row(enum cfg_key_kind key, const char **fragment, const char **purpose)
 {
+	if (key == KEY_CHECKPOINT) {
+		*fragment = "checkpoint";
+		*purpose = "assertionMethod";
+		return 0;
+	}
 	for (unsigned k = SIGN_WALLET; k < SIGN_KIND_MAX_; k++)
 		if (keys[k].key == key && k != SIGN_ACCEPTANCE && k != SIGN_RECEIPT &&
 		    k != SIGN_CREDIT) {

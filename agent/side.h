@@ -18,6 +18,7 @@ struct dp_view;
 struct http_client;
 struct msg_client;
 struct node;
+struct witness;
 
 /* One link of the operator's view: filled by the OSS telemetry, read by pricing and assurance. */
 struct side_paths {
@@ -52,6 +53,7 @@ struct side {
 	struct http_client *http; /* mutual TLS with our identity; NULL when no TLS is configured */
 	struct a2a_server *a2a;   /* NULL when no role speaks to other organisations */
 	struct node *node;        /* the local node; NULL without that role */
+	struct witness *witness;  /* NULL without a checkpoint key */
 	struct sign_port port[SIGN_KIND_MAX_]; /* by enum sign_kind; method empty = no such key */
 	struct did_resolver keys;              /* did:key, and pinned did:web documents */
 	struct err *sign_err;    /* where the signer refusal is told; owned by agents.c */

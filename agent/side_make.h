@@ -10,9 +10,14 @@ void side_from_config(struct side *s, const struct config *c);
 void side_keys(struct side *s);
 /* Tells the signer what the log knows of it; needs the engine. */
 int side_attest(struct side *s, struct err *e) must_check;
-/* Fragment and relationship of a key in our did:web document; -ENOENT for keys that sign no
- * credential. */
+/* Fragment and relationship of a key in our did:web document; -ENOENT for an unknown kind. */
 int side_document_row(enum cfg_key_kind key, const char **fragment, const char **purpose);
+
+/* The checkpoint key's public half; a signature over a checkpoint or a cosignature's text, with the
+ * signer's own record kept in this turn. -EACCES: against the signer's rules. */
+int side_checkpoint_key(struct side *s, uint8_t ret[32], struct err *e) must_check;
+int side_checkpoint_sign(struct side *s, const char *text, size_t len, uint8_t sig[64],
+			 struct err *e) must_check;
 
 /* From [daemon] advice: null, random, hostile. */
 void side_adviser(struct side *s);

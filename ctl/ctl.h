@@ -92,6 +92,13 @@ int file_text(const char *path, size_t max, char **ret, size_t *ret_len);
 /* Writes text and a newline to path (0644), or to standard output when NULL. */
 int file_put(const char *path, const char *text);
 
+/* --- the database, read only (log.c) --- */
+struct store;
+/* Where --state says that it is: the directory itself, or a daemon's state-dir. */
+const char *ctl_state_dir(const struct ctl *c);
+/* CTL_OK, or said. */
+int ctl_open_reader(const struct ctl *c, struct store **ret);
+
 /* --- verbs --- */
 int ctl_list(struct ctl *c);      /* arg: "tool member columns" */
 int ctl_deals(struct ctl *c);     /* arg: columns; deals without the first are left out */
@@ -112,6 +119,8 @@ int ctl_log_tail(struct ctl *c);
 int ctl_log_verify(struct ctl *c);
 int ctl_log_replay(struct ctl *c);
 int ctl_log_redecide(struct ctl *c);
+int ctl_log_prove(struct ctl *c);
+int ctl_log_check_proof(struct ctl *c);
 int ctl_key_new(struct ctl *c);
 int ctl_key_show(struct ctl *c);
 int ctl_did_document(struct ctl *c);

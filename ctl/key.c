@@ -70,6 +70,7 @@ static const struct {
 	{ "key-wallet", "wallet", "assertionMethod" },
 	{ "key-agent", "agent", "authentication" },
 	{ "key-agreement", "agreement", "assertionMethod" },
+	{ "key-checkpoint", "checkpoint", "assertionMethod" },
 };
 
 int ctl_did_document(struct ctl *c)
@@ -100,7 +101,7 @@ int ctl_did_document(struct ctl *c)
 		return r;
 	if (!n)
 		return fail(CTL_USAGE, "at least one of --key-wallet, --key-agent, "
-				       "--key-agreement is required");
+				       "--key-agreement, --key-checkpoint is required");
 	doc = did_document_new(did, rows, n);
 	text = doc ? json_dumps(doc, JSON_INDENT(2)) : NULL;
 	return text ? file_put(opt_get(c, "out"), text) : fail(CTL_FAILED, "out of memory");

@@ -107,7 +107,7 @@ int ctl_log_tail(struct ctl *c)
  */
 
 /* DIR holds treaty.db itself, or is the daemon's state-dir with the agents' directory in it. */
-static const char *state_dir(const struct ctl *c)
+const char *ctl_state_dir(const struct ctl *c)
 {
 	static char sub[512];
 	const char *dir = opt_get(c, "state");
@@ -140,7 +140,7 @@ int ctl_log_verify(struct ctl *c)
 
 	if (crypto_init())
 		return fail(CTL_FAILED, "libsodium");
-	if (store_verify(state_dir(c), &rep, &e)) {
+	if (store_verify(ctl_state_dir(c), &rep, &e)) {
 		say_err(&e);
 		return CTL_FAILED;
 	}
@@ -154,13 +154,13 @@ int ctl_log_verify(struct ctl *c)
 		      rep.fault == STORE_SOUND, rep.why);
 }
 
-static int open_reader(const struct ctl *c, struct store **ret)
+int ctl_open_reader(const struct ctl *c, struct store **ret)
 {
 	struct err e = { 0 };
 
 	if (crypto_init())
 		return fail(CTL_FAILED, "libsodium");
-	if (!store_open(state_dir(c), STORE_READER, ret, &e))
+	if (!store_open(ctl_state_dir(c), STORE_READER, ret, &e))
 		return CTL_OK;
 	say_err(&e);
 	return e.code == -EUCLEAN ? CTL_REFUSED : CTL_FAILED;
@@ -211,7 +211,7 @@ int ctl_log_replay(struct ctl *c)
 	struct world *a = NULL, *b = NULL;
 	struct store *st = NULL;
 	struct err e = { 0 };
-	int r = open_reader(c, &st);
+	int r = ctl_open_reader(c, &st);
 
 	if (r)
 		return r;
@@ -257,7 +257,7 @@ int ctl_log_redecide(struct ctl *c)
 	struct store *st = NULL;
 	auto_json json_t *o = NULL;
 	struct err e = { 0 };
-	int r = open_reader(c, &st);
+	int r = ctl_open_reader(c, &st);
 
 	if (r)
 		return r;

@@ -59,13 +59,21 @@ const struct verb verbs[] = {
 	  "build the world from the log twice and compare, offline" },
 	{ "log", "redecide", NULL, "state=DIR", ctl_log_redecide, NULL,
 	  "run every logged decision again and compare, offline" },
+	{ "log", "prove", "SEQ", "state=DIR out=FILE", ctl_log_prove, NULL,
+	  "write one event with its inclusion proof and the newest signed checkpoint, offline" },
+	{ "log", "check-proof", "FILE", "document=FILE+", ctl_log_check_proof, NULL,
+	  "check such a file against the DID documents of the log's side and of its cosigners; "
+	  "needs neither daemon nor database" },
 	{ "tools", NULL, NULL, NULL, ctl_tools, NULL, "what this caller may ask of the daemon" },
 	{ "key", "new", "PATH", NULL, ctl_key_new, NULL,
 	  "make an Ed25519 seed file (0600, never overwritten) and print its public key" },
 	{ "key", "show", "PATH", NULL, ctl_key_show, NULL, "print a key file's public key" },
 	{ "did", "document", NULL,
-	  "did=DID key-wallet=FILE key-agent=FILE key-agreement=FILE out=FILE", ctl_did_document,
-	  NULL, "print the did:web document of these keys (#wallet, #agent, #agreement)" },
+	  "did=DID key-wallet=FILE key-agent=FILE key-agreement=FILE "
+	  "key-checkpoint=FILE out=FILE",
+	  ctl_did_document, NULL,
+	  "print the did:web document of these keys (#wallet, #agent, #agreement, "
+	  "#checkpoint)" },
 	{ "wallet", "issue", "[FILE]",
 	  "key=KEYFILE issuer=DID holder=DID operator=DID+ class=SPEC+ currency=CUR ceiling=MINOR "
 	  "agreement-max=MINOR human-above=MINOR term-max=SPAN valid-from=TIME valid-for=SPAN "

@@ -18,6 +18,8 @@
 #define NEGO_REJECT            "QuoteReject"            /* struct ev_ref */
 #define NEGO_TERMINATE         "AgreementTermination"   /* struct ev_ref */
 #define NEGO_RECEIVED          "OfferReceived"          /* struct ev_ref */
+#define NEGO_CHECKPOINT        "TreatyCheckpoint"       /* body: C2SP add-checkpoint */
+#define NEGO_COSIGNATURE       "TreatyCosignature"      /* verdict, note */
 #define NEGO_PROBLEM           "Problem"                /* struct nego_problem */
 
 struct nego_challenge {

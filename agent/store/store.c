@@ -251,13 +251,23 @@ uint64_t store_durable(const struct store *s)
 	return s->durable.tree.size;
 }
 
-struct store_head store_head(const struct store *s)
+static struct store_head head_of(const struct store_pos *p)
 {
 	return (struct store_head){
-		.seq = s->now.tree.size,
-		.chain = s->now.chain,
-		.root = merkle_root(&s->now.tree),
+		.seq = p->tree.size,
+		.chain = p->chain,
+		.root = merkle_root(&p->tree),
 	};
+}
+
+struct store_head store_head(const struct store *s)
+{
+	return head_of(&s->now);
+}
+
+struct store_head store_durable_head(const struct store *s)
+{
+	return head_of(&s->durable);
 }
 
 /* The head row makes a log whose tail was cut off by hand visible to a verifier that has nothing

@@ -16,7 +16,8 @@
 	X(oss_assurance)   \
 	X(node)            \
 	X(human)           \
-	X(advice)
+	X(advice)          \
+	X(witness)
 
 #define X(o)                           \
 	struct cap_##o {               \

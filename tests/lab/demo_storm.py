@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The story, second half: a stranger's congestion and the way back, refusals, kill -9, and the audit."""
 import contextlib
+import json
 import shutil
 import sqlite3
 import tempfile
 import time
 
+import conf
 import demo_faults
 import trust
 from demo_attack import Rival, problem, state
@@ -156,6 +158,7 @@ def audit(s):
             if node == 'edge' and 'log' in s.breaks:
                 demo_faults.flip_a_byte(where)
             log_row(s, node, side, where)
+            proof_row(s, node, side, where)
         ledgers(s, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -168,6 +171,17 @@ def log_row(s, node, side, where):
     n = len(s.logs.rows[node])
     s.table.row(f'log:{side}', f'the {side}\'s log: every hash, every decision', f'{n} events verify',
                 f'{n} events verify, all decided alike' if not bad else last[:60], not bad)
+
+
+def proof_row(s, node, side, where):
+    """One event as a file that a stranger checks with the two sides' documents alone."""
+    docs = [f'--document={s.lab.dir}/treaty/documents/{name}.json' for name in SIDES]
+    made = s.lab.ctl(node, 'log', 'prove', '1', '--state', where, '--out', f'{where}/1.proof', check=False)
+    seen = s.lab.ctl(node, 'log', 'check-proof', f'{where}/1.proof', *docs, check=False)
+    by = [c['did'] for c in json.loads(seen.stdout)['cosignedBy']] if not seen.returncode else []
+    other = conf.did(next(n for n in SIDES if n != node))
+    s.table.row(f'proof:{side}', f'an event of the {side}\'s log, provable', 'head cosigned by the other side',
+                f'cosigned by {", ".join(by)}' if by else (made.stderr or seen.stderr).strip()[-60:], by == [other])
 
 
 def ledgers(s, work):

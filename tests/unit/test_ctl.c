@@ -13,7 +13,9 @@
 
 #include "agent/codec/status_list.h"
 #include "agent/codec/wallet.h"
+#include "agent/store/witness.h"
 #include "agent/wire/http_server.h"
+#include "agent/witness_file.h"
 
 static char tool[PATH_MAX], output[256 * 1024];
 static struct query_lab lab;
@@ -137,7 +139,8 @@ static int resolve(void *arg, const char *method, const char *purpose, uint8_t p
 /* The document names its keys as the daemon's own table does. */
 static void test_keys(void **state)
 {
-	static const enum cfg_key_kind kinds[] = { KEY_WALLET, KEY_PRESENTATION, KEY_AGREEMENT };
+	static const enum cfg_key_kind kinds[] = { KEY_WALLET, KEY_PRESENTATION, KEY_AGREEMENT,
+						   KEY_CHECKPOINT };
 	const char *fragment, *purpose;
 	char method[DID_URL_MAX];
 	struct err e = { 0 };
@@ -154,7 +157,8 @@ static void test_keys(void **state)
 	want("key new g.key", 0, "did:key:z6Mk");
 	want("key show nothing.key", 4, "nothing.key");
 	doc = run_json("did document --did " ISSUER
-		       " --key-wallet w.key --key-agent a.key --key-agreement g.key");
+		       " --key-wallet w.key --key-agent a.key --key-agreement g.key"
+		       " --key-checkpoint w.key");
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		assert_int_equal(side_document_row(kinds[i], &fragment, &purpose), 0);
 		(void)snprintf(method, sizeof(method), ISSUER "#%s", fragment);
@@ -329,6 +333,87 @@ static void test_log_tampered(void **state)
 	want("log redecide --state t", 1, "");
 }
 
+/* --- evidence -------------------------------------------------------------------------------- */
+
+static void seed_of(const char *file, uint8_t seed[32])
+{
+	char path[128], hex[65] = "";
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", lab.dir, file);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_int_equal(fread(hex, 1, 64, f), 64);
+	(void)fclose(f);
+	assert_int_equal(hex_decode(hex, 64, seed, 32), 32);
+}
+
+/* The head of p/treaty.db, signed by c.key and cosigned by o.key, as the daemon keeps it. */
+static void checkpoint_into(const char *dir)
+{
+	struct note_key k = { "did:web:edge.lab.example/0011223344556677", NOTE_ED25519, { 0 } };
+	struct note_key o = { "did:web:op.lab.example", NOTE_COSIGNATURE, { 0 } };
+	char text[NOTE_MAX], msg[NOTE_MAX];
+	struct store *st = NULL;
+	struct store_head h;
+	uint8_t seed[32], sig[64];
+	int n, m;
+
+	assert_int_equal(store_open(dir, 0, &st, NULL), 0);
+	h = store_durable_head(st);
+	n = merkle_checkpoint(text, sizeof(text), k.name, h.seq, &h.root);
+	assert_true(n > 0);
+	seed_of("c.key", seed);
+	ed25519_public(seed, k.pub);
+	ed25519_sign(sig, text, (size_t)n, seed);
+	m = note_cosign_text(text, (size_t)n, 1795400000, msg, sizeof(msg));
+	text[n++] = '\n';
+	n += note_line(&k, sig, 0, text + n, sizeof(text) - (size_t)n);
+	assert_int_equal(store_kv_put(st, "checkpoint:own", text, (size_t)n, NULL), 0);
+	assert_int_equal(store_commit(st, NULL), 0);
+	st = store_free(st);
+	seed_of("o.key", seed);
+	ed25519_public(seed, o.pub);
+	ed25519_sign(sig, msg, (size_t)m, seed);
+	assert_true(note_line(&o, sig, 1795400000, text + n, sizeof(text) - (size_t)n) > 0);
+	assert_int_equal(witness_file_put(dir, WITNESS_FILE, text, NULL), 0);
+}
+
+/* One event is carried away as a file and checked where there is no database. */
+static void test_evidence(void **state)
+{
+	char cmd[300], dir[128];
+
+	(void)state;
+	(void)snprintf(cmd, sizeof(cmd), "cd %s && mkdir -m 700 p && cp -p treaty.db* p/", lab.dir);
+	assert_int_equal(system(cmd), 0);
+	want("log prove 3 --state p", 4, "no checkpoint was signed");
+	want("key new c.key", 0, "z6Mk");
+	want("key new o.key", 0, "z6Mk");
+	want("did document --did did:web:edge.lab.example --key-checkpoint c.key --out e.json", 0,
+	     "");
+	want("did document --did did:web:op.lab.example --key-checkpoint o.key --out o.json", 0,
+	     "");
+	want("did document --did did:web:edge.lab.example --key-checkpoint o.key --out x.json", 0,
+	     "");
+	(void)snprintf(dir, sizeof(dir), "%s/p", lab.dir);
+	checkpoint_into(dir);
+	want("log prove 0 --state p", 2, "SEQ");
+	want("log prove 7 --state p", 4, "covers only 6");
+	want("log prove 3 --state p --out 3.proof", 0, "");
+	want("log check-proof 3.proof --document e.json", 0, "\"cosignedBy\": []");
+	want("log check-proof 3.proof --document e.json --document o.json", 0,
+	     "\"did\": \"did:web:op.lab.example\"");
+	want("log check-proof 3.proof --document o.json", 1, "no --document holds a key");
+	want("log check-proof 3.proof --document x.json", 1, "no --document holds a key");
+	want("log check-proof 3.proof", 2, "--document");
+	want("log check-proof e.json --document e.json", 1, "proof: does not begin");
+	(void)snprintf(cmd, sizeof(cmd), "cd %s && sed 's/^index 2/index 3/' 3.proof > 4.proof",
+		       lab.dir);
+	assert_int_equal(system(cmd), 0);
+	want("log check-proof 4.proof --document e.json", 1, "event 4 is not shown");
+}
+
 /* --- a daemon's face on a socket ---------------------------------------------------------------
  */
 
@@ -459,6 +544,7 @@ int main(void)
 		cmocka_unit_test(test_status_list),
 		cmocka_unit_test(test_log_sound),
 		cmocka_unit_test(test_log_tampered),
+		cmocka_unit_test(test_evidence),
 		cmocka_unit_test_setup_teardown(test_online, serve_start, serve_stop),
 	};
 

@@ -147,7 +147,8 @@ def side_keys(node, home, documents):
     if node in NAME:
         yield 'trust', {'issuers': ISSUER, 'documents': documents}
         yield 'ledger', {'currency': CURRENCY, 'ceiling': 25000000}
-        keys = {'agreement': f'{home}/agreement.key'}
+        keys = {'agreement': f'{home}/agreement.key', 'checkpoint': f'{home}/checkpoint.key',
+                'checkpoint-interval': 5}
         if node == 'edge':
             keys['presentation'] = f'{home}/agent.key'
         yield 'keys', keys

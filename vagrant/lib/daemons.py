@@ -73,8 +73,8 @@ def identities(top):
     os.makedirs(docs)
     os.chmod(docs, 0o755)
     os.makedirs(os.path.join(top, 'treasury'), 0o700)
-    for who, did, fragments in (('edge', conf.did('edge'), ('agent', 'agreement')),
-                                ('op', conf.did('op'), ('agreement',)),
+    for who, did, fragments in (('edge', conf.did('edge'), ('agent', 'agreement', 'checkpoint')),
+                                ('op', conf.did('op'), ('agreement', 'checkpoint')),
                                 ('rival', conf.RIVAL, ('agent', 'agreement')),
                                 ('treasury', conf.ISSUER, ('wallet',))):
         keys = []
