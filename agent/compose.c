@@ -15,9 +15,11 @@
 #include "agent/oss_telemetry.h"
 #include "agent/queries.h"
 #include "agent/signer/client.h"
+#include "agent/signer/keyfile.h"
 #include "agent/store/store.h"
 #include "agent/wire/a2a.h"
 #include "agent/wire/http_client.h"
+#include "agent/wire/http_push.h"
 #include "agent/wire/http_server.h"
 #include "agent/wire/sse.h"
 #include "agent/wire/tls.h"
@@ -31,14 +33,18 @@
 
 #define DEALS_MAX   1024
 #define WANTED_MAX  8192
-#define READERS_MAX 256
+#define READERS_MAX 1024
+#define PING_US     15000000 /* what idles between us and a reader gives up after a minute or so */
 
 struct compose {
 	struct side side;
 	struct err sign_err;
 	struct store *store;
 	struct tls_id *id;
+	struct key_pair *card;
 	struct http_server *http;
+	struct http_push *push;
+	struct loop_timer *ping;
 	struct mcp_server *mcp;
 	struct sse_hub *sse;
 };
@@ -62,6 +68,8 @@ int compose_new(struct compose **ret, const struct config *c, struct err *e)
 		r = side_documents(&m->side, e);
 	if (!r)
 		r = status_lists_start(&m->side, e);
+	if (!r && c->daemon.card_key[0])
+		r = key_load(&m->card, c->daemon.card_key, e);
 	if (!r && (c->daemon.roles & ROLE_ENTERPRISE))
 		r = ent_policy_load(&m->side, e);
 	if (r) {
@@ -134,7 +142,7 @@ static void not_found(struct http_reply *token)
 static void on_request(void *arg, const struct wire_request *r, struct http_reply *token)
 {
 	struct compose *m = arg;
-	struct wire_sink sink = { http_reply_send, token };
+	struct wire_sink sink = http_sink(token);
 
 	if (m->side.a2a && a2a_server_path(m->side.a2a, r->path))
 		a2a_server_handle(m->side.a2a, r, sink);
@@ -158,6 +166,40 @@ static int on_message(void *arg, const struct peer *p, const struct a2a_message 
 	return ent_message(s, p, msg, t);
 }
 
+static int card_sign(void *arg, const char *input, size_t len, uint8_t sig[64])
+{
+	const struct key_pair *k = arg;
+
+	ed25519_sign(sig, input, len, k->secret); /* its first half is the seed */
+	return 0;
+}
+
+static void public_url(const struct cfg_daemon *d, char *url, size_t cap)
+{
+	char addr[INET6_ADDRSTRLEN] = "localhost";
+
+	if (d->listens)
+		(void)inet_ntop(d->listen[0].addr.family == 6 ? AF_INET6 : AF_INET,
+				d->listen[0].addr.b, addr, sizeof(addr));
+	(void)snprintf(url, cap, "https://%s%s%s:%u/a2a", strchr(addr, ':') ? "[" : "", addr,
+		       strchr(addr, ':') ? "]" : "", d->listen[0].port);
+}
+
+static int start_push(struct compose *m, struct a2a_app *app, struct err *e)
+{
+	const uint32_t how = m->side.cfg->daemon.push;
+	const struct http_push_config pc = { .private_ok = how == PUSH_PRIVATE };
+
+	if (how == PUSH_OFF)
+		return 0;
+	app->push = http_push_send;
+	app->push_check = http_push_check;
+	if (http_push_new(&m->push, m->side.loop, m->side.http, &pc))
+		return err_set(e, -ENOMEM, "push");
+	app->push_arg = m->push;
+	return 0;
+}
+
 static int start_a2a(struct compose *m, struct err *e)
 {
 	static const char *const bss_skills[] = { "negotiate",
@@ -166,9 +208,11 @@ static int start_a2a(struct compose *m, struct err *e)
 	static const char *const ent_skills[] = { "renegotiate",
 						  "Takes renegotiation offers for live agreements",
 						  NULL };
+	static const char *const more[] = { "terminate", "Ends a live agreement on its own terms",
+					    NULL };
 	const struct config *c = m->side.cfg;
 	bool bss = c->daemon.roles & ROLE_BSS;
-	char url[160], addr[INET6_ADDRSTRLEN] = "localhost";
+	char url[160], kid[sizeof(c->daemon.did) + 8];
 	struct a2a_app app = { .on_message = on_message, .arg = &m->side };
 	struct a2a_config a = { .path = "/a2a",
 				.url = url,
@@ -180,17 +224,21 @@ static int start_a2a(struct compose *m, struct err *e)
 				.extension_description = "Negotiation of network service",
 				.extension_required = true,
 				.skills = bss ? bss_skills : ent_skills,
+				.extended_skills = more,
+				.streaming = true,
+				.sign = m->card ? card_sign : NULL,
+				.sign_arg = m->card,
+				.sign_kid = kid,
 				.now = wall_now,
 				.now_arg = m->side.loop };
+	int r;
 
 	if (!(c->daemon.roles & (ROLE_BSS | ROLE_ENTERPRISE)) || !m->id)
 		return 0;
-	if (c->daemon.listens)
-		(void)inet_ntop(c->daemon.listen[0].addr.family == 6 ? AF_INET6 : AF_INET,
-				c->daemon.listen[0].addr.b, addr, sizeof(addr));
-	(void)snprintf(url, sizeof(url), "https://%s%s%s:%u/a2a", strchr(addr, ':') ? "[" : "",
-		       addr, strchr(addr, ':') ? "]" : "", c->daemon.listen[0].port);
-	return a2a_server_new(&m->side.a2a, &a, &app, e);
+	public_url(&c->daemon, url, sizeof(url));
+	(void)snprintf(kid, sizeof(kid), "%s#card", c->daemon.did);
+	r = start_push(m, &app, e);
+	return r ? r : a2a_server_new(&m->side.a2a, &a, &app, e);
 }
 
 static int listen_all(struct compose *m, struct err *e)
@@ -210,6 +258,16 @@ static int listen_all(struct compose *m, struct err *e)
 	return r;
 }
 
+static void on_ping(void *arg)
+{
+	struct compose *m = arg;
+
+	m->ping = loop_after(m->side.loop, PING_US, on_ping, m);
+	sse_ping(m->sse);
+	if (m->side.a2a)
+		a2a_ping(m->side.a2a);
+}
+
 static int start_wires(struct compose *m, struct err *e)
 {
 	struct http_config hc = { .handler = on_request, .arg = m };
@@ -223,9 +281,11 @@ static int start_wires(struct compose *m, struct err *e)
 		r = mcp_table_serve(&m->side, &m->mcp, e);
 	if (!r)
 		r = listen_all(m, e);
-	if (!r)
-		engine_on_durable(m->side.engine, publish, m);
-	return r;
+	if (r)
+		return r;
+	engine_on_durable(m->side.engine, publish, m);
+	m->ping = loop_after(m->side.loop, PING_US, on_ping, m);
+	return m->ping ? 0 : err_set(e, -ENOMEM, "wires");
 }
 
 /* --- shells ---------------------------------------------------------------------------------- */
@@ -316,7 +376,10 @@ struct compose *compose_free(struct compose *m)
 		return NULL;
 	if (m->side.engine && !engine_error(m->side.engine)->code && store_commit(m->store, &e))
 		log_error("last commit: %s", e.text);
+	if (m->side.loop)
+		loop_cancel(m->side.loop, m->ping);
 	m->sse = sse_hub_free(m->sse);
+	m->push = http_push_free(m->push);
 	m->side.a2a = a2a_server_free(m->side.a2a);
 	m->mcp = mcp_server_free(m->mcp);
 	m->http = http_server_free(m->http);
@@ -325,6 +388,7 @@ struct compose *compose_free(struct compose *m)
 	m->side.engine = engine_free(m->side.engine);
 	m->store = store_free(m->store);
 	m->id = tls_id_free(m->id);
+	m->card = key_free(m->card);
 	free(m);
 	return NULL;
 }

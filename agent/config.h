@@ -23,6 +23,7 @@ enum {
 enum cfg_roles { ROLE_ENTERPRISE = 1, ROLE_BSS = 2, ROLE_OSS = 4, ROLE_NODE = 8 };
 enum cfg_on_exit { ON_EXIT_KEEP, ON_EXIT_REMOVE };
 enum cfg_log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum cfg_push { PUSH_OFF, PUSH_PUBLIC, PUSH_PRIVATE };
 enum cfg_advice { ADVICE_NULL, ADVICE_RANDOM, ADVICE_HOSTILE };
 enum cfg_peer_role { PEER_OPERATOR, PEER_ENTERPRISE, PEER_NODE, PEER_OSS };
 enum cfg_device_role { DEVICE_CUSTOMER, DEVICE_NETWORK, DEVICE_LOCAL };
@@ -60,11 +61,11 @@ struct cfg_daemon {
 	cfg_file agents_dir; /* <state-dir>/agents: log, database */
 	cfg_file run_dir;    /* unix socket inside */
 	cfg_name user;       /* a name, or a number used as uid and gid */
-	uint32_t on_exit, log_level, advice;
+	uint32_t on_exit, log_level, advice, push;
 	uint32_t sample_ms, hold_intervals, cool_intervals; /* windows count in samples */
 	struct cfg_listen listen[CFG_LISTENS];
 	uint32_t listens;
-	cfg_file tls_cert, tls_key, tls_ca;
+	cfg_file tls_cert, tls_key, tls_ca, card_key;
 	cfg_did did;
 };
 

@@ -89,6 +89,8 @@ static const struct cfg_key daemon_keys[] = {
 	{ "tls-key", cfg_path_abs, AT(tls_key), ANY },
 	{ "tls-ca", cfg_path_abs, AT(tls_ca), ANY },
 	{ "did", cfg_parse_did, AT(did), ANY },
+	{ "push", cfg_enum, AT(push), NAMES("off", "public", "private"), "public" },
+	{ "card-key", cfg_path_abs, AT(card_key), ANY },
 };
 #undef AT
 

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* a2a.h - A2A 1.0 over JSON-RPC, without any I/O: a whole HTTP request goes in, one response comes
- * out, now or later. Tasks live in memory, belong to the peer that began them, and never change
- * once terminal. Streaming and push are answered as unsupported (-32004, -32003). */
+/* a2a.h - A2A 1.0 over JSON-RPC and over HTTP+JSON, without any I/O: a whole HTTP request goes in,
+ * one response comes out, now or later; or, where the transport can keep a body open, a stream of
+ * server-sent events. Tasks live in memory, belong to the peer that began them, and never change
+ * once terminal.
+ *
+ * To lift it into another program: a2a_*.c, rpc.[ch], wire.[ch] and the small headers under
+ * include/treaty that they name, with jansson and OpenSSL's libcrypto. The program owns sockets,
+ * TLS and time. It fills struct a2a_config, gives every request whose path a2a_server_path() knows
+ * to a2a_server_handle(), and ends each turn that on_message hands to it. One thread. */
 #ifndef TREATY_A2A_H
 #define TREATY_A2A_H
 
@@ -60,6 +66,17 @@ struct a2a_message {
 struct a2a_server;
 struct a2a_turn; /* one message being answered */
 
+/* One notification to be delivered; everything is borrowed. POST body to url with Content-Type
+ * application/a2a+json and the two headers, where they are not "". */
+struct a2a_push {
+	const char *owner;   /* the DID whose task it is */
+	const char *task_id; /* with config_id: what must stay in order */
+	const char *config_id, *url;
+	const char *token;         /* X-A2A-Notification-Token */
+	const char *authorization; /* Authorization: "scheme credentials" */
+	const char *body;
+};
+
 struct a2a_app {
 	/* Takes the turn: it must end by exactly one of a2a_turn_task(), a2a_turn_message() and
 	 * a2a_turn_fail(), inside this call or later. Negative: answered as an internal error,
@@ -68,7 +85,12 @@ struct a2a_app {
 			  struct a2a_turn *t);
 	/* May the peer cancel this task? 0 yes, negative no (-32002). NULL: yes. */
 	int (*on_cancel)(void *arg, const struct peer *p, const char *task_id);
-	void *arg;
+	/* NULL: push notifications are not supported (-32003). push_check says whether url may be
+	 * called for this peer (negative with e: -32602); push delivers later and in order for each
+	 * key, and what becomes of it is its own matter. */
+	int (*push_check)(void *arg, const struct peer *p, const char *url, struct err *e);
+	void (*push)(void *arg, const struct a2a_push *p);
+	void *arg, *push_arg; /* of the first two; of the other two */
 };
 
 struct a2a_config {
@@ -79,10 +101,21 @@ struct a2a_config {
 	const char *extension_description;
 	bool extension_required;   /* a caller that does not activate it gets -32008 */
 	const char *const *skills; /* pairs id, description; NULL-terminated; at least one */
-	size_t max_tasks;          /* [4096] the oldest terminal one makes room */
-	size_t max_tasks_per_peer; /* [256] */
-	size_t max_turns;          /* [256] under way at once */
-	wall_t (*now)(void *arg);  /* for timestamps */
+	/* More skills, shown to callers who are known; NULL: there is no extended card (-32004). */
+	const char *const *extended_skills;
+	bool streaming;  /* else -32004 */
+	bool any_output; /* acceptedOutputModes is not held to application/json */
+	/* EdDSA over the card (a JWS over its RFC 8785 form); NULL: not signed. kid names the key.
+	 */
+	int (*sign)(void *arg, const char *input, size_t len, uint8_t sig[64]);
+	void *sign_arg;
+	const char *sign_kid;
+	size_t max_streams;          /* [1024] */
+	size_t max_streams_per_peer; /* [32] */
+	size_t max_tasks;            /* [4096] the oldest terminal one makes room */
+	size_t max_tasks_per_peer;   /* [256] */
+	size_t max_turns;            /* [256] under way at once */
+	wall_t (*now)(void *arg);    /* for timestamps */
 	void *now_arg;
 };
 
@@ -92,7 +125,8 @@ int a2a_server_new(struct a2a_server **ret, const struct a2a_config *c, const st
 /* Turns that are still out stay valid; ending them leads to nothing but their sinks, which get a
  * 503 here. */
 struct a2a_server *a2a_server_free(struct a2a_server *s);
-/* True when the path is ours (endpoint with or without the last '/', or the card). */
+/* True when the path is ours: the endpoint with or without the last '/', what HTTP+JSON has below
+ * it, or the card. */
 bool a2a_server_path(const struct a2a_server *s, const char *path);
 /* Answers through the sink, exactly once. */
 void a2a_server_handle(struct a2a_server *s, const struct wire_request *r, struct wire_sink sink);
@@ -105,6 +139,11 @@ const struct peer *a2a_turn_peer(const struct a2a_turn *t);
 /* Adds an artifact with one data part to the task of this turn; both are borrowed. -ENOSPC: full.
  */
 int a2a_turn_artifact(struct a2a_turn *t, const char *name, const json_t *data);
+/* The same with parts (borrowed array of A2A parts, checked by the caller) under an id of the
+ * caller's. append adds them to the artifact of that id (-ENOENT: none); last says that no more
+ * come. */
+int a2a_turn_artifact_parts(struct a2a_turn *t, const char *id, const char *name,
+			    const json_t *parts, bool append, bool last);
 /* Metadata of the answer (task or message); borrowed object, replaces what was set. */
 int a2a_turn_metadata(struct a2a_turn *t, const json_t *metadata);
 /* SUBMITTED or WORKING, while the turn goes on. The others end it: a2a_turn_task(). */
@@ -114,6 +153,9 @@ int a2a_turn_state(struct a2a_turn *t, enum a2a_state s);
  * s must be interrupted or terminal. A failure inside is answered as an internal error. */
 void a2a_turn_task(struct a2a_turn *t, enum a2a_state s, const json_t *data);
 void a2a_turn_message(struct a2a_turn *t, const json_t *data);
+/* The same two with whole parts. */
+void a2a_turn_task_parts(struct a2a_turn *t, enum a2a_state s, const json_t *parts);
+void a2a_turn_message_parts(struct a2a_turn *t, const json_t *parts);
 /* detail (borrowed object, may be NULL) becomes error.data's second entry ("@type" needed). */
 void a2a_turn_fail(struct a2a_turn *t, enum a2a_code code, const char *text, const json_t *detail);
 
@@ -122,6 +164,9 @@ void a2a_turn_fail(struct a2a_turn *t, enum a2a_code code, const char *text, con
 int a2a_task_set(struct a2a_server *s, const char *task_id, enum a2a_state st, const json_t *data);
 enum a2a_state a2a_task_state(const struct a2a_server *s, const char *task_id);
 size_t a2a_tasks(const struct a2a_server *s);
+size_t a2a_streams(const struct a2a_server *s);
+/* A comment on every open stream, so that nothing between us and the reader calls it idle. */
+void a2a_ping(struct a2a_server *s);
 
 /* ---- client ---- */
 

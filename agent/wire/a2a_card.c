@@ -3,52 +3,59 @@
  * SDK's way to canonicalize it for a signature gives the same bytes. */
 #include "a2a_i.h"
 
+#include "agent/codec/canon.h"
+#include "agent/crypto/crypto.h"
+
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 
-static json_t *skills(const char *const *list)
+static int skills_add(json_t *out, const char *const *list)
 {
-	json_t *out = json_array();
-
-	for (size_t i = 0; out && list[i] && list[i + 1]; i += 2)
+	for (size_t i = 0; list && list[i] && list[i + 1]; i += 2)
 		if (json_array_append_new(out, json_pack("{s:s, s:s, s:s, s:[s]}", "id", list[i],
 							 "name", list[i], "description",
-							 list[i + 1], "tags", "treaty"))) {
-			json_decref(out);
-			return NULL;
-		}
-	return out;
+							 list[i + 1], "tags", "treaty")))
+			return -ENOMEM;
+	return 0;
 }
 
-static json_t *capabilities(const struct a2a_config *c)
+static json_t *capabilities(const struct a2a_config *c, bool push)
 {
-	json_t *cap = json_pack("{s:b, s:b}", "streaming", 0, "pushNotifications", 0);
+	json_t *cap = json_pack("{s:b, s:b}", "streaming", c->streaming, "pushNotifications", push);
 	json_t *ext;
 
+	if (cap && c->extended_skills && json_object_set_new(cap, "extendedAgentCard", json_true()))
+		goto fail;
 	if (!cap || !c->extension)
 		return cap;
 	ext = json_pack("{s:s, s:s}", "uri", c->extension, "description",
 			c->extension_description ? c->extension_description : c->extension);
-	if (!ext || (c->extension_required && json_object_set_new(ext, "required", json_true())) ||
-	    json_object_set_new(cap, "extensions", json_pack("[O]", ext))) {
-		json_decref(cap);
-		cap = NULL;
-	}
-	json_decref(ext);
-	return cap;
+	if (ext && (!c->extension_required || !json_object_set_new(ext, "required", json_true())) &&
+	    !json_object_set_new(cap, "extensions", json_pack("[o]", ext)))
+		return cap;
+fail:
+	json_decref(cap);
+	return NULL;
 }
 
-static json_t *card_json(const struct a2a_config *c)
+static json_t *interfaces(const char *url)
 {
-	json_t *cap = capabilities(c), *sk = skills(c->skills), *card = NULL;
+	return json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:s}]", "url", url, "protocolBinding",
+			 "JSONRPC", "protocolVersion", A2A_VERSION, "url", url, "protocolBinding",
+			 "HTTP+JSON", "protocolVersion", A2A_VERSION);
+}
 
-	if (cap && sk)
-		card = json_pack("{s:s, s:s, s:s, s:[{s:s, s:s, s:s}], s:O, s:[s], s:[s], s:O, "
-				 "s:{s:{s:{s:s}}}}",
+static json_t *card_json(const struct a2a_server *s, bool extended)
+{
+	const struct a2a_config *c = &s->cfg;
+	json_t *cap = capabilities(c, s->app.push != NULL), *sk = json_array(), *card = NULL;
+
+	if (cap && sk && !skills_add(sk, c->skills) &&
+	    (!extended || !skills_add(sk, c->extended_skills)))
+		card = json_pack("{s:s, s:s, s:s, s:o, s:O, s:[s], s:[s], s:O, s:{s:{s:{s:s}}}}",
 				 "name", c->name, "description", c->description, "version",
-				 c->version, "supportedInterfaces", "url", c->url,
-				 "protocolBinding", "JSONRPC", "protocolVersion", A2A_VERSION,
+				 c->version, "supportedInterfaces", interfaces(c->url),
 				 "capabilities", cap, "defaultInputModes", "application/json",
 				 "defaultOutputModes", "application/json", "skills", sk,
 				 "securitySchemes", "mtls", "mtlsSecurityScheme", "description",
@@ -58,15 +65,76 @@ static json_t *card_json(const struct a2a_config *c)
 	return card;
 }
 
+/* --- the signature: a JWS (RFC 7515) with EdDSA (RFC 8037) over the card's RFC 8785 form ---------
+ */
+
+static char *base64url_new(const void *p, size_t n)
+{
+	size_t cap = n / 3 * 4 + 8;
+	char *out = malloc(cap);
+
+	if (out && base64url_encode(p, n, out, cap) >= 0)
+		return out;
+	free(out);
+	return NULL;
+}
+
+static char *protected_new(const char *kid)
+{
+	json_t *o = json_pack("{s:s, s:s, s:s}", "alg", "EdDSA", "kid", kid, "typ", "JOSE");
+	auto_free char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+
+	json_decref(o);
+	return text ? base64url_new(text, strlen(text)) : NULL;
+}
+
+static int card_sign(const struct a2a_config *c, json_t *card)
+{
+	auto_free char *head = NULL, *canon = NULL, *payload = NULL, *input = NULL, *text = NULL;
+	uint8_t sig[64];
+	size_t len = 0;
+	int n;
+
+	if (!c->sign)
+		return 0;
+	head = protected_new(c->sign_kid);
+	if (!head || canon_text(card, 1 << 20, &canon, &len, NULL))
+		return -ENOMEM;
+	payload = base64url_new(canon, len);
+	n = payload ? asprintf(&input, "%s.%s", head, payload) : -1;
+	if (n < 0 || c->sign(c->sign_arg, input, (size_t)n, sig))
+		return -EIO;
+	text = base64url_new(sig, sizeof(sig));
+	if (!text ||
+	    json_object_set_new(card, "signatures",
+				json_pack("[{s:s, s:s}]", "protected", head, "signature", text)))
+		return -ENOMEM;
+	return 0;
+}
+
+static json_t *card_signed(const struct a2a_server *s, bool extended)
+{
+	json_t *card = card_json(s, extended);
+
+	if (card && card_sign(&s->cfg, card)) {
+		json_decref(card);
+		return NULL;
+	}
+	return card;
+}
+
 static int card_new(struct a2a_server *s)
 {
-	json_t *card = card_json(&s->cfg);
+	json_t *card = card_signed(s, false);
 	uint8_t digest[32];
 	unsigned n = 0;
 
 	s->card = card ? json_dumps(card, JSON_COMPACT) : NULL;
 	json_decref(card);
-	if (!s->card || EVP_Digest(s->card, strlen(s->card), digest, &n, EVP_sha256(), NULL) != 1)
+	if (s->cfg.extended_skills)
+		s->extended = card_signed(s, true);
+	if (!s->card || (s->cfg.extended_skills && !s->extended) ||
+	    EVP_Digest(s->card, strlen(s->card), digest, &n, EVP_sha256(), NULL) != 1)
 		return -ENOMEM;
 	s->etag[0] = '"';
 	for (unsigned i = 0; i < 16; i++)
@@ -90,6 +158,8 @@ static int check(const struct a2a_config *c, const struct a2a_app *app, struct e
 	for (size_t i = 0; i < ARRAY_LEN(need); i++)
 		if (!need[i].value || !*need[i].value)
 			return err_set(e, -EINVAL, "a2a %s: must not be empty", need[i].name);
+	if (c->sign && (!c->sign_kid || !*c->sign_kid))
+		return err_set(e, -EINVAL, "a2a sign_kid: must not be empty");
 	if (c->path[0] != '/' || !c->now || !app->on_message)
 		return err_set(e, -EINVAL, "a2a: path from /, a clock and on_message are needed");
 	return 0;
@@ -114,6 +184,8 @@ int a2a_server_new(struct a2a_server **ret, const struct a2a_config *c, const st
 	s->cfg.max_tasks = c->max_tasks ? c->max_tasks : 4096;
 	s->cfg.max_tasks_per_peer = c->max_tasks_per_peer ? c->max_tasks_per_peer : 256;
 	s->cfg.max_turns = c->max_turns ? c->max_turns : 256;
+	s->cfg.max_streams = c->max_streams ? c->max_streams : 1024;
+	s->cfg.max_streams_per_peer = c->max_streams_per_peer ? c->max_streams_per_peer : 32;
 	s->path = strdup(c->path);
 	s->extension = c->extension ? strdup(c->extension) : NULL;
 	if (!s->path || (c->extension && !s->extension) || card_new(s)) {
@@ -136,6 +208,7 @@ struct a2a_server *a2a_server_free(struct a2a_server *s)
 	free(s->path);
 	free(s->extension);
 	free(s->card);
+	json_decref(s->extended);
 	free(s);
 	return NULL;
 }
@@ -143,12 +216,17 @@ struct a2a_server *a2a_server_free(struct a2a_server *s)
 int a2a_task_set(struct a2a_server *s, const char *task_id, enum a2a_state st, const json_t *data)
 {
 	struct a2a_task *t = a2a_task_find(s, task_id, NULL);
+	json_t *parts;
+	int r;
 
 	if (!t)
 		return -ENOENT;
 	if (t->turn)
 		return -EBUSY;
-	return a2a_task_move(s, t, st, data);
+	parts = data ? a2a_data_parts(data, false) : NULL;
+	r = data && !parts ? -ENOMEM : a2a_task_move(s, t, st, parts);
+	json_decref(parts);
+	return r;
 }
 
 enum a2a_state a2a_task_state(const struct a2a_server *s, const char *task_id)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* a2a_i.h - private to a2a_*.c: the task store, the answers already given, the turns under way. */
+/* a2a_i.h - private to a2a_*.c: the task store, the answers already given, the turns under way, the
+ * open streams. */
 #ifndef TREATY_A2A_I_H
 #define TREATY_A2A_I_H
 
@@ -8,7 +9,40 @@
 #include "a2a.h"
 #include "rpc.h"
 
-enum { A2A_BUCKETS = 1024, A2A_SEEN_MAX = 1024, A2A_SEEN_PEER_MAX = 256, A2A_WAITERS_MAX = 8 };
+enum {
+	A2A_BUCKETS = 1024,
+	A2A_SEEN_MAX = 1024,
+	A2A_SEEN_PEER_MAX = 256,
+	A2A_WAITERS_MAX = 8,
+	A2A_PUSH_MAX = 8,
+	A2A_URL_MAX = 512,
+};
+
+/* Where an answer goes, and in which binding it is written. */
+struct a2a_to {
+	struct wire_sink sink;
+	json_t *id;  /* JSON-RPC's */
+	bool rest;   /* HTTP+JSON */
+	bool stream; /* wants events */
+	bool extension;
+};
+
+struct a2a_sub {
+	LIST_ENTRY(a2a_sub) entry;
+	struct a2a_server *s;
+	struct a2a_task *task;
+	struct a2a_turn *turn; /* ends with it; NULL: with the task */
+	struct a2a_to to;      /* id owned; sink.to is spent */
+	void *stream;
+	char owner[WIRE_DID_MAX];
+};
+
+/* A webhook of one task. */
+struct a2a_push_cfg {
+	TAILQ_ENTRY(a2a_push_cfg) entry;
+	char id[A2A_ID_MAX + 1], url[A2A_URL_MAX], token[A2A_URL_MAX];
+	char scheme[64], credentials[A2A_URL_MAX];
+};
 
 struct a2a_task {
 	TAILQ_ENTRY(a2a_task) entry; /* newest status first */
@@ -17,23 +51,22 @@ struct a2a_task {
 	enum a2a_state state;
 	uint64_t order; /* of the last change, server-wide: the page token */
 	wall_t at;
-	json_t *artifacts, *metadata, *status_data;
+	json_t *artifacts, *metadata, *status_parts;
 	struct a2a_turn *turn; /* under way, or NULL */
+	LIST_HEAD(, a2a_sub) subs;
+	TAILQ_HEAD(, a2a_push_cfg) pushes;
+	size_t npushes;
 };
 
 /* An answer given or about to be: the same message again gets the same answer again. */
 struct a2a_seen {
 	TAILQ_ENTRY(a2a_seen) entry; /* oldest first */
+	LIST_ENTRY(a2a_seen) bucket;
 	char owner[WIRE_DID_MAX], message_id[A2A_ID_MAX + 1];
 	uint8_t digest[32];
 	bool is_error;
 	json_t *answer; /* result or error object; NULL: the turn is under way */
 	struct a2a_turn *turn;
-};
-
-struct a2a_waiter {
-	struct wire_sink sink;
-	json_t *id;
 };
 
 struct a2a_turn {
@@ -44,9 +77,9 @@ struct a2a_turn {
 	struct a2a_task *task;
 	struct a2a_seen *seen;
 	json_t *metadata;
-	struct a2a_waiter waiters[A2A_WAITERS_MAX];
+	struct a2a_push_cfg *push; /* came with the message: becomes the task's */
+	struct a2a_to waiters[A2A_WAITERS_MAX];
 	size_t nwaiters;
-	bool extension;      /* activated */
 	bool in_call, ended; /* ended inside on_message: freed when it returns */
 };
 
@@ -55,13 +88,24 @@ struct a2a_server {
 	struct a2a_app app;
 	char *path, *extension;
 	char *card;
+	json_t *extended;
 	char etag[72];
 	TAILQ_HEAD(a2a_tasks_head, a2a_task) tasks;
 	LIST_HEAD(, a2a_task) buckets[A2A_BUCKETS];
 	TAILQ_HEAD(, a2a_seen) seen;
+	LIST_HEAD(, a2a_seen) seen_buckets[A2A_BUCKETS];
 	LIST_HEAD(, a2a_turn) turns;
-	size_t ntasks, nseen, nturns;
+	size_t ntasks, nseen, nturns, nsubs;
 	uint64_t order;
+};
+
+/* One request on its way through. */
+struct a2a_call {
+	struct a2a_server *s;
+	const struct wire_request *r;
+	struct a2a_to to; /* id borrowed */
+	const json_t *params;
+	char owner[WIRE_DID_MAX];
 };
 
 /* a2a_msg.c: one field by its camelCase name or its snake_case one; JSON null is absent. */
@@ -70,36 +114,77 @@ struct a2a_params {
 	struct a2a_message
 		m; /* data owned, the rest borrowed; task_id, context_id "" when absent */
 	json_t *data;
-	json_t *raw; /* borrowed: the message, for its digest */
+	const json_t *raw;  /* borrowed: the message, for its digest */
+	const json_t *push; /* borrowed: the inline configuration, NULL: none */
 	bool return_now;
 };
 /* 0 or the JSON-RPC code with e. data is to be decref'd either way. */
-int a2a_params_read(struct a2a_params *ret, const json_t *params, struct err *e) must_check;
+int a2a_params_read(struct a2a_params *ret, const struct a2a_server *s, const json_t *params,
+		    struct err *e) must_check;
 int a2a_text(const json_t *o, const char *camel, const char **ret, struct err *e) must_check;
 json_t *a2a_data_parts(const json_t *data, bool is_list); /* parts array of one or of each */
 
 /* a2a_task.c */
+uint32_t a2a_hash(const char *id); /* below A2A_BUCKETS */
 void a2a_owner(const struct peer *p, char out[WIRE_DID_MAX]);
 struct a2a_task *a2a_task_find(const struct a2a_server *s, const char *id, const char *owner);
 int a2a_task_new(struct a2a_task **ret, struct a2a_server *s, const char *owner,
 		 const char *context) must_check;
 void a2a_task_free(struct a2a_server *s, struct a2a_task *t);
+/* Tells the task's streams and webhooks too. parts is borrowed, NULL: no status message. */
 int a2a_task_move(struct a2a_server *s, struct a2a_task *t, enum a2a_state st,
-		  const json_t *data) must_check;
+		  const json_t *parts) must_check;
+json_t *a2a_status_json(const struct a2a_task *t);
 json_t *a2a_task_json(const struct a2a_task *t, bool artifacts);
 /* 0 and *ret the result, or the JSON-RPC code with e. */
 int a2a_task_list(json_t **ret, const struct a2a_server *s, const char *owner, const json_t *params,
 		  struct err *e) must_check;
 
-/* a2a_turn.c: SendMessage from the checked parameters to the application. Steals id. */
-void a2a_turn_begin(struct a2a_server *s, const struct peer *peer, struct a2a_params *p, json_t *id,
-		    bool extension, struct wire_sink sink);
+/* a2a_turn.c: SendMessage from the checked parameters to the application. */
+void a2a_turn_begin(struct a2a_call *c, struct a2a_params *p, struct a2a_push_cfg *push);
 void a2a_turns_abandon(struct a2a_server *s);
 void a2a_seen_free(struct a2a_server *s, struct a2a_seen *n);
 
-/* a2a_server.c: the two answers; both steal value (result or error object) and leave id alone. */
-void a2a_answer(const struct a2a_server *s, struct wire_sink sink, const json_t *id, bool is_error,
-		json_t *value, bool extension);
+/* a2a_stream.c. Opens the stream of `to` (its id is copied) with a snapshot of the task first.
+ * False: it could not, and has been answered. */
+bool a2a_stream_open(struct a2a_server *s, const struct a2a_to *to, struct a2a_task *task,
+		     struct a2a_turn *turn, const char *owner);
+/* One event, alone on its stream: a message, or what is known of a finished turn. Steals value. */
+void a2a_stream_once(const struct a2a_server *s, const struct a2a_to *to, json_t *value);
+/* kind "statusUpdate" or "artifactUpdate"; steals value. */
+void a2a_event(struct a2a_server *s, struct a2a_task *t, const char *kind, json_t *value);
+/* turn NULL: all of the task. error (borrowed) is told first. */
+void a2a_streams_end(struct a2a_task *t, const struct a2a_turn *turn, const json_t *error);
+void a2a_do_subscribe(struct a2a_call *c);
+
+/* a2a_push.c */
+int a2a_push_read(struct a2a_push_cfg **ret, const struct a2a_call *c, const json_t *o,
+		  struct err *e) must_check;
+int a2a_push_add(struct a2a_task *t, struct a2a_push_cfg *p); /* takes p; -ENOSPC leaves it */
+void a2a_push_event(struct a2a_server *s, const struct a2a_task *t, const json_t *event);
+void a2a_push_clear(struct a2a_task *t);
+void a2a_do_push_create(struct a2a_call *c);
+void a2a_do_push_get(struct a2a_call *c);
+void a2a_do_push_list(struct a2a_call *c);
+void a2a_do_push_delete(struct a2a_call *c);
+
+/* a2a_server.c */
+/* Both steal value (result or error object). */
+void a2a_answer(const struct a2a_server *s, const struct a2a_to *to, bool is_error, json_t *value);
+void a2a_fail(struct a2a_call *c, int code, const char *text);
+void a2a_succeed(struct a2a_call *c, json_t *result); /* NULL: internal error */
 json_t *a2a_error_new(int code, const char *text, const json_t *detail);
+/* The headers of every answer; returns how many. */
+size_t a2a_headers(const struct a2a_server *s, const struct a2a_to *to, struct wire_header h[3]);
+/* The task that params' member names, or NULL and answered. */
+struct a2a_task *a2a_call_task(struct a2a_call *c, const char *member);
+void a2a_plain(struct wire_sink sink, int status, const char *allow);
+/* Version and extension; then the method of that name. */
+void a2a_dispatch(struct a2a_call *c, const char *method);
+
+/* a2a_rest.c: a path below the endpoint. */
+void a2a_rest(struct a2a_call *c, const char *below);
+/* An error object as google.rpc.Status, and its HTTP status; steals error. */
+json_t *a2a_rest_error(json_t *error, int *ret_status);
 
 #endif

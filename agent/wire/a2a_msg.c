@@ -185,7 +185,8 @@ static bool accepts_json(const json_t *modes)
 	return !json_array_size(modes);
 }
 
-static int configuration_read(struct a2a_params *p, const json_t *params, struct err *e)
+static int configuration_read(struct a2a_params *p, const struct a2a_server *s,
+			      const json_t *params, struct err *e)
 {
 	const json_t *c = NULL, *now, *len;
 
@@ -201,11 +202,8 @@ static int configuration_read(struct a2a_params *p, const json_t *params, struct
 		(void)err_set(e, -EINVAL, "historyLength: an integer >= 0 is needed");
 		return RPC_PARAMS;
 	}
-	if (a2a_field(c, "taskPushNotificationConfig")) {
-		(void)err_set(e, -EOPNOTSUPP, "push notifications are not supported");
-		return A2A_E_NO_PUSH;
-	}
-	if (!accepts_json(a2a_field(c, "acceptedOutputModes"))) {
+	p->push = a2a_field(c, "taskPushNotificationConfig");
+	if (!s->cfg.any_output && !accepts_json(a2a_field(c, "acceptedOutputModes"))) {
 		(void)err_set(e, -EINVAL, "only application/json is produced");
 		return A2A_E_CONTENT_TYPE;
 	}
@@ -213,7 +211,8 @@ static int configuration_read(struct a2a_params *p, const json_t *params, struct
 	return 0;
 }
 
-int a2a_params_read(struct a2a_params *ret, const json_t *params, struct err *e)
+int a2a_params_read(struct a2a_params *ret, const struct a2a_server *s, const json_t *params,
+		    struct err *e)
 {
 	*ret = (struct a2a_params){ .data = json_array(), .raw = a2a_field(params, "message") };
 	if (!ret->data) {
@@ -223,7 +222,7 @@ int a2a_params_read(struct a2a_params *ret, const json_t *params, struct err *e)
 	ret->m.data = ret->data;
 	if (message_read(ret, ret->raw, e) || object(params, "metadata", NULL, e))
 		return RPC_PARAMS;
-	return configuration_read(ret, params, e);
+	return configuration_read(ret, s, params, e);
 }
 
 json_t *a2a_data_parts(const json_t *data, bool is_list)

@@ -4,7 +4,6 @@
 #include "a2a_i.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -66,26 +65,40 @@ json_t *a2a_error_new(int code, const char *text, const json_t *detail)
 	return e;
 }
 
-void a2a_answer(const struct a2a_server *s, struct wire_sink sink, const json_t *id, bool is_error,
-		json_t *value, bool extension)
+size_t a2a_headers(const struct a2a_server *s, const struct a2a_to *to, struct wire_header h[3])
 {
-	const struct wire_header h[] = { { "Cache-Control", "no-store" },
-					 { "A2A-Version", A2A_VERSION },
-					 { "A2A-Extensions", s->extension } };
+	h[0] = (struct wire_header){ "Cache-Control", to->stream ? "no-cache" : "no-store" };
+	h[1] = (struct wire_header){ "A2A-Version", A2A_VERSION };
+	h[2] = (struct wire_header){ "A2A-Extensions", s->extension };
+	return s->extension && to->extension ? 3 : 2;
+}
+
+void a2a_answer(const struct a2a_server *s, const struct a2a_to *to, bool is_error, json_t *value)
+{
+	struct wire_header h[3];
+	const struct a2a_to plain = { .extension = to->extension };
 	struct wire_response r = { .status = 200,
 				   .content_type = "application/json",
 				   .headers = h,
-				   .nheaders = s->extension && extension ? 3 : 2 };
-	auto_free char *text = rpc_dump_new(id, is_error ? "error" : "result", value);
+				   .nheaders = a2a_headers(s, &plain, h) };
+	auto_free char *text = NULL;
 
+	if (to->rest) {
+		if (is_error)
+			value = a2a_rest_error(value, &r.status);
+		text = value ? json_dumps(value, JSON_COMPACT) : NULL;
+		json_decref(value);
+	} else {
+		text = rpc_dump_new(to->id, is_error ? "error" : "result", value);
+	}
 	if (!text)
 		r = (struct wire_response){ .status = 500 };
 	r.body = text;
 	r.len = text ? strlen(text) : 0;
-	sink.fn(sink.to, &r);
+	to->sink.fn(to->sink.to, &r);
 }
 
-static void plain(struct wire_sink sink, int status, const char *allow)
+void a2a_plain(struct wire_sink sink, int status, const char *allow)
 {
 	struct wire_header h = { "Allow", allow };
 	struct wire_response r = { .status = status, .headers = &h, .nheaders = allow ? 1 : 0 };
@@ -93,86 +106,92 @@ static void plain(struct wire_sink sink, int status, const char *allow)
 	sink.fn(sink.to, &r);
 }
 
+void a2a_fail(struct a2a_call *c, int code, const char *text)
+{
+	a2a_answer(c->s, &c->to, true, a2a_error_new(code, text, NULL));
+}
+
+void a2a_succeed(struct a2a_call *c, json_t *result)
+{
+	if (result)
+		a2a_answer(c->s, &c->to, false, result);
+	else
+		a2a_fail(c, A2A_E_INTERNAL, "no memory");
+}
+
 /* --- the methods --------------------------------------------------------------------------------
  */
 
-struct call {
-	struct a2a_server *s;
-	const struct wire_request *r;
-	struct wire_sink sink;
-	struct rpc_request rpc;
-	char owner[WIRE_DID_MAX];
-	bool extension;
-};
-
-static void fail(struct call *c, int code, const char *text)
+static void do_send(struct a2a_call *c)
 {
-	a2a_answer(c->s, c->sink, c->rpc.id, true, a2a_error_new(code, text, NULL), c->extension);
-}
-
-static void succeed(struct call *c, json_t *result)
-{
-	if (result)
-		a2a_answer(c->s, c->sink, c->rpc.id, false, result, c->extension);
-	else
-		fail(c, A2A_E_INTERNAL, "no memory");
-}
-
-static void do_send(struct call *c)
-{
+	struct a2a_push_cfg *push = NULL;
 	struct err e = { 0 };
 	struct a2a_params p;
-	int code = a2a_params_read(&p, c->rpc.params, &e);
+	int code = a2a_params_read(&p, c->s, c->params, &e);
 
+	if (!code && p.push)
+		code = a2a_push_read(&push, c, p.push, &e);
 	if (code)
-		fail(c, code, e.text);
+		a2a_fail(c, code, e.text);
 	else
-		a2a_turn_begin(c->s, c->r->peer, &p, c->rpc.id, c->extension, c->sink);
+		a2a_turn_begin(c, &p, push);
 	json_decref(p.data);
 }
 
-static struct a2a_task *task_of(struct call *c)
+static void do_stream(struct a2a_call *c)
+{
+	if (!c->s->cfg.streaming || !c->to.sink.stream) {
+		a2a_fail(c, A2A_E_UNSUPPORTED, "streaming is not supported");
+		return;
+	}
+	c->to.stream = true;
+	do_send(c);
+}
+
+struct a2a_task *a2a_call_task(struct a2a_call *c, const char *member)
 {
 	struct a2a_task *t;
 	const char *id = NULL;
+	char why[64];
 	struct err e = { 0 };
 
-	if (a2a_text(c->rpc.params, "id", &id, &e)) {
-		fail(c, A2A_E_PARAMS, e.text);
+	if (a2a_text(c->params, member, &id, &e)) {
+		a2a_fail(c, A2A_E_PARAMS, e.text);
 		return NULL;
 	}
 	if (!id) {
-		fail(c, A2A_E_PARAMS, "id: missing");
+		(void)snprintf(why, sizeof(why), "%s: missing", member);
+		a2a_fail(c, A2A_E_PARAMS, why);
 		return NULL;
 	}
 	t = a2a_task_find(c->s, id, c->owner);
 	if (!t)
-		fail(c, A2A_E_TASK_NOT_FOUND, "no such task");
+		a2a_fail(c, A2A_E_TASK_NOT_FOUND, "no such task");
 	return t;
 }
 
-static void do_get(struct call *c)
+static void do_get(struct a2a_call *c)
 {
-	const json_t *len = a2a_field(c->rpc.params, "historyLength");
+	const json_t *len = a2a_field(c->params, "historyLength");
 	struct a2a_task *t;
 
 	if (len && (!json_is_integer(len) || json_integer_value(len) < 0)) {
-		fail(c, A2A_E_PARAMS, "historyLength: an integer >= 0 is needed");
+		a2a_fail(c, A2A_E_PARAMS, "historyLength: an integer >= 0 is needed");
 		return;
 	}
-	t = task_of(c);
+	t = a2a_call_task(c, "id");
 	if (t)
-		succeed(c, a2a_task_json(t, true));
+		a2a_succeed(c, a2a_task_json(t, true));
 }
 
-static void do_cancel(struct call *c)
+static void do_cancel(struct a2a_call *c)
 {
-	struct a2a_task *t = task_of(c);
+	struct a2a_task *t = a2a_call_task(c, "id");
 
 	if (!t)
 		return;
 	if (a2a_state_terminal(t->state) && t->state != A2A_CANCELED) {
-		fail(c, A2A_E_NOT_CANCELABLE, "the task is finished");
+		a2a_fail(c, A2A_E_NOT_CANCELABLE, "the task is finished");
 		return;
 	}
 	if (t->state != A2A_CANCELED) {
@@ -180,55 +199,48 @@ static void do_cancel(struct call *c)
 
 		if (t->turn || (app->on_cancel && app->on_cancel(app->arg, c->r->peer, t->id)) ||
 		    a2a_task_move(c->s, t, A2A_CANCELED, NULL)) {
-			fail(c, A2A_E_NOT_CANCELABLE, "the task cannot be canceled now");
+			a2a_fail(c, A2A_E_NOT_CANCELABLE, "the task cannot be canceled now");
 			return;
 		}
 	}
-	succeed(c, a2a_task_json(t, true));
+	a2a_succeed(c, a2a_task_json(t, true));
 }
 
-static void do_list(struct call *c)
+static void do_list(struct a2a_call *c)
 {
 	struct err e = { 0 };
 	json_t *result = NULL;
-	int code = a2a_task_list(&result, c->s, c->owner, c->rpc.params, &e);
+	int code = a2a_task_list(&result, c->s, c->owner, c->params, &e);
 
 	if (code)
-		fail(c, code, e.text);
+		a2a_fail(c, code, e.text);
 	else
-		succeed(c, result);
+		a2a_succeed(c, result);
 }
 
-static void no_stream(struct call *c)
+static void do_extended(struct a2a_call *c)
 {
-	fail(c, A2A_E_UNSUPPORTED, "streaming is not supported");
-}
-
-static void no_push(struct call *c)
-{
-	fail(c, A2A_E_NO_PUSH, "push notifications are not supported");
-}
-
-static void no_extended_card(struct call *c)
-{
-	fail(c, A2A_E_UNSUPPORTED, "there is no extended agent card");
+	if (c->s->extended)
+		a2a_succeed(c, json_incref(c->s->extended));
+	else
+		a2a_fail(c, A2A_E_UNSUPPORTED, "there is no extended agent card");
 }
 
 static const struct method {
 	const char *name;
-	void (*fn)(struct call *c);
+	void (*fn)(struct a2a_call *c);
 } methods[] = {
 	{ "SendMessage", do_send },
 	{ "GetTask", do_get },
 	{ "CancelTask", do_cancel },
 	{ "ListTasks", do_list },
-	{ "SendStreamingMessage", no_stream },
-	{ "SubscribeToTask", no_stream },
-	{ "CreateTaskPushNotificationConfig", no_push },
-	{ "GetTaskPushNotificationConfig", no_push },
-	{ "ListTaskPushNotificationConfigs", no_push },
-	{ "DeleteTaskPushNotificationConfig", no_push },
-	{ "GetExtendedAgentCard", no_extended_card },
+	{ "SendStreamingMessage", do_stream },
+	{ "SubscribeToTask", a2a_do_subscribe },
+	{ "CreateTaskPushNotificationConfig", a2a_do_push_create },
+	{ "GetTaskPushNotificationConfig", a2a_do_push_get },
+	{ "ListTaskPushNotificationConfigs", a2a_do_push_list },
+	{ "DeleteTaskPushNotificationConfig", a2a_do_push_delete },
+	{ "GetExtendedAgentCard", do_extended },
 };
 
 /* --- the headers --------------------------------------------------------------------------------
@@ -275,55 +287,63 @@ static bool activates(const struct a2a_server *s, const struct wire_request *r)
 	return false;
 }
 
-static void dispatch(struct call *c)
+void a2a_dispatch(struct a2a_call *c, const char *method)
 {
-	struct err e = { 0 };
-	int code = rpc_parse(&c->rpc, c->r->body, c->r->len, &e);
-
-	if (!code && !c->rpc.id) {
-		code = A2A_E_REQUEST;
-		(void)err_set(&e, -EINVAL, "id: missing");
-	}
-	if (code) {
-		fail(c, code, e.text);
-		return;
-	}
 	if (!version_ok(c->r)) {
-		fail(c, A2A_E_VERSION, "A2A-Version: only " A2A_VERSION " is spoken here");
+		a2a_fail(c, A2A_E_VERSION, "A2A-Version: only " A2A_VERSION " is spoken here");
 		return;
 	}
-	if (c->s->cfg.extension_required && !c->extension) {
-		fail(c, A2A_E_EXTENSION_REQUIRED, "A2A-Extensions: a required one is missing");
+	if (c->s->cfg.extension_required && !c->to.extension) {
+		a2a_fail(c, A2A_E_EXTENSION_REQUIRED, "A2A-Extensions: a required one is missing");
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-		if (strcmp(methods[i].name, c->rpc.method))
+		if (strcmp(methods[i].name, method))
 			continue;
 		methods[i].fn(c);
 		return;
 	}
-	fail(c, A2A_E_METHOD, "no such method");
+	a2a_fail(c, A2A_E_METHOD, "no such method");
+}
+
+static void json_rpc(struct a2a_call *c)
+{
+	struct rpc_request rpc;
+	struct err e = { 0 };
+	int code = rpc_parse(&rpc, c->r->body, c->r->len, &e);
+
+	c->to.id = rpc.id;
+	c->params = rpc.params;
+	if (!code && !rpc.id) {
+		code = A2A_E_REQUEST;
+		(void)err_set(&e, -EINVAL, "id: missing");
+	}
+	if (code)
+		a2a_fail(c, code, e.text);
+	else
+		a2a_dispatch(c, rpc.method);
+	json_decref(rpc.root);
 }
 
 static void endpoint(struct a2a_server *s, const struct wire_request *r, struct wire_sink sink)
 {
-	struct call c = { .s = s, .r = r, .sink = sink };
+	const char *below = r->path + strlen(s->path);
+	struct a2a_call c = { .s = s, .r = r, .to = { .sink = sink } };
 
-	if (strcmp(r->method, "POST")) {
-		plain(sink, 405, "POST");
-		return;
-	}
 	if (!r->peer->did[0] && !r->peer->local) {
-		plain(sink, 401, NULL);
+		a2a_plain(sink, 401, NULL);
 		return;
 	}
 	a2a_owner(r->peer, c.owner);
-	c.extension = activates(s, r);
-	if (!rpc_is_json(wire_header(r, "Content-Type")))
-		fail(&c, A2A_E_CONTENT_TYPE, "Content-Type: application/json is needed");
+	c.to.extension = activates(s, r);
+	if (*below == '/' && below[1])
+		a2a_rest(&c, below);
+	else if (strcmp(r->method, "POST"))
+		a2a_plain(sink, 405, "POST");
+	else if (!rpc_is_json(wire_header(r, "Content-Type")))
+		a2a_fail(&c, A2A_E_CONTENT_TYPE, "Content-Type: application/json is needed");
 	else
-		dispatch(&c);
-	json_decref(c.rpc.root);
+		json_rpc(&c);
 }
 
 static void card(const struct a2a_server *s, const struct wire_request *r, struct wire_sink sink)
@@ -340,7 +360,7 @@ static void card(const struct a2a_server *s, const struct wire_request *r, struc
 				   .len = strlen(s->card) };
 
 	if (strcmp(r->method, "GET")) {
-		plain(sink, 405, "GET");
+		a2a_plain(sink, 405, "GET");
 		return;
 	}
 	if (have && !strcmp(have, s->etag))
@@ -354,7 +374,7 @@ bool a2a_server_path(const struct a2a_server *s, const char *path)
 
 	if (!strcmp(path, A2A_CARD_PATH))
 		return true;
-	return !strncmp(path, s->path, n) && (!path[n] || !strcmp(path + n, "/"));
+	return !strncmp(path, s->path, n) && (!path[n] || path[n] == '/');
 }
 
 void a2a_server_handle(struct a2a_server *s, const struct wire_request *r, struct wire_sink sink)
@@ -364,5 +384,5 @@ void a2a_server_handle(struct a2a_server *s, const struct wire_request *r, struc
 	else if (a2a_server_path(s, r->path))
 		endpoint(s, r, sink);
 	else
-		plain(sink, 404, NULL);
+		a2a_plain(sink, 404, NULL);
 }

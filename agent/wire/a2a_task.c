@@ -15,7 +15,7 @@ void a2a_owner(const struct peer *p, char out[WIRE_DID_MAX])
 		(void)snprintf(out, WIRE_DID_MAX, "uid:%u", (unsigned)p->uid);
 }
 
-static size_t bucket(const char *id)
+uint32_t a2a_hash(const char *id)
 {
 	uint32_t h = 2166136261u;
 
@@ -28,7 +28,7 @@ struct a2a_task *a2a_task_find(const struct a2a_server *s, const char *id, const
 {
 	struct a2a_task *t;
 
-	LIST_FOREACH(t, &s->buckets[bucket(id)], bucket)
+	LIST_FOREACH(t, &s->buckets[a2a_hash(id)], bucket)
 	if (!strcmp(t->id, id))
 		return !owner || !strcmp(t->owner, owner) ? t : NULL;
 	return NULL;
@@ -43,7 +43,9 @@ void a2a_task_free(struct a2a_server *s, struct a2a_task *t)
 		t->turn->task = NULL;
 	json_decref(t->artifacts);
 	json_decref(t->metadata);
-	json_decref(t->status_data);
+	json_decref(t->status_parts);
+	a2a_streams_end(t, NULL, NULL);
+	a2a_push_clear(t);
 	free(t);
 }
 
@@ -103,31 +105,45 @@ int a2a_task_new(struct a2a_task **ret, struct a2a_server *s, const char *owner,
 		return -ENOMEM;
 	}
 	t->state = A2A_SUBMITTED;
+	LIST_INIT(&t->subs);
+	TAILQ_INIT(&t->pushes);
 	touch(s, t);
 	TAILQ_INSERT_HEAD(&s->tasks, t, entry);
-	LIST_INSERT_HEAD(&s->buckets[bucket(t->id)], t, bucket);
+	LIST_INSERT_HEAD(&s->buckets[a2a_hash(t->id)], t, bucket);
 	s->ntasks++;
 	*ret = t;
 	return 0;
 }
 
-/* The one writer of state. */
-int a2a_task_move(struct a2a_server *s, struct a2a_task *t, enum a2a_state st, const json_t *data)
+static void tell(struct a2a_server *s, struct a2a_task *t)
 {
-	json_t *copy = data ? json_deep_copy(data) : NULL;
+	if (!LIST_EMPTY(&t->subs) || t->npushes)
+		a2a_event(s, t, "statusUpdate",
+			  json_pack("{s:s, s:s, s:o*, s:O*}", "taskId", t->id, "contextId",
+				    t->context, "status", a2a_status_json(t), "metadata",
+				    t->metadata));
+	if (a2a_state_terminal(t->state))
+		a2a_streams_end(t, NULL, NULL);
+}
+
+/* The one writer of state. */
+int a2a_task_move(struct a2a_server *s, struct a2a_task *t, enum a2a_state st, const json_t *parts)
+{
+	json_t *copy = parts ? json_deep_copy(parts) : NULL;
 
 	if (a2a_state_terminal(t->state)) {
 		json_decref(copy);
 		return -EPERM;
 	}
-	if (data && !copy)
+	if (parts && !copy)
 		return -ENOMEM;
-	json_decref(t->status_data);
-	t->status_data = copy;
+	json_decref(t->status_parts);
+	t->status_parts = copy;
 	t->state = st;
 	touch(s, t);
 	TAILQ_REMOVE(&s->tasks, t, entry);
 	TAILQ_INSERT_HEAD(&s->tasks, t, entry);
+	tell(s, t);
 	return 0;
 }
 
@@ -135,34 +151,41 @@ int a2a_task_move(struct a2a_server *s, struct a2a_task *t, enum a2a_state st, c
 static int put_status_message(const struct a2a_task *t, json_t *status)
 {
 	char id[A2A_ID_MAX + 32];
-	json_t *parts = a2a_data_parts(t->status_data, false);
 
 	(void)snprintf(id, sizeof(id), "%s-%llu", t->id, (unsigned long long)t->order);
-	if (!parts)
-		return -ENOMEM;
 	return json_object_set_new(status, "message",
-				   json_pack("{s:s, s:s, s:o, s:s, s:s}", "messageId", id, "role",
-					     "ROLE_AGENT", "parts", parts, "contextId", t->context,
-					     "taskId", t->id));
+				   json_pack("{s:s, s:s, s:O, s:s, s:s}", "messageId", id, "role",
+					     "ROLE_AGENT", "parts", t->status_parts, "contextId",
+					     t->context, "taskId", t->id));
 }
 
-json_t *a2a_task_json(const struct a2a_task *t, bool artifacts)
+json_t *a2a_status_json(const struct a2a_task *t)
 {
 	char at[RPC_TIME_MAX];
-	json_t *root, *status;
-	int bad = 0;
+	json_t *status;
 
 	rpc_time(t->at, at);
 	status = json_pack("{s:s, s:s}", "state", a2a_state_name(t->state), "timestamp", at);
-	if (status && t->status_data)
-		bad |= put_status_message(t, status);
+	if (status && t->status_parts && put_status_message(t, status)) {
+		json_decref(status);
+		return NULL;
+	}
+	return status;
+}
+
+/* Shallow: what the task holds is shared and must not be changed through it. */
+json_t *a2a_task_json(const struct a2a_task *t, bool artifacts)
+{
+	json_t *status = a2a_status_json(t), *root;
+	int bad = 0;
+
 	root = status ? json_pack("{s:s, s:s, s:o}", "id", t->id, "contextId", t->context, "status",
 				  status)
 		      : NULL;
 	if (root && artifacts && json_array_size(t->artifacts))
-		bad |= json_object_set_new(root, "artifacts", json_deep_copy(t->artifacts));
+		bad |= json_object_set_new(root, "artifacts", json_copy(t->artifacts));
 	if (root && t->metadata)
-		bad |= json_object_set_new(root, "metadata", json_deep_copy(t->metadata));
+		bad |= json_object_set(root, "metadata", t->metadata);
 	if (bad) {
 		json_decref(root);
 		return NULL;

@@ -23,6 +23,7 @@ static int digest_of(const json_t *m, uint8_t out[32])
 void a2a_seen_free(struct a2a_server *s, struct a2a_seen *n)
 {
 	TAILQ_REMOVE(&s->seen, n, entry);
+	LIST_REMOVE(n, bucket);
 	s->nseen--;
 	if (n->turn)
 		n->turn->seen = NULL;
@@ -34,9 +35,9 @@ static struct a2a_seen *seen_find(const struct a2a_server *s, const char *owner,
 {
 	struct a2a_seen *n;
 
-	TAILQ_FOREACH (n, &s->seen, entry)
-		if (!strcmp(n->message_id, id) && !strcmp(n->owner, owner))
-			return n;
+	LIST_FOREACH(n, &s->seen_buckets[a2a_hash(id)], bucket)
+	if (!strcmp(n->message_id, id) && !strcmp(n->owner, owner))
+		return n;
 	return NULL;
 }
 
@@ -76,6 +77,7 @@ static struct a2a_seen *seen_new(struct a2a_server *s, const char *owner, const 
 	}
 	memcpy(n->digest, digest, sizeof(n->digest));
 	TAILQ_INSERT_TAIL(&s->seen, n, entry);
+	LIST_INSERT_HEAD(&s->seen_buckets[a2a_hash(id)], n, bucket);
 	s->nseen++;
 	return n;
 }
@@ -86,6 +88,7 @@ static struct a2a_seen *seen_new(struct a2a_server *s, const char *owner, const 
 static void turn_free(struct a2a_turn *t)
 {
 	json_decref(t->metadata);
+	free(t->push);
 	for (size_t i = 0; i < t->nwaiters; i++)
 		json_decref(t->waiters[i].id);
 	free(t);
@@ -104,14 +107,40 @@ static void turn_unlink(struct a2a_turn *t)
 	t->s = NULL;
 }
 
+/* Takes the waiters out first: an answer may lead back here. */
 static void answer_waiters(struct a2a_turn *t, bool is_error, json_t *value)
 {
-	for (size_t i = 0; i < t->nwaiters; i++) {
-		a2a_answer(t->s, t->waiters[i].sink, t->waiters[i].id, is_error, json_incref(value),
-			   t->extension);
+	size_t n = t->nwaiters;
+
+	t->nwaiters = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (t->waiters[i].stream && !is_error)
+			a2a_stream_once(t->s, &t->waiters[i], json_incref(value));
+		else
+			a2a_answer(t->s, &t->waiters[i], is_error, json_incref(value));
 		json_decref(t->waiters[i].id);
 	}
-	t->nwaiters = 0;
+}
+
+/* The turn has a task and something is about to happen to it: whoever wants events gets them from
+ * here on. */
+static void open_streams(struct a2a_turn *t)
+{
+	char owner[WIRE_DID_MAX];
+	size_t kept = 0;
+
+	a2a_owner(&t->peer, owner);
+	for (size_t i = 0; i < t->nwaiters; i++) {
+		struct a2a_to to = t->waiters[i];
+
+		if (!to.stream) {
+			t->waiters[kept++] = to;
+			continue;
+		}
+		(void)a2a_stream_open(t->s, &to, t->task, t, owner);
+		json_decref(to.id);
+	}
+	t->nwaiters = kept;
 }
 
 /* Steals value; NULL is an internal error, which a repeated message may overcome: not kept. */
@@ -127,6 +156,8 @@ static void turn_end(struct a2a_turn *t, bool is_error, json_t *value)
 			is_error = true;
 			value = a2a_error_new(A2A_E_INTERNAL, "internal error", NULL);
 		}
+		if (t->task)
+			a2a_streams_end(t->task, t, is_error ? value : NULL);
 		answer_waiters(t, is_error, value);
 		if (keep) {
 			t->seen->is_error = is_error;
@@ -157,10 +188,9 @@ void a2a_turns_abandon(struct a2a_server *s)
 	}
 }
 
-static int refuse(const struct a2a_server *s, struct wire_sink sink, const json_t *id, int code,
-		  const char *text, bool extension)
+static int refuse(const struct a2a_call *c, int code, const char *text)
 {
-	a2a_answer(s, sink, id, true, a2a_error_new(code, text, NULL), extension);
+	a2a_answer(c->s, &c->to, true, a2a_error_new(code, text, NULL));
 	return -1;
 }
 
@@ -217,23 +247,31 @@ static struct a2a_turn *turn_new(struct a2a_server *s, const struct peer *peer,
 	return t;
 }
 
-/* A message we know. 0: it is answered or waits. */
-static int repeated(struct a2a_server *s, struct a2a_seen *n, const uint8_t digest[32], json_t *id,
-		    bool extension, struct wire_sink sink)
+static int wait_for(struct a2a_turn *t, const struct a2a_to *to)
 {
-	struct a2a_turn *t = n->turn;
+	if (t->nwaiters == A2A_WAITERS_MAX)
+		return -ENOSPC;
+	t->waiters[t->nwaiters] = *to;
+	json_incref(to->id);
+	t->nwaiters++;
+	return 0;
+}
 
+/* A message we know. 0: it is answered or waits. */
+static int repeated(const struct a2a_call *c, struct a2a_seen *n, const uint8_t digest[32])
+{
 	if (memcmp(n->digest, digest, 32))
-		return refuse(s, sink, id, A2A_E_PARAMS,
-			      "messageId: already used with another content", extension);
-	if (n->answer) {
-		a2a_answer(s, sink, id, n->is_error, json_incref(n->answer), extension);
+		return refuse(c, A2A_E_PARAMS, "messageId: already used with another content");
+	if (n->answer && c->to.stream && !n->is_error) {
+		a2a_stream_once(c->s, &c->to, json_incref(n->answer));
 		return 0;
 	}
-	if (!t || t->nwaiters == A2A_WAITERS_MAX)
-		return refuse(s, sink, id, A2A_E_INTERNAL, "too many wait for this message",
-			      extension);
-	t->waiters[t->nwaiters++] = (struct a2a_waiter){ sink, json_incref(id) };
+	if (n->answer) {
+		a2a_answer(c->s, &c->to, n->is_error, json_incref(n->answer));
+		return 0;
+	}
+	if (!n->turn || wait_for(n->turn, &c->to))
+		return refuse(c, A2A_E_INTERNAL, "too many wait for this message");
 	return 0;
 }
 
@@ -263,47 +301,66 @@ static void run(struct a2a_turn *t, const struct a2a_params *p)
 	}
 }
 
-void a2a_turn_begin(struct a2a_server *s, const struct peer *peer, struct a2a_params *p, json_t *id,
-		    bool extension, struct wire_sink sink)
+/* A new turn with its record, or NULL and refused. */
+static struct a2a_turn *turn_make(struct a2a_call *c, const struct a2a_params *p,
+				  const uint8_t digest[32])
 {
-	char owner[WIRE_DID_MAX];
 	const char *why = "internal error";
 	struct a2a_task *task = NULL;
 	struct a2a_seen *n;
 	struct a2a_turn *t;
-	uint8_t digest[32];
-	int code;
+	int code = task_for(&task, c->s, c->owner, &p->m, &why);
 
-	a2a_owner(peer, owner);
-	if (digest_of(p->raw, digest)) {
-		(void)refuse(s, sink, id, A2A_E_INTERNAL, why, extension);
-		return;
-	}
-	n = seen_find(s, owner, p->m.message_id);
-	if (n) {
-		(void)repeated(s, n, digest, id, extension, sink);
-		return;
-	}
-	code = task_for(&task, s, owner, &p->m, &why);
-	if (!code && s->nturns >= s->cfg.max_turns) {
+	if (!code && c->s->nturns >= c->s->cfg.max_turns) {
 		code = A2A_E_INTERNAL;
 		why = "too many messages are being answered";
 	}
-	n = code ? NULL : seen_new(s, owner, p->m.message_id, digest);
-	t = n ? turn_new(s, peer, p, task, n) : NULL;
+	n = code ? NULL : seen_new(c->s, c->owner, p->m.message_id, digest);
+	t = n ? turn_new(c->s, c->r->peer, p, task, n) : NULL;
 	if (!t) {
 		if (n)
-			a2a_seen_free(s, n);
-		(void)refuse(s, sink, id, code ? code : A2A_E_INTERNAL, why, extension);
+			a2a_seen_free(c->s, n);
+		(void)refuse(c, code ? code : A2A_E_INTERNAL, why);
+	}
+	return t;
+}
+
+void a2a_turn_begin(struct a2a_call *c, struct a2a_params *p, struct a2a_push_cfg *push)
+{
+	struct a2a_turn *t = NULL;
+	struct a2a_seen *n;
+	uint8_t digest[32];
+
+	if (digest_of(p->raw, digest)) {
+		(void)refuse(c, A2A_E_INTERNAL, "internal error");
+	} else {
+		n = seen_find(c->s, c->owner, p->m.message_id);
+		if (n)
+			(void)repeated(c, n, digest);
+		else
+			t = turn_make(c, p, digest);
+	}
+	if (!t) {
+		free(push);
 		return;
 	}
-	t->extension = extension;
-	t->waiters[t->nwaiters++] = (struct a2a_waiter){ sink, json_incref(id) };
+	t->push = push;
+	(void)wait_for(t, &c->to);
 	run(t, p);
 }
 
 /* --- what the application does with it ----------------------------------------------------------
  */
+
+/* What the message brought along for its task. */
+static void adopt_push(struct a2a_turn *t)
+{
+	if (!t->push)
+		return;
+	if (a2a_push_add(t->task, t->push))
+		free(t->push);
+	t->push = NULL;
+}
 
 const char *a2a_turn_task_id(struct a2a_turn *t)
 {
@@ -311,15 +368,17 @@ const char *a2a_turn_task_id(struct a2a_turn *t)
 
 	if (!t->s)
 		return NULL;
-	if (t->task)
-		return t->task->id;
-	if (t->task_id[0])
-		return NULL; /* it was there and is gone */
-	a2a_owner(&t->peer, owner);
-	if (a2a_task_new(&t->task, t->s, owner, t->context))
-		return NULL;
-	t->task->turn = t;
-	memcpy(t->task_id, t->task->id, sizeof(t->task_id));
+	if (!t->task) {
+		if (t->task_id[0])
+			return NULL; /* it was there and is gone */
+		a2a_owner(&t->peer, owner);
+		if (a2a_task_new(&t->task, t->s, owner, t->context))
+			return NULL;
+		t->task->turn = t;
+		memcpy(t->task_id, t->task->id, sizeof(t->task_id));
+	}
+	adopt_push(t);
+	open_streams(t);
 	return t->task->id;
 }
 
@@ -333,22 +392,90 @@ const struct peer *a2a_turn_peer(const struct a2a_turn *t)
 	return &t->peer;
 }
 
+static int find_artifact(const json_t *list, const char *id, size_t *ret)
+{
+	size_t i;
+	json_t *a;
+
+	json_array_foreach (list, i, a)
+		if (!strcmp(json_string_value(json_object_get(a, "artifactId")), id)) {
+			*ret = i;
+			return 0;
+		}
+	return -ENOENT;
+}
+
+/* Kept answers share the old object, so a longer one takes its place. */
+static int artifact_extend(json_t *list, const char *id, const json_t *parts)
+{
+	json_t *longer;
+	size_t i;
+	int r = find_artifact(list, id, &i);
+
+	if (r)
+		return r;
+	longer = json_deep_copy(json_array_get(list, i));
+	if (!longer ||
+	    json_array_extend(json_object_get(longer, "parts"), (json_t *)(uintptr_t)parts)) {
+		json_decref(longer);
+		return -ENOMEM;
+	}
+	return json_array_set_new(list, i, longer) ? -ENOMEM : 0;
+}
+
+/* Steals artifact: the piece as it goes out. */
+static int artifact_add(struct a2a_turn *t, json_t *piece, const char *id, bool append, bool last)
+{
+	struct a2a_task *task = t->task;
+	int r;
+
+	if (!piece)
+		return -ENOMEM;
+	if (append)
+		r = artifact_extend(task->artifacts, id, json_object_get(piece, "parts"));
+	else if (json_array_size(task->artifacts) >= A2A_ARTIFACTS_MAX)
+		r = -ENOSPC;
+	else
+		r = json_array_append(task->artifacts, piece) ? -ENOMEM : 0;
+	if (!r && (!LIST_EMPTY(&task->subs) || task->npushes)) {
+		json_t *ev = json_pack("{s:s, s:s, s:O}", "taskId", task->id, "contextId",
+				       task->context, "artifact", piece);
+
+		if (ev && append)
+			(void)json_object_set_new(ev, "append", json_true());
+		if (ev && last)
+			(void)json_object_set_new(ev, "lastChunk", json_true());
+		a2a_event(t->s, task, "artifactUpdate", ev);
+	}
+	json_decref(piece);
+	return r;
+}
+
+int a2a_turn_artifact_parts(struct a2a_turn *t, const char *id, const char *name,
+			    const json_t *parts, bool append, bool last)
+{
+	if (!a2a_turn_task_id(t))
+		return t->s ? -ENOSPC : -EPIPE;
+	return artifact_add(t,
+			    json_pack("{s:s, s:s*, s:o}", "artifactId", id, "name", name, "parts",
+				      json_deep_copy(parts)),
+			    id, append, last);
+}
+
 int a2a_turn_artifact(struct a2a_turn *t, const char *name, const json_t *data)
 {
 	char id[32];
-	json_t *parts, *art;
-	size_t n;
+	json_t *parts;
 
 	if (!a2a_turn_task_id(t))
 		return t->s ? -ENOSPC : -EPIPE;
-	n = json_array_size(t->task->artifacts);
-	if (n >= A2A_ARTIFACTS_MAX)
-		return -ENOSPC;
-	(void)snprintf(id, sizeof(id), "artifact-%zu", n + 1);
+	(void)snprintf(id, sizeof(id), "artifact-%zu", json_array_size(t->task->artifacts) + 1);
 	parts = a2a_data_parts(data, false);
-	art = parts ? json_pack("{s:s, s:s, s:o}", "artifactId", id, "name", name, "parts", parts)
-		    : NULL;
-	return art && !json_array_append_new(t->task->artifacts, art) ? 0 : -ENOMEM;
+	return artifact_add(
+		t,
+		parts ? json_pack("{s:s, s:s, s:o}", "artifactId", id, "name", name, "parts", parts)
+		      : NULL,
+		id, false, true);
 }
 
 int a2a_turn_metadata(struct a2a_turn *t, const json_t *metadata)
@@ -373,37 +500,54 @@ int a2a_turn_state(struct a2a_turn *t, enum a2a_state s)
 	return a2a_task_move(t->s, t->task, s, NULL);
 }
 
-void a2a_turn_task(struct a2a_turn *t, enum a2a_state s, const json_t *data)
+void a2a_turn_task_parts(struct a2a_turn *t, enum a2a_state s, const json_t *parts)
 {
 	json_t *task = NULL;
 
-	if (s > A2A_WORKING && s < A2A_STATE_MAX_ && a2a_turn_task_id(t) &&
-	    !a2a_task_move(t->s, t->task, s, data)) {
+	if (s > A2A_WORKING && s < A2A_STATE_MAX_ && a2a_turn_task_id(t)) {
 		if (t->metadata) {
 			json_decref(t->task->metadata);
 			t->task->metadata = TAKE_PTR(t->metadata);
 		}
-		task = a2a_task_json(t->task, true);
+		if (!a2a_task_move(t->s, t->task, s, parts))
+			task = a2a_task_json(t->task, true);
 	}
 	turn_end(t, false, task ? json_pack("{s:o}", "task", task) : NULL);
 }
 
-void a2a_turn_message(struct a2a_turn *t, const json_t *data)
+void a2a_turn_task(struct a2a_turn *t, enum a2a_state s, const json_t *data)
+{
+	json_t *parts = data ? a2a_data_parts(data, false) : NULL;
+
+	if (data && !parts)
+		turn_end(t, true, NULL);
+	else
+		a2a_turn_task_parts(t, s, parts);
+	json_decref(parts);
+}
+
+void a2a_turn_message_parts(struct a2a_turn *t, const json_t *parts)
 {
 	char id[RPC_ID_MAX];
-	json_t *parts = a2a_data_parts(data, false);
 	json_t *m = NULL;
 
 	if (parts && !rpc_random_id(id))
-		m = json_pack("{s:s, s:s, s:O, s:s}", "messageId", id, "role", "ROLE_AGENT",
-			      "parts", parts, "contextId", t->context);
-	json_decref(parts);
+		m = json_pack("{s:s, s:s, s:o, s:s}", "messageId", id, "role", "ROLE_AGENT",
+			      "parts", json_deep_copy(parts), "contextId", t->context);
 	if (m && ((t->task && json_object_set_new(m, "taskId", json_string(t->task->id))) ||
 		  (t->metadata && json_object_set(m, "metadata", t->metadata)))) {
 		json_decref(m);
 		m = NULL;
 	}
 	turn_end(t, false, m ? json_pack("{s:o}", "message", m) : NULL);
+}
+
+void a2a_turn_message(struct a2a_turn *t, const json_t *data)
+{
+	json_t *parts = a2a_data_parts(data, false);
+
+	a2a_turn_message_parts(t, parts);
+	json_decref(parts);
 }
 
 void a2a_turn_fail(struct a2a_turn *t, enum a2a_code code, const char *text, const json_t *detail)

@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 
 #include "agent/loop.h"
+#include "http_addr.h"
 #include "tls.h"
 
 enum { CALLS_MAX = 256, POOLS_MAX = 64, SOCKS_PER_POOL = 32 };
@@ -28,6 +29,7 @@ struct pool {
 	SLIST_ENTRY(pool) entry;
 	struct http_client *c;
 	char did[WIRE_DID_MAX]; /* "" = unix sockets */
+	bool public_only;       /* connections whose address was looked at */
 	CURLM *multi;
 	struct loop_timer *timer;
 	SLIST_HEAD(, sock) socks;
@@ -99,6 +101,16 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ctx, void *arg)
 	return tls_client_setup(ctx, k->c->id, k->pool->did) ? CURLE_SSL_CERTPROBLEM : CURLE_OK;
 }
 
+/* The last moment before a connection, with the address it will have: whatever a name meant when
+ * somebody looked, this is what it means now. */
+static curl_socket_t on_socket(void *arg, curlsocktype what, struct curl_sockaddr *a)
+{
+	(void)arg;
+	if (what != CURLSOCKTYPE_IPCXN || !http_addr_public(&a->addr))
+		return CURL_SOCKET_BAD;
+	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+}
+
 static void call_free(struct http_call *k)
 {
 	if (!k)
@@ -143,7 +155,9 @@ static int call_options(struct http_call *k, const struct http_call_spec *s)
 	if (header_add(k, "Expect", "") || header_add(k, "User-Agent", "treaty"))
 		return -ENOMEM;
 	bad |= SET(k, CURLOPT_URL, s->url);
-	bad |= SET(k, CURLOPT_PROTOCOLS_STR, s->unix_path ? "http" : "https");
+	bad |= SET(k, CURLOPT_PROTOCOLS_STR, s->unix_path || s->plain ? "http" : "https");
+	if (s->public_only)
+		bad |= SET(k, CURLOPT_OPENSOCKETFUNCTION, on_socket);
 	bad |= SET(k, CURLOPT_FOLLOWLOCATION, 0L);
 	bad |= SET(k, CURLOPT_NOPROXY, "*");
 	bad |= SET(k, CURLOPT_NOSIGNAL, 1L);
@@ -358,13 +372,13 @@ static void pool_free(struct pool *p)
 	free(p);
 }
 
-static int pool_get(struct pool **ret, struct http_client *c, const char *did)
+static int pool_get(struct pool **ret, struct http_client *c, const char *did, bool public_only)
 {
 	struct pool *p;
 
 	SLIST_FOREACH(p, &c->pools, entry)
 	{
-		if (strcmp(p->did, did))
+		if (strcmp(p->did, did) || p->public_only != public_only)
 			continue;
 		*ret = p;
 		return 0;
@@ -377,6 +391,7 @@ static int pool_get(struct pool **ret, struct http_client *c, const char *did)
 		return -ENOMEM;
 	}
 	p->c = c;
+	p->public_only = public_only;
 	p->multi = curl_multi_init();
 	SLIST_INIT(&p->socks);
 	if (!p->multi || curl_multi_setopt(p->multi, CURLMOPT_SOCKETFUNCTION, set_sock) ||
@@ -433,7 +448,7 @@ static int start_check(const struct http_client *c, const struct http_call_spec 
 {
 	if (c->ncalls == CALLS_MAX)
 		return err_set(e, -EBUSY, "http call: %d are under way", CALLS_MAX);
-	if (s->unix_path)
+	if (s->unix_path || s->plain)
 		return 0;
 	if (!c->id)
 		return err_set(e, -EINVAL, "http call: no TLS identity");
@@ -456,8 +471,8 @@ int http_call_start(struct http_call **ret, struct http_client *c, const struct 
 	k->c = c;
 	k->done = done;
 	k->arg = arg;
-	r = pool_get(&p, c, s->unix_path ? "" : s->did);
-	if (!r && !s->unix_path)
+	r = pool_get(&p, c, s->unix_path || s->plain ? "" : s->did, s->public_only);
+	if (!r && !s->unix_path && !s->plain)
 		r = call_tls(k);
 	if (r) {
 		call_free(k);

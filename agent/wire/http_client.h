@@ -23,6 +23,8 @@ struct http_call_spec {
 	size_t len;
 	int64_t timeout_us; /* whole exchange; 0 = 30 s */
 	size_t max_bytes;   /* of the response body; 0 = 1 MiB */
+	bool public_only;   /* the address connected to must be public: -ECONNREFUSED */
+	bool plain;         /* an http URL, without any certificate: only for tests */
 };
 
 /* err is 0 and r whole, or err is -ETIMEDOUT, -EMSGSIZE (body over max_bytes), -EACCES (TLS: wrong

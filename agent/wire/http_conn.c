@@ -25,7 +25,7 @@
 
 static void on_deadline(void *arg);
 
-static void arm(struct http_conn *c, int64_t us)
+void http_conn_arm(struct http_conn *c, int64_t us)
 {
 	loop_cancel(c->s->loop, c->timer);
 	c->timer = us ? loop_after(c->s->loop, us, on_deadline, c) : NULL;
@@ -39,18 +39,26 @@ static void close_notify(struct http_conn *c)
 	ERR_clear_error();
 }
 
+/* The application still holds the token: it leads nowhere from now on. */
+static void reply_orphan(struct http_reply *t)
+{
+	t->conn = NULL;
+	if (t->gone)
+		t->gone(t->gone_arg);
+}
+
 struct http_conn *http_conn_free(struct http_conn *c)
 {
 	struct http_server *s;
 	struct http_stream *st;
+	struct http_reply *t;
 
 	if (!c)
 		return NULL;
 	s = c->s;
 	st = c->stream;
+	t = c->reply;
 	loop_cancel(s->loop, c->timer);
-	if (c->reply)
-		c->reply->conn = NULL;
 	close_notify(c);
 	bufferevent_free(c->bev);
 	(void)http_in_free(c->in);
@@ -61,251 +69,14 @@ struct http_conn *http_conn_free(struct http_conn *c)
 		st->conn = NULL;
 		st->on_close(st->arg);
 	}
+	if (t)
+		reply_orphan(t);
 	return NULL;
 }
 
 bool http_conn_idle(const struct http_conn *c)
 {
 	return c->state == CONN_STREAM || (c->state == CONN_READ && !http_in_started(c->in));
-}
-
-/* --- writing --------------------------------------------------------------------------------- */
-
-static const char *reason(int status)
-{
-	switch (status) {
-	case 200: return "OK";
-	case 202: return "Accepted";
-	case 204: return "No Content";
-	case 400: return "Bad Request";
-	case 403: return "Forbidden";
-	case 404: return "Not Found";
-	case 405: return "Method Not Allowed";
-	case 408: return "Request Timeout";
-	case 413: return "Content Too Large";
-	case 421: return "Misdirected Request";
-	case 431: return "Request Header Fields Too Large";
-	case 500: return "Internal Server Error";
-	case 503: return "Service Unavailable";
-	case 504: return "Gateway Timeout";
-	default: return "Other";
-	}
-}
-
-static bool clean(const char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			return false;
-	return true;
-}
-
-static bool sendable(const struct wire_response *r)
-{
-	if (r->status < 200 || r->status > 599 || (r->content_type && !clean(r->content_type)) ||
-	    (r->len && !r->body))
-		return false;
-	for (size_t i = 0; i < r->nheaders; i++)
-		if (!clean(r->headers[i].name) || !clean(r->headers[i].value))
-			return false;
-	return true;
-}
-
-static bool has_body(const struct wire_response *r)
-{
-	return r->status != 204 && r->status != 304;
-}
-
-static int put_head(struct http_conn *c, struct evbuffer *out, const struct wire_response *r,
-		    bool chunked)
-{
-	char date[40] = "";
-	time_t now = (time_t)(loop_wall(c->s->loop).ms / 1000);
-	struct tm tm;
-	int n = 0;
-
-	if (gmtime_r(&now, &tm))
-		(void)strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
-	n |= evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", r->status,
-				 reason(r->status), date);
-	if (r->content_type)
-		n |= evbuffer_add_printf(out, "Content-Type: %s\r\n", r->content_type);
-	for (size_t i = 0; i < r->nheaders; i++)
-		n |= evbuffer_add_printf(out, "%s: %s\r\n", r->headers[i].name,
-					 r->headers[i].value);
-	if (chunked)
-		n |= evbuffer_add_printf(out, "Transfer-Encoding: chunked\r\n");
-	else if (has_body(r))
-		n |= evbuffer_add_printf(out, "Content-Length: %zu\r\n", r->len);
-	if (c->close_after)
-		n |= evbuffer_add_printf(out, "Connection: close\r\n");
-	n |= evbuffer_add(out, "\r\n", 2);
-	return n < 0 ? -ENOMEM : 0;
-}
-
-/* All or nothing: a half-written head would be read as a reply. */
-static int put_reply(struct http_conn *c, const struct wire_response *r, bool chunked)
-{
-	struct evbuffer *tmp = evbuffer_new();
-	int n;
-
-	if (!tmp)
-		return -ENOMEM;
-	n = put_head(c, tmp, r, chunked);
-	if (!n && r->len && !chunked && has_body(r))
-		n = evbuffer_add(tmp, r->body, r->len);
-	if (!n)
-		n = bufferevent_write_buffer(c->bev, tmp);
-	evbuffer_free(tmp);
-	return n ? -ENOMEM : 0;
-}
-
-static void drop(struct http_conn *c)
-{
-	/* Deferred, since we may be inside the application: the deadline of now closes it. */
-	c->state = CONN_LINGER;
-	arm(c, 1);
-}
-
-static void conn_reply(struct http_conn *c, const struct wire_response *r)
-{
-	static const struct wire_response bad = { .status = 500 };
-	const struct wire_response *use = sendable(r) ? r : &bad;
-
-	c->s->stats.replies++;
-	c->close_after |= c->s->draining;
-	c->state = CONN_WRITE;
-	if (put_reply(c, use, false)) {
-		drop(c);
-		return;
-	}
-	arm(c, c->s->cfg.limits.write_us);
-}
-
-/* We refuse; the application does not see it. What was sent may be read in two ways, so the
- * connection is of no more use. */
-static void conn_refuse(struct http_conn *c, int status, const char *why)
-{
-	static const struct wire_header allow = { "Allow", "GET, POST, DELETE" };
-	char text[160];
-	int n = snprintf(text, sizeof(text), "%s\n", why);
-	struct wire_response r = { .status = status,
-				   .content_type = "text/plain",
-				   .headers = &allow,
-				   .nheaders = status == 405 ? 1 : 0,
-				   .body = text,
-				   .len = n > 0 && (size_t)n < sizeof(text) ? (size_t)n : 0 };
-
-	c->s->stats.refused++;
-	c->close_after = true;
-	conn_reply(c, &r);
-}
-
-void http_reply_send(void *arg, const struct wire_response *r)
-{
-	struct http_reply *t = arg;
-
-	if (t->conn) {
-		t->conn->reply = NULL;
-		conn_reply(t->conn, r);
-	}
-	free(t);
-}
-
-bool http_reply_alive(const struct http_reply *t)
-{
-	return t->conn != NULL;
-}
-
-/* --- streams --------------------------------------------------------------------------------- */
-
-static void stream_closed(struct http_stream *st)
-{
-	struct http_conn *c = st->conn;
-
-	st->conn = NULL;
-	c->stream = NULL;
-}
-
-struct http_stream *http_reply_stream(struct http_reply *t, const struct wire_response *r,
-				      void (*on_close)(void *arg), void *arg)
-{
-	struct http_conn *c = t->conn;
-	struct http_stream *st = calloc(1, sizeof(*st));
-
-	free(t);
-	if (c)
-		c->reply = NULL;
-	if (!st) {
-		if (c)
-			drop(c);
-		return NULL;
-	}
-	*st = (struct http_stream){ .conn = c, .on_close = on_close, .arg = arg };
-	if (!c)
-		return st;
-	c->state = CONN_STREAM;
-	c->stream = st;
-	c->close_after |= c->s->draining;
-	c->s->stats.replies++;
-	arm(c, 0);
-	if (!sendable(r) || put_reply(c, r, true) ||
-	    (r->len && http_stream_write(st, r->body, r->len))) {
-		if (st->conn) {
-			stream_closed(st);
-			drop(c);
-		}
-		free(st);
-		return NULL;
-	}
-	return st;
-}
-
-int http_stream_write(struct http_stream *st, const void *data, size_t len)
-{
-	struct http_conn *c = st->conn;
-	struct evbuffer *out;
-	int n;
-
-	if (!c)
-		return -EPIPE;
-	if (!len)
-		return 0;
-	out = bufferevent_get_output(c->bev);
-	if (evbuffer_get_length(out) + len > c->s->cfg.limits.stream_bytes) {
-		c->s->stats.slow_readers++;
-		stream_closed(st);
-		drop(c);
-		return -ENOBUFS;
-	}
-	n = evbuffer_add_printf(out, "%zx\r\n", len);
-	n |= evbuffer_add(out, data, len);
-	n |= evbuffer_add(out, "\r\n", 2);
-	if (n < 0) {
-		stream_closed(st);
-		drop(c);
-		return -EPIPE;
-	}
-	return 0;
-}
-
-struct http_stream *http_stream_end(struct http_stream *st)
-{
-	struct http_conn *c;
-
-	if (!st)
-		return NULL;
-	c = st->conn;
-	if (c) {
-		stream_closed(st);
-		c->state = CONN_WRITE;
-		if (bufferevent_write(c->bev, "0\r\n\r\n", 5))
-			drop(c);
-		else
-			arm(c, c->s->cfg.limits.write_us);
-	}
-	free(st);
-	return NULL;
 }
 
 /* --- reading --------------------------------------------------------------------------------- */
@@ -343,16 +114,16 @@ static void deliver(struct http_conn *c)
 	r.peer = &c->peer;
 	origin = wire_header(&r, "Origin");
 	if (s->hosts && !host_listed(s->hosts, wire_header(&r, "Host"))) {
-		conn_refuse(c, 421, "Host: not served here");
+		http_conn_refuse(c, 421, "Host: not served here");
 		return;
 	}
 	if (origin && !listed(s->origins, origin)) {
-		conn_refuse(c, 403, "Origin: not allowed");
+		http_conn_refuse(c, 403, "Origin: not allowed");
 		return;
 	}
 	t = calloc(1, sizeof(*t));
 	if (!t) {
-		conn_refuse(c, 503, "no memory");
+		http_conn_refuse(c, 503, "no memory");
 		return;
 	}
 	t->conn = c;
@@ -360,7 +131,7 @@ static void deliver(struct http_conn *c)
 	c->state = CONN_WAIT;
 	c->close_after |= !http_in_keep_alive(c->in);
 	s->stats.requests++;
-	arm(c, s->cfg.limits.reply_us);
+	http_conn_arm(c, s->cfg.limits.reply_us);
 	s->cfg.handler(s->cfg.arg, &r, t);
 }
 
@@ -381,10 +152,10 @@ static void head_done(struct http_conn *c)
 	if (c->body_phase || !http_in_head_done(c->in))
 		return;
 	c->body_phase = true;
-	arm(c, c->s->cfg.limits.body_us);
+	http_conn_arm(c, c->s->cfg.limits.body_us);
 	if (http_in_expects_continue(c->in) &&
 	    bufferevent_write(c->bev, "HTTP/1.1 100 Continue\r\n\r\n", 25))
-		drop(c);
+		http_conn_drop(c);
 }
 
 static void pump(struct http_conn *c)
@@ -400,13 +171,13 @@ static void pump(struct http_conn *c)
 
 		(void)evbuffer_drain(input, used);
 		if (!started && c->served) /* the first request has its deadline from the accept */
-			arm(c, c->s->cfg.limits.header_us);
+			http_conn_arm(c, c->s->cfg.limits.header_us);
 		if (r == 0)
 			head_done(c);
 		else if (r == 1)
 			whole(c, input);
 		else
-			conn_refuse(c, r, why);
+			http_conn_refuse(c, r, why);
 	}
 	/* While the application thinks, more bytes are a pipelined request; after our last reply
 	 * they are nothing. During a reply they may be the next request: they wait. */
@@ -428,7 +199,7 @@ static void linger(struct http_conn *c)
 	c->state = CONN_LINGER;
 	close_notify(c);
 	(void)shutdown(bufferevent_getfd(c->bev), SHUT_WR);
-	arm(c, LINGER_US);
+	http_conn_arm(c, LINGER_US);
 	pump(c);
 }
 
@@ -446,7 +217,7 @@ static void on_written(struct bufferevent *bev, void *arg)
 		return;
 	}
 	c->state = CONN_READ;
-	arm(c, c->s->cfg.limits.idle_us);
+	http_conn_arm(c, c->s->cfg.limits.idle_us);
 	pump(c);
 }
 
@@ -472,11 +243,13 @@ static void on_deadline(void *arg)
 	if (c->state != CONN_LINGER)
 		c->s->stats.timeouts++;
 	if (c->state == CONN_READ && http_in_started(c->in)) {
-		conn_refuse(c, 408, "the request took too long");
+		http_conn_refuse(c, 408, "the request took too long");
 	} else if (c->state == CONN_WAIT) {
-		c->reply->conn = NULL;
+		struct http_reply *t = c->reply;
+
 		c->reply = NULL;
-		conn_refuse(c, 504, "no answer in time");
+		http_conn_refuse(c, 504, "no answer in time");
+		reply_orphan(t);
 	} else {
 		if (c->tls && !c->ready)
 			c->s->stats.tls_failed++;
@@ -557,5 +330,5 @@ void http_conn_accept(struct http_server *s, int fd, struct ssl_ctx_st *ctx)
 	bufferevent_setwatermark(c->bev, EV_READ, 0, READ_HIGH);
 	bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
 	(void)bufferevent_enable(c->bev, EV_READ | EV_WRITE);
-	arm(c, l->header_us);
+	http_conn_arm(c, l->header_us);
 }

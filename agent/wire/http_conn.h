@@ -36,6 +36,8 @@ struct http_conn {
 
 struct http_reply {
 	struct http_conn *conn; /* NULL: the client has gone */
+	void (*gone)(void *arg);
+	void *gone_arg;
 };
 
 struct http_stream {
@@ -72,6 +74,13 @@ struct http_server {
 /* Takes the accepted fd, also on failure. */
 void http_conn_accept(struct http_server *s, int fd, struct ssl_ctx_st *ctx);
 struct http_conn *http_conn_free(struct http_conn *c);
+/* Replaces its one deadline; 0: none. */
+void http_conn_arm(struct http_conn *c, int64_t us);
+/* Closes it in a later turn, since we may be inside the application. */
+void http_conn_drop(struct http_conn *c);
+/* We refuse; the application does not see it. What was sent may be read in two ways, so the
+ * connection is of no more use. */
+void http_conn_refuse(struct http_conn *c, int status, const char *why);
 /* For a drain: true when it waits between two requests, or streams. */
 bool http_conn_idle(const struct http_conn *c);
 

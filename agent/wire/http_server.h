@@ -66,10 +66,14 @@ struct http_stats {
 };
 struct http_stats http_server_stats(const struct http_server *s);
 
-/* Spends the token. Fits wire_sink: `(struct wire_sink){ http_reply_send, token }`. When the client
- * has gone it does nothing but free the token. A response out of range becomes 500. */
+/* The token as a protocol core wants it: one reply, or a body that stays open. */
+struct wire_sink http_sink(struct http_reply *token);
+/* Spends the token. When the client has gone it does nothing but free the token. A response out of
+ * range becomes 500. */
 void http_reply_send(void *token, const struct wire_response *r);
 bool http_reply_alive(const struct http_reply *token);
+/* gone runs once when the client leaves, or its time is over, before the token is spent. */
+void http_reply_watch(struct http_reply *token, void (*gone)(void *arg), void *arg);
 
 /* Spends the token and opens a chunked body (SSE: content_type "text/event-stream"). on_close runs
  * once when the reader is gone or was closed for being slow; after it only http_stream_end() is

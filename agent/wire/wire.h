@@ -49,11 +49,25 @@ struct wire_response {
 	size_t len;
 };
 
+/* What a transport that can keep a body open offers beside the one reply. gone runs once, never
+ * inside one of these calls; after it a stream wants nothing but its end. */
+struct wire_stream_ops {
+	/* Instead of the reply: sends the head and keeps the body open. Spends `to`. NULL: failed,
+	 * and the caller is lost. */
+	void *(*open)(void *to, const struct wire_response *head, void (*gone)(void *arg),
+		      void *arg);
+	int (*write)(void *stream, const void *p, size_t n); /* negative: lost or too slow */
+	void (*end)(void *stream);                           /* frees it */
+	/* Tells when the caller leaves before its answer; fn NULL takes it back. */
+	void (*watch)(void *to, void (*gone)(void *arg), void *arg);
+};
+
 /* Called exactly once for each request, inside the handler or later. The response is borrowed. */
 typedef void (*wire_reply_fn)(void *to, const struct wire_response *r);
 struct wire_sink {
 	wire_reply_fn fn;
 	void *to;
+	const struct wire_stream_ops *stream; /* NULL: one whole reply is all there is */
 };
 
 /* First value of that header (any case), NULL when absent. */

@@ -46,7 +46,7 @@ static int on_call(void *arg, const struct peer *p, const char *tool, const json
 
 static void route(void *arg, const struct wire_request *r, struct http_reply *t)
 {
-	struct wire_sink sink = { http_reply_send, t };
+	struct wire_sink sink = http_sink(t);
 
 	(void)arg;
 	if (mcp_server_path(mcp, r->path))

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any body to the A2A server (exactly one reply) and to the client's reader. */
+/* Any body to the A2A server (exactly one reply or one stream), any path of its HTTP+JSON binding,
+ * and any answer to the client's reader. */
+#include <errno.h>
+
 #include "agent/wire/a2a.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -11,6 +14,32 @@ static void on_reply(void *to, const struct wire_response *r)
 	(void)to;
 	replies++;
 	if (r->status >= 500)
+		abort();
+}
+
+static void *on_open(void *to, const struct wire_response *head, void (*gone)(void *arg), void *arg)
+{
+	on_reply(to, head);
+	(void)gone;
+	(void)arg;
+	return &replies;
+}
+
+static int on_write(void *stream, const void *p, size_t n)
+{
+	(void)stream;
+	return n && ((const char *)p)[n - 1] != '\n' ? -EPIPE : 0;
+}
+
+static void on_end(void *stream)
+{
+	(void)stream;
+}
+
+static void on_push(void *arg, const struct a2a_push *p)
+{
+	(void)arg;
+	if (!p->url[0] || !p->body[0])
 		abort();
 }
 
@@ -42,12 +71,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					     .version = "1",
 					     .skills = skills,
 					     .now = now,
+					     .streaming = true,
 					     .max_tasks = 8 };
-	static const struct a2a_app app = { .on_message = on_message };
+	static const struct a2a_app app = { .on_message = on_message, .push = on_push };
 	static const struct wire_header h[] = { { "A2A-Version", "1.0" },
 						{ "Content-Type", "application/json" } };
 	static const struct peer peer = { .did = "did:web:fuzz.example" };
+	static const struct wire_stream_ops ops = { on_open, on_write, on_end, NULL };
 	static struct a2a_server *s;
+	char path[256] = "/a/";
 	struct wire_request r = { .method = "POST",
 				  .path = "/a",
 				  .query = "",
@@ -60,14 +92,30 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				   .content_type = "application/json",
 				   .body = (const char *)data,
 				   .len = size };
+	static const char *const verbs[] = { "GET", "POST", "DELETE" };
 	struct a2a_result res;
 
 	if (!s && a2a_server_new(&s, &c, &app, NULL))
 		abort();
 	replies = 0;
-	a2a_server_handle(s, &r, (struct wire_sink){ on_reply, NULL });
+	a2a_server_handle(s, &r, (struct wire_sink){ on_reply, NULL, &ops });
 	if (replies != 1)
 		abort();
+	/* the first line as a path and a query, the rest as the body */
+	for (size_t i = 0; i < size && i < 200 && data[i] != '\n'; i++)
+		path[3 + i] = (char)(data[i] ? data[i] : '%');
+	r.path = path;
+	r.query = strchr(path, '?') ? strchr(path, '?') + 1 : "";
+	path[strcspn(path, "?")] = 0;
+	r.body += size < 200 ? size : 200;
+	r.len -= size < 200 ? size : 200;
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+		r.method = verbs[i];
+		replies = 0;
+		a2a_server_handle(s, &r, (struct wire_sink){ on_reply, NULL, &ops });
+		if (replies != 1)
+			abort();
+	}
 	if (!a2a_parse(&res, &a, "SendMessage", 1, NULL))
 		a2a_result_clear(&res);
 	return 0;

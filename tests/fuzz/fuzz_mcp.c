@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!s && mcp_server_new(&s, &c, &app, NULL))
 		abort();
 	replies = 0;
-	mcp_server_handle(s, &r, (struct wire_sink){ on_reply, NULL });
+	mcp_server_handle(s, &r, (struct wire_sink){ .fn = on_reply });
 	if (replies != 1)
 		abort();
 	if (!mcp_parse(&res, &a, 1, NULL))

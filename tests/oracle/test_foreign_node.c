@@ -28,7 +28,7 @@ static void on_raw(void *to, const struct wire_response *r)
 static json_t *ask(const char *name, const char *args)
 {
 	got.replies = 0;
-	foreign_mcp(mcp, name, args, (struct wire_sink){ on_raw, NULL });
+	foreign_mcp(mcp, name, args, (struct wire_sink){ .fn = on_raw });
 	assert_int_equal(engine_turn(side.engine), 0);
 	if (!got.replies)
 		(void)turn(5000);

@@ -234,7 +234,7 @@ static json_t *call(const char *tool, json_t *args, char why[200])
 
 	free(reply);
 	reply = NULL;
-	mcp_server_handle(mcp, &r, (struct wire_sink){ on_reply, NULL });
+	mcp_server_handle(mcp, &r, (struct wire_sink){ .fn = on_reply });
 	if (!reply)
 		assert_int_equal(turn(5000), 0);
 	json_decref(args);

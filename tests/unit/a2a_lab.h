@@ -129,7 +129,7 @@ static void send_raw(const struct peer *p, const char *method, const char *path,
 				  .peer = p };
 
 	got.replies = 0;
-	a2a_server_handle(srv, &r, (struct wire_sink){ on_reply, NULL });
+	a2a_server_handle(srv, &r, (struct wire_sink){ .fn = on_reply });
 }
 
 static const struct wire_header good[] = { { "A2A-Version", "1.0" },

@@ -247,7 +247,7 @@ static inline void say_as(const struct party *from, const char *id, const char *
 
 	must_set(p.did, from->did);
 	lab.replies = 0;
-	a2a_server_handle(lab.side.a2a, &r, (struct wire_sink){ on_reply, NULL });
+	a2a_server_handle(lab.side.a2a, &r, (struct wire_sink){ .fn = on_reply });
 	lab_turn();
 	json_decref(data);
 }

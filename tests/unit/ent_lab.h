@@ -131,7 +131,7 @@ static void lab_deliver(void *arg)
 				   .len = strlen(k->body),
 				   .peer = &p };
 	struct lab_answer a = { k, k->no + 1, lab.fault[k->no] == FAULT_ANSWER_LOST };
-	struct wire_sink sink = { lab_sink, &a };
+	struct wire_sink sink = { .fn = lab_sink, .to = &a };
 
 	str_cut(p.did, lab.agent.did);
 	if (lab.fault[k->no] == FAULT_LOST)

@@ -80,7 +80,7 @@ static inline void post_as(const char *did, const char *id, json_t *part)
 
 	str_cut(p.did, did);
 	answer_type[0] = '\0';
-	a2a_server_handle(ours, &rq, (struct wire_sink){ answered, NULL });
+	a2a_server_handle(ours, &rq, (struct wire_sink){ .fn = answered });
 }
 
 static inline void say_as(const char *did, const char *id, json_t *part)

@@ -207,7 +207,10 @@ static void card_is_golden(void **state)
 		"service\",\"version\":\"1.0.0\","
 		"\"supportedInterfaces\":[{\"url\":\"https://op.lab.example:8443/"
 		"a2a\",\"protocolBinding\":"
-		"\"JSONRPC\",\"protocolVersion\":\"1.0\"}],\"capabilities\":{\"streaming\":false,"
+		"\"JSONRPC\",\"protocolVersion\":\"1.0\"},{\"url\":\"https://op.lab.example:8443/"
+		"a2a\","
+		"\"protocolBinding\":\"HTTP+JSON\",\"protocolVersion\":\"1.0\"}],\"capabilities\":{"
+		"\"streaming\":false,"
 		"\"pushNotifications\":false,\"extensions\":[{\"uri\":\"" EXT
 		"\",\"description\":\"" EXT
 		"\"}]},\"defaultInputModes\":[\"application/json\"],\"defaultOutputModes\":["

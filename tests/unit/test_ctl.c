@@ -421,7 +421,7 @@ static void on_request(void *arg, const struct wire_request *r, struct http_repl
 {
 	struct query_lab *l = arg;
 
-	mcp_server_handle(l->mcp, r, (struct wire_sink){ http_reply_send, token });
+	mcp_server_handle(l->mcp, r, http_sink(token));
 }
 
 static void serve(int ready)

@@ -351,7 +351,7 @@ static void mcp_call(const char *tool, json_t *args, const char *key)
 	if (!mcp && mcp_table_serve(&lab.side, &mcp, &e))
 		fail_msg("mcp: %s", e.text);
 	has_said = false;
-	mcp_server_handle(mcp, &rq, (struct wire_sink){ mcp_answered, NULL });
+	mcp_server_handle(mcp, &rq, (struct wire_sink){ .fn = mcp_answered });
 	assert_true(lab_run(mcp_said, 5));
 	json_decref(args);
 }

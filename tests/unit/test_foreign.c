@@ -47,7 +47,7 @@ static void post_bytes(const struct party *from, json_t *parts, const char *text
 	r.body = body;
 	r.len = strlen(body);
 	got.replies = 0;
-	a2a_server_handle(lab.side.a2a, &r, (struct wire_sink){ on_raw, NULL });
+	a2a_server_handle(lab.side.a2a, &r, (struct wire_sink){ .fn = on_raw });
 	lab_turn();
 	free(body);
 }

@@ -74,7 +74,7 @@ static void post_bytes(const char *text)
 	str_cut(p.did, op.key.did);
 	rq.body = body;
 	rq.len = strlen(body);
-	a2a_server_handle(ours, &rq, (struct wire_sink){ on_raw, NULL });
+	a2a_server_handle(ours, &rq, (struct wire_sink){ .fn = on_raw });
 	free(body);
 }
 
@@ -82,7 +82,7 @@ static json_t *say(const struct inbound *x, const char *text)
 {
 	got.replies = 0;
 	if (x->tool)
-		foreign_mcp(mcp, x->kind, text, (struct wire_sink){ on_raw, NULL });
+		foreign_mcp(mcp, x->kind, text, (struct wire_sink){ .fn = on_raw });
 	else
 		post_bytes(text);
 	assert_int_equal(engine_turn(lab.side.engine), 0);

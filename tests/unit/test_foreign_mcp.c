@@ -31,7 +31,7 @@ static void on_raw(void *to, const struct wire_response *r)
 static json_t *ask(const char *name, const char *args)
 {
 	got.replies = 0;
-	foreign_mcp(mcp, name, args, (struct wire_sink){ on_raw, NULL });
+	foreign_mcp(mcp, name, args, (struct wire_sink){ .fn = on_raw });
 	lab_turn();
 	return got.replies == 1 ? json_loads(got.body, 0, NULL) : NULL;
 }

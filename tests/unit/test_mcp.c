@@ -111,7 +111,7 @@ static void post(const char *version, const char *method, const char *name, cons
 	if (name)
 		h[r.nheaders++] = (struct wire_header){ "Mcp-Name", name };
 	got.replies = 0;
-	mcp_server_handle(srv, &r, (struct wire_sink){ on_reply, NULL });
+	mcp_server_handle(srv, &r, (struct wire_sink){ .fn = on_reply });
 }
 
 static int64_t code(void)
@@ -271,7 +271,7 @@ static void only_post_to_our_path(void **state)
 					  .body = "",
 					  .peer = &peer };
 
-		mcp_server_handle(srv, &r, (struct wire_sink){ on_reply, NULL });
+		mcp_server_handle(srv, &r, (struct wire_sink){ .fn = on_reply });
 		assert_int_equal(got.status, rows[i].status);
 	}
 }
@@ -427,7 +427,7 @@ static void client_meets_server(void **state)
 	struct mcp_result m;
 
 	(void)state;
-	mcp_server_handle(srv, &r, (struct wire_sink){ on_reply, NULL });
+	mcp_server_handle(srv, &r, (struct wire_sink){ .fn = on_reply });
 	resp.status = got.status;
 	resp.len = strlen(got.body);
 	assert_int_equal(mcp_parse(&m, &resp, 42, NULL), 0);

@@ -47,7 +47,7 @@ static void call_as(const struct peer *p, const char *tool, const char *args,
 	struct err e = { 0 };
 
 	got.replies = 0;
-	mcp_server_handle(lab.mcp, &rq, (struct wire_sink){ on_reply, NULL });
+	mcp_server_handle(lab.mcp, &rq, (struct wire_sink){ .fn = on_reply });
 	assert_int_equal(engine_turn(lab.side.engine), 0);
 	assert_int_equal(got.replies, 1);
 	rp.status = got.status;

@@ -123,7 +123,7 @@ static bool verify(const char *id, size_t *ret_bad, json_t **ret_first)
 
 	json_decref(answer);
 	answer = NULL;
-	mcp_server_handle(lab.mcp, &rq, (struct wire_sink){ on_reply, NULL });
+	mcp_server_handle(lab.mcp, &rq, (struct wire_sink){ .fn = on_reply });
 	nodes_answer();
 	assert_non_null(answer);
 	assert_false(refused);

@@ -67,9 +67,9 @@ static void route(void *arg, const struct wire_request *r, struct http_reply *t)
 
 	(void)arg;
 	if (a2a_server_path(a2a, r->path))
-		a2a_server_handle(a2a, r, (struct wire_sink){ http_reply_send, t });
+		a2a_server_handle(a2a, r, http_sink(t));
 	else if (mcp_server_path(mcp, r->path))
-		mcp_server_handle(mcp, r, (struct wire_sink){ http_reply_send, t });
+		mcp_server_handle(mcp, r, http_sink(t));
 	else
 		http_reply_send(t, &missing);
 }

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Streams of one task: each begins with a snapshot, then all get the same events in the same order.
+ * Nothing is replayed: whoever lost its stream subscribes again and reads the snapshot. */
+#include "a2a_i.h"
+
+#include <errno.h>
+
+static void sub_free(struct a2a_sub *sub)
+{
+	LIST_REMOVE(sub, entry);
+	sub->s->nsubs--;
+	sub->to.sink.stream->end(sub->stream);
+	json_decref(sub->to.id);
+	free(sub);
+}
+
+/* The reader left. */
+static void on_gone(void *arg)
+{
+	sub_free(arg);
+}
+
+/* "data: {...}\n\n" of one StreamResponse or error, as the binding has it; NULL on ENOMEM. */
+static char *event_text(const struct a2a_to *to, const char *key, const json_t *value)
+{
+	json_t *v = json_incref((json_t *)(uintptr_t)value);
+	char *body = NULL, *text = NULL;
+	int status;
+
+	if (!to->rest) {
+		body = rpc_dump_new(to->id, key, v);
+	} else {
+		if (!strcmp(key, "error"))
+			v = a2a_rest_error(v, &status);
+		body = v ? json_dumps(v, JSON_COMPACT) : NULL;
+		json_decref(v);
+	}
+	if (body && asprintf(&text, "data: %s\n\n", body) < 0)
+		text = NULL;
+	free(body);
+	return text;
+}
+
+static int sub_send(struct a2a_sub *sub, const char *key, const json_t *value)
+{
+	auto_free char *text = event_text(&sub->to, key, value);
+
+	return text ? sub->to.sink.stream->write(sub->stream, text, strlen(text)) : -ENOMEM;
+}
+
+static const struct wire_response *stream_head(const struct a2a_server *s, const struct a2a_to *to,
+					       struct wire_header h[4], struct wire_response *r)
+{
+	size_t n = a2a_headers(s, to, h);
+
+	h[n++] = (struct wire_header){ "X-Accel-Buffering", "no" };
+	*r = (struct wire_response){
+		.status = 200, .content_type = "text/event-stream", .headers = h, .nheaders = n
+	};
+	return r;
+}
+
+static bool has_room(const struct a2a_server *s, const char *owner)
+{
+	const struct a2a_task *t;
+	const struct a2a_sub *sub;
+	size_t mine = 0;
+
+	if (s->nsubs >= s->cfg.max_streams)
+		return false;
+	if (s->nsubs < s->cfg.max_streams_per_peer)
+		return true;
+	TAILQ_FOREACH (t, &s->tasks, entry)
+		LIST_FOREACH(sub, &t->subs, entry)
+	mine += !strcmp(sub->owner, owner);
+	return mine < s->cfg.max_streams_per_peer;
+}
+
+bool a2a_stream_open(struct a2a_server *s, const struct a2a_to *to, struct a2a_task *task,
+		     struct a2a_turn *turn, const char *owner)
+{
+	struct a2a_sub *sub = has_room(s, owner) ? calloc(1, sizeof(*sub)) : NULL;
+	struct wire_header h[4];
+	struct wire_response r;
+	json_t *snapshot;
+
+	if (!sub || !str_set(sub->owner, owner)) {
+		free(sub);
+		a2a_answer(s, to, true,
+			   a2a_error_new(A2A_E_INTERNAL, "too many streams are open", NULL));
+		return false;
+	}
+	sub->s = s;
+	sub->task = task;
+	sub->turn = turn;
+	sub->to = *to;
+	sub->to.id = json_incref(to->id);
+	sub->stream = to->sink.stream->open(to->sink.to, stream_head(s, to, h, &r), on_gone, sub);
+	if (!sub->stream) {
+		json_decref(sub->to.id);
+		free(sub);
+		return false;
+	}
+	LIST_INSERT_HEAD(&task->subs, sub, entry);
+	s->nsubs++;
+	snapshot = json_pack("{s:o*}", "task", a2a_task_json(task, true));
+	if (!snapshot || sub_send(sub, "result", snapshot))
+		sub_free(sub);
+	json_decref(snapshot);
+	return true;
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+void a2a_stream_once(const struct a2a_server *s, const struct a2a_to *to, json_t *value)
+{
+	auto_free char *text = event_text(to, "result", value);
+	struct wire_header h[4];
+	struct wire_response r;
+	void *st = to->sink.stream->open(to->sink.to, stream_head(s, to, h, &r), nothing, NULL);
+
+	json_decref(value);
+	if (st && text)
+		(void)to->sink.stream->write(st, text, strlen(text));
+	if (st)
+		to->sink.stream->end(st);
+}
+
+void a2a_event(struct a2a_server *s, struct a2a_task *t, const char *kind, json_t *value)
+{
+	json_t *event = value ? json_pack("{s:o}", kind, value) : NULL;
+	struct a2a_sub *sub, *next;
+
+	if (!event)
+		return; /* the next event's reader may ask for the task */
+	for (sub = LIST_FIRST(&t->subs); sub; sub = next) {
+		next = LIST_NEXT(sub, entry);
+		if (sub_send(sub, "result", event))
+			sub_free(sub);
+	}
+	a2a_push_event(s, t, event);
+	json_decref(event);
+}
+
+void a2a_streams_end(struct a2a_task *t, const struct a2a_turn *turn, const json_t *error)
+{
+	struct a2a_sub *sub, *next;
+
+	for (sub = LIST_FIRST(&t->subs); sub; sub = next) {
+		next = LIST_NEXT(sub, entry);
+		if (turn && sub->turn != turn)
+			continue;
+		if (error)
+			(void)sub_send(sub, "error", error);
+		sub_free(sub);
+	}
+}
+
+void a2a_do_subscribe(struct a2a_call *c)
+{
+	struct a2a_task *t;
+
+	if (!c->s->cfg.streaming || !c->to.sink.stream) {
+		a2a_fail(c, A2A_E_UNSUPPORTED, "streaming is not supported");
+		return;
+	}
+	t = a2a_call_task(c, "id");
+	if (!t)
+		return;
+	if (a2a_state_terminal(t->state)) {
+		a2a_fail(c, A2A_E_UNSUPPORTED, "the task is finished");
+		return;
+	}
+	c->to.stream = true;
+	(void)a2a_stream_open(c->s, &c->to, t, NULL, c->owner);
+}
+
+size_t a2a_streams(const struct a2a_server *s)
+{
+	return s->nsubs;
+}
+
+void a2a_ping(struct a2a_server *s)
+{
+	struct a2a_task *t;
+	struct a2a_sub *sub, *next;
+
+	TAILQ_FOREACH (t, &s->tasks, entry)
+		for (sub = LIST_FIRST(&t->subs); sub; sub = next) {
+			next = LIST_NEXT(sub, entry);
+			if (sub->to.sink.stream->write(sub->stream, ": ping\n\n", 8))
+				sub_free(sub);
+		}
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The way back: replies, refusals, and bodies that stay open. */
+#include "http_conn.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <stdio.h>
+#include <time.h>
+
+/* --- writing --------------------------------------------------------------------------------- */
+
+static const char *reason(int status)
+{
+	switch (status) {
+	case 200: return "OK";
+	case 202: return "Accepted";
+	case 204: return "No Content";
+	case 400: return "Bad Request";
+	case 403: return "Forbidden";
+	case 404: return "Not Found";
+	case 405: return "Method Not Allowed";
+	case 408: return "Request Timeout";
+	case 413: return "Content Too Large";
+	case 421: return "Misdirected Request";
+	case 431: return "Request Header Fields Too Large";
+	case 500: return "Internal Server Error";
+	case 503: return "Service Unavailable";
+	case 504: return "Gateway Timeout";
+	default: return "Other";
+	}
+}
+
+static bool clean(const char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			return false;
+	return true;
+}
+
+static bool sendable(const struct wire_response *r)
+{
+	if (r->status < 200 || r->status > 599 || (r->content_type && !clean(r->content_type)) ||
+	    (r->len && !r->body))
+		return false;
+	for (size_t i = 0; i < r->nheaders; i++)
+		if (!clean(r->headers[i].name) || !clean(r->headers[i].value))
+			return false;
+	return true;
+}
+
+static bool has_body(const struct wire_response *r)
+{
+	return r->status != 204 && r->status != 304;
+}
+
+static int put_head(struct http_conn *c, struct evbuffer *out, const struct wire_response *r,
+		    bool chunked)
+{
+	char date[40] = "";
+	time_t now = (time_t)(loop_wall(c->s->loop).ms / 1000);
+	struct tm tm;
+	int n = 0;
+
+	if (gmtime_r(&now, &tm))
+		(void)strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	n |= evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", r->status,
+				 reason(r->status), date);
+	if (r->content_type)
+		n |= evbuffer_add_printf(out, "Content-Type: %s\r\n", r->content_type);
+	for (size_t i = 0; i < r->nheaders; i++)
+		n |= evbuffer_add_printf(out, "%s: %s\r\n", r->headers[i].name,
+					 r->headers[i].value);
+	if (chunked)
+		n |= evbuffer_add_printf(out, "Transfer-Encoding: chunked\r\n");
+	else if (has_body(r))
+		n |= evbuffer_add_printf(out, "Content-Length: %zu\r\n", r->len);
+	if (c->close_after)
+		n |= evbuffer_add_printf(out, "Connection: close\r\n");
+	n |= evbuffer_add(out, "\r\n", 2);
+	return n < 0 ? -ENOMEM : 0;
+}
+
+/* All or nothing: a half-written head would be read as a reply. */
+static int put_reply(struct http_conn *c, const struct wire_response *r, bool chunked)
+{
+	struct evbuffer *tmp = evbuffer_new();
+	int n;
+
+	if (!tmp)
+		return -ENOMEM;
+	n = put_head(c, tmp, r, chunked);
+	if (!n && r->len && !chunked && has_body(r))
+		n = evbuffer_add(tmp, r->body, r->len);
+	if (!n)
+		n = bufferevent_write_buffer(c->bev, tmp);
+	evbuffer_free(tmp);
+	return n ? -ENOMEM : 0;
+}
+
+void http_conn_drop(struct http_conn *c)
+{
+	c->state = CONN_LINGER;
+	http_conn_arm(c, 1);
+}
+
+static void conn_reply(struct http_conn *c, const struct wire_response *r)
+{
+	static const struct wire_response bad = { .status = 500 };
+	const struct wire_response *use = sendable(r) ? r : &bad;
+
+	c->s->stats.replies++;
+	c->close_after |= c->s->draining;
+	c->state = CONN_WRITE;
+	if (put_reply(c, use, false)) {
+		http_conn_drop(c);
+		return;
+	}
+	http_conn_arm(c, c->s->cfg.limits.write_us);
+}
+
+void http_conn_refuse(struct http_conn *c, int status, const char *why)
+{
+	static const struct wire_header allow = { "Allow", "GET, POST, DELETE" };
+	char text[160];
+	int n = snprintf(text, sizeof(text), "%s\n", why);
+	struct wire_response r = { .status = status,
+				   .content_type = "text/plain",
+				   .headers = &allow,
+				   .nheaders = status == 405 ? 1 : 0,
+				   .body = text,
+				   .len = n > 0 && (size_t)n < sizeof(text) ? (size_t)n : 0 };
+
+	c->s->stats.refused++;
+	c->close_after = true;
+	conn_reply(c, &r);
+}
+
+void http_reply_send(void *arg, const struct wire_response *r)
+{
+	struct http_reply *t = arg;
+
+	if (t->conn) {
+		t->conn->reply = NULL;
+		conn_reply(t->conn, r);
+	}
+	free(t);
+}
+
+bool http_reply_alive(const struct http_reply *t)
+{
+	return t->conn != NULL;
+}
+
+/* --- streams --------------------------------------------------------------------------------- */
+
+static void stream_closed(struct http_stream *st)
+{
+	struct http_conn *c = st->conn;
+
+	st->conn = NULL;
+	c->stream = NULL;
+}
+
+struct http_stream *http_reply_stream(struct http_reply *t, const struct wire_response *r,
+				      void (*on_close)(void *arg), void *arg)
+{
+	struct http_conn *c = t->conn;
+	struct http_stream *st = calloc(1, sizeof(*st));
+
+	free(t);
+	if (c)
+		c->reply = NULL;
+	if (!st) {
+		if (c)
+			http_conn_drop(c);
+		return NULL;
+	}
+	*st = (struct http_stream){ .conn = c, .on_close = on_close, .arg = arg };
+	if (!c)
+		return st;
+	c->state = CONN_STREAM;
+	c->stream = st;
+	c->close_after |= c->s->draining;
+	c->s->stats.replies++;
+	http_conn_arm(c, 0);
+	if (!sendable(r) || put_reply(c, r, true) ||
+	    (r->len && http_stream_write(st, r->body, r->len))) {
+		if (st->conn) {
+			stream_closed(st);
+			http_conn_drop(c);
+		}
+		free(st);
+		return NULL;
+	}
+	return st;
+}
+
+int http_stream_write(struct http_stream *st, const void *data, size_t len)
+{
+	struct http_conn *c = st->conn;
+	struct evbuffer *out;
+	int n;
+
+	if (!c)
+		return -EPIPE;
+	if (!len)
+		return 0;
+	out = bufferevent_get_output(c->bev);
+	if (evbuffer_get_length(out) + len > c->s->cfg.limits.stream_bytes) {
+		c->s->stats.slow_readers++;
+		stream_closed(st);
+		http_conn_drop(c);
+		return -ENOBUFS;
+	}
+	n = evbuffer_add_printf(out, "%zx\r\n", len);
+	n |= evbuffer_add(out, data, len);
+	n |= evbuffer_add(out, "\r\n", 2);
+	if (n < 0) {
+		stream_closed(st);
+		http_conn_drop(c);
+		return -EPIPE;
+	}
+	return 0;
+}
+
+struct http_stream *http_stream_end(struct http_stream *st)
+{
+	struct http_conn *c;
+
+	if (!st)
+		return NULL;
+	c = st->conn;
+	if (c) {
+		stream_closed(st);
+		c->state = CONN_WRITE;
+		if (bufferevent_write(c->bev, "0\r\n\r\n", 5))
+			http_conn_drop(c);
+		else
+			http_conn_arm(c, c->s->cfg.limits.write_us);
+	}
+	free(st);
+	return NULL;
+}
+
+void http_reply_watch(struct http_reply *t, void (*gone)(void *arg), void *arg)
+{
+	t->gone = gone;
+	t->gone_arg = arg;
+}
+
+static void *sink_open(void *to, const struct wire_response *head, void (*gone)(void *arg),
+		       void *arg)
+{
+	return http_reply_stream(to, head, gone, arg);
+}
+
+static int sink_write(void *stream, const void *p, size_t n)
+{
+	return http_stream_write(stream, p, n);
+}
+
+static void sink_end(void *stream)
+{
+	(void)http_stream_end(stream);
+}
+
+static void sink_watch(void *to, void (*gone)(void *arg), void *arg)
+{
+	http_reply_watch(to, gone, arg);
+}
+
+struct wire_sink http_sink(struct http_reply *token)
+{
+	static const struct wire_stream_ops ops = { sink_open, sink_write, sink_end, sink_watch };
+
+	return (struct wire_sink){ http_reply_send, token, &ops };
+}

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A2A over bytes: streams and their order, webhooks, the HTTP+JSON binding, the extended and the
+ * signed card. A transport without sockets keeps what each stream was told. */
+#include "a2a_lab.h"
+
+#include "agent/codec/canon.h"
+#include "agent/crypto/crypto.h"
+
+enum { STREAMS = 8 };
+
+static struct stream {
+	void (*gone)(void *arg);
+	void *arg;
+	char text[16384];
+	bool open, refuses;
+	int opens;
+} streams[STREAMS];
+
+static const struct peer bob = { .did = "did:web:bob.example" };
+static struct {
+	unsigned n;
+	char url[8][128], auth[8][64], token[8][64], body[8][2048];
+} pushed;
+
+static void *lab_open(void *to, const struct wire_response *head, void (*gone)(void *arg),
+		      void *arg)
+{
+	struct stream *st = to;
+
+	assert_int_equal(head->status, 200);
+	assert_string_equal(head->content_type, "text/event-stream");
+	*st = (struct stream){ .gone = gone, .arg = arg, .open = true, .opens = st->opens + 1 };
+	return st;
+}
+
+static int lab_write(void *stream, const void *p, size_t n)
+{
+	struct stream *st = stream;
+	size_t have = strlen(st->text);
+
+	assert_true(st->open && have + n < sizeof(st->text));
+	if (st->refuses)
+		return -ENOBUFS;
+	memcpy(st->text + have, p, n);
+	st->text[have + n] = 0;
+	return 0;
+}
+
+static void lab_end(void *stream)
+{
+	struct stream *st = stream;
+
+	assert_true(st->open);
+	st->open = false;
+}
+
+static const struct wire_stream_ops ops = { lab_open, lab_write, lab_end, NULL };
+
+static void ask(const struct peer *p, unsigned to, const char *verb, const char *path,
+		const char *query, const char *body)
+{
+	struct wire_request r = { .method = verb,
+				  .path = path,
+				  .query = query,
+				  .headers = good,
+				  .nheaders = ARRAY_LEN(good),
+				  .body = body,
+				  .len = strlen(body),
+				  .peer = p };
+
+	got.replies = 0;
+	a2a_server_handle(srv, &r, (struct wire_sink){ on_reply, &streams[to], &ops });
+}
+
+static void rpc(const struct peer *p, unsigned to, const char *method, const char *params)
+{
+	char body[4096];
+
+	(void)snprintf(body, sizeof(body),
+		       "{\"jsonrpc\":\"2.0\",\"id\":\"s\",\"method\":\"%s\",\"params\":%s}", method,
+		       params);
+	ask(p, to, "POST", "/a2a", "", body);
+}
+
+static void say(const struct peer *p, unsigned to, const char *id, const char *act,
+		const char *more)
+{
+	char params[2048];
+
+	(void)snprintf(
+		params, sizeof(params),
+		"{\"message\":{\"messageId\":\"%s\",\"role\":\"ROLE_USER\",\"parts\":[{\"data\":"
+		"{\"act\":\"%s\"}}]%s}}",
+		id, act, more);
+	rpc(p, to, "SendStreamingMessage", params);
+}
+
+static int push_check(void *arg, const struct peer *p, const char *url, struct err *e)
+{
+	(void)arg;
+	(void)p;
+	return strncmp(url, "https://", 8) ? err_set(e, -EINVAL, "url: https is needed") : 0;
+}
+
+static void on_push(void *arg, const struct a2a_push *p)
+{
+	unsigned i = pushed.n++;
+
+	(void)arg;
+	assert_true(i < 8);
+	assert_string_equal(p->owner, alice.did);
+	(void)snprintf(pushed.url[i], sizeof(pushed.url[i]), "%s", p->url);
+	(void)snprintf(pushed.auth[i], sizeof(pushed.auth[i]), "%s", p->authorization);
+	(void)snprintf(pushed.token[i], sizeof(pushed.token[i]), "%s", p->token);
+	(void)snprintf(pushed.body[i], sizeof(pushed.body[i]), "%s", p->body);
+}
+
+static const uint8_t seed[32] = { 1, 2, 3 };
+
+static int on_sign(void *arg, const char *input, size_t len, uint8_t sig[64])
+{
+	(void)arg;
+	ed25519_sign(sig, input, len, seed);
+	return 0;
+}
+
+static int stream_setup(void **state)
+{
+	static const struct a2a_app app = { .on_message = on_message,
+					    .on_cancel = on_cancel,
+					    .push_check = push_check,
+					    .push = on_push };
+	static const char *const more[] = { "ledger", "Tells what was captured", NULL };
+	struct a2a_config c = config;
+
+	(void)state;
+	memset(streams, 0, sizeof(streams));
+	memset(&pushed, 0, sizeof(pushed));
+	held = NULL;
+	app_calls = 0;
+	cancel_answer = 0;
+	c.streaming = true;
+	c.extended_skills = more;
+	c.sign = on_sign;
+	c.sign_kid = "did:web:op.example#card";
+	c.max_streams_per_peer = 3;
+	c.max_streams = 4;
+	return crypto_init() || a2a_server_new(&srv, &c, &app, NULL);
+}
+
+/* The n-th event of a stream: its result, or its error. Borrowed until the next call. */
+static json_t *event(unsigned st, unsigned n)
+{
+	static json_t *keep;
+	const char *p = streams[st].text;
+	json_t *v;
+
+	for (; n && p; n--) {
+		p = strstr(p, "\n\n");
+		p = p ? p + 2 : NULL;
+	}
+	json_decref(keep);
+	keep = p && !strncmp(p, "data: ", 6) ? json_loads(p + 6, JSON_DISABLE_EOF_CHECK, NULL)
+					     : NULL;
+	v = json_object_get(keep, "result");
+	return v ? v : keep;
+}
+
+static const char *text_of(const json_t *o, const char *a, const char *b, const char *c)
+{
+	o = json_object_get(o, a);
+	o = b ? json_object_get(o, b) : o;
+	return json_string_value(c ? json_object_get(o, c) : o);
+}
+
+static void events_come_in_order(void **state)
+{
+	json_t *d = json_pack("{s:i}", "k", 1);
+	char sub[200];
+
+	(void)state;
+	say(&alice, 0, "m1", "hold", "");
+	assert_int_equal(streams[0].opens, 0); /* nothing yet: an error could still be a reply */
+	assert_int_equal(a2a_turn_state(held, A2A_WORKING), 0);
+	(void)snprintf(sub, sizeof(sub), "{\"id\":\"%s\"}", a2a_turn_task_id(held));
+	rpc(&alice, 1, "SubscribeToTask", sub);
+	assert_int_equal(a2a_turn_artifact(held, "Quote", d), 0);
+	a2a_turn_task(held, A2A_COMPLETED, d);
+	assert_int_equal(got.replies, 0);
+	assert_false(streams[0].open || streams[1].open);
+	assert_string_equal(text_of(event(0, 0), "task", "status", "state"),
+			    "TASK_STATE_SUBMITTED");
+	assert_string_equal(text_of(event(0, 1), "statusUpdate", "status", "state"),
+			    "TASK_STATE_WORKING");
+	assert_string_equal(text_of(event(0, 2), "artifactUpdate", "artifact", "name"), "Quote");
+	assert_string_equal(text_of(event(0, 3), "statusUpdate", "status", "state"),
+			    "TASK_STATE_COMPLETED");
+	assert_null(event(0, 4));
+	assert_string_equal(text_of(event(1, 0), "task", "status", "state"), "TASK_STATE_WORKING");
+	/* both saw the same afterwards */
+	assert_string_equal(strstr(streams[0].text, "{\"artifactUpdate"),
+			    strstr(streams[1].text, "{\"artifactUpdate"));
+	json_decref(d);
+}
+
+static void interrupted_ends_the_turn_not_the_subscription(void **state)
+{
+	char sub[200], more[200], id[64];
+
+	(void)state;
+	say(&alice, 0, "m1", "TASK_STATE_INPUT_REQUIRED", "");
+	assert_false(streams[0].open);
+	(void)snprintf(id, sizeof(id), "%s", text_of(event(0, 0), "task", "id", NULL));
+	(void)snprintf(sub, sizeof(sub), "{\"id\":\"%s\"}", id);
+	rpc(&alice, 1, "SubscribeToTask", sub);
+	assert_true(streams[1].open);
+	(void)snprintf(more, sizeof(more), ",\"taskId\":\"%s\"", id);
+	say(&alice, 2, "m2", "TASK_STATE_INPUT_REQUIRED", more);
+	assert_false(streams[2].open);
+	assert_true(streams[1].open);
+	say(&alice, 2, "m3", "TASK_STATE_COMPLETED", more);
+	assert_false(streams[1].open);
+	rpc(&alice, 3, "SubscribeToTask", sub);
+	assert_int_equal(code(), -32004);
+	rpc(&bob, 3, "SubscribeToTask", sub);
+	assert_int_equal(code(), -32001);
+	assert_int_equal(streams[3].opens, 0);
+	assert_int_equal(a2a_streams(srv), 0);
+}
+
+static void errors_before_and_after_the_first_event(void **state)
+{
+	(void)state;
+	say(&alice, 0, "m1", "fail", "");
+	assert_int_equal(code(), -32602);
+	assert_int_equal(streams[0].opens, 0);
+	say(&alice, 0, "m2", "echo", "");
+	assert_string_equal(text_of(event(0, 0), "message", "role", NULL), "ROLE_AGENT");
+	assert_false(streams[0].open);
+	say(&alice, 1, "m2", "echo", ""); /* a repeated message: the same one event */
+	assert_string_equal(streams[0].text, streams[1].text);
+	assert_int_equal(app_calls, 2);
+	say(&alice, 0, "m3", "hold", "");
+	assert_non_null(a2a_turn_task_id(held));
+	a2a_turn_fail(held, A2A_E_INTERNAL, "no", NULL);
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(event(0, 1), "error"), "code")),
+		-32603);
+	assert_false(streams[0].open);
+}
+
+static void readers_that_leave_or_lag(void **state)
+{
+	char sub[200];
+
+	(void)state;
+	say(&alice, 0, "m1", "hold", "");
+	(void)snprintf(sub, sizeof(sub), "{\"id\":\"%s\"}", a2a_turn_task_id(held));
+	rpc(&alice, 1, "SubscribeToTask", sub);
+	rpc(&alice, 2, "SubscribeToTask", sub);
+	assert_int_equal(a2a_streams(srv), 3);
+	rpc(&alice, 3, "SubscribeToTask", sub); /* the share of one peer is three */
+	assert_int_equal(code(), -32603);
+	streams[1].gone(streams[1].arg);
+	assert_int_equal(a2a_streams(srv), 2);
+	streams[2].refuses = true;
+	a2a_ping(srv);
+	assert_int_equal(a2a_streams(srv), 1);
+	assert_false(streams[2].open);
+	a2a_turn_task(held, A2A_COMPLETED, NULL);
+	assert_non_null(strstr(streams[0].text, ": ping\n\ndata: "));
+	assert_non_null(strstr(streams[0].text, "TASK_STATE_COMPLETED"));
+	say(&alice, 4, "m9", "hold", "");
+	assert_non_null(a2a_turn_task_id(held));
+	srv = a2a_server_free(srv); /* ends what is open */
+	assert_false(streams[4].open);
+	a2a_turn_task(held, A2A_COMPLETED, NULL);
+}
+
+static void chunks_grow_one_artifact(void **state)
+{
+	json_t *one = json_pack("[{s:s}]", "text", "a"), *two = json_pack("[{s:s}]", "text", "b");
+	json_t *list;
+
+	(void)state;
+	say(&alice, 0, "m1", "hold", "");
+	assert_int_equal(a2a_turn_artifact_parts(held, "x", "log", one, true, false), -ENOENT);
+	assert_int_equal(a2a_turn_artifact_parts(held, "x", "log", one, false, false), 0);
+	assert_int_equal(a2a_turn_artifact_parts(held, "x", "log", two, true, true), 0);
+	a2a_turn_task_parts(held, A2A_COMPLETED, one);
+	assert_null(json_object_get(json_object_get(event(0, 1), "artifactUpdate"), "append"));
+	assert_true(json_is_true(
+		json_object_get(json_object_get(event(0, 2), "artifactUpdate"), "append")));
+	assert_true(json_is_true(
+		json_object_get(json_object_get(event(0, 2), "artifactUpdate"), "lastChunk")));
+	message(&alice, "m1", "hold", "");
+	list = json_object_get(task(), "artifacts");
+	assert_int_equal(json_array_size(list), 1);
+	assert_int_equal(json_array_size(json_object_get(json_array_get(list, 0), "parts")), 2);
+	json_decref(one);
+	json_decref(two);
+}
+
+static void webhooks(void **state)
+{
+	char p[400], id[64];
+
+	(void)state;
+	message(&alice, "m1", "TASK_STATE_INPUT_REQUIRED", "");
+	(void)snprintf(id, sizeof(id), "%s", json_string_value(json_object_get(task(), "id")));
+#define PUSH(peer, method, more)                                          \
+	((void)snprintf(p, sizeof(p), "{\"taskId\":\"%s\"" more "}", id), \
+	 call(peer, method "PushNotificationConfig", p))
+	PUSH(&bob, "CreateTask", ",\"url\":\"https://b.example/\"");
+	assert_int_equal(code(), -32001);
+	PUSH(&alice, "CreateTask", "");
+	assert_int_equal(code(), -32602);
+	PUSH(&alice, "CreateTask", ",\"url\":\"http://a.example/\"");
+	assert_int_equal(code(), -32602);
+	PUSH(&alice, "CreateTask", ",\"url\":\"https://a.example/\\u000d\"");
+	assert_int_equal(code(), -32602);
+	PUSH(&alice, "CreateTask", ",\"url\":\"https://a.example/\",\"authentication\":{}");
+	assert_int_equal(code(), -32602);
+	PUSH(&alice, "CreateTask",
+	     ",\"id\":\"c1\",\"url\":\"https://a.example/1\",\"token\":\"t\"");
+	assert_int_equal(code(), 0);
+	PUSH(&alice, "CreateTask",
+	     ",\"url\":\"https://a.example/2\",\"authentication\":{\"scheme\":\"Bearer\","
+	     "\"credentials\":\"s3cret\"}");
+	assert_int_equal(code(), 0);
+	assert_null(strstr(got.body, "s3cret"));
+	PUSH(&alice, "GetTask", ",\"id\":\"c1\"");
+	assert_string_equal(at("result", "url", NULL), "https://a.example/1");
+	PUSH(&alice, "GetTask", ",\"id\":\"nope\"");
+	assert_int_equal(code(), -32001);
+	(void)snprintf(p, sizeof(p), "{\"taskId\":\"%s\"}", id);
+	call(&alice, "ListTaskPushNotificationConfigs", p);
+	assert_int_equal(json_array_size(json_object_get(task(), "configs")), 2);
+	(void)snprintf(p, sizeof(p), ",\"taskId\":\"%s\"", id);
+	message(&alice, "m2", "fail", p); /* nothing happened to the task: nobody is told */
+	assert_int_equal(pushed.n, 0);
+	message(&alice, "m3", "TASK_STATE_COMPLETED", p);
+	assert_int_equal(pushed.n, 4); /* artifact and status, to each */
+	assert_string_equal(pushed.url[2], "https://a.example/1");
+	assert_string_equal(pushed.token[2], "t");
+	assert_string_equal(pushed.auth[2], "");
+	assert_string_equal(pushed.auth[3], "Bearer s3cret");
+	assert_non_null(strstr(pushed.body[3], "TASK_STATE_COMPLETED"));
+	PUSH(&alice, "CreateTask", ",\"url\":\"https://a.example/3\"");
+	assert_int_equal(code(), -32004);
+	PUSH(&alice, "DeleteTask", ",\"id\":\"c1\"");
+	assert_int_equal(code(), 0);
+	PUSH(&alice, "DeleteTask", ",\"id\":\"c1\"");
+	assert_int_equal(code(), 0);
+}
+
+static void webhook_with_the_message(void **state)
+{
+	(void)state;
+	call(&alice, "SendMessage",
+	     "{\"configuration\":{\"taskPushNotificationConfig\":{\"url\":\"https://a.example/\"}},"
+	     "\"message\":{\"messageId\":\"m\",\"role\":\"ROLE_USER\",\"parts\":[{\"data\":{"
+	     "\"act\":\"TASK_STATE_COMPLETED\"}}]}}");
+	assert_int_equal(code(), 0);
+	assert_int_equal(pushed.n, 2);
+	call(&alice, "SendMessage",
+	     "{\"configuration\":{\"taskPushNotificationConfig\":{\"url\":\"ftp://a\"}},"
+	     "\"message\":{\"messageId\":\"m2\",\"role\":\"ROLE_USER\",\"parts\":[{\"data\":1}]}}");
+	assert_int_equal(code(), -32602);
+	assert_int_equal(app_calls, 1);
+}
+
+#define SEND(id, act)                                                                          \
+	"{\"message\":{\"messageId\":\"" id "\",\"role\":\"ROLE_USER\",\"parts\":[{\"data\":{" \
+	"\"act\":\"" act "\"}}]}}"
+
+static void http_json(void **state)
+{
+	char path[128], id[64];
+
+	(void)state;
+	ask(&alice, 0, "POST", "/a2a/message:send", "", SEND("m1", "TASK_STATE_INPUT_REQUIRED"));
+	assert_int_equal(got.status, 200);
+	assert_string_equal(at("task", "status", "state"), "TASK_STATE_INPUT_REQUIRED");
+	(void)snprintf(id, sizeof(id), "%s", at("task", "id", NULL));
+	(void)snprintf(path, sizeof(path), "/a2a/tasks/%s", id);
+	ask(&alice, 0, "GET", path, "historyLength=3", "");
+	assert_string_equal(at("id", NULL, NULL), id);
+	ask(&bob, 0, "GET", path, "", "");
+	assert_int_equal(got.status, 404);
+	assert_string_equal(at("error", "status", NULL), "NOT_FOUND");
+	ask(&alice, 0, "GET", "/a2a/tasks", "pageSize=1&includeArtifacts=true", "");
+	assert_int_equal(json_integer_value(json_object_get(got.json, "totalSize")), 1);
+	ask(&alice, 0, "GET", "/a2a/tasks", "pageSize=0", "");
+	assert_int_equal(got.status, 400);
+	ask(&alice, 0, "GET", "/a2a/tasks", "status=%zz", "");
+	assert_int_equal(got.status, 400);
+	ask(&alice, 1, "POST", "/a2a/message:stream", "", SEND("m2", "TASK_STATE_COMPLETED"));
+	assert_non_null(strstr(streams[1].text, "data: {\"task\":{"));
+	(void)snprintf(path, sizeof(path), "/a2a/tasks/%s:subscribe", id);
+	ask(&alice, 2, "GET", path, "", "");
+	assert_true(streams[2].open);
+	(void)snprintf(path, sizeof(path), "/a2a/tasks/%s/pushNotificationConfigs", id);
+	ask(&alice, 0, "POST", path, "", "{\"id\":\"c\",\"url\":\"https://a.example/\"}");
+	assert_string_equal(at("id", NULL, NULL), "c");
+	ask(&alice, 0, "GET", path, "", "");
+	assert_int_equal(json_array_size(json_object_get(got.json, "configs")), 1);
+	(void)snprintf(path, sizeof(path), "/a2a/tasks/%s/pushNotificationConfigs/c", id);
+	ask(&alice, 0, "DELETE", path, "", "");
+	assert_int_equal(got.status, 200);
+	(void)snprintf(path, sizeof(path), "/a2a/tasks/%s:cancel", id);
+	ask(&alice, 0, "POST", path, "", "{}");
+	assert_string_equal(at("status", "state", NULL), "TASK_STATE_CANCELED");
+	assert_false(streams[2].open);
+	ask(&alice, 0, "DELETE", path, "", "");
+	assert_int_equal(got.status, 405);
+	ask(&alice, 0, "GET", "/a2a/else", "", "");
+	assert_int_equal(got.status, 404);
+	ask(&alice, 0, "POST", "/a2a/message:send", "", "{");
+	assert_int_equal(got.status, 400);
+	ask(&alice, 0, "GET", "/a2a/extendedAgentCard", "", "");
+	assert_int_equal(json_array_size(json_object_get(got.json, "skills")), 2);
+}
+
+/* What another implementation does to check it, from the text alone. */
+static void card_is_signed(void **state)
+{
+	const char *head, *sig;
+	char *canon = NULL, input[8192], b64[6000], protected[512];
+	uint8_t raw[64], pub[32];
+	json_t *s;
+	size_t len;
+	int n;
+
+	(void)state;
+	ask(&bob, 0, "GET", A2A_CARD_PATH, "", "");
+	s = json_array_get(json_object_get(got.json, "signatures"), 0);
+	json_incref(s);
+	head = json_string_value(json_object_get(s, "protected"));
+	sig = json_string_value(json_object_get(s, "signature"));
+	assert_int_equal(json_object_del(got.json, "signatures"), 0);
+	assert_int_equal(canon_text(got.json, 1 << 16, &canon, &len, NULL), 0);
+	assert_true(base64url_encode(canon, len, b64, sizeof(b64)) > 0);
+	n = snprintf(input, sizeof(input), "%s.%s", head, b64);
+	assert_int_equal(base64url_decode(sig, strlen(sig), raw, sizeof(raw)), 64);
+	ed25519_public(seed, pub);
+	assert_true(ed25519_verify(raw, input, (size_t)n, pub));
+	input[n - 2] ^= 1;
+	assert_false(ed25519_verify(raw, input, (size_t)n, pub));
+	n = base64url_decode(head, strlen(head), protected, sizeof(protected) - 1);
+	assert_true(n > 0);
+	protected[n] = 0;
+	assert_string_equal(
+		protected,
+		"{\"alg\":\"EdDSA\",\"kid\":\"did:web:op.example#card\",\"typ\":\"JOSE\"}");
+	/* nothing empty: every way to canonicalize gives these bytes */
+	assert_null(strstr(canon, "\"\""));
+	assert_null(strstr(canon, "[]"));
+	assert_null(strstr(canon, "{}"));
+	free(canon);
+	json_decref(s);
+}
+
+#undef T
+#define T(f) cmocka_unit_test_setup_teardown(f, stream_setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(events_come_in_order),
+		T(interrupted_ends_the_turn_not_the_subscription),
+		T(errors_before_and_after_the_first_event),
+		T(readers_that_leave_or_lag),
+		T(chunks_grow_one_artifact),
+		T(webhooks),
+		T(webhook_with_the_message),
+		T(http_json),
+		T(card_is_signed),
+	};
+
+	(void)setup;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
