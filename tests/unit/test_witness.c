@@ -126,7 +126,7 @@ static void deliver(void *arg)
 				   .body = k->body,
 				   .len = strlen(k->body),
 				   .peer = &p };
-	struct wire_sink sink = { lab_sink, k };
+	struct wire_sink sink = { .fn = lab_sink, .to = k };
 
 	str_cut(p.did, k->from);
 	if (cut || !k->to->side.a2a) {
