@@ -65,6 +65,19 @@ static void on_event(void *arg, const struct event *ev)
 
 /* --- the order ------------------------------------------------------------------------------- */
 
+/* The path as it is and as it will be: who swaps onto one that breaks the promise would only have
+ * the agreement renegotiated off it again, in the middle of the swap. */
+static const char *breaks(const struct deal *d, const struct path_view *to)
+{
+	uint32_t most = to->base.us;
+
+	most = to->delay.us > most ? to->delay.us : most;
+	most = to->forecast.us > most ? to->forecast.us : most;
+	return !to->alive                   ? "the path is dead"
+	       : most > d->cur.g.latency.us ? "the path does not keep the promised delay"
+					    : NULL;
+}
+
 static enum refusal may_swap(const struct deal *d, uint8_t path, const char **why)
 {
 	const struct path_view *to = side_path(sw.s, path);
@@ -84,6 +97,9 @@ static enum refusal may_swap(const struct deal *d, uint8_t path, const char **wh
 					 : NULL;
 	if (*why)
 		return REFUSE_ORDER_INVALID;
+	*why = breaks(d, to);
+	if (*why)
+		return REFUSE_NO_CAPACITY;
 	*why = "";
 	return REFUSE_NONE;
 }

@@ -76,3 +76,17 @@ bool deal_swap(const struct deal *d, const struct order *o)
 {
 	return o->action == ORDER_REROUTE && o->rev && o->rev == d->applied.rev;
 }
+
+void deal_order_waits(struct deal *d)
+{
+	struct order *o = &d->order;
+
+	if (!d->has_order || !d->applied.rev || o->rev <= d->applied.rev ||
+	    o->action == ORDER_DELETE || o->action == ORDER_ADD)
+		return;
+	o->old_label = d->applied.label;
+	o->old_path = d->applied.path;
+	o->old_g = d->applied.g;
+	if (o->action != ORDER_MIGRATE)
+		o->action = o->path != o->old_path ? ORDER_REROUTE : ORDER_MODIFY;
+}

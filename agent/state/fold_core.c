@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The fold, as the architecture says it: the log is the state; a typed tool appends events;
- * agreements, ledger, plans and dashboards are folds of the log.
- *
- * The fold, as we do it:
+/* The fold, as the architecture says it: the log is the state; a typed tool appends events;
+ * agreements, ledger, plans and dashboards are folds of the log. As we do it:
  *   - fold_guard() decides from the world alone whether the event may happen: the life table
  *     (life.def) is asked once, here, for every event that moves a deal.
  *   - fold() applies an event that passed; replay calls it with the same bytes.
@@ -436,7 +433,7 @@ static void fold_plan_end(struct deal *d, bool applied)
 	d->plan_failed = 0;
 }
 
-/* The running revision keeps its number, its price and its promise; only the road is another. */
+/* The running revision keeps number, price and promise; only the road is another. */
 static void fold_closed(struct deal *d, const struct ev_progress *p)
 {
 	bool applied = p->refusal == REFUSE_NONE;
@@ -444,6 +441,7 @@ static void fold_closed(struct deal *d, const struct ev_progress *p)
 	if (applied && deal_swap(d, &d->planned) && d->planned.rev == d->cur.rev)
 		d->cur.path = d->planned.path;
 	fold_plan_end(d, applied);
+	deal_order_waits(d);
 	d->why = p->why;
 }
 

@@ -117,6 +117,9 @@ void debt_fold(struct world *w, const struct event *ev);
  * or still in the kernels, whatever is most. */
 rate_t deal_promised(const struct deal *d, uint8_t path);
 
+/* For fold_core.c: an order that came while a swap was under way replaces what that left behind. */
+void deal_order_waits(struct deal *d);
+
 /* A path swap of the running revision: its order moves no life. */
 bool deal_swap(const struct deal *d, const struct order *o);
 

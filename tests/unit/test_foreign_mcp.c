@@ -98,6 +98,9 @@ static void test_swap(void **state)
 	static struct plan plan; /* the other agent's answer */
 
 	(void)state;
+	/* A path that keeps what was promised on the first. */
+	lab.side.paths.view[1].base = lab.side.paths.view[1].delay =
+		lab.side.paths.view[1].forecast = (delay_t){ 5000 };
 	mutate_args("path_swap", args, NULL);
 	none = ask("path_swap", text);
 	if (none) /* it waits for the nodes */

@@ -182,32 +182,9 @@ static void a_node_that_stays_silent_ends_the_plan(void **state)
 	assert_int_equal(lab.n_held, 0);
 }
 
-/* The old road's node dies: the way on does not hang on it, and it is cleaned when it is back. */
-static void what_is_owed_is_removed_later(void **state)
-{
-	const struct want back = { 1, 20000000, 12000, LABEL, ORDER_REROUTE, QUOTE_WALK_BACK };
-	const struct step line = { .kind = STEP_LABEL_SET, .label = LABEL };
-
-	(void)state;
-	provision();
-	lab_agree(&lab_reroute);
-	lab_run(3000);
-	assert_int_equal(lab_deal()->applied.rev, 2);
-	lab_until_life(LIFE_ASSURED, 3000);
-	lab_node("popC")->silent = true;
-	lab_agree(&back);
-	lab_run(40000);
-	assert_int_equal(lab_deal()->applied.rev, 3);
-	assert_int_equal(lab_deal()->applied.path, 1);
-	assert_non_null(lab_held("popC", &line));
-	lab_node("popC")->silent = false;
-	lab_run(10000);
-	assert_null(lab_held("popC", &line));
-	assert_int_equal(lab.n_held, 9);
-}
-
-/* The OSS ends meanwhile: what is owed is in the log, the class and the line go when the node is
- * back, once each; and a third life has nothing left to do. */
+/* The old road's node dies: the way on does not hang on it. The OSS ends meanwhile: what is owed is
+ * in the log, the class and the line go when the node is back, once each; and a third life has
+ * nothing left to do. */
 static void what_is_owed_survives_a_restart(void **state)
 {
 	const struct want back = { 1, 20000000, 12000, LABEL, ORDER_REROUTE, QUOTE_WALK_BACK };
@@ -249,28 +226,26 @@ static void what_is_owed_survives_a_restart(void **state)
 /* A plan that speaks of the same objects says the newer word: nothing old removes what it laid. */
 static void a_new_plan_settles_what_is_owed(void **state)
 {
-	const struct want back = { 1, 20000000, 12000, LABEL, ORDER_REROUTE, QUOTE_WALK_BACK };
-	const struct step line = { .kind = STEP_LABEL_SET, .label = LABEL };
+	struct plan owed = { .n_steps = 1 };
+	struct step *s = &owed.step[0].step;
 
 	(void)state;
 	provision();
+	str_cut(owed.id.s, "pln-old");
+	str_cut(owed.step[0].node.s, "popC");
+	s->kind = STEP_CLASS_DEL;
+	s->label = LABEL;
+	str_cut(s->device.s, "coreb");
+	lab_emit(EV_REMOVAL_OWED, &owed);
+	assert_int_equal(engine_world(lab.side.engine)->n_debts, 1);
 	lab_agree(&lab_reroute);
 	lab_run(3000);
-	lab_until_life(LIFE_ASSURED, 3000);
-	lab_node("popC")->silent = true;
-	lab_agree(&back);
-	lab_run(40000);
-	assert_true(engine_world(lab.side.engine)->n_debts > 0);
+	assert_int_equal(engine_world(lab.side.engine)->n_debts, 0);
 	lab_crash();
 	lab_open();
-	lab_until_life(LIFE_ASSURED, 3000);
-	lab_agree(&lab_reroute);
-	lab_run(100);
-	assert_int_equal(engine_world(lab.side.engine)->n_debts, 0);
-	lab_node("popC")->silent = false;
-	lab_run(10000);
+	lab_run(5000);
 	assert_int_equal(lab_deal()->applied.path, 2);
-	assert_non_null(lab_held("popC", &line));
+	assert_non_null(lab_held("popC", s));
 }
 
 static void a_replacement_leaves_only_the_new_label(void **state)
@@ -437,7 +412,7 @@ static void an_end_overtakes_a_plan(void **state)
 
 /* --- swaps ----------------------------------------------------------------------------------- */
 
-static void swap(const char *agreement, int path)
+static void swap_begin(const char *agreement, int path)
 {
 	auto_json json_t *args = json_pack("{s:s, s:i}", "agreementId", agreement, "path", path);
 	struct err e = { 0 };
@@ -446,6 +421,11 @@ static void swap(const char *agreement, int path)
 	lab.turn_refusal = REFUSE_MAX_;
 	assert_int_equal(
 		lab.swap->call(&lab.side, NULL, args, NULL, (struct mcp_turn *)&lab.counts, &e), 0);
+}
+
+static void swap(const char *agreement, int path)
+{
+	swap_begin(agreement, path);
 	lab_run(3000);
 	assert_true(lab.turn_ended);
 }
@@ -511,6 +491,58 @@ static void a_swap_that_fails_changes_nothing(void **state)
 	assert_int_equal(lab_deal()->life, LIFE_ASSURED);
 }
 
+/* Nobody swaps an agreement onto a path that would break it: neither as the path is nor as it will
+ * be. At its very ceiling it may. */
+static void a_swap_that_would_break_the_promise_is_refused(void **state)
+{
+	(void)state;
+	provision();
+	for (unsigned i = 0; i < LAB_NODES; i++)
+		lab.node[i].path[1].delay.us = 40000;
+	lab_run(1000);
+	remember();
+	swap("agr-1", 2);
+	assert_int_equal(lab.turn_refusal, REFUSE_NO_CAPACITY);
+	assert_int_equal(lab_deal()->cur.path, 1);
+	assert_int_equal(lab_deal()->life, LIFE_ASSURED);
+	assert_false(lab_deal()->has_plan || lab_deal()->has_order);
+	assert_as_before();
+	for (unsigned i = 0; i < LAB_NODES; i++)
+		lab.node[i].path[1].delay.us = 20000;
+	lab_run(30000);
+	swap("agr-1", 2);
+	assert_int_equal(lab.turn_refusal, REFUSE_NONE);
+}
+
+/* A revision is agreed at any moment of a swap: both are carried out, one after the other. */
+static void a_revision_in_the_middle_of_a_swap(void **state)
+{
+	static const struct want wants[] = {
+		{ 1, 30000000, 30000, LABEL, ORDER_MODIFY, QUOTE_STEP_UP },
+		{ 2, 30000000, 30000, LABEL, ORDER_REROUTE, QUOTE_STEP_UP },
+	};
+
+	for (unsigned k = 0; k < 2 * 24; k++) {
+		const struct want *w = &wants[k % 2];
+
+		(void)lab_drop(state);
+		assert_int_equal(lab_make(state), 0);
+		provision();
+		swap_begin("agr-1", 2);
+		lab_run(1 + k / 2 * 17);
+		if (lab_deal()->has_plan) {
+			lab_agree(w);
+			lab_run(5000);
+			assert_int_equal(lab_deal()->applied.rev, 2);
+			assert_int_equal(lab_deal()->applied.path, w->path);
+			assert_false(lab_deal()->failed || lab_deal()->has_order);
+			assert_int_equal(lab.n_held, w->path == 1 ? 9 : 12);
+		}
+		assert_true(lab.turn_ended);
+		assert_int_equal(lab.turn_refusal, REFUSE_NONE);
+	}
+}
+
 /* What the world holds after swaps and failures is what a replay makes of the log. */
 static void a_restart_is_a_replay(void **state)
 {
@@ -539,7 +571,6 @@ int main(void)
 		T(what_is_owed_survives_a_restart),
 		T(a_new_plan_settles_what_is_owed),
 		T(a_node_that_stays_silent_ends_the_plan),
-		T(what_is_owed_is_removed_later),
 		T(a_replacement_leaves_only_the_new_label),
 		T(every_decision_can_be_made_again),
 		T(a_crash_before_sending_loses_no_step),
@@ -551,6 +582,8 @@ int main(void)
 		T(a_human_swaps_the_path),
 		T(a_swap_that_may_not_be_is_refused),
 		T(a_swap_that_fails_changes_nothing),
+		T(a_swap_that_would_break_the_promise_is_refused),
+		T(a_revision_in_the_middle_of_a_swap),
 		T(a_restart_is_a_replay),
 	};
 
