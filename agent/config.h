@@ -87,11 +87,14 @@ struct cfg_node {
 	uint32_t clock_us;           /* uncertainty between this clock and the reflector's */
 };
 
+enum cfg_shaper { SHAPER_AUTO, SHAPER_EDT, SHAPER_HTB, SHAPER_POLICER };
+
 struct cfg_device {
 	cfg_ifname name;
-	uint32_t role; /* enum cfg_device_role */
-	rate_t rate;   /* 0 = not shaped */
-	uint32_t dir;  /* enum dir of what arrives here under a label that binds no device */
+	uint32_t role;   /* enum cfg_device_role */
+	rate_t rate;     /* 0 = not shaped */
+	uint32_t dir;    /* enum dir of what arrives here under a label that binds no device */
+	uint32_t shaper; /* enum cfg_shaper */
 };
 
 struct cfg_path {

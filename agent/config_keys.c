@@ -120,6 +120,7 @@ static const struct cfg_key device_keys[] = {
 	{ "role", cfg_enum, AT(role), NAMES("customer", "network", "local"), REQUIRED },
 	{ "rate", cfg_rate, AT(rate), BETWEEN(8000, RATE_MAX) },
 	{ "dir", cfg_enum, AT(dir), NAMES("up", "down"), "up" },
+	{ "shaper", cfg_enum, AT(shaper), NAMES("auto", "edt", "htb", "policer"), "auto" },
 };
 #undef AT
 

@@ -142,7 +142,25 @@ static json_t *enforcer_json(const struct side *s)
 			 "capabilities", caps, "bpffs", st.bpffs == 1);
 }
 
-/* How this node shapes, as probed; null where there is no node. */
+static json_t *shaped_json(const struct enforcer_shaper *sh)
+{
+	json_t *all = json_array();
+
+	for (uint32_t i = 0; i < sh->n; i++) {
+		const struct enforcer_shaped *d = &sh->dev[i];
+
+		(void)json_array_append_new(
+			all, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "device",
+				       d->device.s, "kind", d->kind, "refused", d->refused,
+				       "classes", (json_int_t)d->classes, "maxClasses",
+				       (json_int_t)d->max_classes, "rate", (json_int_t)d->rate.bps,
+				       "promised", (json_int_t)d->promised.bps, "drops",
+				       (json_int_t)d->drops, "marks", (json_int_t)d->marks));
+	}
+	return all;
+}
+
+/* How this node shapes, as probed, and how full its tables are; null where there is no node. */
 static json_t *shaper_json(const struct side *s)
 {
 	struct enforcer_shaper sh = { 0 };
@@ -152,8 +170,11 @@ static json_t *shaper_json(const struct side *s)
 		return json_null();
 	if (enforcer_shaper(s->enforcer, &sh, &e))
 		return json_pack("{s:s}", "error", e.text);
-	return json_pack("{s:s, s:s, s:I, s:b}", "kind", sh.kind, "hook", sh.hook, "labels",
-			 (json_int_t)sh.labels, "adopted", sh.adopted == 1);
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:o}", "kind", sh.kind, "hook",
+			 sh.hook, "labels", (json_int_t)sh.labels, "labelsUsed",
+			 (json_int_t)sh.labels_used, "rules", (json_int_t)sh.rules, "rulesUsed",
+			 (json_int_t)sh.rules_used, "refusedFull", (json_int_t)sh.full, "adopted",
+			 sh.adopted == 1, "devices", shaped_json(&sh));
 }
 
 static json_t *counts_json(const struct world *w)

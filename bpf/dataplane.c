@@ -42,7 +42,8 @@ static uint32_t layout_sum(void)
 				sizeof(struct dp_meter),      sizeof(union dp_cell),
 				sizeof(struct dp_rule_table), sizeof(struct dp_port_line),
 				sizeof(struct dp_flow_key),   sizeof(struct dp_flow_set),
-				sizeof(struct dp_rtt_key),    sizeof(struct dp_base) };
+				sizeof(struct dp_rtt_key),    sizeof(struct dp_base),
+				sizeof(struct dp_shapes) };
 	uint32_t sum = 17;
 
 	for (size_t i = 0; i < ARRAY_LEN(size); i++)
@@ -185,7 +186,8 @@ static int maps_map(struct dp *d, struct err *e)
 	d->lines = map_rw(d->skel->maps.lines, d->labels * sizeof(*d->lines));
 	d->steer = map_rw(d->skel->maps.steer, d->labels * 2 * sizeof(*d->steer));
 	d->base = map_rw(d->skel->maps.base, d->labels * 2 * sizeof(*d->base));
-	if (!d->ctl || !d->lines || !d->steer || !d->base)
+	d->shapes = map_rw(d->skel->maps.shapes, DP_SHAPES * sizeof(*d->shapes));
+	if (!d->ctl || !d->lines || !d->steer || !d->base || !d->shapes)
 		return err_set(e, -errno, "maps: cannot be mapped: %s", strerror(errno));
 	return 0;
 }
@@ -298,6 +300,8 @@ struct dp *dp_close(struct dp *d)
 		(void)munmap(d->steer, d->labels * 2 * sizeof(*d->steer));
 	if (d->base)
 		(void)munmap(d->base, d->labels * 2 * sizeof(*d->base));
+	if (d->shapes)
+		(void)munmap(d->shapes, DP_SHAPES * sizeof(*d->shapes));
 	dp_view_close(d->view);
 	treaty_bpf__destroy(d->skel);
 	free(d);
@@ -307,8 +311,10 @@ struct dp *dp_close(struct dp *d)
 /* The names are ours by construction; anything else in the directory is left alone. */
 static bool name_is_ours(const char *name)
 {
-	static const char *const own[] = { "ctl",   "lines", "steer", "meters", "counts", "rules",
-					   "ports", "flows", "frags", "stamps", "base" };
+	static const char *const own[] = {
+		"ctl",   "lines", "steer", "meters", "counts", "rules",
+		"ports", "flows", "frags", "stamps", "base",   "shapes"
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(own); i++)
 		if (!strcmp(name, own[i]))

@@ -123,6 +123,27 @@ int dp_steer_set(struct dp *d, uint32_t label, enum dp_dir dir, uint32_t path, e
 		 struct err *e);
 int dp_steer_get(struct dp *d, uint32_t label, enum dp_dir dir, uint32_t *path);
 
+/* --- virtual queues at egress --------------------------------------------------------------- */
+
+struct dp_queue {
+	uint32_t ifindex;
+	uint32_t minor; /* 2 = what has no agreement, else as in the label's class_minor */
+	rate_t rate;    /* 1000..400e9 */
+	uint32_t drop_us,
+		ce_us; /* longest queue, and from where packets are marked; <= 4 s, 0 = none */
+	bool pace;     /* the device's root is our fq: packets leave at their time (EDT) */
+	uint64_t packets, bytes, drops, marks; /* out: since it was first set */
+};
+
+/* Adds or changes in place. Refusals: BODY_MALFORMED; MAP_FULL: a minor is in use on DP_SHAPE_WAYS
+ * devices already. */
+int dp_shape_set(struct dp *d, const struct dp_queue *q, enum refusal *no, struct err *e);
+int dp_shape_get(struct dp *d, uint32_t ifindex, uint32_t minor,
+		 struct dp_queue *ret);                            /* -ENOENT */
+void dp_shape_del(struct dp *d, uint32_t ifindex, uint32_t minor); /* idempotent */
+/* The device's queue after `minor`, 0 to start; 0 = end. */
+uint32_t dp_shape_next(struct dp *d, uint32_t ifindex, uint32_t minor);
+
 /* --- rules ------------------------------------------------------------------------------- */
 
 struct dp_prefix {

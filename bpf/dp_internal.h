@@ -35,6 +35,7 @@ struct dp {
 	struct dp_line *lines;
 	struct dp_steer *steer;
 	struct dp_base *base;
+	struct dp_shapes *shapes;
 	struct dp_view *view;
 };
 

@@ -51,6 +51,7 @@ MAP(ports, BPF_MAP_TYPE_HASH, __u32, struct dp_port_line, DP_PORTS, 0);
 MAP(flows, BPF_MAP_TYPE_ARRAY, __u32, struct dp_flow_set, 1, BPF_F_MMAPABLE);
 MAP(frags, BPF_MAP_TYPE_LRU_HASH, struct dp_frag_key, __u32, 1024, 0);
 MAP(stamps, BPF_MAP_TYPE_LRU_HASH, struct dp_rtt_key, __u64, 4096, 0);
+MAP(shapes, BPF_MAP_TYPE_ARRAY, __u32, struct dp_shapes, DP_SHAPES, BPF_F_MMAPABLE);
 /* Never read by a program: here so that it is created, sized and pinned like the rest. */
 MAP(base, BPF_MAP_TYPE_ARRAY, __u32, struct dp_base, 1, BPF_F_MMAPABLE);
 

@@ -18,6 +18,7 @@
 #include "prog_meter.h"
 #include "prog_parse.h"
 #include "prog_rtt.h"
+#include "prog_shape.h"
 #include "prog_tag.h"
 
 enum cause { CAUSE_NONE, CAUSE_UNKNOWN, CAUSE_EXPIRED, CAUSE_BINDING };
@@ -218,38 +219,55 @@ INLINE __u32 outer_label(struct __sk_buff *skb, struct pkt *p)
 /* The mark was written by our ingress programs; it is the only witness of what a packet is. A
  * forwarded packet without it must not carry an active label further (it expired here, came in on
  * the wrong device, or a host drew that number by chance): the next node would believe it. */
+/* Wire packets and bytes; clang folds two context loads behind one condition into ctx + register,
+ * which the verifier refuses; the barrier keeps them apart. At egress wire_len counts GSO headers
+ * already. */
+INLINE void out_size(struct __sk_buff *skb, __u32 *packets, __u32 *bytes)
+{
+	__u32 len = skb->len, wire, gso;
+
+	barrier_var(len);
+	wire = skb->wire_len;
+	barrier_var(wire);
+	gso = skb->gso_segs;
+	*packets = gso ? gso : 1;
+	*bytes = wire > len ? wire : len;
+}
+
 SEC("tc")
 int treaty_out(struct __sk_buff *skb)
 {
-	__u32 label = skb->mark & DP_MARK_LABEL, seen, dir, len, wire, gso;
+	__u32 label = skb->mark & DP_MARK_LABEL, seen, dir, packets, bytes, minor = DP_MINOR_REST;
 	struct dp_line *l = line_of(label);
 	struct pkt p = {};
 	struct dp_count *c;
 
 	seen = outer_label(skb, &p);
+	out_size(skb, &packets, &bytes);
 	if (!l) {
 		if (seen != KEEP && seen && skb->ingress_ifindex && line_of(seen))
 			tag_v6(skb, p.l3, 0, KEEP, 0);
-		return TC_ACT_UNSPEC;
+		return shape(skb, minor, packets, bytes) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 	}
 	if (seen != KEEP && seen != label)
 		tag_v6(skb, p.l3, label, KEEP, 0);
-	if (l->class_minor)
+	if (l->class_minor) {
 		skb->priority = DP_PRIO_MAJOR | l->class_minor;
+		minor = l->class_minor;
+	}
 	dir = direction(l, skb->ingress_ifindex);
 	c = count_of(label, dir & 1);
+	if (shape(skb, minor, packets, bytes)) {
+		if (c) {
+			c->drop_packets += packets;
+			c->drop_bytes += bytes;
+		}
+		return TC_ACT_SHOT;
+	}
 	if (!c)
 		return TC_ACT_UNSPEC;
-	/* clang folds two context loads behind one condition into ctx + register, which the
-	 * verifier refuses; the barrier keeps them apart. At egress wire_len counts GSO headers
-	 * already. */
-	len = skb->len;
-	barrier_var(len);
-	wire = skb->wire_len;
-	barrier_var(wire);
-	gso = skb->gso_segs;
-	c->tx_packets += gso ? gso : 1;
-	c->tx_bytes += wire > len ? wire : len;
+	c->tx_packets += packets;
+	c->tx_bytes += bytes;
 	return TC_ACT_UNSPEC;
 }
 

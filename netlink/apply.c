@@ -26,7 +26,7 @@ static int put(struct nl *n, const struct nl_obj *o, struct err *e)
 static int del(struct nl *n, const struct nl_obj *o, struct err *e)
 {
 	switch (o->kind) {
-	case NL_QDISC: return qdisc_htb_del(n, o->ifindex, e);
+	case NL_QDISC: return qdisc_root_del(n, o->ifindex, e);
 	case NL_CLASS: return htb_class_del(n, o->ifindex, o->u.class.minor, e);
 	case NL_ROUTE: return route_del(n, &o->u.route, e);
 	case NL_RULE: return rule_del(n, &o->u.rule, e);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <libmnl/libmnl.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <netlink/netlink.h>
@@ -15,6 +16,7 @@
 #include "tc.h"
 
 #define OUR_HANDLE (HTB_MAJOR << 16)
+#define FQ_PACKETS 100000 /* the programs bound the queue, by time */
 
 struct tc_walk {
 	uint32_t ifindex;
@@ -167,6 +169,8 @@ static int top_one(struct nl_object *o, const struct nlmsghdr *nlh, void *arg)
 	if (rtnl_tc_get_handle(TC_CAST(o)) == OUR_HANDLE && kind && !strcmp(kind, "htb") &&
 	    rtnl_htb_get_defcls((struct rtnl_qdisc *)o) == HTB_DEFAULT)
 		t->root = QDISC_ROOT_OURS;
+	else if (rtnl_tc_get_handle(TC_CAST(o)) == OUR_HANDLE && kind && !strcmp(kind, "fq"))
+		t->root = QDISC_ROOT_FQ;
 	else
 		t->root = QDISC_ROOT_FOREIGN;
 	return 0;
@@ -229,7 +233,7 @@ int qdisc_htb_ensure(struct nl *n, uint32_t ifindex, struct err *e)
 
 	if (r || root == QDISC_ROOT_OURS)
 		return r;
-	if (root == QDISC_ROOT_FOREIGN)
+	if (root != QDISC_ROOT_DEFAULT)
 		return err_set(e, -EEXIST, "device %u: a root qdisc that is not ours is there",
 			       ifindex);
 	q = build(ifindex, TC_H_ROOT, OUR_HANDLE, "htb");
@@ -241,16 +245,44 @@ int qdisc_htb_ensure(struct nl *n, uint32_t ifindex, struct err *e)
 	return put(n, q, NLM_F_EXCL, e);
 }
 
-int qdisc_htb_del(struct nl *n, uint32_t ifindex, struct err *e)
+int qdisc_fq_ensure(struct nl *n, uint32_t ifindex, struct err *e)
+{
+	enum qdisc_root root = QDISC_ROOT_DEFAULT;
+	struct nlmsghdr *nlh = nl_scratch(n);
+	struct nlattr *nest;
+	struct tcmsg *t;
+	int r = qdisc_root(n, ifindex, &root, e);
+
+	if (r || root == QDISC_ROOT_FQ)
+		return r;
+	if (root != QDISC_ROOT_DEFAULT)
+		return err_set(e, -EEXIST, "device %u: another root qdisc is there", ifindex);
+	nlh = mnl_nlmsg_put_header(nlh);
+	nlh->nlmsg_type = RTM_NEWQDISC;
+	nlh->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
+	t = mnl_nlmsg_put_extra_header(nlh, sizeof(*t));
+	t->tcm_ifindex = (int)ifindex;
+	t->tcm_parent = TC_H_ROOT;
+	t->tcm_handle = OUR_HANDLE;
+	mnl_attr_put_strz(nlh, TCA_KIND, "fq");
+	nest = mnl_attr_nest_start(nlh, TCA_OPTIONS);
+	mnl_attr_put_u32(nlh, TCA_FQ_PLIMIT, FQ_PACKETS);
+	mnl_attr_put_u32(nlh, TCA_FQ_FLOW_PLIMIT, FQ_PACKETS);
+	mnl_attr_nest_end(nlh, nest);
+	r = nl_talk(n, nlh, 0, e);
+	return r == -ENOENT ? -EOPNOTSUPP : r;
+}
+
+int qdisc_root_del(struct nl *n, uint32_t ifindex, struct err *e)
 {
 	enum qdisc_root root = QDISC_ROOT_DEFAULT;
 	struct nl_msg *msg = NULL;
 	struct rtnl_qdisc *q;
 	int r = qdisc_root(n, ifindex, &root, e);
 
-	if (r || root != QDISC_ROOT_OURS)
+	if (r || (root != QDISC_ROOT_OURS && root != QDISC_ROOT_FQ))
 		return r;
-	q = build(ifindex, TC_H_ROOT, OUR_HANDLE, "htb");
+	q = build(ifindex, TC_H_ROOT, OUR_HANDLE, root == QDISC_ROOT_FQ ? "fq" : "htb");
 	if (!q)
 		return err_set(e, -ENOMEM, "qdisc: out of memory");
 	r = rtnl_qdisc_build_delete_request(q, &msg);

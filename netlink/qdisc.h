@@ -13,7 +13,8 @@ struct nl_qdisc {
 	uint32_t limit; /* of a bfifo, bytes; else 0 */
 };
 
-enum qdisc_root { QDISC_ROOT_DEFAULT, QDISC_ROOT_OURS, QDISC_ROOT_FOREIGN };
+/* OURS: our HTB; FQ: our fq. */
+enum qdisc_root { QDISC_ROOT_DEFAULT, QDISC_ROOT_OURS, QDISC_ROOT_FQ, QDISC_ROOT_FOREIGN };
 
 /* All qdiscs of a device, in the kernel's order; -ENOSPC when more than cap. */
 must_check int qdisc_list(struct nl *n, uint32_t ifindex, struct nl_qdisc *out, size_t cap,
@@ -25,8 +26,11 @@ must_check int qdisc_root(struct nl *n, uint32_t ifindex, enum qdisc_root *ret, 
 must_check int qdisc_has_clsact(struct nl *n, uint32_t ifindex, bool *ret, struct err *e);
 /* Makes our HTB root (handle 54:, default 54:2). There already = 0. Foreign root = -EEXIST. */
 must_check int qdisc_htb_ensure(struct nl *n, uint32_t ifindex, struct err *e);
-/* Deletes our root with all classes; the kernel's default comes back. Not ours or not there = 0,
- * untouched. */
-must_check int qdisc_htb_del(struct nl *n, uint32_t ifindex, struct err *e);
+/* Makes our fq root (handle 54:) with room for any queue that the programs admit. There already =
+ * 0. -EOPNOTSUPP: this kernel has no fq; -EEXIST: another root. */
+must_check int qdisc_fq_ensure(struct nl *n, uint32_t ifindex, struct err *e);
+/* Deletes our root, fq or HTB with all classes; the kernel's default comes back. Not ours or not
+ * there = 0, untouched. */
+must_check int qdisc_root_del(struct nl *n, uint32_t ifindex, struct err *e);
 
 #endif

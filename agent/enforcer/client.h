@@ -103,12 +103,23 @@ struct enforcer_device {
 };
 
 struct enforcer_shaper {
-	char kind[16];                /* "htb", or "policer" where no device has a rate */
-	char hook[16];                /* "tcx", "clsact" */
+	char kind[16]; /* of the devices with a rate: "edt", "htb", "policer", "mixed" */
+	char hook[16]; /* "tcx", "clsact" */
 	uint32_t labels, flows, cpus; /* sizes of the tables in force */
 	uint32_t adopted;             /* 1 = the data plane was found pinned and taken over */
 	uint32_t abi;                 /* DP_ABI_VERSION */
-	uint32_t pad;
+	uint32_t labels_used, rules_used, rules;
+	uint32_t full; /* steps refused because something was full, since the start */
+	uint32_t n;    /* devices with a rate */
+	struct enforcer_shaped {
+		name_t device;
+		char kind[16];
+		char refused[160]; /* the back ends before it and why not; empty = it is the first
+				    */
+		uint32_t classes, max_classes;
+		rate_t rate, promised;
+		uint64_t drops, marks; /* of the virtual queues */
+	} dev[DEVICES_MAX];
 };
 
 /* What the kernel holds of ours, as the removal step that would take it away: label lines, rules,
@@ -162,6 +173,7 @@ _Static_assert(sizeof(struct enforcer_receipts) <= MSG_BODY_MAX, "fits a message
 _Static_assert(sizeof(struct enforcer_device) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_held) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_links) <= MSG_BODY_MAX, "fits a message");
+_Static_assert(sizeof(struct enforcer_shaper) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct observation) <= MSG_BODY_MAX, "fits a message");
 
 #endif

@@ -3,7 +3,7 @@
  * device is taken up, follows every step, and is put back when the device or the tree is made anew.
  * Steps of one device go to the kernel many at a time: look at all, write those that differ, read
  * those back. */
-#include "enforcer_int.h"
+#include "shaper.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -105,18 +105,24 @@ int classes_adopt(struct enforcer_node *n, struct device *d, struct err *e)
 	for (size_t i = 0; !r && i < count; i++)
 		if (n->classes[i].minor >= HTB_LABEL_BASE)
 			r = table_set(d, &n->classes[i]);
+	if (d->shaper->settle)
+		d->shaper->settle(n, d);
+	if (d->shaper != &shaper_htb || r)
+		return r == -ENOMEM ? err_set(e, r, "out of memory") : r;
+	r = shaper_policer.list(n, d, &count, e); /* beyond the cap */
+	for (size_t i = 0; !r && i < count; i++)
+		if (n->classes[i].minor >= HTB_LABEL_BASE && !class_of(d, n->classes[i].minor))
+			r = table_set(d, &n->classes[i]);
 	return r == -ENOMEM ? err_set(e, r, "out of memory") : r;
 }
 
-/* A flight of the table's classes, inner ones one at a time. */
+/* A flight of the table's classes, all of one back end. */
 static int put_again(struct enforcer_node *n, struct device *d, const struct nl_class *c,
 		     size_t count, struct err *e)
 {
-	int result[HTB_MANY], r = 0;
+	int result[HTB_MANY] = { 0 }, r = 0;
 
-	if (count && htb_inner(c->minor))
-		return htb_class_put(n->nl, d->link.ifindex, c, e);
-	r = count ? htb_classes_put(n->nl, d->link.ifindex, c, count, result, e) : 0;
+	r = count ? shaper_of(d, c)->put(n, d, c, count, result, e) : 0;
 	for (size_t i = 0; !r && i < count; i++)
 		r = result[i];
 	return r;
@@ -133,13 +139,15 @@ void classes_again(struct enforcer_node *n, struct device *d)
 	for (uint32_t i = LEAF_SLOTS; !r && i < d->n_slots; i++)
 		r = d->slot[i].minor ? put_again(n, d, &d->slot[i], 1, &e) : 0;
 	for (uint32_t i = 0; !r && i < d->n_slots && i < LEAF_SLOTS; i++) {
-		if (!d->slot[i].minor)
+		const struct nl_class *c = &d->slot[i];
+
+		if (!c->minor)
 			continue;
-		flight[count++] = d->slot[i];
-		if (count < HTB_MANY)
-			continue;
-		r = put_again(n, d, flight, count, &e);
-		count = 0;
+		if (count == HTB_MANY || (count && shaper_of(d, c) != shaper_of(d, flight))) {
+			r = put_again(n, d, flight, count, &e);
+			count = 0;
+		}
+		flight[count++] = *c;
 	}
 	r = r ? r : put_again(n, d, flight, count, &e);
 	if (r)
@@ -198,8 +206,7 @@ static int check_family(const struct device *d, const struct nl_class *c,
 	return 0;
 }
 
-static int check_class(const struct enforcer_node *n, const struct device *d,
-		       const struct nl_class *c, struct enforcer_receipt *p)
+static int check_class(const struct device *d, const struct nl_class *c, struct enforcer_receipt *p)
 {
 	const struct nl_class *old = class_of(d, c->minor);
 	uint64_t sum = d->promised + share(c) - (old ? share(old) : 0);
@@ -212,9 +219,6 @@ static int check_class(const struct enforcer_node *n, const struct device *d,
 		return refuse(p, REFUSE_RATE_ABOVE_DEVICE, "%s: %llu bit/s in all, device has %llu",
 			      d->cfg->name, (unsigned long long)sum,
 			      (unsigned long long)d->rate.bps);
-	if (!old && d->n_classes >= n->c->node.max_classes)
-		return refuse(p, REFUSE_MAP_FULL, "%s: %u classes, max-classes is %u", d->cfg->name,
-			      d->n_classes, n->c->node.max_classes);
 	if (old && old->parent != c->parent)
 		return refuse(p, REFUSE_STEP_REFUSED, "%s: class %x: its customer cannot change",
 			      d->cfg->name, c->minor);
@@ -251,6 +255,19 @@ static rate_t whole_bytes(rate_t r)
 	return (rate_t){ (r.bps + 7) & ~7ull };
 }
 
+/* A class that HTB holds already stays there; a new one beyond the cap is policed. */
+static bool beyond_cap(const struct enforcer_node *n, const struct device *d,
+		       const struct nl_class *c)
+{
+	const struct nl_class *old = class_of(d, c->minor);
+
+	if (d->shaper == &shaper_policer)
+		return true;
+	if (d->shaper != &shaper_htb || htb_inner(c->minor))
+		return false;
+	return old ? !old->limit : d->n_classes >= n->c->node.max_classes;
+}
+
 /* Whether the step may be tried; then *ret is the class it asks for. */
 static bool wanted_class(struct enforcer_node *n, const struct step *s, struct nl_class *ret,
 			 struct enforcer_receipt *p)
@@ -272,7 +289,15 @@ static bool wanted_class(struct enforcer_node *n, const struct step *s, struct n
 	*ret = htb_class(s->minor, whole_bytes(s->rate), whole_bytes(s->ceil), d->link.mtu);
 	ret->parent = s->customer;
 	ret->prio = htb_inner(s->minor) ? 0 : s->prio;
-	(void)check_class(n, d, ret, p);
+	if (d->shaper != &shaper_htb && (s->customer || customer_ok(s->minor))) {
+		(void)refuse(p, REFUSE_KERNEL_UNSUPPORTED, "%s: %s: has no customers", d->cfg->name,
+			     d->shaper->name);
+		return false;
+	}
+	if (beyond_cap(n, d, ret))
+		ret->limit = 0;
+	shaper_of(d, ret)->fit(d, ret);
+	(void)check_class(d, ret, p);
 	return !p->refusal;
 }
 
@@ -309,20 +334,18 @@ static void keep_different(struct flight *f)
 	f->n = to;
 }
 
-static int put_flight(struct enforcer_node *n, const struct device *d, struct flight *f,
-		      struct err *e)
+static int put_flight(struct enforcer_node *n, struct device *d, struct flight *f, struct err *e)
 {
-	int result[STEPS_MANY] = { 0 }, r;
+	int result[STEPS_MANY] = { 0 };
+	int r = shaper_of(d, f->want)->put(n, d, f->want, f->n, result, e);
 
-	if (f->n == 1 && htb_inner(f->minor[0]))
-		result[0] = r = htb_class_put(n->nl, d->link.ifindex, &f->want[0], e);
-	else
-		r = htb_classes_put(n->nl, d->link.ifindex, f->want, f->n, result, e);
 	for (size_t i = 0; i < f->n; i++) {
 		if (r || result[i])
 			(void)failed(f->p[i], result[i] ? result[i] : r, REFUSE_NONE, e);
 		else
 			f->p[i]->changed = 1;
+		if (!f->want[i].limit && d->shaper == &shaper_htb && !htb_inner(f->minor[i]))
+			str_cut(f->p[i]->why.s, "policed: the device has max-classes already");
 	}
 	return r;
 }
@@ -330,11 +353,12 @@ static int put_flight(struct enforcer_node *n, const struct device *d, struct fl
 /* Write, read back, compare. What failed leaves the table as it was. */
 static void fly(struct enforcer_node *n, struct device *d, struct flight *f)
 {
+	const struct shaper *by = shaper_of(d, f->want);
 	struct err e = { 0 };
 	int r = 0;
 
 	if (f->look)
-		r = htb_classes_get(n->nl, d->link.ifindex, f->minor, f->n, f->seen, &e);
+		r = by->get(n, d, f->minor, f->n, f->seen, &e);
 	if (r) {
 		all_failed(f, r, &e);
 	} else {
@@ -342,7 +366,7 @@ static void fly(struct enforcer_node *n, struct device *d, struct flight *f)
 			keep_different(f);
 		r = f->n ? put_flight(n, d, f, &e) : 0;
 		if (!r && f->n)
-			r = htb_classes_get(n->nl, d->link.ifindex, f->minor, f->n, f->seen, &e);
+			r = by->get(n, d, f->minor, f->n, f->seen, &e);
 		for (size_t i = 0; i < f->n; i++)
 			if (!f->p[i]->refusal && (r || !same_class(&f->want[i], &f->seen[i])))
 				(void)differs(f->p[i], "class");
@@ -356,6 +380,8 @@ static void fly(struct enforcer_node *n, struct device *d, struct flight *f)
 		else
 			table_drop(d, f->minor[i]);
 	}
+	if (d->shaper->settle)
+		d->shaper->settle(n, d);
 	f->n = 0;
 	f->look = false;
 }
@@ -402,8 +428,11 @@ void class_set_many(struct enforcer_node *n, const struct step *s, size_t count,
 		/* One object twice, or an inner class: in the order of the steps. */
 		if (f->n && (in_flight(f, s[i].minor) || htb_inner(s[i].minor)))
 			fly(n, d, f);
-		if (wanted_class(n, &s[i], &c, &p[i]))
+		if (wanted_class(n, &s[i], &c, &p[i])) {
+			if (f->n && shaper_of(d, &c) != shaper_of(d, f->want))
+				fly(n, d, f);
 			board(d, f, &c, &p[i]);
+		}
 		if (f->n && htb_inner(s[i].minor))
 			fly(n, d, f);
 	}
@@ -417,6 +446,7 @@ int class_del(struct enforcer_node *n, const struct step *s, struct enforcer_rec
 	struct device *d = device_find(n, s->device.s);
 	uint32_t minor = s->minor, count = 0;
 	struct nl_class seen = { 0 };
+	const struct shaper *by;
 	struct err e = { 0 };
 	uint64_t sum, ceil;
 	int r;
@@ -434,13 +464,16 @@ int class_del(struct enforcer_node *n, const struct step *s, struct enforcer_rec
 	if (count)
 		return refuse(p, REFUSE_STEP_REFUSED, "%s: customer %x: has %u classes",
 			      d->cfg->name, minor, count);
-	r = htb_classes_get(n->nl, d->link.ifindex, &minor, 1, &seen, &e);
+	by = class_of(d, minor) ? shaper_of(d, class_of(d, minor)) : d->shaper;
+	r = by->get(n, d, &minor, 1, &seen, &e);
 	if (!r && seen.minor)
-		r = htb_class_del(n->nl, d->link.ifindex, minor, &e);
+		r = by->del(n, d, minor, &e);
 	if (r)
 		return failed(p, r, REFUSE_NONE, &e);
 	table_drop(d, minor);
+	if (d->shaper->settle)
+		d->shaper->settle(n, d);
 	p->changed = seen.minor != 0;
-	r = htb_classes_get(n->nl, d->link.ifindex, &minor, 1, &seen, &e);
+	r = by->get(n, d, &minor, 1, &seen, &e);
 	return r || seen.minor ? differs(p, "class") : 0;
 }

@@ -15,13 +15,17 @@
 #define CLASSES_CAP (HTB_SLOTS_MAX + 2) /* of one device */
 #define STEPS_MANY  ENFORCER_BATCH_MAX
 
+struct shaper;
+
 struct device {
 	const struct cfg_device *cfg;
 	struct nl_link link; /* ifindex 0 = absent */
 	rate_t rate;         /* of the tree, a multiple of 8; 0 = none */
 	bool attached, shaped;
 	enum dp_hook hook;
-	uint32_t was; /* ifindex that went away: label lines may still name it */
+	const struct shaper *shaper; /* of a device with a rate, once shaped */
+	char refused[160];           /* why not the back ends before it */
+	uint32_t was;                /* ifindex that went away: label lines may still name it */
 	/* What its tree should hold, by minor; promised = guarantees against the device's rate. */
 	struct nl_class *slot;
 	uint32_t n_slots, n_classes;
@@ -38,6 +42,7 @@ struct enforcer_node {
 	struct loop_timer *healing;
 	struct device dev[CFG_DEVICES];
 	uint32_t n_dev;
+	uint32_t full;            /* steps refused with MAP_FULL */
 	bool path_out[CFG_PATHS]; /* left out, and said so */
 	struct nl_class *classes; /* CLASSES_CAP, scratch */
 	struct nl_class_stats *stats;

@@ -4,13 +4,13 @@
  * and after a restart of the daemon over a kernel that kept running. */
 #include "enforcer_int.h"
 #include "netlink/qdisc.h"
+#include "shaper.h"
 
 #include <errno.h>
 
-#define HEAL_US       50000 /* events come in bursts */
-#define RETRY_US      1000000
-#define EVENTS_MAX    256
-#define DFLT_PERMILLE 1 /* of a device, guaranteed to what has no agreement; it may borrow all */
+#define HEAL_US    50000 /* events come in bursts */
+#define RETRY_US   1000000
+#define EVENTS_MAX 256
 
 struct device *device_find(struct enforcer_node *n, const char *name)
 {
@@ -91,23 +91,17 @@ static int may_shape(struct enforcer_node *n, struct device *d, struct err *e)
 
 static int shape(struct enforcer_node *n, struct device *d, struct err *e)
 {
-	uint64_t low = (d->rate.bps * DFLT_PERMILLE / 1000) & ~7ull;
-	enum qdisc_root root;
 	struct err mine = { 0 };
 	int r;
 
-	if (!d->rate.bps)
+	if (!d->rate.bps || (d->shaped && d->shaper->stands(n, d)))
 		return 0;
-	r = qdisc_root(n->nl, d->link.ifindex, &root, e);
-	if (r || (d->shaped && root == QDISC_ROOT_OURS))
-		return r;
 	d->shaped = false;
-	r = htb_ensure(n->nl, d->link.ifindex, d->rate, (rate_t){ low < 8000 ? 8000 : low },
-		       d->link.mtu, &mine);
+	r = shaper_choose(n, d, &mine);
 	if (r == -EEXIST)
 		return foreign(d, e);
 	if (r)
-		return err_set(e, r, "device %s: htb: %s", d->cfg->name, mine.text);
+		return err_set(e, r, "device %s: shaper: %s", d->cfg->name, mine.text);
 	d->shaped = true;
 	if (d->n_classes)
 		classes_again(n, d);
@@ -130,10 +124,7 @@ static int heal_device(struct enforcer_node *n, struct device *d, struct err *e)
 /* shaped turns true again only here, so a tree that somebody took away shows as a change. */
 static void check_tree(struct enforcer_node *n, struct device *d)
 {
-	enum qdisc_root root;
-
-	if (d->shaped && d->link.ifindex &&
-	    (qdisc_root(n->nl, d->link.ifindex, &root, NULL) || root != QDISC_ROOT_OURS)) {
+	if (d->shaped && d->link.ifindex && !d->shaper->stands(n, d)) {
 		log_warn("device %s: our root qdisc is gone", d->cfg->name);
 		d->shaped = false;
 	}
@@ -334,13 +325,14 @@ int enforcer_node_remove(struct enforcer_node **n, struct err *e)
 	*n = NULL;
 	if (!x)
 		return 0;
-	first = dp_remove(&x->dp, e);
 	for (uint32_t i = 0; i < x->n_dev; i++) {
 		if (!x->dev[i].shaped)
 			continue;
-		r = qdisc_htb_del(x->nl, x->dev[i].link.ifindex, e);
+		r = x->dev[i].shaper->remove(x, &x->dev[i], e);
 		first = first || r == -ENODEV ? first : r;
 	}
+	r = dp_remove(&x->dp, e);
+	first = first ? first : r;
 	r = paths_remove(x, e);
 	(void)enforcer_node_close(x);
 	return first ? first : r;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the kernel holds and counts, for the agents. */
-#include "enforcer_int.h"
+#include "shaper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 int device_classes(struct enforcer_node *n, const struct device *d, size_t *count, struct err *e)
 {
 	*count = 0;
-	return htb_class_list(n->nl, d->link.ifindex, n->classes, n->stats, CLASSES_CAP, count, e);
+	return d->shaper->list(n, d, count, e);
 }
 
 static int observe_classes(struct enforcer_node *n, uint16_t minor, struct observation *o,
@@ -186,12 +186,41 @@ int show_device(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 	return r;
 }
 
+static void fill_shaped(struct enforcer_node *n, const struct device *d, struct enforcer_shaped *s)
+{
+	struct dp_queue q;
+
+	str_cut(s->device.s, d->cfg->name);
+	str_cut(s->kind, d->shaper->name);
+	str_cut(s->refused, d->refused);
+	s->classes = d->n_classes;
+	s->max_classes = d->shaper == &shaper_htb ? n->c->node.max_classes : HTB_SLOTS_MAX;
+	s->rate = d->rate;
+	s->promised.bps = d->promised;
+	for (uint32_t i = 0; (i = dp_shape_next(n->dp, d->link.ifindex, i));) {
+		if (dp_shape_get(n->dp, d->link.ifindex, i, &q))
+			continue;
+		s->drops += q.drops;
+		s->marks += q.marks;
+	}
+}
+
+static uint32_t labels_used(struct enforcer_node *n)
+{
+	uint32_t used = 0;
+
+	for (uint32_t i = 0; (i = dp_label_next(n->dp, i));)
+		used++;
+	return used;
+}
+
 int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
 {
 	struct enforcer_node *n = node_of(ctx, e);
 	struct enforcer_shaper *p = rep;
+	const char *kind = "policer";
 	struct dp_features f;
-	bool htb = false, tcx;
+	bool tcx;
 
 	(void)req;
 	(void)ret_fd;
@@ -200,17 +229,26 @@ int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 	dp_features(n->dp, &f);
 	tcx = f.tcx;
 	for (uint32_t i = 0; i < n->n_dev; i++) {
-		htb = htb || n->dev[i].shaped;
-		if (n->dev[i].attached && n->dev[i].hook == DP_HOOK_CLSACT)
+		const struct device *d = &n->dev[i];
+
+		if (d->attached && d->hook == DP_HOOK_CLSACT)
 			tcx = false;
+		if (!d->shaped || p->n == DEVICES_MAX)
+			continue;
+		kind = p->n && strcmp(kind, d->shaper->name) != 0 ? "mixed" : d->shaper->name;
+		fill_shaped(n, d, &p->dev[p->n++]);
 	}
-	str_cut(p->kind, htb ? "htb" : "policer");
+	str_cut(p->kind, kind);
 	str_cut(p->hook, tcx ? "tcx" : "clsact");
 	p->labels = f.labels;
 	p->flows = f.flows;
 	p->cpus = f.cpus;
 	p->adopted = f.adopted;
 	p->abi = DP_ABI_VERSION;
+	p->labels_used = labels_used(n);
+	p->rules_used = (uint32_t)dp_rules_get(n->dp, NULL, 0);
+	p->rules = DP_RULES;
+	p->full = n->full;
 	return 0;
 }
 

@@ -360,8 +360,10 @@ int steps_run(struct enforcer_node *n, const struct step *s, size_t count,
 		else
 			(void)dispatch(n, s + i, ret + i);
 		k = k ? k : 1;
-		for (size_t to = i + k; i < to; i++)
+		for (size_t to = i + k; i < to; i++) {
 			ret[i].took_us = clock_us(CLOCK_BOOTTIME) - from;
+			n->full += ret[i].refusal == REFUSE_MAP_FULL;
+		}
 	}
 	return 0;
 }

@@ -238,4 +238,26 @@ struct dp_frag_key {
 };
 _Static_assert(sizeof(struct dp_frag_key) == 40, "no holes");
 
+/* A virtual queue at egress: one class on one device. Element = the class's minor (2 = what has no
+ * agreement); a minor may be in use on DP_SHAPE_WAYS devices. */
+#define DP_SHAPES     0x7f00u
+#define DP_SHAPE_WAYS 4
+#define DP_MINOR_REST 2u   /* of what has no agreement */
+#define DP_SHAPE_PACE 0x1u /* packets get their departure time: the device's root is our fq */
+struct dp_shape {
+	__u32 ifindex; /* 0 = free; written last */
+	__u32 flags;
+	__u64 cost;           /* ns per byte in Q20 */
+	__u32 drop_ns, ce_ns; /* longest queue; queue from which packets are marked; 0 = none */
+	__u64 next;           /* CLOCK_MONOTONIC, advanced by compare-and-swap; programs only */
+	__u64 packets, bytes; /* shared by all CPUs, atomic adds */
+	__u32 drops, marks;   /* the same, modulo 2^32 */
+	__u64 rate;           /* user space's own note: as asked */
+};
+_Static_assert(sizeof(struct dp_shape) == 64, "one cache line");
+
+struct dp_shapes {
+	struct dp_shape way[DP_SHAPE_WAYS];
+};
+
 #endif

@@ -86,6 +86,7 @@ static void stage(char pins[64])
 	(void)snprintf(cfg.device[0].name, sizeof(cfg.device[0].name), "acc0");
 	cfg.device[0].role = DEVICE_NETWORK;
 	cfg.device[0].rate.bps = 400000000000ull;
+	cfg.device[0].shaper = SHAPER_HTB;
 }
 
 static void label(struct step *s, uint32_t i, uint64_t bps)

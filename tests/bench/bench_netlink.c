@@ -76,7 +76,7 @@ static void classes(unsigned int size, bool batch)
 		report("htb_class_list", size, now_ns() - t, 1);
 	must(n == size + 2 ? 0 : -1);
 	t = now_ns();
-	must(qdisc_htb_del(N, dev, &E));
+	must(qdisc_root_del(N, dev, &E));
 	if (!batch)
 		report("htb_tree_del", size, now_ns() - t, 1);
 }

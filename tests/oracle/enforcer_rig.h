@@ -140,6 +140,7 @@ static inline void device_add(const char *name, enum cfg_device_role role, uint6
 	d->role = role;
 	d->rate.bps = bps;
 	d->dir = dir;
+	d->shaper = SHAPER_HTB;
 }
 
 static inline void configure(void)

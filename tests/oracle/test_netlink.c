@@ -178,8 +178,8 @@ static void test_htb_tree(void **st)
 	t = run("tc class show dev va");
 	assert_null(strstr(t, "54:100 "));
 	free(t);
-	OK(qdisc_htb_del(N, VA, &E));
-	OK(qdisc_htb_del(N, VA, &E));
+	OK(qdisc_root_del(N, VA, &E));
+	OK(qdisc_root_del(N, VA, &E));
 }
 
 /* Many at once, read back one by one; a customer's ceiling over two leaves. */
@@ -225,7 +225,7 @@ static void test_htb_many(void **st)
 	OK(htb_classes_get(N, VA, &minor[2], 2, seen, &E));
 	assert_int_equal(seen[1].minor, 0x103);
 	assert_int_equal(seen[1].limit, 0); /* a leaf that is not ours */
-	OK(qdisc_htb_del(N, VA, &E));
+	OK(qdisc_root_del(N, VA, &E));
 }
 
 static void test_htb_reverse(void **st)
@@ -233,7 +233,7 @@ static void test_htb_reverse(void **st)
 	(void)st;
 	tc_tree();
 	assert_classes();
-	OK(qdisc_htb_del(N, VA, &E));
+	OK(qdisc_root_del(N, VA, &E));
 }
 
 static void test_htb_refusals(void **st)
@@ -259,7 +259,7 @@ static void test_htb_refusals(void **st)
 	sh("tc qdisc replace dev va parent 54:100 handle 77: pfifo limit 99");
 	REFUSED(htb_class_put(N, VA, &c, &E), -EEXIST);
 	REFUSED(htb_class_list(N, VA, &bad, s, 1, &n, &E), -ENOSPC);
-	OK(qdisc_htb_del(N, VA, &E));
+	OK(qdisc_root_del(N, VA, &E));
 	REFUSED(qdisc_htb_ensure(N, 9999, &E), -ENODEV);
 }
 
@@ -280,7 +280,7 @@ static void test_foreign_root(void **st)
 		assert_int_equal(root, QDISC_ROOT_FOREIGN);
 		REFUSED(htb_ensure(N, VA, (rate_t){ GBIT }, (rate_t){ MBIT }, 1500, &E), -EEXIST);
 		assert_int_equal(nl_refusal(-EEXIST), REFUSE_FOREIGN_OBJECT);
-		OK(qdisc_htb_del(N, VA, &E)); /* not ours: untouched */
+		OK(qdisc_root_del(N, VA, &E)); /* not ours: untouched */
 		after = world();
 		assert_string_equal(before, after);
 		free(before);
@@ -304,7 +304,7 @@ static void test_clsact(void **st)
 	OK(qdisc_list(N, VA, q, ARRAY_LEN(q), &n, &E));
 	assert_int_equal(n, 2);
 	OK(htb_ensure(N, VA, (rate_t){ GBIT }, (rate_t){ MBIT }, 1500, &E));
-	OK(qdisc_htb_del(N, VA, &E));
+	OK(qdisc_root_del(N, VA, &E));
 	OK(qdisc_has_clsact(N, VA, &has, &E));
 	assert_true(has);
 	sh("tc qdisc del dev va clsact");
@@ -343,7 +343,7 @@ static void test_stats(void **st)
 	assert_int_equal(s[2].bytes, 50 * 162);
 	assert_int_equal(s[2].drops + s[2].qlen + s[2].backlog_bytes, 0);
 	(void)close(fd);
-	OK(qdisc_htb_del(N, VA, &E));
+	OK(qdisc_root_del(N, VA, &E));
 }
 
 int main(void)

@@ -517,7 +517,7 @@ static void test_monitor(void **st)
 	sh("tc qdisc add dev va root handle 54: htb default 2");
 	assert_event(m, &s, NL_EV_QDISC);
 	assert_true(s.ours[NL_EV_QDISC]);
-	OK(qdisc_htb_del(N, VA, &E));
+	OK(qdisc_root_del(N, VA, &E));
 	sh("ip link add vc type veth peer name vd && ip link set vc up && ip link set vd up");
 	assert_event(m, &s, NL_EV_LINK);
 	sh("ip link del vc");

@@ -75,6 +75,7 @@ def device_keys(node):
         keys = {'role': role, 'dir': way}
         if rate:
             keys['rate'] = rate
+            keys['shaper'] = 'htb'  # classes of the lab borrow, on every kernel
         yield f'device {dev}', keys
 
 
