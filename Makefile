@@ -34,7 +34,7 @@ BENCH_SKEL := $(patsubst %.bpf.c,$(B)/%.skel.h,$(wildcard tests/bench/*.bpf.c))
 LIB_SRC	:= $(filter-out agent/main.c %.bpf.c,$(wildcard agent/*.c agent/*/*.c netlink/*.c bpf/*.c))
 CTL_SRC	:= $(wildcard ctl/*.c)
 LAB_SRC	:= $(wildcard tests/lab/*.c)
-TEST_SRC := $(wildcard tests/unit/test_*.c tests/bpf/test_*.c tests/oracle/test_*.c)
+TEST_SRC := $(wildcard tests/unit/test_*.c tests/bpf/test_*.c tests/oracle/test_*.c tests/soak/test_*.c)
 BENCH_SRC := $(wildcard tests/bench/bench_*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
@@ -144,6 +144,10 @@ demo: deps
 bench: bench-deps
 	$(Q)$(MAKE) --no-print-directory all benches
 	$(Q)FULL=$(FULL) tests/bench/run $(B)
+# make soak SOAK_SECONDS=1800
+soak: deps
+	$(Q)$(MAKE) --no-print-directory $(B)/tests/soak/test_soak
+	$(Q)SOAK_SECONDS=$(or $(SOAK_SECONDS),1800) $(B)/tests/soak/test_soak
 # make fuzz SECONDS=60
 fuzz: lint-deps
 	$(Q)FUZZ_SECONDS=$(or $(SECONDS),10) tests/fuzz/run $(B)
@@ -167,7 +171,7 @@ clean:
 print-%:
 	@echo $($*)
 
-.PHONY: all tests benches deps bench-deps lint-deps check unit check-kernel lint core-objects demo bench fuzz \
+.PHONY: all tests benches deps bench-deps lint-deps check unit check-kernel lint core-objects demo bench soak fuzz \
 	install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -104,7 +104,7 @@ static void block(enum backend b, bool busy, const int *fd, const int *offender_
 				   .realtime = true };
 	struct ear e;
 
-	hear_start(&e, &wire, WIRE_PORT, 1, (size_t)(seconds * 50000) + 50000);
+	hear_start(&e, &wire, WIRE_PORT, 1, false, (size_t)(seconds * 50000) + 50000);
 	talk_start(&offender);
 	sleep_ns(300000000); /* the class of the offender is full, its burst is spent */
 	talk_start(&others);

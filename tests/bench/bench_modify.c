@@ -172,7 +172,7 @@ static void measure(enum backend b, size_t changes)
 
 	if (!w)
 		die("out of memory");
-	hear_start(&e, &wire, WIRE_PORT, 1, changes * 150 + 100000);
+	hear_start(&e, &wire, WIRE_PORT, 1, false, changes * 150 + 100000);
 	t.size = b == POLICER ? sizeof(struct flow_pkt) : FRAME - 62;
 	t.gap_ns = b == POLICER ? 1000000000 / PPS : 0;
 	t.window = b == POLICER ? 0 : UNDER_WAY;

@@ -168,7 +168,7 @@ static void block(enum way way, size_t swaps, uint64_t pps)
 
 	if (!w)
 		die("out of memory");
-	hear_start(&e, &wire, WIRE_PORT, 1, swaps * 200 + 100000);
+	hear_start(&e, &wire, WIRE_PORT, 1, false, swaps * 200 + 100000);
 	from = now_ns();
 	talk_start(&t);
 	sleep_ns(20000000);

@@ -99,6 +99,7 @@ static inline void talk_stop(struct talker *t)
 
 struct ear {
 	int fd, cpu;
+	bool realtime;
 	struct came *log;
 	size_t cap;
 	_Atomic uint64_t n; /* also past cap: then what came is counted, not kept */
@@ -137,7 +138,7 @@ static inline void *hear_run(void *arg)
 	struct iovec v[FLOW_BATCH];
 	struct ear *e = arg;
 
-	wire_pin(e->cpu, false);
+	wire_pin(e->cpu, e->realtime);
 	while (!e->stop) {
 		int got;
 
@@ -158,12 +159,14 @@ static inline void *hear_run(void *arg)
 
 /* cap: packets that are kept. */
 static inline void hear_start(struct ear *e, const struct wire *w, uint16_t port, int cpu,
-			      size_t cap)
+			      bool realtime, size_t cap)
 {
 	const struct timeval tick = { .tv_usec = 20000 };
 	int one = 1;
 
-	*e = (struct ear){ .cpu = cpu, .cap = cap, .log = calloc(cap, sizeof(*e->log)) };
+	*e = (struct ear){
+		.cpu = cpu, .realtime = realtime, .cap = cap, .log = calloc(cap, sizeof(*e->log))
+	};
 	e->fd = wire_receiver(w, port);
 	if (!e->log || setsockopt(e->fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one)) ||
 	    setsockopt(e->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one)) ||
