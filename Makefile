@@ -144,6 +144,9 @@ demo: deps
 bench: bench-deps
 	$(Q)$(MAKE) --no-print-directory all benches
 	$(Q)FULL=$(FULL) tests/bench/run $(B)
+conformance: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/conformance/run $(B)
 # make fuzz SECONDS=60
 fuzz: lint-deps
 	$(Q)FUZZ_SECONDS=$(or $(SECONDS),10) tests/fuzz/run $(B)
@@ -167,7 +170,7 @@ clean:
 print-%:
 	@echo $($*)
 
-.PHONY: all tests benches deps bench-deps lint-deps check unit check-kernel lint core-objects demo bench fuzz \
+.PHONY: all tests benches deps bench-deps lint-deps check unit check-kernel lint core-objects demo bench fuzz conformance \
 	install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:
