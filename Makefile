@@ -148,6 +148,9 @@ bench: bench-deps
 soak: deps
 	$(Q)$(MAKE) --no-print-directory $(B)/tests/soak/test_soak
 	$(Q)SOAK_SECONDS=$(or $(SOAK_SECONDS),1800) $(B)/tests/soak/test_soak
+conformance: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/conformance/run $(B)
 # make fuzz SECONDS=60
 fuzz: lint-deps
 	$(Q)FUZZ_SECONDS=$(or $(SECONDS),10) tests/fuzz/run $(B)
@@ -171,7 +174,7 @@ clean:
 print-%:
 	@echo $($*)
 
-.PHONY: all tests benches deps bench-deps lint-deps check unit check-kernel lint core-objects demo bench soak fuzz \
+.PHONY: all tests benches deps bench-deps lint-deps check unit check-kernel lint core-objects demo bench soak fuzz conformance \
 	install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -217,7 +217,7 @@ static int open_vc(struct vc **ret, const json_t *vc, const struct vc_profile *p
 		   const struct did_resolver *keys, struct err *e)
 {
 	struct vc *v = NULL;
-	int r = vc_read(&v, (json_t *)(uintptr_t)vc, pf, e);
+	int r = vc_read(&v, vc, pf, e);
 
 	if (!r)
 		r = vc_verified(v, pf, keys, e);

@@ -97,7 +97,7 @@ int presentation_read(struct presentation **ret, const json_t *vp, struct err *e
 
 	if (!p)
 		return err_set(e, -ENOMEM, "presentation: no memory");
-	r = vc_read(&p->vp, (json_t *)(uintptr_t)vp, &presentation_profile, e);
+	r = vc_read(&p->vp, vp, &presentation_profile, e);
 	if (!r)
 		r = read_presented(p, e);
 	if (r) {

@@ -76,9 +76,10 @@ struct status_list *status_list_free(struct status_list *l)
 
 /* One gzip member and nothing behind it. The window of the output is one byte above the cap, so a
  * bomb costs no more than the largest list. */
-static int unpack(struct status_list *l, const uint8_t *in, size_t n, struct err *e)
+int status_list_unpack(struct status_list *l, const uint8_t *in, size_t n, struct err *e)
 {
 	auto_free uint8_t *out = malloc(BYTES_MAX + 1);
+	uint8_t *kept;
 	z_stream z = { .next_in = (uint8_t *)(uintptr_t)in, .avail_in = (uInt)n };
 	size_t got;
 	int r;
@@ -101,8 +102,12 @@ static int unpack(struct status_list *l, const uint8_t *in, size_t n, struct err
 	if (got < BYTES_MIN)
 		return err_set(e, -EINVAL, SUBJECT ".encodedList: at least %d entries required",
 			       STATUS_ENTRIES_MIN);
+	kept = realloc(out, got);
+	if (!kept)
+		return err_set(e, -ENOMEM, "status list: no memory");
+	out = NULL;
 	l->entries = (uint32_t)got * 8;
-	l->bits = TAKE_PTR(out);
+	l->bits = kept;
 	return 0;
 }
 
@@ -118,7 +123,7 @@ static int decode(struct status_list *l, const char *text, struct err *e)
 	if (len < 0)
 		return err_set(e, -EINVAL,
 			       SUBJECT ".encodedList: 'u' and base64url without padding required");
-	return unpack(l, packed, (size_t)len, e);
+	return status_list_unpack(l, packed, (size_t)len, e);
 }
 
 static int pack(const struct status_list *l, uint8_t *out, size_t cap, size_t *ret, struct err *e)
@@ -202,7 +207,7 @@ int status_list_verify(struct status_list **ret, const json_t *vc, const struct 
 		       struct err *e)
 {
 	struct vc *v = NULL;
-	int r = vc_read(&v, (json_t *)(uintptr_t)vc, &status_profile, e);
+	int r = vc_read(&v, vc, &status_profile, e);
 
 	if (!r)
 		r = status_list_open(ret, v, keys, e);

@@ -33,6 +33,9 @@ int status_list_verify(struct status_list **ret, const json_t *vc, const struct 
 /* The same for a credential whose shape was read by status_profile. */
 int status_list_open(struct status_list **ret, const struct vc *v, const struct did_resolver *keys,
 		     struct err *e) must_check;
+/* The bits alone: one gzip member of STATUS_ENTRIES_MIN..MAX entries, into l->bits and entries. */
+int status_list_unpack(struct status_list *l, const uint8_t *in, size_t n,
+		       struct err *e) must_check;
 struct status_list *status_list_free(struct status_list *l);
 
 /* 1 the bit of s is set, 0 it is not; -EINVAL: another list, issuer or purpose than the wallet's;

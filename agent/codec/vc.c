@@ -258,7 +258,7 @@ static void ask_marks(struct vc *v, const json_t *in)
 
 /* From here on only what was signed counts, in the one spelling that it has: without reals the
  * tree says just that, else it is read again. */
-static int take(struct vc *v, json_t *in, const struct vc_profile *pf, struct err *e)
+static int take(struct vc *v, const json_t *in, const struct vc_profile *pf, struct err *e)
 {
 	struct canon_rules rules = { .integers_only = pf->integers_only,
 				     .depth = pf->limits.depth,
@@ -271,11 +271,11 @@ static int take(struct vc *v, json_t *in, const struct vc_profile *pf, struct er
 		return r;
 	if (!pf->integers_only)
 		return json_read(&v->doc, v->text, v->len, &pf->limits, e);
-	v->doc = json_incref(in);
+	v->doc = json_incref((json_t *)(uintptr_t)in);
 	return 0;
 }
 
-int vc_read(struct vc **ret, json_t *in, const struct vc_profile *pf, struct err *e)
+int vc_read(struct vc **ret, const json_t *in, const struct vc_profile *pf, struct err *e)
 {
 	struct vc *v = calloc(1, sizeof(*v));
 	struct canon_mark whole = { 0 };
@@ -357,7 +357,7 @@ static json_t *options_new(const struct vc_profile *pf, const struct vc_proof_op
 }
 
 /* What we sign must pass our own reader, and the key must be the author's. */
-static int check_own(json_t *doc, const struct vc_profile *pf, struct err *e)
+static int check_own(const json_t *doc, const struct vc_profile *pf, struct err *e)
 {
 	struct vc *v = NULL;
 	int r = vc_read(&v, doc, pf, e);

@@ -77,7 +77,8 @@ struct vc {
 /* Shape only, no key is touched. in is not copied where integers_only holds (its canonical text
  * says the same), so it must not be changed before vc_free(). Canonicalized once, hashed from that
  * text. -EINVAL with the member and the rule, -EMSGSIZE, -ERANGE, -ENOMEM. */
-int vc_read(struct vc **ret, json_t *in, const struct vc_profile *pf, struct err *e) must_check;
+int vc_read(struct vc **ret, const json_t *in, const struct vc_profile *pf,
+	    struct err *e) must_check;
 /* The i-th credential of outer's verifiableCredential (below VC_INNER_MAX), out of outer's text. */
 int vc_read_inner(struct vc **ret, const struct vc *outer, size_t i, const struct vc_profile *pf,
 		  struct err *e) must_check;

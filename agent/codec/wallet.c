@@ -346,7 +346,7 @@ int wallet_read_body(struct wallet *ret, const json_t *doc, struct err *e)
 int wallet_read(const json_t *vc, struct wallet *ret, uint8_t digest[DIGEST_LEN], struct err *e)
 {
 	struct vc *v = NULL;
-	int r = vc_read(&v, (json_t *)(uintptr_t)vc, &wallet_profile, e);
+	int r = vc_read(&v, vc, &wallet_profile, e);
 
 	if (!r)
 		r = wallet_read_body(ret, v->doc, e);
@@ -360,7 +360,7 @@ int wallet_verify(const json_t *vc, const struct did_resolver *keys, struct wall
 		  uint8_t digest[DIGEST_LEN], struct err *e)
 {
 	struct vc *v = NULL;
-	int r = vc_read(&v, (json_t *)(uintptr_t)vc, &wallet_profile, e);
+	int r = vc_read(&v, vc, &wallet_profile, e);
 
 	if (!r)
 		r = vc_verified(v, &wallet_profile, keys, e);
