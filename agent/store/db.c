@@ -55,6 +55,19 @@ int db_int(struct store *s, const char *sql, int64_t *ret, struct err *e)
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : db_fail(s, rc, "database", e);
 }
 
+/* Before SQLite's first use in the process, once: one thread uses it, so it needs neither locks nor
+ * a count of its memory. A process that has used it before keeps what it chose. */
+static void configure(void)
+{
+	static bool done;
+
+	if (!done) {
+		(void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+		(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	}
+	done = true;
+}
+
 /* The writer alone checkpoints: Debian's SQLite has the WAL-reset bug (two connections that write
  * or checkpoint at once), which one read-write connection in one process avoids. */
 int db_connect(const char *path, unsigned flags, struct store **ret, struct err *e)
@@ -66,6 +79,7 @@ int db_connect(const char *path, unsigned flags, struct store **ret, struct err 
 		return err_set(e, -ENOMEM, "store: out of memory");
 	s->lock_fd = -1;
 	s->flags = flags;
+	configure();
 	rc = sqlite3_open_v2(path, &s->db, mode | SQLITE_OPEN_NOMUTEX, NULL);
 	if (rc != SQLITE_OK) {
 		r = db_fail(s, rc, path, e);
@@ -73,6 +87,8 @@ int db_connect(const char *path, unsigned flags, struct store **ret, struct err 
 		return r;
 	}
 	(void)sqlite3_busy_timeout(s->db, 2000);
+	/* Frames of triggers and cursors: they come and go with every statement. */
+	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 4096, 256);
 	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	r = db_exec(s,
 		    "PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=ON;"
@@ -106,6 +122,7 @@ struct store *db_close(struct store *s)
 	(void)sqlite3_close(s->db);
 	if (s->lock_fd >= 0)
 		(void)close(s->lock_fd);
+	free(s->hot);
 	free(s);
 	return NULL;
 }

@@ -32,6 +32,7 @@ struct store {
 	store_commit_fn on_commit;
 	void *on_commit_arg;
 	sqlite3_stmt *stmt[Q_MAX_];
+	struct ledger_hot *hot; /* the turn's wallets, NULL = none yet */
 };
 
 /* Opens the connection alone: pragmas, no lock, no verification. db_close() accepts NULL. */
@@ -91,6 +92,10 @@ int db_schema_check(struct store *s, struct store_report *rep, struct err *e) mu
 /* All of it, on an open connection. */
 int db_verify(struct store *s, struct store_pos *pos, struct store_report *rep,
 	      struct err *e) must_check;
+/* Writes the counters that this turn moved. -EUCLEAN: a gate refused the sum, and the store is
+ * poisoned. ledger_cold() forgets them. */
+int ledger_flush(struct store *s, struct err *e) must_check;
+void ledger_cold(struct store *s);
 /* The ledger's part: journal chain, then counters against it. */
 int ledger_audit(struct store *s, struct store_pos *pos, struct store_report *rep,
 		 struct err *e) must_check;

@@ -6,6 +6,12 @@
 #include "db.h"
 #include "ledger.h"
 
+/* Counters move by this; klass is an index into the wallet's classes. */
+struct ledger_delta {
+	int64_t held, captured;
+	unsigned klass;
+};
+
 /* One operation: a savepoint in the turn. A refusal or a failure leaves nothing behind. */
 struct op {
 	struct store *s;
@@ -15,6 +21,8 @@ struct op {
 	struct ledger_result res;
 	uint64_t jseq; /* to put back */
 	struct hash jhash;
+	struct ledger_delta moved[4];
+	unsigned moves;
 };
 
 /* A row for the journal; strings may be "". */
@@ -38,12 +46,22 @@ struct hash lg_journal_hash(uint64_t seq, int64_t wallet, const struct entry *j,
 
 /* Adds to a wallet's and a class's counters through the gates; sets a refusal when one is shut. */
 int lg_move(struct op *o, const char *class_name, int64_t held, int64_t captured) must_check;
+void lg_unmove(struct op *o);
+/* The wallet of an id, or of o->wallet, as this turn leaves it, with its classes; 1 found, 0 none.
+ * Borrowed until the next operation. */
+int lg_hot(struct op *o, const struct ledger_wallet_id *id,
+	   const struct ledger_wallet **ret) must_check;
+int lg_hot_row(struct op *o, const struct ledger_wallet **ret) must_check;
 /* Reads the wallet's counters (and the lineage's unless NULL) into the answer. */
 int lg_counters(struct op *o, enum ledger_side side, const char *lineage) must_check;
 
 /* Row -> struct; *ret_row (may be NULL) gets the wallet's row number. */
 int lg_wallet(struct store *s, const struct ledger_wallet_id *id, struct ledger_wallet *ret,
 	      int64_t *ret_row, struct err *e) must_check; /* 1 found, 0 none */
+int lg_wallet_row(struct store *s, int64_t row, struct ledger_wallet *ret,
+		  struct err *e) must_check; /* 1 found, 0 none */
+/* Its classes, with their counters. */
+int lg_classes(struct store *s, int64_t row, struct ledger_wallet *ret, struct err *e) must_check;
 int lg_text(sqlite3_stmt *st, int i, char *dst, size_t cap, struct err *e) must_check;
 void lg_hold_row(sqlite3_stmt *st, struct ledger_hold_row *ret);
 int lg_side(enum ledger_side side, struct err *e) must_check;

@@ -41,6 +41,7 @@ int lg_end(struct op *o, int r, struct ledger_result *ret)
 	if (r >= 0 && o->res.why == REFUSE_NONE)
 		r = answer_put(o);
 	if (r < 0 || o->res.why != REFUSE_NONE) {
+		lg_unmove(o);
 		o->s->now.jseq = o->jseq;
 		o->s->now.jhash = o->jhash;
 		if (!o->s->poisoned && db_run(o->s, Q_SAVE_BACK, o->e, "") < 0)
@@ -92,41 +93,16 @@ int lg_known(struct op *o)
 }
 
 /* --- counters --- */
-static int move_one(struct op *o, enum query q, const char *class_name, int64_t held,
-		    int64_t captured)
-{
-	int r = class_name ? db_run(o->s, q, o->e, "itii", o->wallet, class_name, held, captured)
-			   : db_run(o->s, q, o->e, "iii", o->wallet, held, captured);
-
-	return r;
-}
-
-/* The conditional UPDATE is the gate; the triggers stand behind it. SQLite turns an integer sum
- * that overflows into a real, which is above every ceiling: the condition is then false. */
-int lg_move(struct op *o, const char *class_name, int64_t held, int64_t captured)
-{
-	int r = move_one(o, Q_C_MOVE, class_name, held, captured);
-
-	if (r == 0)
-		return lg_refuse(o, REFUSE_OVER_CLASS_CEILING);
-	if (r > 0)
-		r = move_one(o, Q_W_MOVE, NULL, held, captured);
-	if (r == 0)
-		return lg_refuse(o, REFUSE_OVER_CEILING);
-	return r < 0 ? r : 0;
-}
-
 int lg_counters(struct op *o, enum ledger_side side, const char *lineage)
 {
-	auto_done sqlite3_stmt *w = NULL, *l = NULL;
-	int r = db_bind(o->s, Q_W_BY_ID, &w, o->e, "i", o->wallet);
+	auto_done sqlite3_stmt *l = NULL;
+	const struct ledger_wallet *w;
+	int r = lg_hot_row(o, &w);
 
-	if (!r)
-		r = db_step(o->s, w, o->e);
-	if (r <= 0)
-		return r < 0 ? r : err_set(o->e, -EUCLEAN, "ledger: a wallet vanished");
-	o->res.held.minor = sqlite3_column_int64(w, 14);
-	o->res.captured.minor = sqlite3_column_int64(w, 15);
+	if (r < 0)
+		return r;
+	o->res.held = w->held;
+	o->res.captured = w->captured;
 	if (!lineage)
 		return 0;
 	r = db_bind(o->s, Q_L_GET, &l, o->e, "it", (int64_t)side, lineage);

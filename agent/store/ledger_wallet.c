@@ -35,7 +35,7 @@ static int wallet_row(sqlite3_stmt *st, struct ledger_wallet *w, struct err *e)
 	return 0;
 }
 
-static int classes_read(struct store *s, int64_t row, struct ledger_wallet *w, struct err *e)
+int lg_classes(struct store *s, int64_t row, struct ledger_wallet *w, struct err *e)
 {
 	auto_done sqlite3_stmt *st = NULL;
 	int r = db_bind(s, Q_C_LIST, &st, e, "i", row);
@@ -65,6 +65,29 @@ int lg_wallet(struct store *s, const struct ledger_wallet_id *id, struct ledger_
 	if (ret_row)
 		*ret_row = sqlite3_column_int64(st, 0);
 	return r < 0 ? r : 1;
+}
+
+int lg_wallet_row(struct store *s, int64_t row, struct ledger_wallet *ret, struct err *e)
+{
+	auto_done sqlite3_stmt *st = NULL;
+	int r = db_bind(s, Q_W_BY_ID, &st, e, "i", row);
+
+	if (!r)
+		r = db_step(s, st, e);
+	if (r <= 0)
+		return r;
+	r = wallet_row(st, ret, e);
+	return r < 0 ? r : 1;
+}
+
+/* Before rows of wallets are changed or shown: what is counted in memory is written, and read anew
+ * afterwards. */
+static int settle(struct store *s, struct err *e)
+{
+	int r = ledger_flush(s, e);
+
+	ledger_cold(s);
+	return r;
 }
 
 /* --- terms --- */
@@ -204,6 +227,8 @@ int ledger_wallet_put(struct store *s, const struct ledger_wallet *w, wall_t now
 	int r = terms_check(w, e);
 
 	if (!r)
+		r = settle(s, e);
+	if (!r)
 		r = lg_begin(&o, s, e);
 	return r ? r : lg_end(&o, wallet_put(&o, w, now), ret);
 }
@@ -242,6 +267,8 @@ int ledger_wallet_revoke(struct store *s, const struct ledger_wallet_id *id, wal
 	struct op o;
 	int r = id_check(id, e);
 
+	if (!r)
+		r = settle(s, e);
 	if (!r)
 		r = lg_begin(&o, s, e);
 	return r ? r : lg_end(&o, revoke_one(&o, id, now), ret);
@@ -285,6 +312,8 @@ int ledger_receipt(struct store *s, const struct ledger_wallet_id *id, const str
 	if (!r && sodium_is_zero(digest->b, HASH_LEN))
 		r = err_set(e, -EINVAL, "receipt: zero digest");
 	if (!r)
+		r = settle(s, e);
+	if (!r)
 		r = lg_begin(&o, s, e);
 	return r ? r : lg_end(&o, receipt(&o, id, prev, digest, now), ret);
 }
@@ -298,11 +327,13 @@ int ledger_wallet_get(struct store *s, const struct ledger_wallet_id *id, struct
 	int r = id_check(id, e);
 
 	if (!r)
+		r = settle(s, e);
+	if (!r)
 		r = lg_wallet(s, id, &w, &row, e);
 	if (r == 0)
 		return err_set(e, -ENOENT, "wallet %.100s: not here", id->wallet_id);
 	if (r > 0)
-		r = classes_read(s, row, &w, e);
+		r = lg_classes(s, row, &w, e);
 	if (r == 0)
 		*ret = w;
 	return r;
@@ -312,14 +343,17 @@ int ledger_wallets(struct store *s, int (*fn)(void *arg, const struct ledger_wal
 		   struct err *e)
 {
 	auto_done sqlite3_stmt *st = NULL;
-	int r = db_bind(s, Q_W_LIST, &st, e, "");
+	int r = settle(s, e);
+
+	if (!r)
+		r = db_bind(s, Q_W_LIST, &st, e, "");
 
 	while (r >= 0 && (r = db_step(s, st, e)) > 0) {
 		struct ledger_wallet w;
 
 		r = wallet_row(st, &w, e);
 		if (!r)
-			r = classes_read(s, sqlite3_column_int64(st, 0), &w, e);
+			r = lg_classes(s, sqlite3_column_int64(st, 0), &w, e);
 		if (!r)
 			r = fn(arg, &w);
 		if (r != 0)

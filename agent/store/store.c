@@ -288,7 +288,8 @@ int store_commit(struct store *s, struct err *e)
 		return err_set(e, -EIO, "store: an earlier write failed; restart the daemon");
 	if (!s->in_turn)
 		return 0;
-	if (s->now.tree.size != s->durable.tree.size)
+	r = ledger_flush(s, e);
+	if (!r && s->now.tree.size != s->durable.tree.size)
 		r = head_put(s, e);
 	if (r >= 0)
 		r = db_run(s, Q_COMMIT, e, "");
@@ -315,6 +316,7 @@ int store_rollback(struct store *s, struct err *e)
 		return err_set(e, -EIO, "store: an earlier write failed; restart the daemon");
 	if (!s->in_turn)
 		return 0;
+	ledger_cold(s);
 	r = db_run(s, Q_ROLLBACK, e, "");
 	if (r < 0) {
 		s->poisoned = true;
