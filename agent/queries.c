@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* status, deals, flows, paths; and the start of all queries. */
+#include "agent/oss_assurance/oss_assurance.h"
 #include "queries.h"
 
 #include "agent/codec/noun.h"
@@ -234,6 +235,18 @@ static const char *action_name(enum order_action a)
 	return (unsigned)a < ARRAY_LEN(n) ? n[a] : "?";
 }
 
+/* Availability as it was measured; -1: nothing is known of it here. */
+static json_t *seconds_json(const struct deal *d)
+{
+	struct seconds s = { 0 };
+
+	if (!oss_assurance_seconds(&d->lineage, &s))
+		return json_object();
+	return json_pack("{s:I, s:I, s:I, s:I}", "goodSeconds", (json_int_t)s.good, "badSeconds",
+			 (json_int_t)s.bad, "unknownSeconds", (json_int_t)s.unknown, "measuredPpm",
+			 (json_int_t)seconds_ppm(&s));
+}
+
 /* One flat row: what is in force, or what is asked while nothing is. */
 static json_t *deal_row(const struct deal *d)
 {
@@ -263,10 +276,14 @@ static json_t *deal_row(const struct deal *d)
 				"peer", d->peer.s, "quoteItems",
 				(json_int_t)(d->has_quote ? d->quote.n_items : 0));
 
-	if (!o || !more || !ids || json_object_update(o, more) || json_object_update(o, ids)) {
+	json_t *seconds = seconds_json(d);
+
+	if (!o || !more || !ids || !seconds || json_object_update(o, more) ||
+	    json_object_update(o, ids) || json_object_update(o, seconds)) {
 		json_decref(o);
 		o = NULL;
 	}
+	json_decref(seconds);
 	json_decref(more);
 	json_decref(ids);
 	return o;

@@ -19,8 +19,8 @@ const struct verb verbs[] = {
 	{ "quote", "show", "ID", NULL, ctl_show, "quote_show", "one quote as a TMF648 body" },
 	{ "agreement", "list", NULL, NULL, ctl_deals,
 	  "lineage rev class life active label path bandwidthBps:rate latencyMicros:ms "
-	  "pricePerHour currency amount endMs:time",
-	  "every agreement" },
+	  "pricePerHour currency amount endMs:time goodSeconds badSeconds unknownSeconds",
+	  "every agreement; seconds within and out of its ceilings, at the operator" },
 	{ "agreement", "show", "ID", NULL, ctl_show, "agreement_show",
 	  "one agreement: its TMF651 body and its credential" },
 	{ "agreement", "terminate", "ID", "reason=TEXT", ctl_terminate, "agreement_terminate",

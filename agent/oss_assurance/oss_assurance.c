@@ -11,6 +11,7 @@ struct watch {
 	ident_t deal;
 	uint32_t rev; /* another revision is another promise: it begins calm */
 	struct oss_assurance_state s;
+	struct seconds seconds; /* over all revisions, each held to its own ceilings */
 };
 
 static struct {
@@ -124,8 +125,20 @@ static void look(const struct deal *d)
 	gather(d, w, &in);
 	oss_assurance_decide(&in, &out);
 	w->s = out.s;
+	seconds_add(&w->seconds, in.now.us / 1000000, oss_assurance_known(&in),
+		    oss_assurance_kept(&out));
 	if (out.event != LEV_MAX_)
 		say(d, &in, &out);
+}
+
+bool oss_assurance_seconds(const ident_t *lineage, struct seconds *ret)
+{
+	for (uint32_t i = 0; i < as.n; i++)
+		if (ident_eq(as.watch[i].deal, *lineage)) {
+			*ret = as.watch[i].seconds;
+			return true;
+		}
+	return false;
 }
 
 static void forget(void)

@@ -5,6 +5,11 @@
 #define TREATY_OSS_ASSURANCE_H
 
 #include "agent/side.h"
+#include "agent/state/seconds_core.h"
+
+/* Measured seconds of a living agreement, counted since this process began to watch it. False: not
+ * watched here. */
+bool oss_assurance_seconds(const ident_t *lineage, struct seconds *ret);
 
 int oss_assurance_start(struct side *s, struct err *e) must_check;
 

@@ -149,6 +149,17 @@ static void judge(const struct oss_assurance_in *in, struct oss_assurance_out *o
 	}
 }
 
+bool oss_assurance_known(const struct oss_assurance_in *in)
+{
+	return !stale(in, in->view_at);
+}
+
+bool oss_assurance_kept(const struct oss_assurance_out *out)
+{
+	return out->cause == CAUSE_NONE || out->cause == CAUSE_DELAY_FORECAST ||
+	       out->cause == CAUSE_LOAD_FORECAST;
+}
+
 void oss_assurance_decide(const struct oss_assurance_in *in, struct oss_assurance_out *out)
 {
 	enum assurance_cause now, soon;

@@ -70,6 +70,9 @@ struct oss_assurance_out {
 
 /* Defaults for 100 ms intervals: predict after 4, breach after 5, recover after 100, cool 100. */
 void oss_assurance_defaults(struct oss_assurance_params *p);
+/* Whether this window says anything; and, when it does, whether it kept every ceiling. */
+bool oss_assurance_known(const struct oss_assurance_in *in);
+bool oss_assurance_kept(const struct oss_assurance_out *out);
 void oss_assurance_decide(const struct oss_assurance_in *in, struct oss_assurance_out *out);
 
 extern const struct field_table oss_assurance_in_fields, oss_assurance_out_fields;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "agent/state/seconds_core.h"
 #include "agent/bss_negotiation/bss_negotiation_core.h"
 #include "agent/ent_policy/ent_policy_core.h"
 #include "agent/oss_assurance/oss_assurance_core.h"
@@ -395,12 +396,50 @@ static void ramp_breach_and_back_without_flutter(void **state)
 	}
 }
 
+/* A second is as good as its worst window; what nobody saw is neither good nor bad. */
+static void seconds_are_counted(void **state)
+{
+	static const struct {
+		int64_t second;
+		bool known, kept;
+		uint32_t good, bad, unknown;
+		int32_t ppm;
+	} rows[] = {
+		{ 10, true, true, 0, 0, 0, -1 },
+		{ 10, true, true, 0, 0, 0, -1 },
+		{ 11, true, true, 1, 0, 0, 1000000 }, /* 10 was good */
+		{ 11, true, false, 1, 0, 0, 1000000 },
+		{ 11, true, true, 1, 0, 0, 1000000 },
+		{ 12, false, true, 1, 1, 0, 500000 }, /* one window of 11 was not */
+		{ 12, false, false, 1, 1, 0, 500000 },
+		{ 13, true, true, 1, 1, 1, 500000 },  /* 12 was not seen */
+		{ 12, true, false, 1, 1, 1, 500000 }, /* the clock does not go back */
+		{ 16, true, true, 2, 1, 3, 666666 },  /* 14 and 15 were left out */
+		{ 17, true, true, 3, 1, 3, 750000 },
+	};
+	struct seconds s = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		seconds_add(&s, rows[i].second, rows[i].known, rows[i].kept);
+		assert_int_equal(s.good, rows[i].good);
+		assert_int_equal(s.bad, rows[i].bad);
+		assert_int_equal(s.unknown, rows[i].unknown);
+		assert_int_equal(seconds_ppm(&s), rows[i].ppm);
+	}
+	s = (struct seconds){ .good = UINT32_MAX, .begun = true, .seen = true, .unknown = 5 };
+	seconds_add(&s, INT64_MAX, true, true);
+	assert_int_equal(s.good, UINT32_MAX);
+	assert_int_equal(s.unknown, UINT32_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(table),
 		cmocka_unit_test(said_once),
 		cmocka_unit_test(ramp_breach_and_back_without_flutter),
+		cmocka_unit_test(seconds_are_counted),
 	};
 
 	return cmocka_run_group_tests_name("assurance", tests, NULL, NULL);

@@ -310,6 +310,46 @@ static void no_plan_that_a_device_cannot_keep(void **state)
 		fail_msg("why: %s", lab_deal()->why.s);
 }
 
+/* Measured availability: what was kept, what was broken, and what nobody saw. */
+static void good_seconds(void **state)
+{
+	struct seconds a, b, c, d;
+	ident_t none = { "agr-9" };
+
+	(void)state;
+	lab_run(500);
+	lab_agree(&lab_add);
+	lab_until_life(LIFE_ASSURED, 5000);
+	lab_run(10000);
+	assert_false(oss_assurance_seconds(&none, &a));
+	assert_true(oss_assurance_seconds(&lab_deal()->lineage, &a));
+	assert_in_range(a.good, 9, 13);
+	assert_int_equal(a.bad, 0);
+	assert_int_equal(seconds_ppm(&a), 1000000);
+	for (unsigned i = 0; i < LAB_NODES; i++)
+		lab.node[i].path[0].alive = false;
+	lab_run(5000);
+	assert_true(oss_assurance_seconds(&lab_deal()->lineage, &b));
+	assert_in_range(b.bad, 4, 6);
+	assert_in_range(b.good - a.good, 0, 1);
+	for (unsigned i = 0; i < LAB_NODES; i++)
+		lab.node[i].path[0].alive = true;
+	lab_run(1500); /* the view needs a sample to be well again */
+	(void)oss_assurance_seconds(&lab_deal()->lineage, &b);
+	for (unsigned i = 0; i < LAB_NODES; i++)
+		lab.node[i].silent = true;
+	lab_run(20000);
+	assert_true(oss_assurance_seconds(&lab_deal()->lineage, &c));
+	assert_true(c.unknown - b.unknown >= 15);
+	assert_in_range(c.good + c.bad - b.good - b.bad, 0, 5); /* until it is stale */
+	for (unsigned i = 0; i < LAB_NODES; i++)
+		lab.node[i].silent = false;
+	lab_run(5000);
+	assert_true(oss_assurance_seconds(&lab_deal()->lineage, &d));
+	assert_true(d.good > c.good);
+	assert_true(seconds_ppm(&d) < 1000000);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, lab_make, lab_drop)
@@ -327,6 +367,7 @@ int main(void)
 		T(no_order_above_the_capacity),
 		T(no_order_with_a_foreign_label),
 		T(no_plan_that_a_device_cannot_keep),
+		T(good_seconds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
