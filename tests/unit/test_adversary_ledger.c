@@ -242,8 +242,8 @@ static enum refusal fill(struct ctx *c, const char *klass, int64_t amount, const
 #define LEDGER_CASES(X)                                                                         \
 	X(NEW, LEDGER_CURRENCY, BODY(memcpy(q.currency, "USD", 4)))                             \
 	X(NEW, WALLET_POLICY, BODY(memcpy(q.class_name, "voice", 6)))                           \
-	X(NEW, LEDGER_FORK, BODY(q.rev = 2))                                                    \
-	X(NEW, LEDGER_FORK, BODY(q.rev = INT32_MAX))                                            \
+	X(NEW, LEDGER_FORK, BODY((q.rev = 2, q.prev = h("A0"))))                                \
+	X(NEW, LEDGER_FORK, BODY((q.rev = INT32_MAX, q.prev = h("A0"))))                        \
 	X(NEW, LEDGER_FORK, BODY(q.prev = h("A0")))                                             \
 	X(NEW, WALLET_MISSING, BODY(memcpy(q.wallet.wallet_id, "none", 5)))                     \
 	X(NEW, WALLET_MISSING, BODY(memcpy(q.wallet.issuer, "did:web:other", 14)))              \
@@ -257,7 +257,7 @@ static enum refusal fill(struct ctx *c, const char *klass, int64_t amount, const
 	X(HELD, LEDGER_REPLAY, BODY((q.offer = c->q.offer, q.prev = h("A0"))))                  \
 	X(HELD, LEDGER_REPLAY, BODY((q.offer = c->q.offer, memcpy(q.currency, "USD", 4))))      \
 	X(HELD, IN_FLIGHT, BODY((void)0))                                                       \
-	X(HELD, LEDGER_FORK, BODY(q.rev = 2))                                                   \
+	X(HELD, IN_FLIGHT, BODY(q.rev = 2))                                                     \
 	X(HELD, LEDGER_STATE,                                                                   \
 	  do_capture(c, "h-00000000000000000000000000000000", "A1", LEDGER_GATE))               \
 	X(HELD, LEDGER_STATE, do_capture(c, c->hold, "A1", LEDGER_SHADOW))                      \
@@ -266,7 +266,7 @@ static enum refusal fill(struct ctx *c, const char *klass, int64_t amount, const
 	X(CAPTURED, LEDGER_REPLAY, do_capture(c, c->hold, "A2", LEDGER_GATE))                   \
 	X(CAPTURED, LEDGER_STATE, do_release(c, c->hold))                                       \
 	X(CAPTURED, LEDGER_FORK, BODY(q.rev = 1))                                               \
-	X(CAPTURED, LEDGER_FORK, BODY(q.rev = 3))                                               \
+	X(CAPTURED, LEDGER_FORK, BODY((q.rev = 3, q.prev = h("A0"))))                           \
 	X(CAPTURED, LEDGER_FORK, BODY(q.rev = 0))                                               \
 	X(CAPTURED, LEDGER_FORK, BODY(q.prev = h("A2")))                                        \
 	X(CAPTURED, LEDGER_FORK, BODY(q.prev = h(NULL)))                                        \
@@ -275,7 +275,7 @@ static enum refusal fill(struct ctx *c, const char *klass, int64_t amount, const
 	X(CAPTURED, LEDGER_STATE, do_credit(c, c->amount + 1, "note"))                          \
 	X(CAPTURED, LEDGER_STATE, do_credit(c, INT64_MAX, "note"))                              \
 	X(RELEASED, LEDGER_STATE, do_capture(c, c->hold, "A1", LEDGER_GATE))                    \
-	X(RELEASED, LEDGER_FORK, BODY(q.rev = 2))                                               \
+	X(RELEASED, LEDGER_FORK, BODY((q.rev = 2, q.prev = h("A0"))))                           \
 	X(RELEASED, LEDGER_REPLAY, BODY((q.offer = c->q.offer, q.amount.minor--)))              \
 	X(EXPIRED, LEDGER_STATE, do_release(c, c->hold))                                        \
 	X(EXPIRED, LEDGER_STATE, do_capture(c, c->hold, "A1", LEDGER_SHADOW))                   \
