@@ -86,6 +86,19 @@ int dp_port_get(struct dp *d, uint32_t ifindex, struct dp_port *ret);
 /* The managed port after `ifindex` in ascending order, 0 to start; 0 = end. */
 uint32_t dp_port_next(struct dp *d, uint32_t ifindex);
 
+/* Programs on the device's hook in the order in which they run, ours and others'. Order with
+ * others: those that were attached before ours run first, and one that decides (anything but
+ * TC_ACT_UNSPEC; with clsact any filter of a priority below 84 that ends the walk) hides its
+ * packets from us. Ours end with TC_ACT_UNSPEC: those behind them always run. */
+#define DP_HOOKED_MAX 16
+struct dp_hooked {
+	uint32_t id;
+	bool ours;
+	char name[16];
+};
+int dp_hooked(struct dp *d, uint32_t ifindex, bool out, struct dp_hooked ret[DP_HOOKED_MAX],
+	      size_t *n);
+
 /* --- labels ------------------------------------------------------------------------------ */
 
 struct dp_profile {
@@ -143,6 +156,9 @@ int dp_shape_get(struct dp *d, uint32_t ifindex, uint32_t minor,
 void dp_shape_del(struct dp *d, uint32_t ifindex, uint32_t minor); /* idempotent */
 /* The device's queue after `minor`, 0 to start; 0 = end. */
 uint32_t dp_shape_next(struct dp *d, uint32_t ifindex, uint32_t minor);
+
+/* All queues of all devices, each once: at = 0 to start, then as returned; 0 = end. */
+uint32_t dp_shape_walk(struct dp *d, uint32_t at, struct dp_queue *ret);
 
 /* --- rules ------------------------------------------------------------------------------- */
 

@@ -59,5 +59,8 @@ int dp_tc_attach(struct dp *d, uint32_t ifindex, bool out, int prog_fd, bool *cr
 		 enum refusal *no, struct err *e);
 int dp_tc_detach(uint32_t ifindex, bool out);
 int dp_tc_remove_clsact(uint32_t ifindex);
+int dp_tc_hooked(uint32_t ifindex, bool out, struct dp_hooked *ret, size_t *n);
+/* Name and id of a loaded program; whether it is ours. */
+void dp_prog_describe(uint32_t prog_id, struct dp_hooked *ret);
 
 #endif

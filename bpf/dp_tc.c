@@ -5,6 +5,7 @@
 #include <linux/if_ether.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "dp_internal.h"
@@ -21,14 +22,25 @@ static struct bpf_tc_hook hook_of(uint32_t ifindex, bool out)
 				     .attach_point = out ? BPF_TC_EGRESS : BPF_TC_INGRESS };
 }
 
-static bool prog_is_ours(uint32_t prog_id)
+void dp_prog_describe(uint32_t prog_id, struct dp_hooked *ret)
 {
 	struct bpf_prog_info info = { 0 };
 	uint32_t len = sizeof(info);
 	auto_close int fd = bpf_prog_get_fd_by_id(prog_id);
 
-	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) &&
-	       !strncmp(info.name, "treaty_", 7);
+	*ret = (struct dp_hooked){ .id = prog_id };
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return;
+	(void)snprintf(ret->name, sizeof(ret->name), "%s", info.name);
+	ret->ours = !strncmp(info.name, "treaty_", 7);
+}
+
+static bool prog_is_ours(uint32_t prog_id)
+{
+	struct dp_hooked h;
+
+	dp_prog_describe(prog_id, &h);
+	return h.ours;
 }
 
 /* Who holds our place: 0 = nobody, 1 = we, -EEXIST = somebody else. */
@@ -83,8 +95,33 @@ int dp_tc_detach(uint32_t ifindex, bool out)
 	return bpf_tc_detach(&h, &o);
 }
 
-/* 1 = some filter hangs under `parent`, 0 = none, negative errno. */
-static int filters_under(int fd, uint32_t ifindex, uint32_t parent)
+/* A filter as the dump tells it; libbpf has no call that lists them. */
+struct filter {
+	uint32_t prio, handle;
+	char kind[16];
+};
+
+/* False for the head of a priority, which is in the dump besides its filters. */
+static bool filter_read(const struct nlmsghdr *h, struct filter *ret)
+{
+	const struct tcmsg *t = NLMSG_DATA(h);
+	int left = (int)h->nlmsg_len - (int)NLMSG_LENGTH(sizeof(*t));
+
+	*ret = (struct filter){ 0 };
+	if (left < 0)
+		return false;
+	ret->prio = t->tcm_info >> 16;
+	ret->handle = t->tcm_handle;
+	for (const struct rtattr *a = (const void *)((const char *)t + NLMSG_ALIGN(sizeof(*t)));
+	     RTA_OK(a, left); a = RTA_NEXT(a, left))
+		if (a->rta_type == TCA_KIND)
+			(void)snprintf(ret->kind, sizeof(ret->kind), "%.*s", (int)RTA_PAYLOAD(a),
+				       (const char *)RTA_DATA(a));
+	return ret->handle != 0;
+}
+
+/* At most cap filters below `parent`, in the order in which they run; all are counted. */
+static int filters_under(int fd, uint32_t ifindex, uint32_t parent, struct filter *ret, int cap)
 {
 	struct {
 		struct nlmsghdr n;
@@ -94,6 +131,7 @@ static int filters_under(int fd, uint32_t ifindex, uint32_t parent)
 			 .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
 		  .t = { .tcm_ifindex = (int)ifindex, .tcm_parent = parent } };
 	char buf[16384] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct filter f;
 	int found = 0;
 
 	if (send(fd, &req, sizeof(req), 0) < 0)
@@ -108,26 +146,73 @@ static int filters_under(int fd, uint32_t ifindex, uint32_t parent)
 
 			if (h->nlmsg_type == NLMSG_DONE)
 				return found;
-			if (h->nlmsg_type == NLMSG_ERROR || h->nlmsg_len < sizeof(*h))
+			if (h->nlmsg_type == NLMSG_ERROR || h->nlmsg_len < sizeof(*h) ||
+			    h->nlmsg_len > (size_t)n - off)
 				return -EPROTO;
-			if (h->nlmsg_type == RTM_NEWTFILTER)
-				found = 1;
+			if (h->nlmsg_type == RTM_NEWTFILTER && filter_read(h, &f)) {
+				if (found < cap)
+					ret[found] = f;
+				found++;
+			}
 			off += NLMSG_ALIGN(h->nlmsg_len);
 		}
 	}
 }
 
-int dp_tc_remove_clsact(uint32_t ifindex)
+static int filter_socket(void)
 {
 	const struct timeval limit = { .tv_sec = 2 };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), r;
+
+	if (fd < 0)
+		return -errno;
+	if (!setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)))
+		return fd;
+	r = -errno;
+	(void)close(fd);
+	return r;
+}
+
+int dp_tc_hooked(uint32_t ifindex, bool out, struct dp_hooked *ret, size_t *n)
+{
+	struct bpf_tc_hook h = hook_of(ifindex, out);
+	struct filter f[DP_HOOKED_MAX];
+	auto_close int fd = filter_socket();
+	int count;
+
+	if (fd < 0)
+		return fd;
+	count = filters_under(fd, ifindex,
+			      TC_H_MAKE(TC_H_CLSACT, out ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS), f,
+			      DP_HOOKED_MAX);
+	if (count < 0)
+		return count;
+	*n = count < DP_HOOKED_MAX ? (size_t)count : DP_HOOKED_MAX;
+	for (size_t i = 0; i < *n; i++) {
+		struct bpf_tc_opts o = { .sz = sizeof(o),
+					 .handle = f[i].handle,
+					 .priority = f[i].prio };
+
+		ret[i] = (struct dp_hooked){ 0 };
+		if (!strcmp(f[i].kind, "bpf") && !bpf_tc_query(&h, &o))
+			dp_prog_describe(o.prog_id, &ret[i]);
+		else
+			(void)snprintf(ret[i].name, sizeof(ret[i].name), "%s", f[i].kind);
+		ret[i].ours = ret[i].ours && f[i].prio == OUR_PRIO && f[i].handle == OUR_HANDLE;
+	}
+	return 0;
+}
+
+int dp_tc_remove_clsact(uint32_t ifindex)
+{
 	struct bpf_tc_hook h = hook_of(ifindex, false);
-	auto_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	auto_close int fd = filter_socket();
 	int in, out;
 
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)))
-		return -errno;
-	in = filters_under(fd, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS));
-	out = filters_under(fd, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS));
+	if (fd < 0)
+		return fd;
+	in = filters_under(fd, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), NULL, 0);
+	out = filters_under(fd, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS), NULL, 0);
 	if (in < 0 || out < 0)
 		return in < 0 ? in : out;
 	if (in || out)
