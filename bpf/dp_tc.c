@@ -104,19 +104,25 @@ struct filter {
 /* False for the head of a priority, which is in the dump besides its filters. */
 static bool filter_read(const struct nlmsghdr *h, struct filter *ret)
 {
-	const struct tcmsg *t = NLMSG_DATA(h);
-	int left = (int)h->nlmsg_len - (int)NLMSG_LENGTH(sizeof(*t));
+	const char *m = (const char *)h;
+	struct rtattr a;
+	struct tcmsg t;
 
 	*ret = (struct filter){ 0 };
-	if (left < 0)
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(t)))
 		return false;
-	ret->prio = t->tcm_info >> 16;
-	ret->handle = t->tcm_handle;
-	for (const struct rtattr *a = (const void *)((const char *)t + NLMSG_ALIGN(sizeof(*t)));
-	     RTA_OK(a, left); a = RTA_NEXT(a, left))
-		if (a->rta_type == TCA_KIND)
-			(void)snprintf(ret->kind, sizeof(ret->kind), "%.*s", (int)RTA_PAYLOAD(a),
-				       (const char *)RTA_DATA(a));
+	memcpy(&t, m + NLMSG_HDRLEN, sizeof(t));
+	ret->prio = t.tcm_info >> 16;
+	ret->handle = t.tcm_handle;
+	for (size_t at = NLMSG_SPACE(sizeof(t)); at + sizeof(a) <= h->nlmsg_len;
+	     at += RTA_ALIGN(a.rta_len)) {
+		memcpy(&a, m + at, sizeof(a));
+		if (a.rta_len < sizeof(a) || at + a.rta_len > h->nlmsg_len)
+			break;
+		if (a.rta_type == TCA_KIND)
+			(void)snprintf(ret->kind, sizeof(ret->kind), "%.*s",
+				       (int)(a.rta_len - sizeof(a)), m + at + sizeof(a));
+	}
 	return ret->handle != 0;
 }
 
