@@ -15,11 +15,23 @@
 #define OUR_PRIO   0x54
 #define OUR_HANDLE 0x5459 /* "TY" */
 
-static struct bpf_tc_hook hook_of(uint32_t ifindex, bool out)
+/* Member by member: libbpf refuses a struct whose padding is not zero, and a compound literal says
+ * nothing of padding. */
+static void hook_of(struct bpf_tc_hook *h, uint32_t ifindex, bool out)
 {
-	return (struct bpf_tc_hook){ .sz = sizeof(struct bpf_tc_hook),
-				     .ifindex = (int)ifindex,
-				     .attach_point = out ? BPF_TC_EGRESS : BPF_TC_INGRESS };
+	memset(h, 0, sizeof(*h));
+	h->sz = sizeof(*h);
+	h->ifindex = (int)ifindex;
+	h->attach_point = out ? BPF_TC_EGRESS : BPF_TC_INGRESS;
+}
+
+static void opts_of(struct bpf_tc_opts *o, uint32_t handle, uint32_t prio, int prog_fd)
+{
+	memset(o, 0, sizeof(*o));
+	o->sz = sizeof(*o);
+	o->handle = handle;
+	o->priority = prio;
+	o->prog_fd = prog_fd;
 }
 
 void dp_prog_describe(uint32_t prog_id, struct dp_hooked *ret)
@@ -46,9 +58,11 @@ static bool prog_is_ours(uint32_t prog_id)
 /* Who holds our place: 0 = nobody, 1 = we, -EEXIST = somebody else. */
 static int place(const struct bpf_tc_hook *h)
 {
-	struct bpf_tc_opts o = { .sz = sizeof(o), .handle = OUR_HANDLE, .priority = OUR_PRIO };
-	int r = bpf_tc_query(h, &o);
+	struct bpf_tc_opts o;
+	int r;
 
+	opts_of(&o, OUR_HANDLE, OUR_PRIO, 0);
+	r = bpf_tc_query(h, &o);
 	if (r == -ENOENT || r == -EINVAL) /* no filter, or no qdisc */
 		return 0;
 	if (r < 0)
@@ -59,13 +73,14 @@ static int place(const struct bpf_tc_hook *h)
 int dp_tc_attach(struct dp *d, uint32_t ifindex, bool out, int prog_fd, bool *created,
 		 enum refusal *no, struct err *e)
 {
-	struct bpf_tc_hook both = hook_of(ifindex, out), h = both;
-	struct bpf_tc_opts o = {
-		.sz = sizeof(o), .handle = OUR_HANDLE, .priority = OUR_PRIO, .prog_fd = prog_fd
-	};
+	struct bpf_tc_hook both, h;
+	struct bpf_tc_opts o;
 	int r;
 
 	(void)d;
+	hook_of(&both, ifindex, out);
+	hook_of(&h, ifindex, out);
+	opts_of(&o, OUR_HANDLE, OUR_PRIO, prog_fd);
 	both.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
 	r = bpf_tc_hook_create(&both);
 	if (!r)
@@ -86,10 +101,13 @@ int dp_tc_attach(struct dp *d, uint32_t ifindex, bool out, int prog_fd, bool *cr
 
 int dp_tc_detach(uint32_t ifindex, bool out)
 {
-	struct bpf_tc_hook h = hook_of(ifindex, out);
-	struct bpf_tc_opts o = { .sz = sizeof(o), .handle = OUR_HANDLE, .priority = OUR_PRIO };
-	int r = place(&h);
+	struct bpf_tc_hook h;
+	struct bpf_tc_opts o;
+	int r;
 
+	hook_of(&h, ifindex, out);
+	opts_of(&o, OUR_HANDLE, OUR_PRIO, 0);
+	r = place(&h);
 	if (r != 1) /* nothing there, not ours, or no device any more */
 		return r == -ENODEV || r == -EEXIST || !r ? 0 : r;
 	return bpf_tc_detach(&h, &o);
@@ -181,7 +199,7 @@ static int filter_socket(void)
 
 int dp_tc_hooked(uint32_t ifindex, bool out, struct dp_hooked *ret, size_t *n)
 {
-	struct bpf_tc_hook h = hook_of(ifindex, out);
+	struct bpf_tc_hook h;
 	struct filter f[DP_HOOKED_MAX];
 	auto_close int fd = filter_socket();
 	int count;
@@ -193,12 +211,12 @@ int dp_tc_hooked(uint32_t ifindex, bool out, struct dp_hooked *ret, size_t *n)
 			      DP_HOOKED_MAX);
 	if (count < 0)
 		return count;
+	hook_of(&h, ifindex, out);
 	*n = count < DP_HOOKED_MAX ? (size_t)count : DP_HOOKED_MAX;
 	for (size_t i = 0; i < *n; i++) {
-		struct bpf_tc_opts o = { .sz = sizeof(o),
-					 .handle = f[i].handle,
-					 .priority = f[i].prio };
+		struct bpf_tc_opts o;
 
+		opts_of(&o, f[i].handle, f[i].prio, 0);
 		ret[i] = (struct dp_hooked){ 0 };
 		if (!strcmp(f[i].kind, "bpf") && !bpf_tc_query(&h, &o))
 			dp_prog_describe(o.prog_id, &ret[i]);
@@ -211,7 +229,7 @@ int dp_tc_hooked(uint32_t ifindex, bool out, struct dp_hooked *ret, size_t *n)
 
 int dp_tc_remove_clsact(uint32_t ifindex)
 {
-	struct bpf_tc_hook h = hook_of(ifindex, false);
+	struct bpf_tc_hook h;
 	auto_close int fd = filter_socket();
 	int in, out;
 
@@ -223,6 +241,7 @@ int dp_tc_remove_clsact(uint32_t ifindex)
 		return in < 0 ? in : out;
 	if (in || out)
 		return 0;
+	hook_of(&h, ifindex, false);
 	h.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS; /* both = the qdisc itself */
 	in = bpf_tc_hook_destroy(&h);
 	return in == -ENOENT || in == -ENODEV || in == -EINVAL ? 0 : in;
