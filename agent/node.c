@@ -202,7 +202,7 @@ int node_start(struct side *s, struct err *e)
 	r = r ? r : counters_new(&n->counters, s->enforcer, e);
 	r = r ? r : enforcer_links(s->enforcer, &n->links, e);
 	r = r ? r : wanted_send(n, e);
-	r = r ? r : wanted_collect(n, e);
+	r = r ? r : wanted_collect(n, NULL, e);
 	r = r ? r : prober_new(&n->prober, n, e);
 	r = r ? r : telemetry_rows(e);
 	n->links_at = loop_now(s->loop);

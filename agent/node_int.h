@@ -37,8 +37,13 @@ void batches_free(struct node *n);
 int step_send(struct node *n, const struct step *s, struct enforcer_receipt *ret, struct err *e);
 /* All wanted steps again, in an order that never lets a label run ahead of its state. */
 int wanted_send(struct node *n, struct err *e) must_check;
-/* Takes away what the kernel holds and nobody wants. */
-int wanted_collect(struct node *n, struct err *e) must_check;
+/* Takes away what the kernel holds and nobody wants; *gone (may be NULL) = how many. */
+int wanted_collect(struct node *n, uint32_t *gone, struct err *e) must_check;
+/* Whether a committed step says what the kernel holds now (a set, and no left-over steering). */
+bool wanted_now(const struct world *w, const struct step *s);
+struct enforcer_object;
+/* Whether a committed step asks for the object. */
+bool object_wanted(const struct world *w, const struct enforcer_object *o);
 
 /* --- node_probe.c */
 int prober_new(struct prober **ret, struct node *n, struct err *e) must_check;

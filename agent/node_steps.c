@@ -341,6 +341,12 @@ static bool stale(const struct world *w, const struct step *s)
 	return s->kind == STEP_STEER && !label_wanted(w, s->label);
 }
 
+bool wanted_now(const struct world *w, const struct step *s)
+{
+	return !stale(w, s) && (s->kind == STEP_CLASS_SET || s->kind == STEP_LABEL_SET ||
+				s->kind == STEP_STEER || s->kind == STEP_RULE_SET);
+}
+
 int wanted_send(struct node *n, struct err *e)
 {
 	static const enum step_kind order[] = { STEP_CLASS_SET, STEP_LABEL_SET, STEP_STEER,
@@ -370,7 +376,7 @@ int wanted_send(struct node *n, struct err *e)
 	return 0;
 }
 
-static bool object_wanted(const struct world *w, const struct enforcer_object *o)
+bool object_wanted(const struct world *w, const struct enforcer_object *o)
 {
 	for (uint32_t i = 0; i < w->n_wanted; i++) {
 		const struct step *s = &w->wanted[i].step;
@@ -406,7 +412,7 @@ static int collect_one(struct node *n, const struct enforcer_object *o, struct e
 }
 
 /* Rules go first, then labels, then classes: nothing carries a label that has lost its state. */
-int wanted_collect(struct node *n, struct err *e)
+int wanted_collect(struct node *n, uint32_t *gone, struct err *e)
 {
 	static const enum step_kind order[] = { STEP_RULE_DEL, STEP_LABEL_DEL, STEP_CLASS_DEL };
 	const struct world *w = engine_world(n->s->engine);
@@ -416,21 +422,23 @@ int wanted_collect(struct node *n, struct err *e)
 		struct enforcer_held h;
 
 		do {
-			uint32_t gone = 0;
+			uint32_t here = 0;
 			int r = enforcer_held(n->s->enforcer, &at, &h, e);
 
 			for (uint32_t i = 0; !r && i < h.n; i++) {
 				if (h.obj[i].kind != order[k] || object_wanted(w, &h.obj[i]))
 					continue;
 				r = collect_one(n, &h.obj[i], e);
-				gone++;
+				here++;
 			}
 			if (r)
 				return r;
+			if (gone)
+				*gone += here;
 			/* removed rules shift the positions behind them */
 			at = h.next;
 			if (order[k] == STEP_RULE_DEL && at.kind == STEP_RULE_DEL)
-				at.a = at.a > gone ? at.a - gone : 0;
+				at.a = at.a > here ? at.a - here : 0;
 		} while (!h.done);
 	}
 	return 0;

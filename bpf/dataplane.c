@@ -14,6 +14,7 @@
 #include <sys/vfs.h>
 
 #include "dp_internal.h"
+#include "dp_v1.h"
 
 #define BPFFS_MAGIC 0xcafe4a11
 
@@ -67,9 +68,29 @@ static int pin_dir_make(struct dp *d, const char *dir, struct err *e)
 	return 0;
 }
 
+static int maps_wipe(const char *dir, bool links, struct err *e);
+
 static void pin_path(char to[DP_PATH_MAX], const char *dir, const char *name)
 {
 	(void)snprintf(to, DP_PATH_MAX, "%.150s/%.40s", dir, name);
+}
+
+/* Maps of ABI version 1 make room; their sizes go over to the new ones. */
+static int pins_of_v1(struct dp *d, int fd, const char *path, struct err *e)
+{
+	uint32_t zero = 0;
+	struct v1_ctl c;
+
+	if (bpf_map_lookup_elem(fd, &zero, &c))
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	if (!c.magic)
+		return dp_wipe(d->pin_dir, e);
+	if (c.magic != DP_ABI_MAGIC || c.version != V1_VERSION)
+		return err_set(e, -ESTALE, "%s: pinned by ABI version %u (we are %u)", path,
+			       c.version, DP_ABI_VERSION);
+	d->labels = c.labels;
+	d->made_dir = c.made_dir;
+	return dp_old_rename(d, e);
 }
 
 /* Reads the stamp of what is pinned: 1 = adopt, 0 = nothing there, -ESTALE = another version. */
@@ -81,16 +102,19 @@ static int pins_inspect(struct dp *d, struct err *e)
 	auto_close int fd = -1;
 	struct dp_ctl c;
 
+	dp_old_sizes(d);
 	pin_path(path, d->pin_dir, "ctl");
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_set(e, -errno, "%s: %s", path, strerror(errno));
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	if (info.value_size == sizeof(struct v1_ctl))
+		return pins_of_v1(d, fd, path, e);
 	if (info.value_size != sizeof(c) || bpf_map_lookup_elem(fd, &zero, &c))
 		return err_set(e, -ESTALE, "%s: pinned by another version", path);
 	if (!c.magic) /* killed between pinning and stamping: nothing can be attached yet */
-		return dp_wipe(d->pin_dir, e);
+		return maps_wipe(d->pin_dir, !dp_old_there(d), e);
 	if (c.magic != DP_ABI_MAGIC || c.version != DP_ABI_VERSION || c.sizes != layout_sum() ||
 	    c.classes != DP_CLASSES || c.cpus != d->cpus)
 		return err_set(e, -ESTALE, "%s: pinned by ABI version %u (we are %u)", path,
@@ -280,7 +304,9 @@ int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e)
 	d->tcx = dp_probe_tcx(bpf_program__fd(d->skel->progs.treaty_out));
 	if (d->hook == DP_HOOK_TCX && !d->tcx)
 		return err_set(e, -EOPNOTSUPP, "hook: this kernel has no TCX");
-	if (d->adopted)
+	if (!d->offline && dp_old_there(d))
+		r = dp_old_carry(d, e);
+	else if (d->adopted)
 		r = dp_ports_adopt(d, e);
 	if (r < 0)
 		return r;
@@ -316,13 +342,15 @@ static bool name_is_ours(const char *name)
 		"ports", "flows", "frags", "stamps", "base",   "shapes"
 	};
 
+	if (!strncmp(name, "old_", 4))
+		name += 4;
 	for (size_t i = 0; i < ARRAY_LEN(own); i++)
 		if (!strcmp(name, own[i]))
 			return true;
 	return !strncmp(name, "link_in_", 8) || !strncmp(name, "link_out_", 9);
 }
 
-int dp_wipe(const char *dir, struct err *e)
+static int maps_wipe(const char *dir, bool links, struct err *e)
 {
 	DIR *h = opendir(dir);
 	struct dirent *n;
@@ -330,11 +358,20 @@ int dp_wipe(const char *dir, struct err *e)
 
 	if (!h)
 		return errno == ENOENT ? 0 : err_set(e, -errno, "%s: %s", dir, strerror(errno));
-	while ((n = readdir(h)))
-		if (name_is_ours(n->d_name) && unlinkat(dirfd(h), n->d_name, 0))
+	while ((n = readdir(h))) {
+		if (!name_is_ours(n->d_name) || (!links && !strncmp(n->d_name, "link_", 5)) ||
+		    (!links && !strncmp(n->d_name, "old_", 4)))
+			continue;
+		if (unlinkat(dirfd(h), n->d_name, 0))
 			r = err_set(e, -errno, "%s/%s: %s", dir, n->d_name, strerror(errno));
+	}
 	(void)closedir(h);
 	return r;
+}
+
+int dp_wipe(const char *dir, struct err *e)
+{
+	return maps_wipe(dir, true, e);
 }
 
 int dp_remove(struct dp **dp, struct err *e)

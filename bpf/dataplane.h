@@ -43,9 +43,11 @@ struct dp_config {
 /* Loads the programs; adopts the maps pinned under pin_dir if there are any (their sizes win over
  * the configuration), else creates and pins them. Attached ports are re-read: live links get the
  * new programs atomically, links of vanished devices are made anew if the device (same ifindex)
- * is back, else forgotten. Errors: -ESTALE pins of another ABI version (nothing is touched: remove
- * them with the version that made them, or dp_wipe); -EOPNOTSUPP TCX forced and not there;
- * DP_REFUSED a foreign filter took the place of an attached port's (named in *e). */
+ * is back, else forgotten. Pins of ABI version 1 are carried over: labels, steering, rules, ports
+ * and counters; meters and histograms begin anew. Errors: -ESTALE pins of any other ABI version
+ * (nothing is touched: remove them with the version that made them, or dp_wipe); -EOPNOTSUPP TCX
+ * forced and not there; DP_REFUSED a foreign filter took the place of an attached port's (named in
+ * *e). */
 int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e) must_check;
 
 /* Frees the handle; everything stays attached and pinned. Returns NULL; NULL in is fine. */
@@ -85,6 +87,19 @@ int dp_port_detach(struct dp *d, uint32_t ifindex, struct err *e);
 int dp_port_get(struct dp *d, uint32_t ifindex, struct dp_port *ret);
 /* The managed port after `ifindex` in ascending order, 0 to start; 0 = end. */
 uint32_t dp_port_next(struct dp *d, uint32_t ifindex);
+
+/* Programs on the device's hook in the order in which they run, ours and others'. Order with
+ * others: those that were attached before ours run first, and one that decides (anything but
+ * TC_ACT_UNSPEC; with clsact any filter of a priority below 84 that ends the walk) hides its
+ * packets from us. Ours end with TC_ACT_UNSPEC: those behind them always run. */
+#define DP_HOOKED_MAX 16
+struct dp_hooked {
+	uint32_t id;
+	bool ours;
+	char name[16];
+};
+int dp_hooked(struct dp *d, uint32_t ifindex, bool out, struct dp_hooked ret[DP_HOOKED_MAX],
+	      size_t *n);
 
 /* --- labels ------------------------------------------------------------------------------ */
 
@@ -143,6 +158,9 @@ int dp_shape_get(struct dp *d, uint32_t ifindex, uint32_t minor,
 void dp_shape_del(struct dp *d, uint32_t ifindex, uint32_t minor); /* idempotent */
 /* The device's queue after `minor`, 0 to start; 0 = end. */
 uint32_t dp_shape_next(struct dp *d, uint32_t ifindex, uint32_t minor);
+
+/* All queues of all devices, each once: at = 0 to start, then as returned; 0 = end. */
+uint32_t dp_shape_walk(struct dp *d, uint32_t at, struct dp_queue *ret);
 
 /* --- rules ------------------------------------------------------------------------------- */
 

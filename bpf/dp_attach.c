@@ -224,3 +224,24 @@ uint32_t dp_port_next(struct dp *d, uint32_t ifindex)
 	}
 	return best;
 }
+
+int dp_hooked(struct dp *d, uint32_t ifindex, bool out, struct dp_hooked ret[DP_HOOKED_MAX],
+	      size_t *n)
+{
+	uint32_t id[DP_HOOKED_MAX] = { 0 };
+	LIBBPF_OPTS(bpf_prog_query_opts, o, .prog_ids = id, .prog_cnt = DP_HOOKED_MAX);
+	struct dp_port_line l;
+	int r;
+
+	if (!port_read(d, ifindex, &l))
+		return -ENOENT;
+	if (l.flags & DP_PORT_CLSACT)
+		return dp_tc_hooked(ifindex, out, ret, n);
+	r = bpf_prog_query_opts((int)ifindex, out ? TCX_EGRESS : TCX_INGRESS, &o);
+	if (r < 0 && r != -ENOSPC) /* more programs than asked for: the first ones are told */
+		return r;
+	*n = o.prog_cnt < DP_HOOKED_MAX ? o.prog_cnt : DP_HOOKED_MAX;
+	for (size_t i = 0; i < *n; i++)
+		dp_prog_describe(id[i], &ret[i]);
+	return 0;
+}

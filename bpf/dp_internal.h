@@ -50,6 +50,12 @@ static inline void dp_no(enum refusal *no, enum refusal why)
 /* dp_open.c: the tail of what libbpf said last, for error texts. */
 const char *dp_bpf_said(void);
 
+/* dp_old.c: rename makes room for new maps; carry fills them, swaps the links and drops the old. */
+int dp_old_rename(struct dp *d, struct err *e);
+bool dp_old_there(const struct dp *d);
+void dp_old_sizes(struct dp *d); /* of renamed maps, when there are any */
+int dp_old_carry(struct dp *d, struct err *e);
+
 /* dp_attach.c */
 int dp_ports_adopt(struct dp *d, struct err *e);
 bool dp_probe_tcx(int prog_fd);
@@ -59,5 +65,8 @@ int dp_tc_attach(struct dp *d, uint32_t ifindex, bool out, int prog_fd, bool *cr
 		 enum refusal *no, struct err *e);
 int dp_tc_detach(uint32_t ifindex, bool out);
 int dp_tc_remove_clsact(uint32_t ifindex);
+int dp_tc_hooked(uint32_t ifindex, bool out, struct dp_hooked *ret, size_t *n);
+/* Name and id of a loaded program; whether it is ours. */
+void dp_prog_describe(uint32_t prog_id, struct dp_hooked *ret);
 
 #endif

@@ -81,3 +81,15 @@ uint32_t dp_shape_next(struct dp *d, uint32_t ifindex, uint32_t minor)
 			return i;
 	return 0;
 }
+
+uint32_t dp_shape_walk(struct dp *d, uint32_t at, struct dp_queue *ret)
+{
+	for (uint32_t i = at ? at : 2 * DP_SHAPE_WAYS; i < DP_SHAPES * DP_SHAPE_WAYS; i++) {
+		uint32_t minor = i / DP_SHAPE_WAYS;
+		uint32_t dev = d->shapes[minor].way[i % DP_SHAPE_WAYS].ifindex;
+
+		if (dev && !dp_shape_get(d, dev, minor, ret))
+			return i + 1;
+	}
+	return 0;
+}

@@ -5,6 +5,7 @@
 #include <linux/if_ether.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "dp_internal.h"
@@ -14,29 +15,54 @@
 #define OUR_PRIO   0x54
 #define OUR_HANDLE 0x5459 /* "TY" */
 
-static struct bpf_tc_hook hook_of(uint32_t ifindex, bool out)
+/* Member by member: libbpf refuses a struct whose padding is not zero, and a compound literal says
+ * nothing of padding. */
+static void hook_of(struct bpf_tc_hook *h, uint32_t ifindex, bool out)
 {
-	return (struct bpf_tc_hook){ .sz = sizeof(struct bpf_tc_hook),
-				     .ifindex = (int)ifindex,
-				     .attach_point = out ? BPF_TC_EGRESS : BPF_TC_INGRESS };
+	memset(h, 0, sizeof(*h));
+	h->sz = sizeof(*h);
+	h->ifindex = (int)ifindex;
+	h->attach_point = out ? BPF_TC_EGRESS : BPF_TC_INGRESS;
 }
 
-static bool prog_is_ours(uint32_t prog_id)
+static void opts_of(struct bpf_tc_opts *o, uint32_t handle, uint32_t prio, int prog_fd)
+{
+	memset(o, 0, sizeof(*o));
+	o->sz = sizeof(*o);
+	o->handle = handle;
+	o->priority = prio;
+	o->prog_fd = prog_fd;
+}
+
+void dp_prog_describe(uint32_t prog_id, struct dp_hooked *ret)
 {
 	struct bpf_prog_info info = { 0 };
 	uint32_t len = sizeof(info);
 	auto_close int fd = bpf_prog_get_fd_by_id(prog_id);
 
-	return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) &&
-	       !strncmp(info.name, "treaty_", 7);
+	*ret = (struct dp_hooked){ .id = prog_id };
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return;
+	(void)snprintf(ret->name, sizeof(ret->name), "%s", info.name);
+	ret->ours = !strncmp(info.name, "treaty_", 7);
+}
+
+static bool prog_is_ours(uint32_t prog_id)
+{
+	struct dp_hooked h;
+
+	dp_prog_describe(prog_id, &h);
+	return h.ours;
 }
 
 /* Who holds our place: 0 = nobody, 1 = we, -EEXIST = somebody else. */
 static int place(const struct bpf_tc_hook *h)
 {
-	struct bpf_tc_opts o = { .sz = sizeof(o), .handle = OUR_HANDLE, .priority = OUR_PRIO };
-	int r = bpf_tc_query(h, &o);
+	struct bpf_tc_opts o;
+	int r;
 
+	opts_of(&o, OUR_HANDLE, OUR_PRIO, 0);
+	r = bpf_tc_query(h, &o);
 	if (r == -ENOENT || r == -EINVAL) /* no filter, or no qdisc */
 		return 0;
 	if (r < 0)
@@ -47,13 +73,14 @@ static int place(const struct bpf_tc_hook *h)
 int dp_tc_attach(struct dp *d, uint32_t ifindex, bool out, int prog_fd, bool *created,
 		 enum refusal *no, struct err *e)
 {
-	struct bpf_tc_hook both = hook_of(ifindex, out), h = both;
-	struct bpf_tc_opts o = {
-		.sz = sizeof(o), .handle = OUR_HANDLE, .priority = OUR_PRIO, .prog_fd = prog_fd
-	};
+	struct bpf_tc_hook both, h;
+	struct bpf_tc_opts o;
 	int r;
 
 	(void)d;
+	hook_of(&both, ifindex, out);
+	hook_of(&h, ifindex, out);
+	opts_of(&o, OUR_HANDLE, OUR_PRIO, prog_fd);
 	both.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
 	r = bpf_tc_hook_create(&both);
 	if (!r)
@@ -74,17 +101,51 @@ int dp_tc_attach(struct dp *d, uint32_t ifindex, bool out, int prog_fd, bool *cr
 
 int dp_tc_detach(uint32_t ifindex, bool out)
 {
-	struct bpf_tc_hook h = hook_of(ifindex, out);
-	struct bpf_tc_opts o = { .sz = sizeof(o), .handle = OUR_HANDLE, .priority = OUR_PRIO };
-	int r = place(&h);
+	struct bpf_tc_hook h;
+	struct bpf_tc_opts o;
+	int r;
 
+	hook_of(&h, ifindex, out);
+	opts_of(&o, OUR_HANDLE, OUR_PRIO, 0);
+	r = place(&h);
 	if (r != 1) /* nothing there, not ours, or no device any more */
 		return r == -ENODEV || r == -EEXIST || !r ? 0 : r;
 	return bpf_tc_detach(&h, &o);
 }
 
-/* 1 = some filter hangs under `parent`, 0 = none, negative errno. */
-static int filters_under(int fd, uint32_t ifindex, uint32_t parent)
+/* A filter as the dump tells it; libbpf has no call that lists them. */
+struct filter {
+	uint32_t prio, handle;
+	char kind[16];
+};
+
+/* False for the head of a priority, which is in the dump besides its filters. */
+static bool filter_read(const struct nlmsghdr *h, struct filter *ret)
+{
+	const char *m = (const char *)h;
+	struct rtattr a;
+	struct tcmsg t;
+
+	*ret = (struct filter){ 0 };
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(t)))
+		return false;
+	memcpy(&t, m + NLMSG_HDRLEN, sizeof(t));
+	ret->prio = t.tcm_info >> 16;
+	ret->handle = t.tcm_handle;
+	for (size_t at = NLMSG_SPACE(sizeof(t)); at + sizeof(a) <= h->nlmsg_len;
+	     at += RTA_ALIGN(a.rta_len)) {
+		memcpy(&a, m + at, sizeof(a));
+		if (a.rta_len < sizeof(a) || at + a.rta_len > h->nlmsg_len)
+			break;
+		if (a.rta_type == TCA_KIND)
+			(void)snprintf(ret->kind, sizeof(ret->kind), "%.*s",
+				       (int)(a.rta_len - sizeof(a)), m + at + sizeof(a));
+	}
+	return ret->handle != 0;
+}
+
+/* At most cap filters below `parent`, in the order in which they run; all are counted. */
+static int filters_under(int fd, uint32_t ifindex, uint32_t parent, struct filter *ret, int cap)
 {
 	struct {
 		struct nlmsghdr n;
@@ -94,6 +155,7 @@ static int filters_under(int fd, uint32_t ifindex, uint32_t parent)
 			 .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
 		  .t = { .tcm_ifindex = (int)ifindex, .tcm_parent = parent } };
 	char buf[16384] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct filter f;
 	int found = 0;
 
 	if (send(fd, &req, sizeof(req), 0) < 0)
@@ -108,30 +170,78 @@ static int filters_under(int fd, uint32_t ifindex, uint32_t parent)
 
 			if (h->nlmsg_type == NLMSG_DONE)
 				return found;
-			if (h->nlmsg_type == NLMSG_ERROR || h->nlmsg_len < sizeof(*h))
+			if (h->nlmsg_type == NLMSG_ERROR || h->nlmsg_len < sizeof(*h) ||
+			    h->nlmsg_len > (size_t)n - off)
 				return -EPROTO;
-			if (h->nlmsg_type == RTM_NEWTFILTER)
-				found = 1;
+			if (h->nlmsg_type == RTM_NEWTFILTER && filter_read(h, &f)) {
+				if (found < cap)
+					ret[found] = f;
+				found++;
+			}
 			off += NLMSG_ALIGN(h->nlmsg_len);
 		}
 	}
 }
 
-int dp_tc_remove_clsact(uint32_t ifindex)
+static int filter_socket(void)
 {
 	const struct timeval limit = { .tv_sec = 2 };
-	struct bpf_tc_hook h = hook_of(ifindex, false);
-	auto_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), r;
+
+	if (fd < 0)
+		return -errno;
+	if (!setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)))
+		return fd;
+	r = -errno;
+	(void)close(fd);
+	return r;
+}
+
+int dp_tc_hooked(uint32_t ifindex, bool out, struct dp_hooked *ret, size_t *n)
+{
+	struct bpf_tc_hook h;
+	struct filter f[DP_HOOKED_MAX];
+	auto_close int fd = filter_socket();
+	int count;
+
+	if (fd < 0)
+		return fd;
+	count = filters_under(fd, ifindex,
+			      TC_H_MAKE(TC_H_CLSACT, out ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS), f,
+			      DP_HOOKED_MAX);
+	if (count < 0)
+		return count;
+	hook_of(&h, ifindex, out);
+	*n = count < DP_HOOKED_MAX ? (size_t)count : DP_HOOKED_MAX;
+	for (size_t i = 0; i < *n; i++) {
+		struct bpf_tc_opts o;
+
+		opts_of(&o, f[i].handle, f[i].prio, 0);
+		ret[i] = (struct dp_hooked){ 0 };
+		if (!strcmp(f[i].kind, "bpf") && !bpf_tc_query(&h, &o))
+			dp_prog_describe(o.prog_id, &ret[i]);
+		else
+			(void)snprintf(ret[i].name, sizeof(ret[i].name), "%s", f[i].kind);
+		ret[i].ours = ret[i].ours && f[i].prio == OUR_PRIO && f[i].handle == OUR_HANDLE;
+	}
+	return 0;
+}
+
+int dp_tc_remove_clsact(uint32_t ifindex)
+{
+	struct bpf_tc_hook h;
+	auto_close int fd = filter_socket();
 	int in, out;
 
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)))
-		return -errno;
-	in = filters_under(fd, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS));
-	out = filters_under(fd, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS));
+	if (fd < 0)
+		return fd;
+	in = filters_under(fd, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), NULL, 0);
+	out = filters_under(fd, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS), NULL, 0);
 	if (in < 0 || out < 0)
 		return in < 0 ? in : out;
 	if (in || out)
 		return 0;
+	hook_of(&h, ifindex, false);
 	h.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS; /* both = the qdisc itself */
 	in = bpf_tc_hook_destroy(&h);
 	return in == -ENOENT || in == -ENODEV || in == -EINVAL ? 0 : in;

@@ -279,6 +279,26 @@ int ctl_verify(struct ctl *c)
 	return CTL_OK;
 }
 
+int ctl_dataplane(struct ctl *c)
+{
+	auto_json json_t *o = NULL;
+	const json_t *rows;
+	int r = client_call(c, c->verb->arg, json_object(), &o);
+
+	if (r)
+		return r;
+	rows = json_object_get(o, "objects");
+	if (c->json || !rows)
+		print_json(o);
+	else
+		print_table(rows, "state kind object why");
+	if (json_is_false(json_object_get(o, "ok")) && !strcmp(c->verb->arg, "dataplane_check"))
+		return fail(CTL_REFUSED,
+			    "%" JSON_INTEGER_FORMAT " differences from what is committed",
+			    member(o, "wrong"));
+	return CTL_OK;
+}
+
 int ctl_tools(struct ctl *c)
 {
 	auto_json json_t *tools = NULL;

@@ -93,31 +93,37 @@ static int see(struct nl *n, const uint32_t *ifindex, size_t n_if, struct nl_sta
 	}
 }
 
-static int run(struct nl *n, struct nl_obj *wanted, size_t n_wanted, struct nl_state *s,
-	       size_t *done, struct err *e)
+int apply_look(struct nl *n, const uint32_t *ifindex, size_t n_if, struct nl_obj *wanted,
+	       size_t n_wanted, struct nl_step **ret, size_t *count, struct err *e)
 {
-	size_t cap = n_wanted + s->n;
-	auto_free struct nl_step *step = calloc(cap ? cap : 1, sizeof(*step));
-	struct nl_diff_result res;
-	int r;
+	auto_free struct nl_step *step = NULL;
+	struct nl_diff_result res = { 0 };
+	struct nl_state *s = NULL;
+	size_t cap;
+	int r = see(n, ifindex, n_if, &s, e);
 
-	if (!step)
-		return err_set(e, -ENOMEM, "steps: out of memory");
-	r = answer(nl_diff(wanted, n_wanted, s->obj, s->n, step, cap, &res), &res, e);
-	return r ? r : apply_steps(n, step, res.n, done, e);
+	if (r)
+		return r;
+	cap = n_wanted + s->n;
+	step = calloc(cap ? cap : 1, sizeof(*step));
+	r = step ? answer(nl_diff(wanted, n_wanted, s->obj, s->n, step, cap, &res), &res, e)
+		 : err_set(e, -ENOMEM, "steps: out of memory");
+	(void)state_free(s);
+	if (r)
+		return r;
+	*count = res.n;
+	*ret = TAKE_PTR(step);
+	return 0;
 }
 
 int apply_wanted(struct nl *n, const uint32_t *ifindex, size_t n_if, struct nl_obj *wanted,
 		 size_t n_wanted, size_t *done, struct err *e)
 {
-	struct nl_state *s = NULL;
-	size_t ran = 0;
-	int r = see(n, ifindex, n_if, &s, e);
+	auto_free struct nl_step *step = NULL;
+	size_t count = 0, ran = 0;
+	int r = apply_look(n, ifindex, n_if, wanted, n_wanted, &step, &count, e);
 
-	if (r)
-		return r;
-	r = run(n, wanted, n_wanted, s, &ran, e);
-	(void)state_free(s);
+	r = r ? r : apply_steps(n, step, count, &ran, e);
 	if (done)
 		*done = ran;
 	return r;

@@ -16,4 +16,8 @@ must_check int apply_steps(struct nl *n, const struct nl_step *s, size_t count, 
 must_check int apply_wanted(struct nl *n, const uint32_t *ifindex, size_t n_if,
 			    struct nl_obj *wanted, size_t n_wanted, size_t *done, struct err *e);
 
+/* What apply_wanted would do, without doing it. *ret is the caller's to free. */
+must_check int apply_look(struct nl *n, const uint32_t *ifindex, size_t n_if, struct nl_obj *wanted,
+			  size_t n_wanted, struct nl_step **ret, size_t *count, struct err *e);
+
 #endif

@@ -16,8 +16,8 @@ int enforcer_step(struct msg_client *c, const struct step *s, struct enforcer_re
 	return msg_call(c, MSG_STEP, s, sizeof(*s), ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
 }
 
-int enforcer_steps(struct msg_client *c, const struct step *s, size_t count,
-		   struct enforcer_receipt *ret, struct err *e)
+static int steps(struct msg_client *c, bool dry, const struct step *s, size_t count,
+		 struct enforcer_receipt *ret, struct err *e)
 {
 	struct enforcer_receipts p;
 	struct enforcer_batch b;
@@ -27,6 +27,7 @@ int enforcer_steps(struct msg_client *c, const struct step *s, size_t count,
 		int r;
 
 		memset(&b, 0, sizeof(b));
+		b.dry = dry;
 		b.n = left < ENFORCER_BATCH_MAX ? (uint32_t)left : ENFORCER_BATCH_MAX;
 		memcpy(b.step, s + i, b.n * sizeof(*s));
 		r = msg_call(c, MSG_STEPS, &b, sizeof(b), &p, sizeof(p), NULL, ENFORCER_WAIT_MS, e);
@@ -37,6 +38,32 @@ int enforcer_steps(struct msg_client *c, const struct step *s, size_t count,
 		memcpy(ret + i, p.receipt, b.n * sizeof(*ret));
 	}
 	return 0;
+}
+
+int enforcer_steps(struct msg_client *c, const struct step *s, size_t count,
+		   struct enforcer_receipt *ret, struct err *e)
+{
+	return steps(c, false, s, count, ret, e);
+}
+
+int enforcer_steps_check(struct msg_client *c, const struct step *s, size_t count,
+			 struct enforcer_receipt *ret, struct err *e)
+{
+	return steps(c, true, s, count, ret, e);
+}
+
+int enforcer_findings(struct msg_client *c, uint32_t from, struct enforcer_findings *ret,
+		      struct err *e)
+{
+	const struct enforcer_cursor q = { .a = from };
+
+	return msg_call(c, MSG_FINDINGS, &q, sizeof(q), ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS,
+			e);
+}
+
+int enforcer_gc(struct msg_client *c, struct enforcer_gc *ret, struct err *e)
+{
+	return msg_call(c, MSG_GC, NULL, 0, ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
 }
 
 int enforcer_observe(struct msg_client *c, uint32_t label, struct observation *ret, struct err *e)

@@ -26,6 +26,8 @@ enum enforcer_msg {
 	MSG_HELD,                     /* struct enforcer_cursor -> struct enforcer_held */
 	MSG_BASE,                     /* struct enforcer_label -> struct enforcer_base */
 	MSG_STEPS,                    /* struct enforcer_batch -> struct enforcer_receipts */
+	MSG_FINDINGS,                 /* struct enforcer_cursor -> struct enforcer_findings */
+	MSG_GC,                       /* -> struct enforcer_gc */
 };
 
 /* The answer to one step. REFUSE_NONE: applied, read back and found as asked. */
@@ -40,7 +42,8 @@ struct enforcer_receipt {
 #define ENFORCER_BATCH_MAX 128
 
 struct enforcer_batch {
-	uint32_t n, pad; /* 1..ENFORCER_BATCH_MAX; 0 */
+	uint32_t n;   /* 1..ENFORCER_BATCH_MAX */
+	uint32_t dry; /* 1 = look only: a step that would change something is refused */
 	struct step step[ENFORCER_BATCH_MAX];
 };
 
@@ -147,11 +150,39 @@ struct enforcer_held {
 
 /* Returns when a starting enforcer answers; at most ENFORCER_START_MS. Call it before all else. */
 int enforcer_wait(struct msg_client *c, struct err *e) must_check;
+/* The kernel beside what it should hold, but for what steps speak of. */
+enum audit_state { AUDIT_OK, AUDIT_MISSING, AUDIT_DIFFERS, AUDIT_ORPHAN, AUDIT_FOREIGN };
+
+struct enforcer_finding {
+	uint32_t state; /* enum audit_state */
+	char kind[12];  /* device, program, qdisc, port, class, queue, route, rule */
+	char text[112];
+};
+
+#define ENFORCER_FINDINGS_MAX 240
+
+struct enforcer_findings {
+	uint32_t n, more;
+	uint32_t next, pad; /* the cursor's a of the next page */
+	struct enforcer_finding finding[ENFORCER_FINDINGS_MAX];
+};
+
+/* What was taken away. */
+struct enforcer_gc {
+	uint32_t ports, classes, queues, routes;
+};
+
 int enforcer_step(struct msg_client *c, const struct step *s, struct enforcer_receipt *ret,
 		  struct err *e) must_check;
 /* Any number of steps, ENFORCER_BATCH_MAX a message; ret has room for count. */
 int enforcer_steps(struct msg_client *c, const struct step *s, size_t count,
 		   struct enforcer_receipt *ret, struct err *e) must_check;
+/* The same without changing anything: what the kernel holds already has no refusal. */
+int enforcer_steps_check(struct msg_client *c, const struct step *s, size_t count,
+			 struct enforcer_receipt *ret, struct err *e) must_check;
+int enforcer_findings(struct msg_client *c, uint32_t from, struct enforcer_findings *ret,
+		      struct err *e) must_check;
+int enforcer_gc(struct msg_client *c, struct enforcer_gc *ret, struct err *e) must_check;
 /* A label outside the table is -ERANGE. */
 int enforcer_observe(struct msg_client *c, uint32_t label, struct observation *ret,
 		     struct err *e) must_check;
@@ -170,6 +201,7 @@ int enforcer_base(struct msg_client *c, uint32_t label, struct enforcer_base *re
 
 _Static_assert(sizeof(struct enforcer_batch) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_receipts) <= MSG_BODY_MAX, "fits a message");
+_Static_assert(sizeof(struct enforcer_findings) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_device) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_held) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_links) <= MSG_BODY_MAX, "fits a message");

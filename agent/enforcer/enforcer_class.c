@@ -40,6 +40,26 @@ static struct nl_class *class_of(const struct device *d, uint32_t minor)
 	return i < d->n_slots && d->slot[i].minor ? &d->slot[i] : NULL;
 }
 
+bool class_wanted(const struct device *d, uint32_t minor)
+{
+	return (minor_ok(minor) || customer_ok(minor)) && class_of(d, minor);
+}
+
+bool class_policed(const struct device *d, uint32_t minor)
+{
+	const struct nl_class *c = class_of(d, minor);
+
+	return c && shaper_of(d, c) != d->shaper;
+}
+
+uint32_t class_next(const struct device *d, uint32_t minor)
+{
+	for (uint32_t i = minor ? slot_of(minor) + 1 : 0; i < d->n_slots; i++)
+		if (d->slot[i].minor)
+			return d->slot[i].minor;
+	return 0;
+}
+
 static int room_for(struct device *d, uint32_t minor)
 {
 	uint32_t i = slot_of(minor), cap = d->n_slots ? d->n_slots : 64;
@@ -328,6 +348,7 @@ static void keep_different(struct flight *f)
 			continue;
 		f->want[to] = f->want[i];
 		f->undo[to] = f->undo[i];
+		f->seen[to] = f->seen[i];
 		f->minor[to] = f->minor[i];
 		f->p[to++] = f->p[i];
 	}
@@ -357,6 +378,7 @@ static void fly(struct enforcer_node *n, struct device *d, struct flight *f)
 	struct err e = { 0 };
 	int r = 0;
 
+	f->look = f->look || n->dry;
 	if (f->look)
 		r = by->get(n, d, f->minor, f->n, f->seen, &e);
 	if (r) {
@@ -364,8 +386,10 @@ static void fly(struct enforcer_node *n, struct device *d, struct flight *f)
 	} else {
 		if (f->look)
 			keep_different(f);
-		r = f->n ? put_flight(n, d, f, &e) : 0;
-		if (!r && f->n)
+		for (size_t i = 0; n->dry && i < f->n; i++)
+			(void)would_change(f->p[i], f->seen[i].minor);
+		r = f->n && !n->dry ? put_flight(n, d, f, &e) : 0;
+		if (!r && f->n && !n->dry)
 			r = by->get(n, d, f->minor, f->n, f->seen, &e);
 		for (size_t i = 0; i < f->n; i++)
 			if (!f->p[i]->refusal && (r || !same_class(&f->want[i], &f->seen[i])))
@@ -452,7 +476,7 @@ int class_del(struct enforcer_node *n, const struct step *s, struct enforcer_rec
 	int r;
 
 	if (d && !d->link.ifindex) {
-		if (minor_ok(minor) || customer_ok(minor))
+		if (!n->dry && (minor_ok(minor) || customer_ok(minor)))
 			table_drop(d, minor);
 		return 0; /* its classes went with it */
 	}
@@ -466,6 +490,8 @@ int class_del(struct enforcer_node *n, const struct step *s, struct enforcer_rec
 			      d->cfg->name, minor, count);
 	by = class_of(d, minor) ? shaper_of(d, class_of(d, minor)) : d->shaper;
 	r = by->get(n, d, &minor, 1, &seen, &e);
+	if (!r && n->dry)
+		return seen.minor ? would_change(p, true) : 0;
 	if (!r && seen.minor)
 		r = by->del(n, d, minor, &e);
 	if (r)

@@ -7,6 +7,7 @@
 #include "bpf/dataplane.h"
 #include "client.h"
 #include "enforcer_node.h"
+#include "netlink/diff_core.h"
 #include "netlink/htb.h"
 #include "netlink/link.h"
 #include "netlink/monitor.h"
@@ -43,6 +44,7 @@ struct enforcer_node {
 	struct device dev[CFG_DEVICES];
 	uint32_t n_dev;
 	uint32_t full;            /* steps refused with MAP_FULL */
+	bool dry;                 /* steps only look */
 	bool path_out[CFG_PATHS]; /* left out, and said so */
 	struct nl_class *classes; /* CLASSES_CAP, scratch */
 	struct nl_class_stats *stats;
@@ -57,6 +59,13 @@ int device_classes(struct enforcer_node *n, const struct device *d, size_t *coun
 /* Routes and rules of every [path] and [sid] whose device is here. *out = some path was left out,
  * which was logged: try again later. */
 int paths_apply(struct enforcer_node *n, size_t *changed, bool *out, struct err *e);
+/* Routes and rules beside what is wanted, without changing any; ok and step are the caller's. */
+struct path_audit {
+	struct nl_obj *ok;
+	struct nl_step *step;
+	size_t n_ok, n_step;
+};
+int paths_audit(struct enforcer_node *n, struct path_audit *ret, struct err *e);
 /* No route and no rule of ours stays. */
 int paths_remove(struct enforcer_node *n, struct err *e);
 /* Whether the path is configured to leave from here, and its table is there. */
@@ -79,11 +88,17 @@ bool minor_ok(uint32_t minor); /* of a label's class */
 int classes_adopt(struct enforcer_node *n, struct device *d, struct err *e);
 void classes_again(struct enforcer_node *n, struct device *d);
 void classes_forget(struct device *d);
+/* What the device should have: by minor; whether beyond HTB's cap; the minor after m, 0 = end. */
+bool class_wanted(const struct device *d, uint32_t minor);
+bool class_policed(const struct device *d, uint32_t minor);
+uint32_t class_next(const struct device *d, uint32_t minor);
 
 /* Answers of a step; all return 0. failed: a failure of the data plane or of netlink. */
 int refuse(struct enforcer_receipt *p, enum refusal r, const char *fmt, ...) printf_like(3, 4);
 int failed(struct enforcer_receipt *p, int code, enum refusal no, const struct err *e);
 int differs(struct enforcer_receipt *p, const char *what);
+/* The answer of a dry step that would change something. */
+int would_change(struct enforcer_receipt *p, bool present);
 
 /* Handlers of enforcer_show.c. */
 int show_observe(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
@@ -92,6 +107,8 @@ int show_links(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e
 int show_device(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_held(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
+int show_findings(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
+int on_gc(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_base(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 
 /* The node behind a handler's ctx; NULL and *e when this daemon is none. */

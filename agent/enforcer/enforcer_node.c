@@ -43,6 +43,8 @@ static int look(struct enforcer_node *n, struct device *d, struct err *e)
 	if (d->link.ifindex && d->link.ifindex != now.ifindex) {
 		log_warn("device %s: ifindex %u is gone", d->cfg->name, d->link.ifindex);
 		(void)dp_port_detach(n->dp, d->link.ifindex, NULL);
+		for (uint32_t i = 0; (i = dp_shape_next(n->dp, d->link.ifindex, i));)
+			dp_shape_del(n->dp, d->link.ifindex, i);
 		d->attached = d->shaped = false;
 		d->was = d->was ? d->was : d->link.ifindex;
 	}
@@ -363,14 +365,18 @@ static int on_batch(void *ctx, const void *req, void *rep, int *ret_fd, struct e
 	struct enforcer_node *n = node_of(ctx, e);
 	const struct enforcer_batch *b = req;
 	struct enforcer_receipts *p = rep;
+	int r;
 
 	(void)ret_fd;
 	if (!n)
 		return -EOPNOTSUPP;
-	if (b->n < 1 || b->n > ENFORCER_BATCH_MAX || b->pad)
+	if (b->n < 1 || b->n > ENFORCER_BATCH_MAX || b->dry > 1)
 		return err_set(e, -EPROTO, "batch: 1..%d steps", ENFORCER_BATCH_MAX);
 	p->n = b->n;
-	return steps_run(n, b->step, b->n, p->receipt, e);
+	n->dry = b->dry;
+	r = steps_run(n, b->step, b->n, p->receipt, e);
+	n->dry = false;
+	return r;
 }
 
 const struct msg_handler enforcer_node_rows[ENFORCER_NODE_ROWS] = {
@@ -383,4 +389,7 @@ const struct msg_handler enforcer_node_rows[ENFORCER_NODE_ROWS] = {
 	{ MSG_HELD, sizeof(struct enforcer_cursor), sizeof(struct enforcer_held), show_held },
 	{ MSG_BASE, sizeof(struct enforcer_label), sizeof(struct enforcer_base), show_base },
 	{ MSG_STEPS, sizeof(struct enforcer_batch), sizeof(struct enforcer_receipts), on_batch },
+	{ MSG_FINDINGS, sizeof(struct enforcer_cursor), sizeof(struct enforcer_findings),
+	  show_findings },
+	{ MSG_GC, 0, sizeof(struct enforcer_gc), on_gc },
 };

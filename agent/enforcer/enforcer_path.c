@@ -140,6 +140,34 @@ int paths_apply(struct enforcer_node *n, size_t *changed, bool *out, struct err 
 	return apply_wanted(n->nl, NULL, 0, o, wanted(n, true, o, out), changed, e);
 }
 
+int paths_audit(struct enforcer_node *n, struct path_audit *ret, struct err *e)
+{
+	auto_free struct nl_obj *o = calloc(OBJS_MAX, sizeof(*o));
+	bool said[CFG_PATHS], out = false;
+	size_t count, keep = 0;
+	int r;
+
+	if (!o)
+		return err_set(e, -ENOMEM, "out of memory");
+	memcpy(said, n->path_out, sizeof(said));
+	count = wanted(n, false, o, &out);
+	memcpy(n->path_out, said, sizeof(said));
+	r = apply_look(n->nl, NULL, 0, o, count, &ret->step, &ret->n_step, e);
+	for (size_t i = 0; !r && i < count; i++) {
+		bool step = false;
+
+		for (size_t k = 0; k < ret->n_step && !step; k++)
+			step = ret->step[k].op != NL_DEL && !nl_obj_cmp(&ret->step[k].obj, &o[i]);
+		if (!step)
+			o[keep++] = o[i];
+	}
+	if (r)
+		return r;
+	ret->n_ok = keep;
+	ret->ok = TAKE_PTR(o);
+	return 0;
+}
+
 int paths_remove(struct enforcer_node *n, struct err *e)
 {
 	return apply_wanted(n->nl, NULL, 0, NULL, 0, NULL, e);

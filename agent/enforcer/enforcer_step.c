@@ -38,6 +38,12 @@ int differs(struct enforcer_receipt *p, const char *what)
 	return refuse(p, REFUSE_STEP_REFUSED, "%s: reads back otherwise than written", what);
 }
 
+int would_change(struct enforcer_receipt *p, bool present)
+{
+	return refuse(p, REFUSE_STEP_REFUSED,
+		      present ? "differs in the kernel" : "absent from the kernel");
+}
+
 static int64_t clock_us(clockid_t id)
 {
 	struct timespec ts;
@@ -139,8 +145,11 @@ static int label_set(struct enforcer_node *n, const struct step *s, struct enfor
 	(void)label_of(n, s, &want, p);
 	if (p->refusal)
 		return 0;
-	if (!dp_label_get(n->dp, s->label, &seen) && same_label(&want, &seen))
+	r = dp_label_get(n->dp, s->label, &seen);
+	if (!r && same_label(&want, &seen))
 		return 0;
+	if (n->dry)
+		return would_change(p, !r);
 	r = dp_label_set(n->dp, &want, &no, &e);
 	if (r)
 		return failed(p, r, no, &e);
@@ -182,6 +191,8 @@ static int label_del(struct enforcer_node *n, const struct step *s, struct enfor
 
 	if (check_label(n, s->label, p) || dp_label_get(n->dp, s->label, &seen) == -ENOENT)
 		return 0;
+	if (n->dry)
+		return would_change(p, true);
 	r = dp_label_del(n->dp, s->label, &no, &e);
 	if (r)
 		return failed(p, r, no, &e);
@@ -204,6 +215,8 @@ static int steer(struct enforcer_node *n, const struct step *s, struct enforcer_
 	r = dp_steer_get(n->dp, s->label, (enum dp_dir)s->dir, &path);
 	if (!r && path == s->path)
 		return 0;
+	if (n->dry)
+		return would_change(p, true);
 	r = dp_steer_set(n->dp, s->label, (enum dp_dir)s->dir, s->path, &no, &e);
 	if (r)
 		return failed(p, r, no, &e);
@@ -279,6 +292,8 @@ static int rule_set(struct enforcer_node *n, const struct step *s, struct enforc
 		return 0;
 	if (want.id && rule_find(n, want.id, &seen) && same_rule(&seen, &want))
 		return 0;
+	if (n->dry)
+		return would_change(p, rule_find(n, want.id, &seen));
 	r = dp_rule_put(n->dp, &want, &no, &e);
 	if (r)
 		return failed(p, r, no, &e);
@@ -295,6 +310,8 @@ static int rule_del(struct enforcer_node *n, const struct step *s, struct enforc
 
 	if (!rule_find(n, s->rule.id, &seen))
 		return 0;
+	if (n->dry)
+		return would_change(p, true);
 	r = dp_rule_del(n->dp, s->rule.id, &no, &e);
 	if (r)
 		return failed(p, r, no, &e);

@@ -133,7 +133,7 @@ static void await_rx(struct dp *d, uint64_t want)
 	assert_int_equal(c.rx_packets, want);
 }
 
-static void host_state(char *to, size_t cap)
+static inline void host_state(char *to, size_t cap)
 {
 	FILE *f = popen("tc qdisc show dev v0; tc filter show dev v0 ingress;"
 			"tc filter show dev v0 egress; ip -d link show dev v0",

@@ -319,12 +319,13 @@ static void test_human(void **state)
 /* Every row is seen by a human and none by a stranger. */
 static void test_visible(void **state)
 {
-	static const char *const rows[] = { "status",        "deal_list",   "deal_show",
-					    "flow_list",     "path_list",   "ledger_show",
-					    "log_read",      "explain",     "quote_show",
-					    "intent_show",   "verify",      "agreement_show",
-					    "service_list",  "order_show",  "service_show",
-					    "wallet_revoke", "policy_show", "policy_load" };
+	static const char *const rows[] = { "status",         "deal_list",       "deal_show",
+					    "flow_list",      "path_list",       "ledger_show",
+					    "log_read",       "explain",         "quote_show",
+					    "intent_show",    "verify",          "agreement_show",
+					    "service_list",   "order_show",      "service_show",
+					    "wallet_revoke",  "policy_show",     "policy_load",
+					    "dataplane_dump", "dataplane_check", "dataplane_gc" };
 	struct mcp_result r = { 0 };
 
 	(void)state;
