@@ -82,7 +82,7 @@ enum refusal ent_credit_take(struct ent *en, const json_t *vc, const struct deal
 	struct ev_credit ev = { 0 };
 	const struct deal *d;
 	enum refusal no;
-	ident_t lineage;
+	ident_t lineage = { 0 };
 
 	if (credit_note_verify(vc, &en->s->keys, &c, ev.note.b, e))
 		return e->code == -EINVAL ? REFUSE_BODY_MALFORMED : REFUSE_SIGNATURE_BAD;
