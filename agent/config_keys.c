@@ -209,6 +209,7 @@ static const struct cfg_key operator_keys[] = {
 	{ "overlap-ms", cfg_u32, AT(overlap_ms), BETWEEN(1, 60000), "200" },
 	{ "police-percent", cfg_u32, AT(police_pct), BETWEEN(0, 1000), "105" },
 	{ "forecast-intervals", cfg_u32, AT(horizon), BETWEEN(1, 10000), "20" },
+	{ "refund", cfg_bool, AT(refund), ANY },
 };
 #undef AT
 

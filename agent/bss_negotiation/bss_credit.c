@@ -68,7 +68,7 @@ int bss_credit(const struct deal *d, const struct agreement *a, enum credit_reas
 	if (!r)
 		r = desk_body_put(bss.side, note, &ev.note, e);
 	memcpy(h.b, ev.note.b, sizeof(h.b));
-	if (!r && reason == CREDIT_NOT_APPLIED && amount.minor > 0)
+	if (!r && reason != CREDIT_NOT_IN_FORCE && amount.minor > 0)
 		r = ledger_credit(engine_store(bss.side->engine), LEDGER_SHADOW, a->lineage.s,
 				  amount, &h, engine_now(bss.side->engine), &res, e);
 	if (!r && res.why != REFUSE_NONE)
@@ -92,6 +92,34 @@ void bss_credit_failed(const struct deal *d)
 	amount = d->rev[d->n_revs - 1].held;
 	if (bss_credit(d, &a, CREDIT_NOT_APPLIED, amount, d->why.s, &e))
 		log_error("%s revision %u: no credit note: %s", a.lineage.s, a.rev, e.text);
+	else
+		bss_offers_soon();
+}
+
+static bool credited(const struct deal *d)
+{
+	for (uint8_t i = 0; i < d->n_credits; i++)
+		if (digest_eq(d->credit[i].note.agreement, d->cur.digest))
+			return true;
+	return false;
+}
+
+/* After an early end: what the last revision says may go back. The end is in the log, so the sum is
+ * the same whenever it is asked for. */
+void bss_credit_unused(const struct deal *d)
+{
+	struct agreement a = d->cur;
+	struct err e = { 0 };
+	money_t amount;
+
+	if (!d->operator_side || d->life != LIFE_TERMINATED || !a.rev || !a.refundable ||
+	    credited(d))
+		return;
+	amount = deal_unused(d, d->changed);
+	if (amount.minor <= 0)
+		return;
+	if (bss_credit(d, &a, CREDIT_UNUSED, amount, "ended before its paid term", &e))
+		log_error("%s: no credit note: %s", a.lineage.s, e.text);
 	else
 		bss_offers_soon();
 }

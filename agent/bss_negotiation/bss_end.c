@@ -51,6 +51,7 @@ void bss_ended(const struct event *ev)
 		log_error("%s: hold not released: %s", d->negotiation.s, e.text);
 	if (d->cur.rev && bss_order(d, &d->cur, NULL) != REFUSE_NONE)
 		log_error("%s: its steps stay until they expire", d->lineage.s);
+	bss_credit_unused(d);
 	if (!strcmp(ev->actor.s, "human"))
 		bss_tell_ended(d, &ev->u.ref);
 }

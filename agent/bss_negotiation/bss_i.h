@@ -66,11 +66,13 @@ void bss_offers_soon(void);
 
 /* --- bss_credit.c --- */
 /* Signs, keeps and records a credit note for revision a, and books it in the shadow ledger when
- * money was captured there (CREDIT_NOT_APPLIED). a is no member of *d. */
+ * money was captured there (not for CREDIT_NOT_IN_FORCE). a is no member of *d. */
 int bss_credit(const struct deal *d, const struct agreement *a, enum credit_reason reason,
 	       money_t amount, const char *why, struct err *e) must_check;
 /* When the revision in force could not be applied: its credit note. */
 void bss_credit_failed(const struct deal *d);
+/* When a refundable agreement has ended early: its credit note. */
+void bss_credit_unused(const struct deal *d);
 /* The enterprise has booked it. */
 void bss_credit_delivered(const ident_t *deal, const digest_t *note);
 

@@ -122,6 +122,7 @@ static void quote_from(const struct deal *d, const struct bss_menu_out *out, str
 		q->lineage = d->lineage;
 	q->version = 1;
 	q->rev = d->last_rev + 1;
+	q->refundable = bss.side->cfg->op.refund;
 	q->reason = d->cur.rev ? QUOTE_CHANGE : QUOTE_NEW;
 	q->class_name = d->intent.class_name;
 	q->flow = d->intent.flow;

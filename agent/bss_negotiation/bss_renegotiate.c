@@ -229,6 +229,7 @@ void bss_offers_tick(void)
 
 		if (d->operator_side) {
 			bss_credit_failed(d);
+			bss_credit_unused(d);
 			credit_out(d);
 		}
 		if (!d->operator_side || d->life != LIFE_RENEGOTIATING)
@@ -294,6 +295,7 @@ static void offer_from(const struct deal *d, const struct bss_strategy_out *out,
 	q->lineage = d->lineage;
 	q->version = 1;
 	q->rev = d->last_rev + 1;
+	q->refundable = bss.side->cfg->op.refund;
 	q->reason = out->reason;
 	q->class_name = d->cur.class_name;
 	q->flow = d->cur.flow;

@@ -81,6 +81,7 @@ static void from_quote(const struct deal *d, const struct quote_item *i, struct 
 	g->path = i->path;
 	g->type = i->type;
 	g->reason = q->reason;
+	g->refundable = q->refundable;
 	g->g = i->g;
 	memcpy(g->currency, q->currency, sizeof(g->currency));
 }

@@ -12,7 +12,7 @@
 
 extern const struct vc_profile credit_note_profile;
 
-/* "not-in-force", "not-applied"; "?" and CREDIT_REASON_MAX_ when unknown. */
+/* "not-in-force", "not-applied", "unused"; "?" and CREDIT_REASON_MAX_ when unknown. */
 const char *credit_reason_name(enum credit_reason r);
 enum credit_reason credit_reason_parse(const char *name);
 

@@ -21,6 +21,7 @@ struct product {
 	struct grades g;
 	int64_t term_ms;
 	uint32_t rev;
+	bool refundable;
 };
 
 #define T struct product
@@ -32,6 +33,7 @@ static const struct field fields[] = {
 	CH_UINT("availabilityPpm", T, g.availability),
 	CH_INT("termMillis", T, term_ms),
 	CH_UINT("revision", T, rev),
+	CH_BOOL("refundable", T, refundable),
 };
 #undef T
 
@@ -62,7 +64,7 @@ static json_t *alterations(const struct quote_item *i)
 
 static json_t *item_json(const struct quote *q, const struct quote_item *i, uint8_t digits)
 {
-	struct product pr = { q->class_name, q->flow, i->g, q->term_ms, q->rev };
+	struct product pr = { q->class_name, q->flow, i->g, q->term_ms, q->rev, q->refundable };
 	const char *offering = i->type == NET_DET ? "det-flow" : "be-flow";
 	char id[8], name[64];
 	json_t *js;
@@ -190,8 +192,9 @@ static int read_product(const json_t *js, struct quote *q, struct quote_item *it
 		r = json_need_text(o, "product.intent", "id", q->intent.s, sizeof(q->intent.s), e);
 	if (r)
 		return r;
-	if (!first && (!ident_eq(pr.class_name, q->class_name) || !ident_eq(pr.flow, q->flow) ||
-		       pr.term_ms != q->term_ms || pr.rev != q->rev))
+	if (!first &&
+	    (!ident_eq(pr.class_name, q->class_name) || !ident_eq(pr.flow, q->flow) ||
+	     pr.term_ms != q->term_ms || pr.rev != q->rev || pr.refundable != q->refundable))
 		return err_set(e, -EINVAL,
 			       "productCharacteristic: one flow, term and revision a quote");
 	if (pr.term_ms <= 0)
@@ -200,6 +203,7 @@ static int read_product(const json_t *js, struct quote *q, struct quote_item *it
 	q->flow = pr.flow;
 	q->term_ms = pr.term_ms;
 	q->rev = pr.rev;
+	q->refundable = pr.refundable;
 	it->g = pr.g;
 	return 0;
 }

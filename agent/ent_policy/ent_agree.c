@@ -56,6 +56,8 @@ static enum refusal same_service(const struct deal *d, const struct agreement *a
 	ident_t lineage, service = d->cur.service;
 
 	ent_lineage(d, &lineage);
+	if (a->refundable != d->quote.refundable)
+		return differs(e, REFUSE_QUOTE_MISMATCH, "refundable");
 	if (first)
 		(void)snprintf(service.s, sizeof(service.s), "svc%.40s", lineage.s + 3);
 	if (!ident_eq(a->lineage, lineage) || !ident_eq(a->negotiation, d->negotiation) ||

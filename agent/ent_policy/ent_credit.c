@@ -82,7 +82,7 @@ enum refusal ent_credit_take(struct ent *en, const json_t *vc, const struct deal
 	struct ev_credit ev = { 0 };
 	const struct deal *d;
 	enum refusal no;
-	ident_t lineage;
+	ident_t lineage = { 0 };
 
 	if (credit_note_verify(vc, &en->s->keys, &c, ev.note.b, e))
 		return e->code == -EINVAL ? REFUSE_BODY_MALFORMED : REFUSE_SIGNATURE_BAD;
@@ -102,13 +102,14 @@ enum refusal ent_credit_take(struct ent *en, const json_t *vc, const struct deal
 	memcpy(ev.currency, c.currency, sizeof(ev.currency));
 	ev.reason = (uint8_t)credit_reason_parse(c.reason);
 	ev.why = ent_why(c.reason);
-	not_waiting(en, d, "the operator credits the revision");
+	if (ev.reason != CREDIT_UNUSED)
+		not_waiting(en, d, "the operator credits the revision");
 	no = ent_would(en, EV_CREDIT_TAKEN, &ev);
 	if (no == REFUSE_NONE && ent_keep(en, vc, &ev.note, e))
 		no = REFUSE_MAX_;
 	if (no == REFUSE_NONE)
 		no = book(en, d, &ev, e);
-	if (no == REFUSE_NONE && d->cur.rev)
+	if (no == REFUSE_NONE && d->cur.rev && ev.reason != CREDIT_UNUSED)
 		ent_edge_apply(en, d, NULL, NULL);
 	return no;
 }

@@ -79,7 +79,7 @@ static struct deal *deal_of(const struct ent *en, const json_t *part)
 	const json_t *ref = json_array_get(json_object_get(part, "agreement"), 0);
 	const char *id = json_string_value(json_object_get(ref, "id"));
 	struct deal *d;
-	ident_t lineage;
+	ident_t lineage = { 0 };
 
 	if (!id || !str_set(lineage.s, id))
 		return NULL;

@@ -88,22 +88,28 @@ static void try_next(void *arg)
 	}
 }
 
-void oss_debt_add(const struct plan *p, uint16_t no)
+static enum refusal owe(const struct debt *d)
 {
 	const struct cap_oss_planning cap = { ds.s->engine };
+	auto_free struct plan *one = calloc(1, sizeof(*one));
+
+	if (!one)
+		return REFUSE_LIMIT_REACHED;
+	plan_of(d, one);
+	return tool_removal_owe(&cap, one, NULL, NULL);
+}
+
+void oss_debt_add(const struct plan *p, uint16_t no)
+{
 	const struct plan_step *s = &p->step[no - 1];
-	struct debt d = {
+	const struct debt d = {
 		.plan = p->id, .order = p->order, .lineage = p->lineage, .rev = p->rev, .step = *s
 	};
-	auto_free struct plan *one = calloc(1, sizeof(*one));
-	enum refusal r = REFUSE_LIMIT_REACHED;
+	enum refusal r;
 
 	if (s->step.kind == STEP_WAIT || s->step.kind == STEP_PROBE)
 		return;
-	if (one) {
-		plan_of(&d, one);
-		r = tool_removal_owe(&cap, one, NULL, NULL);
-	}
+	r = owe(&d);
 	if (r != REFUSE_NONE)
 		log_warn("node %s keeps label %u: %s", s->node.s, s->step.label, refusal_text(r));
 	again(AGAIN_US);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* oss_debt.h - removals that a silent node still owes: asked for again until it answers. They are in
- * the log (REMOVAL_OWED, REMOVAL_SETTLED), so a restart knows them; a new plan over the same objects
- * settles them, because it says the newer word. */
+/* oss_debt.h - removals that a silent node still owes: asked for again until it answers. They are
+ * in the log (REMOVAL_OWED, REMOVAL_SETTLED), so a restart knows them; a new plan over the same
+ * objects settles them, because it says the newer word. */
 #ifndef TREATY_OSS_DEBT_H
 #define TREATY_OSS_DEBT_H
 

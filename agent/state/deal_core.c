@@ -9,7 +9,19 @@ money_t deal_captured(const struct deal *d)
 
 	for (uint8_t i = 0; i < d->n_revs; i++)
 		sum = money_add(sum, d->rev[i].held);
-	return sum;
+	return (money_t){ sum.minor - d->credited.minor };
+}
+
+money_t deal_unused(const struct deal *d, wall_t at)
+{
+	struct lineage_cost c;
+	money_t used, captured = deal_captured(d);
+
+	deal_cost(d, &c);
+	used = amount_past(&c, at.ms > c.start.ms ? at : c.start);
+	if (used.minor < 0 || used.minor >= captured.minor)
+		return (money_t){ 0 };
+	return (money_t){ captured.minor - used.minor };
 }
 
 void deal_cost(const struct deal *d, struct lineage_cost *ret)

@@ -49,13 +49,11 @@ FIELD_TABLE(quote_item_fields, struct quote_item, quote_item_f);
 
 #define T struct quote
 static const struct field quote_f[] = {
-	F_STR(T, id),       F_STR(T, negotiation),
-	F_STR(T, intent),   F_STR(T, lineage),
-	F_UINT(T, version), F_UINT(T, rev),
-	F_UINT(T, reason),  F_STR(T, class_name),
-	F_STR(T, flow),     F_STR(T, currency),
-	F_INT(T, made),     F_INT(T, valid_until),
-	F_INT(T, term_ms),  F_ARR(T, item, quote_item_fields, n_items),
+	F_STR(T, id),          F_STR(T, negotiation), F_STR(T, intent),
+	F_STR(T, lineage),     F_UINT(T, version),    F_UINT(T, rev),
+	F_BOOL(T, refundable), F_UINT(T, reason),     F_STR(T, class_name),
+	F_STR(T, flow),        F_STR(T, currency),    F_INT(T, made),
+	F_INT(T, valid_until), F_INT(T, term_ms),     F_ARR(T, item, quote_item_fields, n_items),
 	F_BYTES(T, digest),
 };
 FIELD_TABLE(quote_fields, struct quote, quote_f);

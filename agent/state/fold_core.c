@@ -214,32 +214,6 @@ static enum refusal guard_agreement(const struct deal *d, const struct agreement
 	return REFUSE_NONE;
 }
 
-/* A void revision's money is exactly what was captured for it; nothing is given back twice. */
-static enum refusal guard_credit(const struct deal *d, const struct ev_credit *c, bool issued)
-{
-	const struct agreement *p = &d->pending;
-	uint8_t i = 0;
-
-	while (i < d->n_credits && !digest_eq(d->credit[i].note.note, c->note) &&
-	       !digest_eq(d->credit[i].note.agreement, c->agreement))
-		i++;
-	if (d->operator_side && !issued)
-		return i == d->n_credits    ? REFUSE_AGREEMENT_UNKNOWN
-		       : d->credit[i].taken ? REFUSE_DUPLICATE
-					    : REFUSE_NONE;
-	if (i < d->n_credits)
-		return REFUSE_DUPLICATE;
-	if (d->n_credits == DEAL_CREDITS_MAX && !d->credit[0].taken)
-		return REFUSE_LIMIT_REACHED;
-	if (d->failed && d->cur.rev == c->rev && digest_eq(d->cur.digest, c->agreement))
-		return c->amount.minor == d->rev[d->n_revs - 1].held.minor ? REFUSE_NONE
-									   : REFUSE_LEDGER_STATE;
-	/* Countersigned too late: only the operator has it as pending, and has captured nothing. */
-	return issued && d->has_pending && p->rev == c->rev && digest_eq(p->digest, c->agreement)
-		       ? REFUSE_NONE
-		       : REFUSE_LEDGER_STATE;
-}
-
 /* What has ended is removed, and only that. */
 static enum refusal guard_order(const struct deal *d, const struct order *o)
 {
@@ -269,7 +243,7 @@ static enum refusal guard_payload(const struct deal *d, const struct event *ev)
 			       : REFUSE_SIGNATURE_BAD;
 	case EV_ORDER_EMITTED: return guard_order(d, &ev->u.order);
 	case EV_CREDIT_ISSUED:
-	case EV_CREDIT_TAKEN: return guard_credit(d, &ev->u.credit, ev->kind == EV_CREDIT_ISSUED);
+	case EV_CREDIT_TAKEN: return credit_guard(d, &ev->u.credit, ev->kind == EV_CREDIT_ISSUED);
 	case EV_EXPIRED:
 		return d->cur.rev && ev->at.ms >= d->cur.end.ms ? REFUSE_NONE : REFUSE_WRONG_STATE;
 	case EV_PLAN_COMMITTED:
@@ -381,43 +355,6 @@ static void fold_in_force(struct deal *d, const struct agreement *a)
 		d->origin = *a;
 	if (a->reason == QUOTE_WALK_BACK)
 		d->cooled = false;
-}
-
-/* What was in effect before is in effect again; number and place in the chain stay spent. */
-static void fold_void(struct deal *d)
-{
-	struct agreement dead = d->cur;
-
-	d->cur = d->n_revs > 1 ? d->old : (struct agreement){ 0 };
-	d->old = dead;
-	d->origin = d->origin_before;
-	d->n_revs--;
-	d->failed = false;
-	d->active = d->cur.rev && d->applied.rev == d->cur.rev;
-}
-
-static void fold_credit(struct deal *d, const struct event *ev)
-{
-	const struct ev_credit *c = &ev->u.credit;
-	struct credit_line *l;
-
-	for (uint8_t i = 0; i < d->n_credits; i++)
-		if (digest_eq(d->credit[i].note.note, c->note)) {
-			d->credit[i].taken = true;
-			return;
-		}
-	if (d->n_credits == DEAL_CREDITS_MAX)
-		memmove(&d->credit[0], &d->credit[1], --d->n_credits * sizeof(d->credit[0]));
-	l = &d->credit[d->n_credits++];
-	*l = (struct credit_line){ .note = *c, .taken = ev->kind == EV_CREDIT_TAKEN };
-	if (d->cur.rev == c->rev) {
-		fold_void(d);
-	} else {
-		d->head = c->agreement;
-		d->lineage = d->pending.lineage;
-		d->has_pending = false;
-	}
-	d->why = c->why;
 }
 
 /* The plan under way has ended. An order that came meanwhile waits on. */
@@ -555,7 +492,7 @@ static void fold_deal(struct deal *d, const struct event *ev)
 	case EV_COOLED: d->cooled = true; break;
 	case EV_RENEGOTIATION_CLOSED: d->has_accept = false; break;
 	case EV_CREDIT_ISSUED:
-	case EV_CREDIT_TAKEN: fold_credit(d, ev); break;
+	case EV_CREDIT_TAKEN: credit_fold(d, ev); break;
 	case EV_EXPIRED:
 	case EV_TERMINATED:
 		d->active = false;

@@ -47,6 +47,7 @@ struct deal {
 		last_rev; /* newest number that was signed (operator) or accepted: spent for ever */
 	digest_t head;    /* newest countersigned revision, void or not: the next one links to it */
 	bool failed;      /* cur could not be applied, and is not void yet */
+	money_t credited; /* given back for what was not used; void revisions leave no price line */
 	uint8_t n_credits; /* oldest first */
 	struct credit_line credit[DEAL_CREDITS_MAX];
 	struct order order;   /* latest; it waits while a plan is under way */
@@ -109,6 +110,10 @@ struct deal *world_deal_by_label(const struct world *w, uint32_t label);
 enum refusal fold_guard(const struct world *w, const struct event *ev);
 void fold(struct world *w, const struct event *ev);
 
+/* credit_core.c, for fold_core.c. */
+enum refusal credit_guard(const struct deal *d, const struct ev_credit *c, bool issued);
+void credit_fold(struct deal *d, const struct event *ev);
+
 /* debt_core.c, for fold_core.c: what is owed, what was answered, and what a new plan speaks of. */
 enum refusal debt_guard(const struct world *w, const struct event *ev);
 void debt_fold(struct world *w, const struct event *ev);
@@ -137,5 +142,7 @@ void deal_cost(const struct deal *d, struct lineage_cost *ret);
  * been captured so far. MONEY_BAD on overflow. */
 money_t deal_amount(const struct deal *d, price_t p, wall_t start, wall_t end);
 money_t deal_captured(const struct deal *d);
+/* What of it was not used when the deal ended at `at`, >= 0. */
+money_t deal_unused(const struct deal *d, wall_t at);
 
 #endif

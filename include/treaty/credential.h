@@ -61,7 +61,7 @@ struct credit_note {
 	char hold_id[URN_MAX];
 	money_t amount; /* >= 0 */
 	char currency[CURRENCY_MAX];
-	char reason[32]; /* "not-in-force" or "not-applied": the revision is void */
+	char reason[32]; /* "not-in-force", "not-applied": it is void; "unused": it ended early */
 	wall_t issued_at;
 };
 

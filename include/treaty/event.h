@@ -74,17 +74,18 @@ struct ev_progress {
 enum credit_reason {
 	CREDIT_NOT_IN_FORCE = 1, /* countersigned when it was dead already: void */
 	CREDIT_NOT_APPLIED,      /* in force on paper, but the network could not carry it: void */
+	CREDIT_UNUSED,           /* ended before its paid term, and refundable: what was not used */
 	CREDIT_REASON_MAX_
 };
 
-/* A credit note of the operator. What it makes void never counts again: its number is spent, its
- * terms and its price line go, what was in effect before is in effect. */
+/* A credit note of the operator. A revision that it makes void never counts again: its number is
+ * spent, its terms and its price line go, what was in effect before is in effect. */
 struct ev_credit {
 	ident_t deal; /* lineage, or negotiation before the first agreement */
 	uint32_t rev;
 	digest_t agreement; /* of that revision */
 	digest_t note;      /* of the signed credit note (JCS) */
-	money_t amount;     /* given back, >= 0: what was captured for the revision */
+	money_t amount;     /* given back, >= 0: what was captured for it, or was not used */
 	char currency[4];
 	uint8_t reason; /* enum credit_reason */
 	why_t why;

@@ -39,8 +39,8 @@ static struct {
 	uint32_t latency_us;
 	int64_t valid_ms;
 	enum refusal refuse_intent, refuse_accept, fail_service;
-	bool thief_signs, late; /* late: countersigned when it was dead already */
-	wall_t accept_by;       /* 0 = in two minutes */
+	bool refund, thief_signs, late; /* late: countersigned when it was dead already */
+	wall_t accept_by;               /* 0 = in two minutes */
 	void (*bend)(struct op_deal *d, struct agreement *a, struct agreement_terms *t);
 	struct receipt receipt; /* the last one, and its digest */
 	uint8_t receipt_digest[DIGEST_LEN];
@@ -99,6 +99,7 @@ static inline void op_quote(struct op_deal *d, enum quote_reason reason)
 		q->lineage = d->cur.lineage;
 	q->version = 1;
 	q->rev = d->last + 1;
+	q->refundable = op.refund;
 	q->reason = reason;
 	q->class_name = d->intent.class_name;
 	q->flow = d->intent.flow;
@@ -187,7 +188,8 @@ static inline void op_fill(struct op_deal *d, struct agreement *a)
 				 .price = d->accept.price,
 				 .start = d->accept.start,
 				 .end = d->accept.end,
-				 .amount = d->accept.amount };
+				 .amount = d->accept.amount,
+				 .refundable = d->q.refundable };
 	memcpy(a->currency, d->q.currency, sizeof(a->currency));
 	(void)snprintf(a->lineage.s, sizeof(a->lineage.s), "agr%.40s", neg.s + 3);
 	(void)snprintf(a->service.s, sizeof(a->service.s), "svc%.40s", neg.s + 3);

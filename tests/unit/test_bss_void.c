@@ -364,6 +364,69 @@ static void amendment_fails(void **state)
 	assert_int_equal(deal(&r)->n_credits, 1);
 }
 
+static void end_it(const struct road *r)
+{
+	struct ev_ref ref = { .deal = deal(r)->lineage, .about = deal(r)->lineage };
+
+	must_set(ref.why.s, "no longer needed");
+	say(r->who, json_pack("[o]", nego_part(NEGO_TERMINATE, &ev_ref_fields, &ref)));
+}
+
+/* Half of the term was used: the other half goes back, when the quote said so. */
+static void early_end(void **state)
+{
+	struct credit_note c;
+	struct road r;
+	digest_t note;
+
+	(void)state;
+	lab.cfg.op.refund = true;
+	r = whole_road(&lab.ent, HEX);
+	assert_true(r.q.refundable && deal(&r)->cur.refundable);
+	lab.now.ms += 1800000;
+	end_it(&r);
+	c = note_sent(&note);
+	assert_string_equal(c.reason, "unused");
+	assert_in_range(c.amount.minor, r.a.amount.minor / 2 - 1, r.a.amount.minor / 2);
+	assert_int_equal(wallet_captured(&r), r.a.amount.minor - c.amount.minor);
+	assert_int_equal(deal_captured(deal(&r)).minor, wallet_captured(&r));
+	lab_restart();
+	lab_run(2000);
+	assert_int_equal(deal(&r)->n_credits, 1);
+	(void)note_sent(&note);
+	answer_sent(received(&r));
+	assert_null(deal_credit_open(deal(&r)));
+	end_it(&r); /* said again */
+	lab_run(3000);
+	assert_int_equal(deal(&r)->n_credits, 1);
+	assert_int_equal(wallet_captured(&r), r.a.amount.minor - c.amount.minor);
+	road_free(&r);
+}
+
+/* Nothing goes back when the quote does not say so, nor at the end of the paid term. */
+static void no_refund(void **state)
+{
+	struct road r = whole_road(&lab.ent, HEX);
+
+	(void)state;
+	assert_false(r.q.refundable);
+	lab.now.ms += 1800000;
+	end_it(&r);
+	lab_run(2000);
+	assert_int_equal(deal(&r)->n_credits, 0);
+	assert_int_equal(wallet_captured(&r), r.a.amount.minor);
+	road_free(&r);
+	assert_int_equal(lab_teardown(state) | setup(state), 0);
+	lab.cfg.op.refund = true;
+	r = whole_road(&lab.ent, HEX);
+	lab.now.ms = r.a.end.ms;
+	lab_run(3000);
+	assert_int_equal(deal(&r)->life, LIFE_TERMINATED);
+	assert_int_equal(deal(&r)->n_credits, 0);
+	assert_int_equal(wallet_captured(&r), r.a.amount.minor);
+	road_free(&r);
+}
+
 /* The signer is away when the service fails: the note is issued when it is back. */
 static int no_signer(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_SIG_LEN])
 {
@@ -405,6 +468,8 @@ int main(void)
 		T(late_and_wrong),
 		T(first_fails),
 		T(amendment_fails),
+		T(early_end),
+		T(no_refund),
 		T(signer_away),
 	};
 

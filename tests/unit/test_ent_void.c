@@ -346,6 +346,63 @@ static void note_comes_first(void **state)
 	expect_money(paid);
 }
 
+/* Ended early: what the quote called refundable comes back, once; nothing while it runs. */
+static void early_end(void **state)
+{
+	const struct cap_human cap = { lab.side.engine };
+	struct ev_ref ref = { .why = { "no longer needed" } };
+	struct credit_note c;
+
+	(void)state;
+	serve();
+	op.refund = true;
+	lab_declare("market-data", 0);
+	awaited = 1;
+	assert_true(lab_run(in_force, 30));
+	assert_true(lab_deal(0)->cur.refundable);
+	c = good_note("unused");
+	c.amount.minor = 100000;
+	send_note(&c, &op.key, op.key.did);
+	expect_no(REFUSE_LEDGER_STATE, "it runs");
+	ref.deal = lab_deal(0)->negotiation;
+	assert_int_equal(tool_agreement_terminate(&cap, &ref, NULL, NULL), REFUSE_NONE);
+	assert_false(lab_run(NULL, 2));
+	c.amount.minor = 140001;
+	send_note(&c, &op.key, op.key.did);
+	expect_no(REFUSE_LEDGER_STATE, "more than was paid");
+	c.amount.minor = 100000;
+	for (int i = 0; i < 2; i++) {
+		send_note(&c, &op.key, op.key.did);
+		assert_string_equal(answer_type, NEGO_RECEIVED);
+		expect_money(40000);
+	}
+	c.amount.minor = 1;
+	send_note(&c, &op.key, op.key.did);
+	expect_no(REFUSE_DUPLICATE, "a second note");
+	expect_money(40000);
+}
+
+/* The quote says "nothing": a note that says otherwise is refused. */
+static void early_end_without_refund(void **state)
+{
+	const struct cap_human cap = { lab.side.engine };
+	struct ev_ref ref = { .why = { "no longer needed" } };
+	struct credit_note c;
+
+	(void)state;
+	serve();
+	lab_declare("market-data", 0);
+	awaited = 1;
+	assert_true(lab_run(in_force, 30));
+	ref.deal = lab_deal(0)->negotiation;
+	assert_int_equal(tool_agreement_terminate(&cap, &ref, NULL, NULL), REFUSE_NONE);
+	assert_false(lab_run(NULL, 2));
+	c = good_note("unused");
+	send_note(&c, &op.key, op.key.did);
+	expect_no(REFUSE_LEDGER_STATE, "not refundable");
+	expect_money(140000);
+}
+
 /* The process dies: after the nth event of the road there, and with the booking of the note. */
 static void crash_after_every_event(void **state)
 {
@@ -393,9 +450,17 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
 	const struct CMUnitTest tests[] = {
-		T(signed_too_late),       T(spent_number),     T(old_number),
-		T(late_countersignature), T(bad_credit_notes), T(running_service),
-		T(amendment_fails),       T(note_comes_first), T(crash_after_every_event),
+		T(signed_too_late),
+		T(spent_number),
+		T(old_number),
+		T(late_countersignature),
+		T(bad_credit_notes),
+		T(running_service),
+		T(amendment_fails),
+		T(note_comes_first),
+		T(early_end),
+		T(early_end_without_refund),
+		T(crash_after_every_event),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
