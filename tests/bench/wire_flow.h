@@ -177,6 +177,16 @@ static inline void hear_start(struct ear *e, const struct wire *w, uint16_t port
 		die("no thread");
 }
 
+/* Waits until n packets have come: the sender runs. */
+static inline void hear_begin(struct ear *e, uint64_t n)
+{
+	for (int i = 0; e->n < n; i++) {
+		if (i > 5000)
+			die("nothing arrives");
+		sleep_ns(1000000);
+	}
+}
+
 /* Waits until `sent` packets have come, or none came for half a second. */
 static inline void hear_drain(struct ear *e, uint64_t sent)
 {
