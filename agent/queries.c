@@ -466,9 +466,10 @@ static int add_rows(const struct mcp_row *r, struct err *e)
 
 int queries_start(struct side *s, struct err *e)
 {
-	static const struct mcp_row *const all[] = { query_rows_deals,  query_rows_log,
-						     query_rows_tmf,    query_rows_ledger,
-						     query_rows_verify, query_rows_human };
+	static const struct mcp_row *const all[] = { query_rows_deals,   query_rows_log,
+						     query_rows_tmf,     query_rows_ledger,
+						     query_rows_verify,  query_rows_human,
+						     query_rows_approval };
 	int r = 0;
 
 	started = loop_now(s->loop);
