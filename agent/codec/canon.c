@@ -134,6 +134,24 @@ int es6_number(double v, char out[ES6_NUMBER_MAX])
 	return neg + es6_layout(out + neg, d, k, exp10 + 1);
 }
 
+/* |i| <= INT_SAFE_MAX. */
+static int integer_text(json_int_t i, char out[ES6_NUMBER_MAX])
+{
+	char back[ES6_NUMBER_MAX];
+	json_int_t left = i < 0 ? -i : i;
+	int n = 0, len = 0;
+
+	do {
+		back[n++] = (char)('0' + left % 10);
+		left /= 10;
+	} while (left);
+	if (i < 0)
+		out[len++] = '-';
+	while (n)
+		out[len++] = back[--n];
+	return len;
+}
+
 static int put_number(struct out *o, const json_t *v)
 {
 	char t[ES6_NUMBER_MAX];
@@ -144,7 +162,7 @@ static int put_number(struct out *o, const json_t *v)
 
 		if (i > INT_SAFE_MAX || i < -INT_SAFE_MAX)
 			return err_set(o->e, -ERANGE, "integer %lld: above 2^53-1", (long long)i);
-		n = snprintf(t, sizeof(t), "%lld", (long long)i);
+		n = integer_text(i, t);
 	} else if (o->rules.integers_only) {
 		/* A whole number spelt 2.5e7 has the signature of 25000000; one spelling is ours.
 		 */
