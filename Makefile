@@ -51,6 +51,7 @@ TEST_LDFLAGS_test_verify := -Wl,--wrap=peer_tool,--wrap=enforcer_observe
 TEST_LDFLAGS_test_ent_crash := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_ent_life := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_ent_own := $(TEST_LDFLAGS_test_ent)
+TEST_LDFLAGS_test_approval := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_ent_void := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_foreign_ent := $(TEST_LDFLAGS_test_ent)
 BENCHES	:= $(BENCH_SRC:%.c=$(B)/%)

@@ -179,6 +179,7 @@ struct cfg_enterprise {
 	cfg_ifname lan, access;
 	uint32_t usable; /* permille of the access link that treaties may take */
 	bool bargain;
+	uint32_t approval_s;
 	rate_t detect; /* demand of a class is declared above it */
 	uint32_t detect_intervals;
 };

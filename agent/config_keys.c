@@ -220,6 +220,7 @@ static const struct cfg_key enterprise_keys[] = {
 	{ "access", cfg_word, AT(access), SIZE(sizeof(cfg_ifname)) },
 	{ "usable-permille", cfg_u32, AT(usable), BETWEEN(1, 1000), "950" },
 	{ "bargain", cfg_bool, AT(bargain), ANY },
+	{ "approval-seconds", cfg_u32, AT(approval_s), BETWEEN(1, 604800), "3600" },
 	{ "detect", cfg_rate, AT(detect), BETWEEN(8000, RATE_MAX), "1M" },
 	{ "detect-intervals", cfg_u32, AT(detect_intervals), BETWEEN(1, 10000), "10" },
 };

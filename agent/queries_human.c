@@ -11,10 +11,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define ID_REASON                                                                       \
-	"{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"},\"reason\":" \
-	"{\"type\":\"string\",\"minLength\":1}},\"required\":[\"id\",\"reason\"],"      \
-	"\"additionalProperties\":false}"
 #define CONFIG_TEXT                                                               \
 	"{\"type\":\"object\",\"properties\":{\"config\":{\"type\":\"string\"}}," \
 	"\"required\":[\"config\"],\"additionalProperties\":false}"
@@ -36,7 +32,7 @@ static void answer_now(void *arg)
 	free(w);
 }
 
-static int answer_later(struct side *s, struct mcp_turn *t, json_t *o, struct err *e)
+int query_answer_later(struct side *s, struct mcp_turn *t, json_t *o, struct err *e)
 {
 	struct waiting *w = malloc(sizeof(*w));
 
@@ -50,7 +46,7 @@ static int answer_later(struct side *s, struct mcp_turn *t, json_t *o, struct er
 	return 0;
 }
 
-static int id_reason(const json_t *args, char *id, size_t cap, why_t *why, struct err *e)
+int query_id_reason(const json_t *args, char *id, size_t cap, why_t *why, struct err *e)
 {
 	const char *reason;
 	int r = json_only(args, "", e, "id", "reason", NULL);
@@ -76,7 +72,7 @@ static int on_terminate(struct side *s, const struct peer *p, const json_t *args
 	const struct deal *d;
 	char id[sizeof(ident_t)];
 	enum refusal no;
-	int r = id_reason(args, id, sizeof(id), &ref.why, e);
+	int r = query_id_reason(args, id, sizeof(id), &ref.why, e);
 
 	(void)p;
 	(void)key;
@@ -93,10 +89,11 @@ static int on_terminate(struct side *s, const struct peer *p, const json_t *args
 		mcp_refuse(t, no, ref.deal.s);
 		return 0;
 	}
-	return answer_later(s, t,
-			    json_pack("{s:s, s:I, s:s}", "agreement", ref.deal.s, "revision",
-				      (json_int_t)ref.rev, "life", life_name(LIFE_TERMINATED)),
-			    e);
+	return query_answer_later(s, t,
+				  json_pack("{s:s, s:I, s:s}", "agreement", ref.deal.s, "revision",
+					    (json_int_t)ref.rev, "life",
+					    life_name(LIFE_TERMINATED)),
+				  e);
 }
 
 /* --- wallet_revoke -----------------------------------------------------------------------------
@@ -128,7 +125,7 @@ static int on_revoke(struct side *s, const struct peer *p, const json_t *args, c
 	struct revoking v = { .wallet = ref.about.s };
 	struct ledger_result res = { 0 };
 	enum refusal no;
-	int r = id_reason(args, ref.about.s, sizeof(ref.about.s), &ref.why, e);
+	int r = query_id_reason(args, ref.about.s, sizeof(ref.about.s), &ref.why, e);
 
 	(void)p;
 	(void)key;
@@ -150,11 +147,11 @@ static int on_revoke(struct side *s, const struct peer *p, const json_t *args, c
 		mcp_refuse(t, no, ref.about.s);
 		return 0;
 	}
-	return answer_later(s, t,
-			    json_pack("{s:s, s:b, s:I, s:I}", "wallet", ref.about.s, "revoked", 1,
-				      "held", (json_int_t)res.held.minor, "captured",
-				      (json_int_t)res.captured.minor),
-			    e);
+	return query_answer_later(s, t,
+				  json_pack("{s:s, s:b, s:I, s:I}", "wallet", ref.about.s,
+					    "revoked", 1, "held", (json_int_t)res.held.minor,
+					    "captured", (json_int_t)res.captured.minor),
+				  e);
 }
 
 /* --- policy ------------------------------------------------------------------------------------
@@ -270,10 +267,10 @@ static int on_policy_load(struct side *s, const struct peer *p, const json_t *ar
 
 const struct mcp_row query_rows_human[] = {
 	{ "agreement_terminate", "End an agreement", "Ends it now, on both sides",
-	  .input_schema = ID_REASON, .destructive = true, .idempotent = true, .open_world = true,
-	  HUMAN, .call = on_terminate },
+	  .input_schema = QUERY_ID_REASON, .destructive = true, .idempotent = true,
+	  .open_world = true, HUMAN, .call = on_terminate },
 	{ "wallet_revoke", "Revoke a wallet", "No new hold on it; what is paid for runs on",
-	  .input_schema = ID_REASON, .destructive = true, .idempotent = true, HUMAN,
+	  .input_schema = QUERY_ID_REASON, .destructive = true, .idempotent = true, HUMAN,
 	  .call = on_revoke },
 	{ "policy_show", "Policy", "The class profiles and windows in force", .read_only = true,
 	  .idempotent = true, .who = WHO_HUMAN | WHO_APP, .call = on_policy_show },

@@ -13,7 +13,8 @@
 
 /* A row's function; each file offers its rows as one table that ends with a NULL name. */
 extern const struct mcp_row query_rows_deals[], query_rows_log[], query_rows_tmf[],
-	query_rows_ledger[], query_rows_verify[], query_rows_human[], query_rows_dataplane[];
+	query_rows_ledger[], query_rows_verify[], query_rows_human[], query_rows_approval[],
+	query_rows_dataplane[];
 
 /* Ends the turn with o, which is consumed; NULL o is -ENOMEM. */
 int query_answer(struct mcp_turn *t, json_t *o, struct err *e) must_check;
@@ -24,6 +25,14 @@ const struct deal *query_deal(const struct side *s, const char *id);
 int query_id(const json_t *args, const char **ret, struct err *e) must_check;
 int query_deal_arg(const struct side *s, const json_t *args, const struct deal **ret,
 		   struct err *e) must_check;
+/* {id, reason} of a human's act, both required. */
+int query_id_reason(const json_t *args, char *id, size_t cap, why_t *why, struct err *e) must_check;
+#define QUERY_ID_REASON                                                                 \
+	"{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"},\"reason\":" \
+	"{\"type\":\"string\",\"minLength\":1}},\"required\":[\"id\",\"reason\"],"      \
+	"\"additionalProperties\":false}"
+/* Ends the turn with o, which is consumed, once what it says is durable. */
+int query_answer_later(struct side *s, struct mcp_turn *t, json_t *o, struct err *e) must_check;
 /* Operational names of the two parties, for TM Forum bodies. */
 void query_parties(const struct side *s, struct tmf_parties *ret);
 

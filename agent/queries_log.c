@@ -130,6 +130,10 @@ static const struct {
 	{ EV_ADVICE_GIVEN, 1, { AT(advice.deal) } },
 	{ EV_CREDIT_ISSUED, 1, { AT(credit.deal) } },
 	{ EV_CREDIT_TAKEN, 1, { AT(credit.deal) } },
+	{ EV_APPROVAL_ASKED, 3, { AT(approval.deal), AT(approval.id), AT(approval.quote) } },
+	{ EV_APPROVAL_GRANTED, 3, { AT(approval.deal), AT(approval.id), AT(approval.quote) } },
+	{ EV_APPROVAL_DENIED, 3, { AT(approval.deal), AT(approval.id), AT(approval.quote) } },
+	{ EV_APPROVAL_LAPSED, 3, { AT(approval.deal), AT(approval.id), AT(approval.quote) } },
 };
 #undef AT
 

@@ -4,8 +4,10 @@
  * and the marks "frozen" and "revoked". */
 #include "bss_known.h"
 
+#include "agent/bss_desk.h"
 #include "agent/codec/revocation.h"
 #include "agent/crypto/crypto.h"
+#include "agent/log.h"
 #include "agent/peer.h"
 #include "agent/status_lists.h"
 #include "agent/store/ledger.h"
@@ -173,9 +175,33 @@ int known_put(struct side *s, const struct wallet *w, struct err *e)
 	return mark(s, "credential", w->issuer, w->wallet_id, w->id, e);
 }
 
-int known_freeze(struct side *s, const struct wallet *w, struct err *e)
+int known_freeze(struct side *s, const struct wallet *w, const json_t *vc, struct err *e)
 {
-	return mark(s, "frozen", w->issuer, w->wallet_id, w->id, e);
+	char first[2 * DIGEST_LEN + 1], second[2 * DIGEST_LEN + 1], both[sizeof(first) * 2];
+	struct ledger_wallet row;
+	digest_t d;
+	int r = marked(s, "frozen", w, NULL);
+
+	if (r) /* the first pair is proof enough */
+		return r < 0 ? err_set(e, r, "wallet's marks") : 0;
+	r = ledger_row(s, w, &row);
+	if (!r)
+		r = desk_body_put(s, vc, &d, e);
+	if (r)
+		return err_set(e, r, "wallet's evidence");
+	(void)hex_encode(row.credential.b, DIGEST_LEN, first, sizeof(first));
+	(void)hex_encode(d.b, DIGEST_LEN, second, sizeof(second));
+	(void)snprintf(both, sizeof(both), "%s %s", first, second);
+	log_error("wallet %s: generation %lld was issued twice: %s", w->wallet_id,
+		  (long long)w->generation, both);
+	return mark(s, "frozen", w->issuer, w->wallet_id, both, e);
+}
+
+int known_evidence(struct side *s, const struct wallet *w, char **ret, struct err *e)
+{
+	int r = marked(s, "frozen", w, ret);
+
+	return r > 0 ? 0 : err_set(e, r ? r : -ENOENT, "wallet: not frozen");
 }
 
 int known_revoke(struct side *s, const struct ev_ref *ref, wall_t now, struct err *e)

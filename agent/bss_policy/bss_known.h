@@ -6,6 +6,9 @@
 
 #include "agent/bss_policy/wallet_admit.h"
 #include "agent/side.h"
+
+#include <jansson.h>
+
 #include "agent/store/store.h"
 #include "treaty/event.h"
 
@@ -17,8 +20,13 @@ int known_supersedes(struct side *s, const struct wallet *w, struct hash *ret,
 		     struct err *e) must_check;
 /* Remembers the credential's id as the current one of its wallet. */
 int known_put(struct side *s, const struct wallet *w, struct err *e) must_check;
-/* Two contents of one generation were seen: nothing of this wallet is admitted again. */
-int known_freeze(struct side *s, const struct wallet *w, struct err *e) must_check;
+/* Two contents of one generation were seen: nothing of this wallet is admitted again. vc is the
+ * second one; both stay among the bodies as proof, named by the mark and in the journal. */
+int known_freeze(struct side *s, const struct wallet *w, const json_t *vc,
+		 struct err *e) must_check;
+/* Digests of the two contents, hex, with a space between; -ENOENT when the wallet is not frozen.
+ * To be freed. */
+int known_evidence(struct side *s, const struct wallet *w, char **ret, struct err *e) must_check;
 /* No new hold, no new admission. about (or deal) names the wallet. */
 int known_revoke(struct side *s, const struct ev_ref *ref, wall_t now, struct err *e) must_check;
 

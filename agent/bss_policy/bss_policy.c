@@ -169,6 +169,14 @@ static bool admit_event(const struct desk_call *c, const struct intent *i,
 	       str_set(a->wallet.s, lw->id.wallet_id);
 }
 
+/* The credential inside the presentation that came along. */
+static const json_t *wallet_part(const struct desk_call *c)
+{
+	const json_t *vp = json_array_get(c->msg->data, 1);
+
+	return json_array_get(json_object_get(vp, "verifiableCredential"), 0);
+}
+
 static int admitted(struct desk_call *c, const struct intent *i, const struct bss_admit_in *in,
 		    const struct admit_result *res)
 {
@@ -181,6 +189,7 @@ static int admitted(struct desk_call *c, const struct intent *i, const struct bs
 	struct ev_admit a;
 	struct err e = { 0 };
 	enum refusal no;
+	digest_t kept;
 	int r;
 
 	bss_admit(in, &out);
@@ -196,6 +205,8 @@ static int admitted(struct desk_call *c, const struct intent *i, const struct bs
 	if (lr.why != REFUSE_NONE)
 		return refuse(c, deal, lr.why, "generation: must follow the one known here");
 	r = known_put(c->side, &res->wallet, &e);
+	if (!r) /* kept: should another content of this generation come, this one is the proof */
+		r = desk_body_put(c->side, wallet_part(c), &kept, &e);
 	if (r)
 		return r;
 	no = tool_wallet_admit(&cap, &a, &dec, &a.credential);
@@ -232,7 +243,7 @@ static int take_intent(struct desk_call *c)
 	if (r)
 		return r;
 	if (res.refusal != REFUSE_NONE) {
-		r = res.why.freeze ? known_freeze(c->side, &res.wallet, &e) : 0;
+		r = res.why.freeze ? known_freeze(c->side, &res.wallet, wallet_part(c), &e) : 0;
 		return r ? r : refuse(c, &i.negotiation, res.refusal, res.why.why);
 	}
 	in.facts = res.facts;

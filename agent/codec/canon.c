@@ -134,6 +134,24 @@ int es6_number(double v, char out[ES6_NUMBER_MAX])
 	return neg + es6_layout(out + neg, d, k, exp10 + 1);
 }
 
+/* |i| <= INT_SAFE_MAX. */
+static int integer_text(json_int_t i, char out[ES6_NUMBER_MAX])
+{
+	char back[ES6_NUMBER_MAX];
+	json_int_t left = i < 0 ? -i : i;
+	int n = 0, len = 0;
+
+	do {
+		back[n++] = (char)('0' + left % 10);
+		left /= 10;
+	} while (left);
+	if (i < 0)
+		out[len++] = '-';
+	while (n)
+		out[len++] = back[--n];
+	return len;
+}
+
 static int put_number(struct out *o, const json_t *v)
 {
 	char t[ES6_NUMBER_MAX];
@@ -144,7 +162,7 @@ static int put_number(struct out *o, const json_t *v)
 
 		if (i > INT_SAFE_MAX || i < -INT_SAFE_MAX)
 			return err_set(o->e, -ERANGE, "integer %lld: above 2^53-1", (long long)i);
-		n = snprintf(t, sizeof(t), "%lld", (long long)i);
+		n = integer_text(i, t);
 	} else if (o->rules.integers_only) {
 		/* A whole number spelt 2.5e7 has the signature of 25000000; one spelling is ours.
 		 */
@@ -370,44 +388,45 @@ static int text_sink(void *arg, const char *p, size_t n)
 	return 0;
 }
 
-static int text_(struct out *o, const json_t *v, size_t max, char **ret, size_t *ret_len)
+/* o writes into t. */
+static int text_(struct out *o, struct text *t, const json_t *v, char **ret, size_t *ret_len)
 {
-	struct text t = { .max = max };
-	int r;
+	int r = put_value(o, v, 1, NULL);
 
-	o->sink = text_sink;
-	o->arg = &t;
-	r = put_value(o, v, 1, NULL);
 	if (!r)
 		r = out_flush(o);
-	if (!r && !t.p)
+	if (!r && !t->p)
 		r = -ENOMEM;
 	if (r) {
-		free(t.p);
+		free(t->p);
 		return err_set(o->e, r,
 			       r == -EMSGSIZE ? "canonical form: above its size limit"
 					      : "canonical form: no memory");
 	}
-	t.p[t.len] = 0;
-	*ret = t.p;
+	t->p[t->len] = 0;
+	*ret = t->p;
 	if (ret_len)
-		*ret_len = t.len;
+		*ret_len = t->len;
 	return 0;
 }
 
 int canon_text(const json_t *v, size_t max, char **ret, size_t *ret_len, struct err *e)
 {
-	struct out o = { .e = e };
+	struct text t = { .max = max };
+	struct out o = { .sink = text_sink, .arg = &t, .e = e };
 
-	return text_(&o, v, max, ret, ret_len);
+	return text_(&o, &t, v, ret, ret_len);
 }
 
 int canon_marked(const json_t *v, size_t max, const struct canon_rules *rules,
 		 struct canon_mark *marks, size_t n, char **ret, size_t *ret_len, struct err *e)
 {
-	struct out o = { .e = e, .rules = *rules, .marks = marks, .n_marks = n };
+	struct text t = { .max = max };
+	struct out o = {
+		.sink = text_sink, .arg = &t, .e = e, .rules = *rules, .marks = marks, .n_marks = n
+	};
 
-	return text_(&o, v, max, ret, ret_len);
+	return text_(&o, &t, v, ret, ret_len);
 }
 
 static int hash_sink(void *arg, const char *p, size_t n)

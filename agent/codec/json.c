@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading JSON: limits on the bytes first, then jansson, then getters that name what is wrong. */
+/* Reading JSON: limits on the bytes first, then the parser, then getters that name what is wrong.
+ */
 #include "agent/codec/json.h"
+#include "agent/codec/json_parse.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -59,8 +61,6 @@ int json_read(json_t **ret, const void *buf, size_t len, const struct json_limit
 	      struct err *e)
 {
 	struct json_limits dflt = JSON_LIMITS_BODY;
-	json_error_t je;
-	json_t *v;
 	int r;
 
 	if (!lim)
@@ -74,14 +74,7 @@ int json_read(json_t **ret, const void *buf, size_t len, const struct json_limit
 	r = scan(buf, len, lim, e);
 	if (r)
 		return r;
-	v = json_loadb(buf, len, JSON_REJECT_DUPLICATES, &je);
-	if (!v && json_error_code(&je) == json_error_out_of_memory)
-		return err_set(e, -ENOMEM, "body: no memory");
-	if (!v)
-		return err_set(e, -EBADMSG, "body: not JSON at byte %d: %s", je.position,
-			       show(je.text).s);
-	*ret = v;
-	return 0;
+	return json_parse(ret, buf, len, e);
 }
 
 /* --- getters --- */

@@ -251,25 +251,29 @@ int status_list_issue(const struct status_list *l, wall_t now, const struct sign
 	enum { PACKED_MAX = BYTES_MAX + 1024, TEXT_MAX = PACKED_MAX * 4 / 3 + 8 };
 	struct sign_request rq = { .kind = SIGN_WALLET };
 	struct vc_proof_options po = { .created = now };
-	auto_free uint8_t *packed = malloc(PACKED_MAX);
-	auto_free char *text = malloc(TEXT_MAX);
+	auto_free uint8_t *packed = NULL;
+	auto_free char *text = NULL;
 	auto_json json_t *body = NULL;
 	size_t n = 0;
 	int r;
 
-	if (!packed || !text)
-		return err_set(e, -ENOMEM, "status list: no memory");
 	if (l->entries < STATUS_ENTRIES_MIN || l->entries > STATUS_ENTRIES_MAX || l->entries % 8)
 		return err_set(e, -EINVAL, "status list: %d..%d entries, a multiple of 8",
 			       STATUS_ENTRIES_MIN, STATUS_ENTRIES_MAX);
 	r = check_head(l->id, l->valid_from, l->valid_until, e);
-	if (!r)
-		r = pack(l, packed, PACKED_MAX, &n, e);
 	if (r)
 		return r;
+	packed = malloc(PACKED_MAX);
+	if (!packed)
+		return err_set(e, -ENOMEM, "status list: no memory");
+	r = pack(l, packed, PACKED_MAX, &n, e);
+	if (r)
+		return r;
+	text = malloc(TEXT_MAX);
+	if (!text)
+		return err_set(e, -ENOMEM, "status list: no memory");
 	text[0] = 'u';
-	if (base64url_encode(packed, n, text + 1, TEXT_MAX - 1) < 0)
-		return err_set(e, -ENOSPC, "status list: too long");
+	(void)base64url_encode(packed, n, text + 1, TEXT_MAX - 1); /* TEXT_MAX holds it */
 	str_cut(rq.subject, l->id);
 	body = json_pack("{s:s, s:s, s:o, s:o, s:o}", "id", l->id, "issuer", l->issuer, "validFrom",
 			 json_time(l->valid_from), "validUntil", json_time(l->valid_until), SUBJECT,

@@ -10,24 +10,19 @@
 
 _Static_assert(sizeof(struct sha256_ctx) >= sizeof(SHA256_CTX), "sha256 state fits");
 
-static SHA256_CTX *ctx(struct sha256_ctx *c)
-{
-	return (SHA256_CTX *)(void *)c->opaque;
-}
-
 void sha256_begin(struct sha256_ctx *c)
 {
-	(void)SHA256_Init(ctx(c));
+	(void)SHA256_Init((SHA256_CTX *)(void *)c);
 }
 
 void sha256_add(struct sha256_ctx *c, const void *p, size_t n)
 {
-	(void)SHA256_Update(ctx(c), p, n);
+	(void)SHA256_Update((SHA256_CTX *)(void *)c, p, n);
 }
 
 void sha256_end(struct sha256_ctx *c, uint8_t out[SHA256_LEN])
 {
-	(void)SHA256_Final(out, ctx(c));
+	(void)SHA256_Final(out, (SHA256_CTX *)(void *)c);
 }
 
 void sha256(const void *p, size_t n, uint8_t out[SHA256_LEN])

@@ -97,6 +97,8 @@ void ent_conv_later(struct conv *c); /* flush after this turn's commit */
 void ent_begin(struct conv *c, const struct deal *d);
 void ent_answer(struct conv *c, const struct a2a_result *r);
 void ent_refused(struct conv *c, enum refusal no, const char *why);
+/* Asks for a new quote: the old one was lost to time. */
+void ent_afresh(struct conv *c, const struct deal *d, struct err *e);
 /* The last moment at which the message under way makes sense. */
 wall_t ent_deadline(const struct conv *c, const struct deal *d);
 
@@ -107,8 +109,20 @@ enum refusal ent_quote_take(struct conv *c, struct deal *d, const struct quote *
 			    const json_t *body, struct err *e);
 /* Tells the operator "no"; nothing of ours changes by it. */
 void ent_reject(struct conv *c, const struct deal *d, const char *why);
+/* Chooses from the deal's quote once more. */
+enum refusal ent_choose(struct conv *c, struct deal *d, struct err *e);
 /* The live hold of this deal, if there is one, goes back. */
 int ent_unhold(struct ent *en, const struct deal *d, struct err *e) must_check;
+
+/* ent_approval.c: what is above the agents' own limit. */
+/* The most that one agreement of this deal may cost now: alone, or as a human granted. */
+money_t ent_approval_limit(const struct ent *en, const struct deal *d);
+/* in was rejected. True when a human could allow what it is about: then the question is asked, or
+ * stands already, and *no says whether that went well. */
+bool ent_approval_ask(struct conv *c, const struct deal *d, const struct ent_policy_in *in,
+		      enum refusal *no, struct err *e);
+void ent_approval_answered(struct ent *en, struct deal *d, const struct event *ev);
+void ent_approval_tick(struct ent *en);
 
 /* ent_agree.c: REFUSE_NONE, a refusal with its text in e, or REFUSE_MAX_: try again later. */
 enum refusal ent_agree(struct conv *c, struct deal *d, const json_t *vc, struct err *e);

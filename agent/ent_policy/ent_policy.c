@@ -162,17 +162,21 @@ static void on_event(void *arg, const struct event *ev)
 	struct ent *en = arg;
 	const ident_t *id =
 		ev->kind == EV_INTENT_DECLARED ? &ev->u.intent.negotiation : &ev->u.ref.deal;
+	bool approval = ev->kind == EV_APPROVAL_GRANTED || ev->kind == EV_APPROVAL_DENIED ||
+			ev->kind == EV_APPROVAL_LAPSED;
 	struct deal *d;
 
 	if (ev->kind == EV_WALLET_REVOKED)
 		on_revoked(en, &ev->u.ref);
 	if (ev->kind != EV_INTENT_DECLARED && ev->kind != EV_INTENT_WITHDRAWN &&
-	    ev->kind != EV_TERMINATED)
+	    ev->kind != EV_TERMINATED && !approval)
 		return;
 	d = world_deal(en->w, id);
 	if (!d || d->operator_side)
 		return;
-	if (ev->kind == EV_INTENT_DECLARED)
+	if (approval)
+		ent_approval_answered(en, d, ev);
+	else if (ev->kind == EV_INTENT_DECLARED)
 		on_intent(en, d);
 	else if (ev->kind == EV_INTENT_WITHDRAWN)
 		on_withdrawn(en, d);
@@ -228,6 +232,7 @@ static void on_tick(void *arg)
 	struct ent *en = arg;
 
 	expire(en);
+	ent_approval_tick(en);
 	take_up(en);
 	ent_spur_divide(en, NULL);
 	en->tick = loop_after(en->s->loop, TICK_US, on_tick, en);

@@ -111,7 +111,10 @@ static int gather(struct conv *c, const struct deal *d, struct ent_policy_in *in
 	in->bargain = en->s->cfg->enterprise.bargain;
 	in->last_margin = c->margin;
 	deal_cost(d, &in->cost);
-	return ent_wallet_limits(en, &d->intent.class_name, &in->wallet, e);
+	if (ent_wallet_limits(en, &d->intent.class_name, &in->wallet, e))
+		return e->code;
+	in->wallet.agreement_max = ent_approval_limit(en, d);
+	return 0;
 }
 
 static void advised(struct ent *en, const struct deal *d, const struct advice *a,
@@ -232,8 +235,9 @@ static enum refusal reject(struct conv *c, const struct deal *d, const struct en
 	return no;
 }
 
-static enum refusal choose(struct conv *c, struct deal *d, struct err *e)
+enum refusal ent_choose(struct conv *c, struct deal *d, struct err *e)
 {
+	enum refusal no;
 	struct side *s = c->ent->s;
 	struct ent_advised_in in = { 0 };
 	struct ent_policy_out out;
@@ -255,6 +259,8 @@ static enum refusal choose(struct conv *c, struct deal *d, struct err *e)
 		return accept(c, d, &out, &dn, e);
 	if (out.verdict == POLICY_COUNTER)
 		return counter(c, d, &out, &dn, e);
+	if (!out.advised && ent_approval_ask(c, d, &in.in, &no, e))
+		return no;
 	return reject(c, d, &out, &dn);
 }
 
@@ -293,7 +299,7 @@ enum refusal ent_quote_take(struct conv *c, struct deal *d, const struct quote *
 		if (no != REFUSE_NONE)
 			return no;
 	}
-	return choose(c, d, e);
+	return ent_choose(c, d, e);
 }
 
 int ent_unhold(struct ent *en, const struct deal *d, struct err *e)

@@ -140,7 +140,7 @@ static bool aged(const struct conv *c, const struct deal *d, enum refusal no)
 		now.ms - d->accept.start.ms > START_SKEW_MS);
 }
 
-static void afresh(struct conv *c, const struct deal *d, struct err *e)
+void ent_afresh(struct conv *c, const struct deal *d, struct err *e)
 {
 	ident_t intent = d->intent.id;
 	int r = ent_unhold(c->ent, d, e);
@@ -173,7 +173,7 @@ void ent_refused(struct conv *c, enum refusal no, const char *why)
 		return;
 	}
 	if (aged(c, d, no)) {
-		afresh(c, d, &e);
+		ent_afresh(c, d, &e);
 		return;
 	}
 	engine_refuse(engine, "ent_policy", asked ? CLIENT_TOOL : "quote_accept", &d->negotiation,

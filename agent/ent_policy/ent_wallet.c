@@ -199,14 +199,6 @@ static struct grades floor_of(const struct wallet_class *c)
 	return (struct grades){ c->floor_bandwidth, c->floor_latency, c->floor_availability };
 }
 
-/* What nobody has approved may not be signed for: the human's limit caps one agreement. */
-static money_t alone(const struct wallet *w)
-{
-	return w->human_above.minor > 0 && w->human_above.minor < w->agreement_max.minor
-		       ? w->human_above
-		       : w->agreement_max;
-}
-
 int ent_wallet_limits(struct ent *en, const name_t *class_name, struct wallet_limits *ret,
 		      struct err *e)
 {
@@ -227,7 +219,7 @@ int ent_wallet_limits(struct ent *en, const name_t *class_name, struct wallet_li
 		if (!strcmp(w.klass[i].name, class_name->s))
 			ret->class_left.minor = w.klass[i].ceiling.minor - w.klass[i].held.minor -
 						w.klass[i].captured.minor;
-	ret->agreement_max = alone(&en->wallet);
+	ret->agreement_max = en->wallet.agreement_max;
 	ret->term_max_ms = en->wallet.term_max_s * 1000;
 	memcpy(ret->currency, w.currency, sizeof(ret->currency));
 	ret->floor = floor_of(&en->wallet.classes[k]);

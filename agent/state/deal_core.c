@@ -1,7 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What one deal comes to: its money so far, its next number, what it holds on a path. */
+/* Which deal is meant, and what it comes to: its money so far, its next number, what it holds on a
+ * path. */
 #include "world.h"
 #include "treaty/pure.h"
+
+struct deal *world_deal(const struct world *w, const ident_t *id)
+{
+	if (ident_empty(*id))
+		return NULL;
+	for (uint32_t i = w->n_deals; i-- > 0;)
+		if (ident_eq(w->deal[i].negotiation, *id) || ident_eq(w->deal[i].lineage, *id))
+			return &w->deal[i];
+	return NULL;
+}
+
+struct deal *world_deal_by_label(const struct world *w, uint32_t label)
+{
+	for (uint32_t i = w->n_deals; i-- > 0;)
+		if (w->deal[i].cur.rev && w->deal[i].cur.label == label &&
+		    w->deal[i].life != LIFE_TERMINATED)
+			return &w->deal[i];
+	return NULL;
+}
 
 money_t deal_captured(const struct deal *d)
 {

@@ -106,6 +106,15 @@ static const struct field ev_credit_f[] = {
 FIELD_TABLE(ev_credit_fields, struct ev_credit, ev_credit_f);
 #undef T
 
+#define T struct ev_approval
+static const struct field ev_approval_f[] = {
+	F_STR(T, deal),     F_STR(T, id),      F_STR(T, quote),
+	F_UINT(T, version), F_UINT(T, item),   F_INT(T, amount),
+	F_STR(T, currency), F_INT(T, expires), F_STR(T, why),
+};
+FIELD_TABLE(ev_approval_fields, struct ev_approval, ev_approval_f);
+#undef T
+
 static const struct {
 	const char *name;
 	const struct field_table *table;

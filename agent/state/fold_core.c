@@ -10,25 +10,6 @@
 #include "world.h"
 #include "treaty/pure.h"
 
-struct deal *world_deal(const struct world *w, const ident_t *id)
-{
-	if (ident_empty(*id))
-		return NULL;
-	for (uint32_t i = w->n_deals; i-- > 0;)
-		if (ident_eq(w->deal[i].negotiation, *id) || ident_eq(w->deal[i].lineage, *id))
-			return &w->deal[i];
-	return NULL;
-}
-
-struct deal *world_deal_by_label(const struct world *w, uint32_t label)
-{
-	for (uint32_t i = w->n_deals; i-- > 0;)
-		if (w->deal[i].cur.rev && w->deal[i].cur.label == label &&
-		    w->deal[i].life != LIFE_TERMINATED)
-			return &w->deal[i];
-	return NULL;
-}
-
 /* Members of the payload that name the deal, by kind. */
 static const ident_t *event_deal(const struct event *ev)
 {
@@ -259,7 +240,7 @@ static enum refusal guard_payload(const struct deal *d, const struct event *ev)
 		return d->has_plan && ident_eq(d->plan.id, ev->u.progress.plan)
 			       ? REFUSE_NONE
 			       : REFUSE_ORDER_INVALID;
-	default: return REFUSE_NONE;
+	default: return approval_guard(d, ev);
 	}
 }
 
@@ -526,6 +507,7 @@ void fold(struct world *w, const struct event *ev)
 	/* The life event is read before the payload is folded: it compares with what was. */
 	lev = fold_life_event(d, ev);
 	fold_deal(d, ev);
+	approval_fold(d, ev);
 	d->seq = ev->seq;
 	if (lev == LEV_PROVISION_FAILED || lev == LEV_APPLY_FAILED)
 		d->failed = true;

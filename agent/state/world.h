@@ -23,6 +23,16 @@ struct credit_line {
 	bool taken; /* booked by the enterprise */
 };
 
+/* Where a deal's question to a human stands. */
+enum approval_state {
+	APPROVAL_NONE,
+	APPROVAL_WAITING,
+	APPROVAL_GRANTED, /* until it is used or expires */
+	APPROVAL_DENIED,
+	APPROVAL_LAPSED,
+	APPROVAL_USED,
+};
+
 /* One negotiation and, once signed, its lineage of revisions. */
 struct deal {
 	ident_t negotiation; /* of the first intent; key until there is a lineage */
@@ -61,6 +71,8 @@ struct deal {
 	bool cooled;          /* a walk-back may be offered */
 	wall_t cool_from;
 	bool wallet_revoked;
+	enum approval_state approval_state;
+	struct ev_approval approval; /* the latest */
 	uint8_t n_revs;
 	struct rev_line rev[DEAL_REVS_MAX];
 	why_t why; /* of the last event */
@@ -117,6 +129,9 @@ void credit_fold(struct deal *d, const struct event *ev);
 /* debt_core.c, for fold_core.c: what is owed, what was answered, and what a new plan speaks of. */
 enum refusal debt_guard(const struct world *w, const struct event *ev);
 void debt_fold(struct world *w, const struct event *ev);
+/* Part of the fold: what waits for a human. */
+enum refusal approval_guard(const struct deal *d, const struct event *ev);
+void approval_fold(struct deal *d, const struct event *ev);
 
 /* Bandwidth that the deal holds on a path: on paper (in force, or signed and not yet countersigned)
  * or still in the kernels, whatever is most. */

@@ -112,6 +112,20 @@ struct ev_advice {
 	why_t why;
 };
 
+/* A choice above what the agents may make alone: it waits for a human. Granting, denying and
+ * lapsing carry the same facts and a reason of their own. */
+struct ev_approval {
+	ident_t deal;
+	ident_t id;
+	ident_t quote;
+	uint32_t version;
+	uint8_t item;
+	money_t amount; /* of the lineage with this revision: what is granted, and no more */
+	char currency[4];
+	wall_t expires; /* of the question, and then of the grant */
+	why_t why;
+};
+
 enum event_kind {
 	EV_NONE_,
 #define EVENT(name, type, table, help) EV_##name,
@@ -130,6 +144,7 @@ union event_body {
 	struct ev_spur spur;
 	struct ev_advice advice;
 	struct ev_credit credit;
+	struct ev_approval approval;
 	struct intent intent;
 	struct quote quote;
 	struct agreement agreement;
@@ -148,7 +163,8 @@ struct event {
 };
 
 extern const struct field_table ev_ref_fields, ev_refused_fields, ev_admit_fields, ev_accept_fields,
-	ev_counter_fields, ev_progress_fields, ev_spur_fields, ev_advice_fields, ev_credit_fields;
+	ev_counter_fields, ev_progress_fields, ev_spur_fields, ev_advice_fields, ev_credit_fields,
+	ev_approval_fields;
 
 /* Name ("INTENT_DECLARED") and payload table of a kind; "?" and NULL when unknown. */
 const char *event_name(enum event_kind k);

@@ -322,7 +322,8 @@ static inline void lab_config(void)
 		fail_msg("config: %s", e.text);
 }
 
-static int64_t lab_purse_max; /* of one agreement, for the next setup only; 0 = the fixture's */
+static int64_t lab_purse_max;   /* of one agreement, for the next setup only; 0 = the fixture's */
+static int64_t lab_human_above; /* likewise */
 
 static inline int lab_setup_with(void **state, const char *extra)
 {
@@ -339,7 +340,9 @@ static inline int lab_setup_with(void **state, const char *extra)
 	wallet_fixture(&lab.wallet, &lab.wallet_key, &lab.agent, op.key.did);
 	if (lab_purse_max)
 		lab.wallet.agreement_max.minor = lab_purse_max;
-	lab_purse_max = 0;
+	if (lab_human_above)
+		lab.wallet.human_above.minor = lab_human_above;
+	lab_purse_max = lab_human_above = 0;
 	lab_wallet_file();
 	lab_config();
 	lab_open();

@@ -271,7 +271,7 @@ static enum refusal fill(struct ctx *c, const char *klass, int64_t amount, const
 	X(CAPTURED, LEDGER_FORK, BODY(q.prev = h("A2")))                                        \
 	X(CAPTURED, LEDGER_FORK, BODY(q.prev = h(NULL)))                                        \
 	X(CAPTURED, LEDGER_FORK,                                                                \
-	  BODY(memcpy(q.class_name, strcmp(q.class_name, "bulk") ? "bulk" : "order", 6)))       \
+	  BODY(str_cut(q.class_name, strcmp(q.class_name, "bulk") ? "bulk" : "order")))         \
 	X(CAPTURED, LEDGER_STATE, do_credit(c, c->amount + 1, "note"))                          \
 	X(CAPTURED, LEDGER_STATE, do_credit(c, INT64_MAX, "note"))                              \
 	X(RELEASED, LEDGER_STATE, do_capture(c, c->hold, "A1", LEDGER_GATE))                    \

@@ -3,6 +3,7 @@
 #include "bss_road.h"
 
 #include "agent/bss_negotiation/bss_negotiation_core.h"
+#include "agent/bss_policy/bss_known.h"
 #include "agent/bss_policy/bss_policy_core.h"
 #include "agent/codec/noun.h"
 
@@ -238,6 +239,30 @@ static void holder_is_the_peer(void **state)
 	take_quote(&r);
 }
 
+/* Both contents are at hand, and each is what its digest says. */
+static void evidence(const struct wallet *w)
+{
+	auto_free char *both = NULL;
+	uint8_t seen[2][DIGEST_LEN];
+
+	assert_int_equal(known_evidence(&lab.side, w, &both, NULL), 0);
+	assert_int_equal(strlen(both), 4 * DIGEST_LEN + 1);
+	for (int i = 0; i < 2; i++) {
+		auto_json json_t *vc = NULL;
+		struct wallet back;
+		digest_t d;
+
+		assert_int_equal(hex_decode(both + i * (2 * DIGEST_LEN + 1), 2 * DIGEST_LEN, d.b,
+					    sizeof(d.b)),
+				 DIGEST_LEN);
+		assert_int_equal(desk_body_get(&lab.side, &d, &vc, NULL), 0);
+		assert_int_equal(wallet_verify(vc, &lab.side.keys, &back, seen[i], NULL), 0);
+		assert_memory_equal(seen[i], d.b, DIGEST_LEN);
+		assert_int_equal(back.generation, w->generation);
+	}
+	assert_memory_not_equal(seen[0], seen[1], DIGEST_LEN);
+}
+
 static void generations(void **state)
 {
 	auto_road struct road r = road_new(&lab.ent, "0a1"), n = road_new(&lab.ent, "0a2"),
@@ -264,6 +289,7 @@ static void generations(void **state)
 	s = snap();
 	ask_quote(&fork);
 	expect(REFUSE_WALLET_GENERATION, s, "same generation, other content");
+	evidence(&n.w);
 	/* Two contents were seen: now the first one is not believed any more either. */
 	n.i = road_new(&lab.ent, "0a6").i;
 	s = snap();

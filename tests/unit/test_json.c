@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 
+#include "agent/codec/json_parse.h"
 #include "tests/unit/trust_fixture.h"
 
 #include <cmocka.h>
@@ -307,13 +308,122 @@ static void times(void **state)
 	}
 }
 
+/* Our reader and jansson's agree on every text: what they take, and what they make of it. */
+static void as_jansson(const char *text, size_t len)
+{
+	json_t *a = NULL, *b;
+	int r = json_parse(&a, text, len, NULL);
+
+	b = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	if (!r != (b != NULL) || (b && !json_equal(a, b)))
+		fail_msg("%d, jansson %s: %.*s", r, b ? "takes it" : "does not", (int)len, text);
+	json_decref(a);
+	json_decref(b);
+}
+
+static const char *const texts[] = {
+	"[1]",
+	"[-0]",
+	"[-]",
+	"[01]",
+	"[1.]",
+	"[.5]",
+	"[1e5]",
+	"[1e+5]",
+	"[1E-5]",
+	"[1e]",
+	"[9223372036854775807]",
+	"[-9223372036854775808]",
+	"[9223372036854775808]",
+	"[-9223372036854775809]",
+	"[1e308]",
+	"[1e309]",
+	"[1e-400]",
+	"[0.1e1]",
+	"{}",
+	"[]",
+	"[ ]",
+	"[,]",
+	"[1,]",
+	"{\"a\"}",
+	"{\"a\":}",
+	"{\"a\":1,}",
+	"{a:1}",
+	"{\"a\":1,\"a\":2}",
+	"{\"\\u0061\":1,\"a\":2}",
+	"{\"\":1}",
+	"[\"\\u0000\"]",
+	"[\"\\ud83d\\ude00\"]",
+	"[\"\\ud83d\"]",
+	"[\"\\ude00\"]",
+	"[\"\\ud83dx\"]",
+	"[\"\\ud83d\\u0041\"]",
+	"[\"\\x\"]",
+	"[\"\\u12g4\"]",
+	"[\"\\u12\"]",
+	"[\"\x7f\"]",
+	"[\"\x1f\"]",
+	"[\"\xc0\x80\"]",
+	"[\"\xed\xa0\x80\"]",
+	"[\"\xf4\x90\x80\x80\"]",
+	"[\"\xe2\x82\"]",
+	"[\"\xe2\x82\xac\"]",
+	"[\"\xf0\x9f\x98\x80\"]",
+	"\xef\xbb\xbf[]",
+	"[true,false,null]",
+	"[tru]",
+	"[nullx]",
+	"1",
+	"\"x\"",
+	"[1] 2",
+	" [1] \n",
+	"[1 2]",
+	"[[[[]]]]",
+	"[}",
+	"{]",
+	"[\"",
+	"[\"\\",
+	"[NaN]",
+	"[+1]",
+};
+
+static void same_as_jansson(void **state)
+{
+	static const char *const files[] = { "arrays",  "french", "structures",
+					     "unicode", "values", "weird" };
+	static const char flips[] = { 1, 2, 4, 8, 16, 32, 64, (char)0x80 };
+	char path[96];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		as_jansson(texts[i], strlen(texts[i]));
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		auto_free char *text = NULL;
+		size_t len;
+
+		(void)snprintf(path, sizeof(path), "tests/vectors/jcs-rfc8785/input/%s.json",
+			       files[i]);
+		text = file_fixture(path, &len);
+		as_jansson(text, len);
+		for (size_t k = 0; k < len; k++) {
+			as_jansson(text, k);
+			for (size_t f = 0; f < sizeof(flips); f++) {
+				text[k] ^= flips[f];
+				if (text[k])
+					as_jansson(text, len);
+				text[k] ^= flips[f];
+			}
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(read_table), cmocka_unit_test(deep_and_wide),
-		cmocka_unit_test(getters),    cmocka_unit_test(unknown_members),
-		cmocka_unit_test(money),      cmocka_unit_test(money_there_and_back),
-		cmocka_unit_test(times),
+		cmocka_unit_test(same_as_jansson),      cmocka_unit_test(read_table),
+		cmocka_unit_test(deep_and_wide),        cmocka_unit_test(getters),
+		cmocka_unit_test(unknown_members),      cmocka_unit_test(money),
+		cmocka_unit_test(money_there_and_back), cmocka_unit_test(times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -283,6 +283,43 @@ static void test_policy(void **state)
 }
 
 /* Only a human ends things, never without a reason, and never twice. The last test. */
+/* A question put before the human, seen, and answered once. */
+static void test_approvals(void **state)
+{
+	const struct cap_ent_policy cap = { lab.side.engine };
+	const struct deal *d = world_deal(engine_world(lab.side.engine), &(ident_t){ "agr-1" });
+	struct ev_approval a = { .version = 1, .item = 1, .amount = { 4711 } };
+	struct mcp_result r;
+
+	(void)state;
+	assert_non_null(d);
+	a.deal = d->negotiation;
+	a.quote = d->quote.id;
+	a.expires.ms = engine_now(lab.side.engine).ms + 60000;
+	str_cut(a.id.s, "apr-1");
+	str_cut(a.currency, "EUR");
+	str_cut(a.why.s, "best of the cleared items");
+	assert_int_equal(tool_approval_ask(&cap, &a, NULL, NULL), REFUSE_NONE);
+	r = ask("approval_list", NULL);
+	expect(&r, "approvals.0.id", "\"apr-1\"");
+	expect(&r, "approvals.0.state", "\"waiting\"");
+	expect(&r, "approvals.0.amount", "4711");
+	expect(&r, "approvals.0.why", "\"best of the cleared items\"");
+	mcp_result_clear(&r);
+	call_as(&stranger, "approval_grant", "{\"id\":\"apr-1\",\"reason\":\"x\"}", &r);
+	assert_int_not_equal(r.code, 0);
+	mcp_result_clear(&r);
+	refused("approval_grant", "{\"id\":\"apr-2\",\"reason\":\"x\"}", "no such approval");
+	refused("approval_grant", "{\"id\":\"apr-1\"}", "reason");
+	r = ask("approval_grant", "{\"id\":\"apr-1\",\"reason\":\"quarter end\"}");
+	expect(&r, "state", "\"granted\"");
+	mcp_result_clear(&r);
+	refused("approval_deny", "{\"id\":\"apr-1\",\"reason\":\"x\"}", "wrong_state");
+	r = ask("approval_list", NULL);
+	expect(&r, "approvals.0.state", "\"granted\"");
+	mcp_result_clear(&r);
+}
+
 static void test_human(void **state)
 {
 	const uint64_t before = store_durable(lab.store);
@@ -362,12 +399,12 @@ static int teardown(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_status), cmocka_unit_test(test_visible),
-		cmocka_unit_test(test_deals),  cmocka_unit_test(test_bodies),
-		cmocka_unit_test(test_log),    cmocka_unit_test(test_explain),
-		cmocka_unit_test(test_flows),  cmocka_unit_test(test_ledger),
-		cmocka_unit_test(test_verify), cmocka_unit_test(test_policy),
-		cmocka_unit_test(test_human),
+		cmocka_unit_test(test_status),    cmocka_unit_test(test_visible),
+		cmocka_unit_test(test_deals),     cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_log),       cmocka_unit_test(test_explain),
+		cmocka_unit_test(test_flows),     cmocka_unit_test(test_ledger),
+		cmocka_unit_test(test_verify),    cmocka_unit_test(test_policy),
+		cmocka_unit_test(test_approvals), cmocka_unit_test(test_human),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
