@@ -22,9 +22,9 @@
 struct other {
 	struct witness *w;
 	const struct cfg_peer *who;
-	uint64_t seen; /* size of our log that it cosigned */
-	mono_t again;  /* not before */
-	bool busy, heard; /* heard: of this life; an old head is asked for once too */
+	uint64_t seen;       /* size of our log that it cosigned */
+	mono_t again;        /* not before */
+	bool busy, heard;    /* heard: of this life; an old head is asked for once too */
 	char note[NOTE_MAX]; /* that it was asked to cosign */
 	uint64_t size;
 };

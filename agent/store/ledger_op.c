@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sodium.h>
+#include "agent/crypto/crypto.h"
 #include "ledger_int.h"
 
 int lg_side(enum ledger_side side, struct err *e)
@@ -114,12 +115,12 @@ int lg_counters(struct op *o, enum ledger_side side, const char *lineage)
 }
 
 /* --- journal --- */
-static void feed(crypto_hash_sha256_state *st, const void *p, size_t len)
+static void feed(struct sha256_ctx *st, const void *p, size_t len)
 {
-	(void)crypto_hash_sha256_update(st, p, len);
+	sha256_add(st, p, len);
 }
 
-static void feed_int(crypto_hash_sha256_state *st, int64_t v)
+static void feed_int(struct sha256_ctx *st, int64_t v)
 {
 	uint8_t b[8];
 
@@ -128,7 +129,7 @@ static void feed_int(crypto_hash_sha256_state *st, int64_t v)
 	feed(st, b, sizeof(b));
 }
 
-static void feed_text(crypto_hash_sha256_state *st, const char *t)
+static void feed_text(struct sha256_ctx *st, const char *t)
 {
 	feed_int(st, (int64_t)strlen(t));
 	feed(st, t, strlen(t));
@@ -138,10 +139,10 @@ static void feed_text(crypto_hash_sha256_state *st, const char *t)
 struct hash lg_journal_hash(uint64_t seq, int64_t wallet, const struct entry *j, uint64_t event,
 			    const struct hash *prev)
 {
-	crypto_hash_sha256_state st;
+	struct sha256_ctx st;
 	struct hash h;
 
-	(void)crypto_hash_sha256_init(&st);
+	sha256_begin(&st);
 	feed_text(&st, "treaty/journal/v1");
 	feed(&st, prev->b, HASH_LEN);
 	feed_int(&st, (int64_t)seq);
@@ -156,7 +157,7 @@ struct hash lg_journal_hash(uint64_t seq, int64_t wallet, const struct entry *j,
 	feed(&st, j->note.b, HASH_LEN);
 	feed_int(&st, (int64_t)event);
 	feed_int(&st, j->time.ms);
-	(void)crypto_hash_sha256_final(&st, h.b);
+	sha256_end(&st, h.b);
 	return h;
 }
 
