@@ -51,6 +51,9 @@ const struct verb verbs[] = {
 	  "check a configuration file and let the daemon take its class profiles" },
 	{ "ledger", "show", NULL, NULL, ctl_ledger, NULL,
 	  "wallets, holds, lineages and credit notes" },
+	{ "consumer", "erase", "DID", "reason=TEXT", ctl_terminate, "consumer_erase",
+	  "destroy the key of the bodies of a consumer whose agreements have ended; the log "
+	  "stays" },
 	{ "log", "tail", NULL, "lines=N after=SEQ follow", ctl_log_tail, NULL,
 	  "the last rows of the log; --follow (-f) waits for more" },
 	{ "log", "verify", NULL, "state=DIR", ctl_log_verify, NULL,

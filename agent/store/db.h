@@ -3,6 +3,7 @@
 #ifndef TREATY_STORE_DB_H
 #define TREATY_STORE_DB_H
 
+#include <limits.h>
 #include <sqlite3.h>
 #include "store.h"
 
@@ -23,6 +24,7 @@ struct store_pos {
 
 struct store {
 	sqlite3 *db;
+	char dir[PATH_MAX];
 	int lock_fd;
 	unsigned flags;
 	bool in_turn, poisoned;

@@ -177,6 +177,7 @@ static int open_writer(const char *dir, unsigned flags, struct store **ret, stru
 	if (r < 0)
 		return r;
 	s->lock_fd = TAKE_FD(lock);
+	(void)snprintf(s->dir, sizeof(s->dir), "%s", dir);
 	(void)sqlite3_wal_hook(s->db, wal_grew, s);
 	if (!made)
 		r = is_blank(s, &made, e);
@@ -208,8 +209,10 @@ int store_open(const char *dir, unsigned flags, struct store **ret, struct err *
 		r = err_set(e, -errno, "%s: %s", p.db, strerror(errno));
 	if (!r)
 		r = db_connect(p.db, flags, &s, e);
-	if (!r)
+	if (!r) {
+		(void)snprintf(s->dir, sizeof(s->dir), "%s", dir);
 		r = identity_check(s, e);
+	}
 	if (!r)
 		r = load_reader(s, e);
 	if (r < 0)
