@@ -160,7 +160,10 @@ static int wal_grew(void *arg, sqlite3 *db, const char *name, int pages)
 	return SQLITE_OK;
 }
 
-static int open_writer(const char *dir, unsigned flags, struct store **ret, struct err *e)
+/* check: what the file must pass before anything is written. */
+static int open_writer(const char *dir, unsigned flags,
+		       int (*check)(struct store *s, struct err *e), struct store **ret,
+		       struct err *e)
 {
 	auto_close int lock = -1;
 	bool made = false;
@@ -186,12 +189,19 @@ static int open_writer(const char *dir, unsigned flags, struct store **ret, stru
 	if (!r)
 		r = identity_check(s, e);
 	if (!r)
-		r = load(s, e);
+		r = check(s, e);
 	if (r < 0)
 		s = db_close(s);
 	else
 		*ret = s;
 	return r;
+}
+
+int db_open_sound(const char *dir, struct store **ret, struct err *e)
+{
+	if (sodium_init() < 0)
+		return err_set(e, -EIO, "libsodium: does not start");
+	return open_writer(dir, 0, db_log_sound, ret, e);
 }
 
 int store_open(const char *dir, unsigned flags, struct store **ret, struct err *e)
@@ -203,7 +213,7 @@ int store_open(const char *dir, unsigned flags, struct store **ret, struct err *
 	if (sodium_init() < 0)
 		return err_set(e, -EIO, "libsodium: does not start");
 	if (!(flags & STORE_READER))
-		return open_writer(dir, flags, ret, e);
+		return open_writer(dir, flags, load, ret, e);
 	r = paths_of(dir, &p, e);
 	if (!r && access(p.db, R_OK) < 0)
 		r = err_set(e, -errno, "%s: %s", p.db, strerror(errno));
