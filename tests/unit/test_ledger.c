@@ -576,48 +576,6 @@ static void test_raw_sql(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
-/* Counters that somebody altered: the store does not open, the rebuild counts them anew from the
- * journal, and what the journal does not explain stays refused. */
-static void test_rebuild(void **state)
-{
-	static const char off[] = "DROP TRIGGER wallet_gate; UPDATE wallet SET held=held-10;";
-	struct ledger_hold q = ask("L1", 1, NULL, 100), q2 = ask("L2", 1, NULL, 50);
-	struct ledger_wallet_id id = q.wallet;
-	struct ledger_wallet w;
-	struct store *none = NULL;
-	struct err e = { 0 };
-	uint64_t n = 9;
-
-	(void)state;
-	expect(capture(hold(&q).hold_id, "a1"), REFUSE_NONE, 0, 100);
-	expect(hold(&q2), REFUSE_NONE, 50, 100);
-	commit_ok(s);
-	assert_int_equal(ledger_rebuild(dir, &n, NULL), -EBUSY);
-	s = store_free(s);
-	assert_int_equal(ledger_rebuild(dir, &n, NULL), 0);
-	assert_int_equal(n, 0);
-	raw_ok("UPDATE wallet SET held=held-10; UPDATE class_budget SET captured=captured-1 WHERE "
-	       "class='order'; UPDATE lineage SET captured=captured-5 WHERE lineage='L1'");
-	assert_int_equal(store_open(dir, 0, &none, NULL), -EUCLEAN);
-	assert_int_equal(ledger_rebuild(dir, &n, &e), 0);
-	assert_int_equal(n, 3);
-	s = open_ok(0);
-	assert_int_equal(ledger_wallet_get(s, &id, &w, NULL), 0);
-	assert_int_equal(w.held.minor, 50);
-	assert_int_equal(w.captured.minor, 100);
-	s = store_free(s);
-	/* A hold without its journal row, and a schema without its gate, are no counters. */
-	raw_ok("UPDATE hold SET state=2 WHERE lineage='L2'");
-	assert_int_equal(ledger_rebuild(dir, &n, NULL), -EUCLEAN);
-	assert_int_equal(report().fault, STORE_FAULT_LEDGER);
-	raw_ok(off);
-	assert_int_equal(ledger_rebuild(dir, &n, NULL), -EUCLEAN);
-	s = NULL;
-	assert_int_equal(dir_drop(NULL), 0);
-	assert_int_equal(dir_make(NULL), 0);
-	s = open_ok(STORE_CREATE | STORE_NOSYNC);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -636,7 +594,6 @@ int main(void)
 		T(test_receipts_and_shadow),
 		T(test_turn),
 		T(test_raw_sql),
-		T(test_rebuild),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
