@@ -124,7 +124,8 @@ static int state_of(const char *hold_id, int64_t *amount)
 	int r = -1;
 
 	if (!st)
-		st = state_query = query("SELECT state,amount FROM hold WHERE side=0 AND hold_id=?");
+		st = state_query =
+			query("SELECT state,amount FROM hold WHERE side=0 AND hold_id=?");
 	(void)sqlite3_bind_text(st, 1, hold_id, -1, SQLITE_TRANSIENT);
 	if (sqlite3_step(st) == SQLITE_ROW) {
 		r = sqlite3_column_int(st, 0);

@@ -300,12 +300,12 @@ static void test_human(void **state)
 	refused("wallet_revoke", "{\"id\":\"urn:w:2\",\"reason\":\"x\"}", "wallet_missing");
 	assert_int_equal(store_durable(lab.store), before);
 	/* The agreement lives: its bodies are needed. */
-	assert_int_equal(store_body_put(lab.store, &body, "did:web:edge.lab.example", "secret", 6,
-					NULL),
-			 0);
+	assert_int_equal(
+		store_body_put(lab.store, &body, "did:web:edge.lab.example", "secret", 6, NULL), 0);
 	refused("consumer_erase", "{\"id\":\"did:web:edge.lab.example\",\"reason\":\"asked\"}",
 		"has an agreement");
-	refused("consumer_erase", "{\"id\":\"did:web:else.example\",\"reason\":\"asked\"}", "no body");
+	refused("consumer_erase", "{\"id\":\"did:web:else.example\",\"reason\":\"asked\"}",
+		"no body");
 	r = ask("wallet_revoke", "{\"id\":\"urn:w:1\",\"reason\":\"lost\"}");
 	expect(&r, "revoked", "true");
 	mcp_result_clear(&r);
@@ -333,13 +333,12 @@ static void test_human(void **state)
 /* Every row is seen by a human and none by a stranger. */
 static void test_visible(void **state)
 {
-	static const char *const rows[] = { "status",        "deal_list",   "deal_show",
-					    "flow_list",     "path_list",   "ledger_show",
-					    "log_read",      "explain",     "quote_show",
-					    "intent_show",   "verify",      "agreement_show",
-					    "service_list",  "order_show",  "service_show",
-					    "wallet_revoke", "policy_show", "policy_load",
-					    "consumer_erase" };
+	static const char *const rows[] = {
+		"status",        "deal_list",      "deal_show",    "flow_list",     "path_list",
+		"ledger_show",   "log_read",       "explain",      "quote_show",    "intent_show",
+		"verify",        "agreement_show", "service_list", "order_show",    "service_show",
+		"wallet_revoke", "policy_show",    "policy_load",  "consumer_erase"
+	};
 	struct mcp_result r = { 0 };
 
 	(void)state;
