@@ -33,7 +33,7 @@ static void feed_text(struct sha256_ctx *st, const char *t)
 struct hash ledger_hold_key(const char *lineage, uint32_t rev, const struct hash *offer)
 {
 	struct sha256_ctx st;
-	struct hash h;
+	struct hash h = { { 0 } };
 
 	sha256_begin(&st);
 	feed_text(&st, "treaty/hold/v1");
@@ -54,7 +54,7 @@ void ledger_hold_id(const struct hash *key, char ret[LEDGER_HOLD_ID_LEN])
 static struct hash hold_request(const struct ledger_hold *q)
 {
 	struct sha256_ctx st;
-	struct hash h;
+	struct hash h = { { 0 } };
 
 	sha256_begin(&st);
 	feed_text(&st, "hold");
@@ -73,7 +73,7 @@ static struct hash hold_request(const struct ledger_hold *q)
 static struct hash step_hash(const char *step, const char *id, const struct hash *what)
 {
 	struct sha256_ctx st;
-	struct hash h;
+	struct hash h = { { 0 } };
 
 	sha256_begin(&st);
 	feed_text(&st, step);

@@ -140,7 +140,7 @@ struct hash lg_journal_hash(uint64_t seq, int64_t wallet, const struct entry *j,
 			    const struct hash *prev)
 {
 	struct sha256_ctx st;
-	struct hash h;
+	struct hash h = { { 0 } };
 
 	sha256_begin(&st);
 	feed_text(&st, "treaty/journal/v1");

@@ -8,7 +8,7 @@
 
 struct hash hash_bytes(const void *data, size_t len)
 {
-	struct hash h;
+	struct hash h = { { 0 } };
 
 	sha256(data, len, h.b);
 	return h;
@@ -17,7 +17,7 @@ struct hash hash_bytes(const void *data, size_t len)
 struct hash hash_leaf(const void *data, size_t len)
 {
 	struct sha256_ctx st;
-	struct hash h;
+	struct hash h = { { 0 } };
 
 	sha256_begin(&st);
 	sha256_add(&st, "\0", 1);
@@ -55,7 +55,7 @@ void merkle_append(struct merkle *m, const struct hash *leaf)
 
 struct hash merkle_root(const struct merkle *m)
 {
-	struct hash h;
+	struct hash h = { { 0 } };
 	bool any = false;
 
 	for (unsigned i = 0; i < 64; i++) {
