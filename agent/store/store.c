@@ -10,7 +10,7 @@
 #include "db.h"
 #include "schema.h"
 
-enum { APPLICATION_ID = 0x54726561, WAL_PAGES_MAX = 2048 };
+enum { APPLICATION_ID = 0x54726561, WAL_PAGES_MAX = 16384 };
 
 struct paths {
 	char lock[PATH_MAX], db[PATH_MAX];
