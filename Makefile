@@ -4,7 +4,7 @@
 #   make check          install what is missing, build, run every test      (as root)
 #   make demo           the whole road on real packets                      (as root)
 #   make lint           format, layers, purity, size, static analysis
-#   make bench | soak | fuzz | check-kernel | conformance | install | uninstall | clean
+#   make bench | soak | fuzz | torture | check-kernel | conformance | install | uninstall | clean
 CC	?= gcc
 CLANG	?= clang
 BPFTOOL	?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
@@ -36,6 +36,7 @@ CTL_SRC	:= $(wildcard ctl/*.c)
 LAB_SRC	:= $(wildcard tests/lab/*.c)
 TEST_SRC := $(wildcard tests/unit/test_*.c tests/bpf/test_*.c tests/oracle/test_*.c tests/soak/test_*.c)
 BENCH_SRC := $(wildcard tests/bench/bench_*.c)
+TORTURE_SRC := $(wildcard tests/torture/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 
 LIB_OBJ	:= $(LIB_SRC:%.c=$(B)/%.o)
@@ -59,6 +60,7 @@ BENCHES	:= $(BENCH_SRC:%.c=$(B)/%)
 all: $(BINS) $(LABS)
 tests: $(TESTS)
 benches: $(BENCHES)
+tests: $(B)/tests/torture/torture
 
 $(B)/%.bpf.o: %.bpf.c $(wildcard bpf/*.h bpf/*.bpf.c include/treaty/abi.h)
 	$(call say,BPF,$<)
@@ -103,6 +105,9 @@ $(TESTS): %: %.o $(LIB) $(LLHTTP)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $(TEST_LDFLAGS_$(notdir $@)) -o $@ $^ -lcmocka $(LDLIBS) -lpthread
 $(BENCH_SRC:%.c=$(B)/%.o): $(BENCH_SKEL)
+$(B)/tests/torture/torture: $(TORTURE_SRC:%.c=$(B)/%.o) $(LIB) $(LLHTTP)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(BENCHES): %: %.o $(LIB) $(LLHTTP)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpthread
 
@@ -152,6 +157,10 @@ soak: deps
 conformance: deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/conformance/run $(B)
+# make torture SECONDS=600: the ledger, 310 kills
+torture: deps
+	$(Q)$(MAKE) --no-print-directory $(B)/tests/torture/torture
+	$(Q)$(B)/tests/torture/torture $(or $(SECONDS),600) $(or $(KILLS),310) 6
 # make fuzz SECONDS=60
 fuzz: lint-deps
 	$(Q)FUZZ_SECONDS=$(or $(SECONDS),10) tests/fuzz/run $(B)
@@ -175,7 +184,7 @@ clean:
 print-%:
 	@echo $($*)
 
-.PHONY: all tests benches deps bench-deps lint-deps check unit check-kernel lint core-objects demo bench soak fuzz conformance \
+.PHONY: all tests benches deps bench-deps lint-deps check unit check-kernel lint core-objects demo bench soak fuzz torture conformance \
 	install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:

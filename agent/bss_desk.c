@@ -255,7 +255,8 @@ const struct deal *desk_deal(const struct desk_call *c, const ident_t *id)
 
 /* --- bodies ----------------------------------------------------------------------------------- */
 
-int desk_body_put(struct side *s, const json_t *body, digest_t *ret, struct err *e)
+int desk_body_put(struct side *s, const char *consumer, const json_t *body, digest_t *ret,
+		  struct err *e)
 {
 	auto_free char *text = NULL;
 	digest_t digest;
@@ -268,7 +269,7 @@ int desk_body_put(struct side *s, const json_t *body, digest_t *ret, struct err 
 	if (r)
 		return r;
 	memcpy(h.b, digest.b, sizeof(h.b));
-	r = store_body_put(engine_store(s->engine), &h, text, len, e);
+	r = store_body_put(engine_store(s->engine), &h, consumer, text, len, e);
 	if (!r)
 		*ret = digest;
 	return r;

@@ -59,8 +59,10 @@ void desk_parties(const struct side *s, const char *enterprise_did, struct tmf_p
  * peer's; NULL otherwise: a foreign deal looks like none. */
 const struct deal *desk_deal(const struct desk_call *c, const ident_t *id);
 
-/* Canonical text under its digest, in this turn. */
-int desk_body_put(struct side *s, const json_t *body, digest_t *ret, struct err *e) must_check;
+/* Canonical text under its digest, in this turn, encrypted for the consumer of that DID. Get:
+ * -ENODATA when the consumer was erased. */
+int desk_body_put(struct side *s, const char *consumer, const json_t *body, digest_t *ret,
+		  struct err *e) must_check;
 int desk_body_get(struct side *s, const digest_t *digest, json_t **ret, struct err *e) must_check;
 
 #endif

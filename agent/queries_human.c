@@ -263,6 +263,53 @@ static int on_policy_load(struct side *s, const struct peer *p, const json_t *ar
 	return r;
 }
 
+/* --- consumer_erase ----------------------------------------------------------------------------
+ */
+
+/* An agreement that lives needs its bodies: they answer what is asked again. */
+static bool has_living(const struct side *s, const char *did)
+{
+	const struct world *w = engine_world(s->engine);
+
+	for (uint32_t i = 0; i < w->n_deals; i++) {
+		const struct deal *d = &w->deal[i];
+
+		if (d->life != LIFE_TERMINATED && (d->cur.rev || d->has_pending) &&
+		    !strcmp(d->operator_side ? d->peer.s : s->cfg->daemon.did, did))
+			return true;
+	}
+	return false;
+}
+
+/* The key first: a crash between leaves too little readable, never too much, and the act can be
+ * asked for again. */
+static int on_erase(struct side *s, const struct peer *p, const json_t *args, const char *key,
+		    struct mcp_turn *t, struct err *e)
+{
+	struct ev_ref ref = { 0 };
+	char did[DID_MAX];
+	uint8_t d[SHA256_LEN];
+	enum refusal no;
+	int r = id_reason(args, did, sizeof(did), &ref.why, e);
+
+	(void)p;
+	(void)key;
+	if (!r && has_living(s, did))
+		r = err_set(e, -EBUSY, "%s: has an agreement that has not ended", did);
+	if (!r)
+		r = store_consumer_erase(engine_store(s->engine), did, e);
+	if (r)
+		return r;
+	sha256(did, strlen(did), d);
+	(void)hex_encode(d, 16, ref.about.s, sizeof(ref.about.s));
+	no = tool_call(s->engine, TOOL_consumer_erase, &ref);
+	if (no != REFUSE_NONE) {
+		mcp_refuse(t, no, ref.about.s);
+		return 0;
+	}
+	return answer_later(s, t, json_pack("{s:s, s:b}", "consumer", did, "erased", 1), e);
+}
+
 #define HUMAN .who = WHO_HUMAN
 
 const struct mcp_row query_rows_human[] = {
@@ -276,5 +323,9 @@ const struct mcp_row query_rows_human[] = {
 	  .idempotent = true, .who = WHO_HUMAN | WHO_APP, .call = on_policy_show },
 	{ "policy_load", "Load a policy", "Replaces the class profiles by those of a configuration",
 	  .input_schema = CONFIG_TEXT, .idempotent = true, HUMAN, .call = on_policy_load },
+	{ "consumer_erase", "Erase a consumer",
+	  "Destroys the key of its bodies; the log stays whole. Its agreements must have ended",
+	  .input_schema = ID_REASON, .destructive = true, .idempotent = true, HUMAN,
+	  .call = on_erase },
 	{ 0 },
 };

@@ -120,6 +120,7 @@ int ctl_log_tail(struct ctl *c);
 int ctl_log_verify(struct ctl *c);
 int ctl_log_replay(struct ctl *c);
 int ctl_log_redecide(struct ctl *c);
+int ctl_ledger_rebuild(struct ctl *c);
 int ctl_log_prove(struct ctl *c);
 int ctl_log_check_proof(struct ctl *c);
 int ctl_key_new(struct ctl *c);

@@ -8,7 +8,7 @@
 #include "agent/crypto/crypto.h"
 #include "agent/redecide.h"
 #include "agent/state/world.h"
-#include "agent/store/store.h"
+#include "agent/store/ledger.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -152,6 +152,19 @@ int ctl_log_verify(struct ctl *c)
 				"reason", rep.why, "seq", (json_int_t)rep.head.seq, "chain", chain,
 				"root", root, "ledgerRows", (json_int_t)rep.journal),
 		      rep.fault == STORE_SOUND, rep.why);
+}
+
+/* The counters are wrong and the journal is right: the one thing that may be repaired. */
+int ctl_ledger_rebuild(struct ctl *c)
+{
+	struct err e = { 0 };
+	uint64_t n = 0;
+
+	if (ledger_rebuild(ctl_state_dir(c), &n, &e)) {
+		say_err(&e);
+		return e.code == -EUCLEAN ? CTL_REFUSED : CTL_FAILED;
+	}
+	return report(c, json_pack("{s:I}", "changedRows", (json_int_t)n), true, "");
 }
 
 int ctl_open_reader(const struct ctl *c, struct store **ret)

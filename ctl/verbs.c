@@ -64,6 +64,13 @@ const struct verb verbs[] = {
 	  "check a configuration file and let the daemon take its class profiles" },
 	{ "ledger", "show", NULL, NULL, ctl_ledger, NULL,
 	  "wallets, holds, lineages and credit notes" },
+	{ "ledger", "verify", NULL, "state=DIR", ctl_log_verify, NULL,
+	  "check the journal's chain and recount every counter from it, with the log, offline" },
+	{ "ledger", "rebuild", NULL, "state=DIR", ctl_ledger_rebuild, NULL,
+	  "count the counters anew from a sound journal; the daemon must be stopped" },
+	{ "consumer", "erase", "DID", "reason=TEXT", ctl_terminate, "consumer_erase",
+	  "destroy the key of the bodies of a consumer whose agreements have ended; the log "
+	  "stays" },
 	{ "log", "tail", NULL, "lines=N after=SEQ follow", ctl_log_tail, NULL,
 	  "the last rows of the log; --follow (-f) waits for more" },
 	{ "log", "verify", NULL, "state=DIR", ctl_log_verify, NULL,

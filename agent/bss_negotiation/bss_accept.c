@@ -140,7 +140,7 @@ static int settle(struct desk_call *c, const struct deal *d, const struct ev_acc
 			 : bss_refuse(c, "agreement_sign", &d->negotiation, REFUSE_LEDGER_FORK,
 				      "the signer holds another content of this revision");
 	}
-	r = desk_body_put(bss.side, vc, &g->digest, &e);
+	r = desk_body_put(bss.side, c->peer->did, vc, &g->digest, &e);
 	if (r)
 		return r;
 	no = tool_accept_record(&bss.cap, a, NULL, &a->quote_digest);

@@ -135,7 +135,7 @@ enum refusal bss_order(const struct deal *d, const struct agreement *old,
 	desk_parties(bss.side, d->peer.s, &parties);
 	r = tmf622_write(&o, a, &parties, &body, &e);
 	if (!r)
-		r = desk_body_put(bss.side, body, &digest, &e);
+		r = desk_body_put(bss.side, d->peer.s, body, &digest, &e);
 	if (r) {
 		log_error("order for %s: %s", a->lineage.s, e.text);
 		return REFUSE_ORDER_INVALID;
@@ -263,9 +263,11 @@ static int keep(struct settle *s, enum refusal *no, struct err *e)
 
 	*no = res.why;
 	if (!r)
-		r = desk_body_put(bss.side, json_array_get(s->c->msg->data, 0), &unused, e);
+		r = desk_body_put(bss.side, s->c->peer->did, json_array_get(s->c->msg->data, 0),
+				  &unused, e);
 	if (!r)
-		r = desk_body_put(bss.side, json_array_get(s->c->msg->data, 1), &unused, e);
+		r = desk_body_put(bss.side, s->c->peer->did, json_array_get(s->c->msg->data, 1),
+				  &unused, e);
 	return r;
 }
 

@@ -99,7 +99,8 @@ static int b64_encode(const void *p, size_t n, char *out, size_t cap, int varian
 	return (int)strlen(out);
 }
 
-/* libsodium refuses non-zero trailing bits and wrong padding, so each value has one spelling. */
+/* libsodium refuses non-zero trailing bits and wrong padding, so each value has one spelling; but
+ * version 1.0.18 takes some bytes above ASCII for letters. */
 static int b64_decode(const char *s, size_t n, void *out, size_t cap, int variant)
 {
 	size_t got;
@@ -107,6 +108,9 @@ static int b64_decode(const char *s, size_t n, void *out, size_t cap, int varian
 
 	if (n > INT32_MAX)
 		return -ENOSPC;
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)s[i] >= 0x80)
+			return -EINVAL;
 	if (sodium_base642bin(out, cap, s, n, NULL, &got, &end, variant))
 		return cap < n / 4 * 3 ? -ENOSPC : -EINVAL;
 	return end == s + n ? (int)got : -EINVAL;

@@ -67,7 +67,10 @@ int ent_keep(struct ent *en, const json_t *body, const digest_t *digest, struct 
 	size_t len;
 	int r = canon_text(body, BODY_TEXT_MAX, &text, &len, e);
 
-	return r ? r : store_body_put(engine_store(en->s->engine), &h, text, len, e);
+	/* Our own: one consumer. */
+	return r ? r
+		 : store_body_put(engine_store(en->s->engine), &h, en->s->cfg->daemon.did, text,
+				  len, e);
 }
 
 /* --- the wallet's file --------------------------------------------------------------------------

@@ -47,6 +47,7 @@ static const ident_t *event_deal(const struct event *ev)
 	case EV_ADVICE_GIVEN:
 	case EV_POLICY_LOADED:
 	case EV_WITNESS_ALARM:
+	case EV_CONSUMER_ERASED:
 	case EV_WALLET_REVOKED: return NULL;
 	default: return &ev->u.ref.deal;
 	}

@@ -3,6 +3,7 @@
 #ifndef TREATY_STORE_DB_H
 #define TREATY_STORE_DB_H
 
+#include <limits.h>
 #include <sqlite3.h>
 #include "store.h"
 
@@ -23,6 +24,7 @@ struct store_pos {
 
 struct store {
 	sqlite3 *db;
+	char dir[PATH_MAX];
 	int lock_fd;
 	unsigned flags;
 	bool in_turn, poisoned;
@@ -96,6 +98,10 @@ int db_verify(struct store *s, struct store_pos *pos, struct store_report *rep,
  * poisoned. ledger_cold() forgets them. */
 int ledger_flush(struct store *s, struct err *e) must_check;
 void ledger_cold(struct store *s);
+/* Schema, every row of the log and its head, but not the ledger: -EUCLEAN with what is wrong. */
+int db_log_sound(struct store *s, struct err *e) must_check;
+/* The writer, opened although the ledger may be wrong. */
+int db_open_sound(const char *dir, struct store **ret, struct err *e) must_check;
 /* The ledger's part: journal chain, then counters against it. */
 int ledger_audit(struct store *s, struct store_pos *pos, struct store_report *rep,
 		 struct err *e) must_check;

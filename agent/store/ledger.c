@@ -6,15 +6,16 @@
  * lineage by compare-and-set, the history by a primary key. */
 #include <errno.h>
 #include <sodium.h>
+#include "agent/crypto/crypto.h"
 #include "ledger_int.h"
 
 /* --- keys and requests --- */
-static void feed(crypto_hash_sha256_state *st, const void *p, size_t len)
+static void feed(struct sha256_ctx *st, const void *p, size_t len)
 {
-	(void)crypto_hash_sha256_update(st, p, len);
+	sha256_add(st, p, len);
 }
 
-static void feed_int(crypto_hash_sha256_state *st, int64_t v)
+static void feed_int(struct sha256_ctx *st, int64_t v)
 {
 	uint8_t b[8];
 
@@ -24,22 +25,22 @@ static void feed_int(crypto_hash_sha256_state *st, int64_t v)
 }
 
 /* With its closing zero byte, so that what follows cannot move across. */
-static void feed_text(crypto_hash_sha256_state *st, const char *t)
+static void feed_text(struct sha256_ctx *st, const char *t)
 {
 	feed(st, t, strlen(t) + 1);
 }
 
 struct hash ledger_hold_key(const char *lineage, uint32_t rev, const struct hash *offer)
 {
-	crypto_hash_sha256_state st;
-	struct hash h;
+	struct sha256_ctx st;
+	struct hash h = { { 0 } };
 
-	(void)crypto_hash_sha256_init(&st);
+	sha256_begin(&st);
 	feed_text(&st, "treaty/hold/v1");
 	feed_text(&st, lineage);
 	feed_int(&st, rev);
 	feed(&st, offer->b, HASH_LEN);
-	(void)crypto_hash_sha256_final(&st, h.b);
+	sha256_end(&st, h.b);
 	return h;
 }
 
@@ -52,10 +53,10 @@ void ledger_hold_id(const struct hash *key, char ret[LEDGER_HOLD_ID_LEN])
 
 static struct hash hold_request(const struct ledger_hold *q)
 {
-	crypto_hash_sha256_state st;
-	struct hash h;
+	struct sha256_ctx st;
+	struct hash h = { { 0 } };
 
-	(void)crypto_hash_sha256_init(&st);
+	sha256_begin(&st);
 	feed_text(&st, "hold");
 	feed_text(&st, q->class_name);
 	feed_text(&st, q->currency);
@@ -64,22 +65,22 @@ static struct hash hold_request(const struct ledger_hold *q)
 	feed(&st, q->prev.b, HASH_LEN);
 	feed(&st, q->offer.b, HASH_LEN);
 	feed_int(&st, q->amount.minor);
-	(void)crypto_hash_sha256_final(&st, h.b);
+	sha256_end(&st, h.b);
 	return h;
 }
 
 /* Key or request of a step on a hold: "capture", "h-...", agreement. */
 static struct hash step_hash(const char *step, const char *id, const struct hash *what)
 {
-	crypto_hash_sha256_state st;
-	struct hash h;
+	struct sha256_ctx st;
+	struct hash h = { { 0 } };
 
-	(void)crypto_hash_sha256_init(&st);
+	sha256_begin(&st);
 	feed_text(&st, step);
 	feed_text(&st, id);
 	if (what)
 		feed(&st, what->b, HASH_LEN);
-	(void)crypto_hash_sha256_final(&st, h.b);
+	sha256_end(&st, h.b);
 	return h;
 }
 

@@ -138,6 +138,12 @@ int ledger_receipt(struct store *s, const struct ledger_wallet_id *id, const str
 		   const struct hash *receipt, wall_t now, struct ledger_result *ret,
 		   struct err *e) must_check;
 
+/* Repairs counters that differ from the journal, which is what the daemon refuses to start with:
+ * wallets, classes and lineages of the database in dir are counted anew. The log, the journal and
+ * the holds must be sound (-EUCLEAN), and no daemon may hold the directory (-EBUSY). *ret: rows
+ * that changed. */
+int ledger_rebuild(const char *dir, uint64_t *ret, struct err *e) must_check;
+
 /* --- reading --- */
 struct ledger_hold_row {
 	enum ledger_side side;

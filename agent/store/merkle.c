@@ -3,25 +3,26 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sodium.h>
+#include "agent/crypto/crypto.h"
 #include "merkle.h"
 
 struct hash hash_bytes(const void *data, size_t len)
 {
-	struct hash h;
+	struct hash h = { { 0 } };
 
-	(void)crypto_hash_sha256(h.b, data, len);
+	sha256(data, len, h.b);
 	return h;
 }
 
 struct hash hash_leaf(const void *data, size_t len)
 {
-	crypto_hash_sha256_state st;
-	struct hash h;
+	struct sha256_ctx st;
+	struct hash h = { { 0 } };
 
-	(void)crypto_hash_sha256_init(&st);
-	(void)crypto_hash_sha256_update(&st, (const uint8_t *)"\0", 1);
-	(void)crypto_hash_sha256_update(&st, data, len);
-	(void)crypto_hash_sha256_final(&st, h.b);
+	sha256_begin(&st);
+	sha256_add(&st, "\0", 1);
+	sha256_add(&st, data, len);
+	sha256_end(&st, h.b);
 	return h;
 }
 
@@ -54,7 +55,7 @@ void merkle_append(struct merkle *m, const struct hash *leaf)
 
 struct hash merkle_root(const struct merkle *m)
 {
-	struct hash h;
+	struct hash h = { { 0 } };
 	bool any = false;
 
 	for (unsigned i = 0; i < 64; i++) {

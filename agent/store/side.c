@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* side.c - what shares the log's transaction: outbox, named values, erasable bodies, challenges,
+/* side.c - what shares the log's transaction: outbox, named values, challenges,
  * idempotency of calls. */
 #include <errno.h>
 #include "db.h"
@@ -110,45 +110,6 @@ int store_kv_get(struct store *s, const char *key, void **ret, size_t *ret_len, 
 	if (r == 0)
 		return err_set(e, -ENOENT, "%.100s: no such value", key);
 	return r < 0 ? r : db_copy(st, 0, ret, ret_len, e);
-}
-
-/* --- bodies --- */
-int store_body_put(struct store *s, const struct hash *digest, const void *body, size_t len,
-		   struct err *e)
-{
-	int r = blob_check("body", body, len, e);
-
-	if (!r)
-		r = db_turn(s, e);
-	if (!r)
-		r = db_run(s, Q_BODY_PUT, e, "hb", digest, body, len);
-	return r < 0 ? r : 0;
-}
-
-int store_body_get(struct store *s, const struct hash *digest, void **ret, size_t *ret_len,
-		   struct err *e)
-{
-	auto_done sqlite3_stmt *st = NULL;
-	int r = db_bind(s, Q_BODY_GET, &st, e, "h", digest);
-
-	if (!r)
-		r = db_step(s, st, e);
-	if (r == 0)
-		return err_set(e, -ENOENT, "body: not here");
-	if (r > 0 && sqlite3_column_type(st, 0) == SQLITE_NULL)
-		return err_set(e, -ENODATA, "body: erased");
-	return r < 0 ? r : db_copy(st, 0, ret, ret_len, e);
-}
-
-int store_body_erase(struct store *s, const struct hash *digest, struct err *e)
-{
-	int r = db_turn(s, e);
-
-	if (!r)
-		r = db_run(s, Q_BODY_ERASE, e, "h", digest);
-	if (r == 0)
-		return err_set(e, -ENOENT, "body: not here");
-	return r < 0 ? r : 0;
 }
 
 /* --- challenges --- */

@@ -10,7 +10,7 @@
 #include "db.h"
 #include "schema.h"
 
-enum { APPLICATION_ID = 0x54726561, WAL_PAGES_MAX = 2048 };
+enum { APPLICATION_ID = 0x54726561, WAL_PAGES_MAX = 16384 };
 
 struct paths {
 	char lock[PATH_MAX], db[PATH_MAX];
@@ -160,7 +160,10 @@ static int wal_grew(void *arg, sqlite3 *db, const char *name, int pages)
 	return SQLITE_OK;
 }
 
-static int open_writer(const char *dir, unsigned flags, struct store **ret, struct err *e)
+/* check: what the file must pass before anything is written. */
+static int open_writer(const char *dir, unsigned flags,
+		       int (*check)(struct store *s, struct err *e), struct store **ret,
+		       struct err *e)
 {
 	auto_close int lock = -1;
 	bool made = false;
@@ -177,6 +180,7 @@ static int open_writer(const char *dir, unsigned flags, struct store **ret, stru
 	if (r < 0)
 		return r;
 	s->lock_fd = TAKE_FD(lock);
+	(void)snprintf(s->dir, sizeof(s->dir), "%s", dir);
 	(void)sqlite3_wal_hook(s->db, wal_grew, s);
 	if (!made)
 		r = is_blank(s, &made, e);
@@ -185,12 +189,19 @@ static int open_writer(const char *dir, unsigned flags, struct store **ret, stru
 	if (!r)
 		r = identity_check(s, e);
 	if (!r)
-		r = load(s, e);
+		r = check(s, e);
 	if (r < 0)
 		s = db_close(s);
 	else
 		*ret = s;
 	return r;
+}
+
+int db_open_sound(const char *dir, struct store **ret, struct err *e)
+{
+	if (sodium_init() < 0)
+		return err_set(e, -EIO, "libsodium: does not start");
+	return open_writer(dir, 0, db_log_sound, ret, e);
 }
 
 int store_open(const char *dir, unsigned flags, struct store **ret, struct err *e)
@@ -202,14 +213,16 @@ int store_open(const char *dir, unsigned flags, struct store **ret, struct err *
 	if (sodium_init() < 0)
 		return err_set(e, -EIO, "libsodium: does not start");
 	if (!(flags & STORE_READER))
-		return open_writer(dir, flags, ret, e);
+		return open_writer(dir, flags, load, ret, e);
 	r = paths_of(dir, &p, e);
 	if (!r && access(p.db, R_OK) < 0)
 		r = err_set(e, -errno, "%s: %s", p.db, strerror(errno));
 	if (!r)
 		r = db_connect(p.db, flags, &s, e);
-	if (!r)
+	if (!r) {
+		(void)snprintf(s->dir, sizeof(s->dir), "%s", dir);
 		r = identity_check(s, e);
+	}
 	if (!r)
 		r = load_reader(s, e);
 	if (r < 0)

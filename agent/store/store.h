@@ -153,14 +153,17 @@ int store_kv_put(struct store *s, const char *key, const void *val, size_t len,
 int store_kv_get(struct store *s, const char *key, void **ret, size_t *ret_len,
 		 struct err *e) must_check;
 
-/* Bodies that may be erased later without touching the log: the event names the digest. The
- * caller salts. Put of the same digest again is 0. Erase keeps the row as a tombstone; get then
- * returns -ENODATA, or -ENOENT when it never was. */
-int store_body_put(struct store *s, const struct hash *digest, const void *body, size_t len,
-		   struct err *e) must_check;
+/* Bodies that may be erased later without touching the log: the event names the digest. They are
+ * encrypted with a key of the consumer whom they are about (a name of 1..STORE_NAME_MAX bytes), a
+ * file below DIR/consumer that a copy of the database does not hold. Put of the same digest again
+ * is 0. Get: -ENOENT when it never was, -ENODATA when its consumer was erased, -EUCLEAN when
+ * damaged. Erase is durable when it returns; -ENOENT when nothing of the consumer is kept. What is
+ * put for it afterwards gets a new key. */
+int store_body_put(struct store *s, const struct hash *digest, const char *consumer,
+		   const void *body, size_t len, struct err *e) must_check;
 int store_body_get(struct store *s, const struct hash *digest, void **ret, size_t *ret_len,
 		   struct err *e) must_check;
-int store_body_erase(struct store *s, const struct hash *digest, struct err *e) must_check;
+int store_consumer_erase(struct store *s, const char *consumer, struct err *e) must_check;
 
 /* Single-use challenges. Put: -EEXIST for a known value, -ENOBUFS when too many are open. Use:
  * 0 with *ret = REFUSE_NONE exactly once per challenge, by its peer, while now < expires; else

@@ -126,6 +126,23 @@ int db_verify(struct store *s, struct store_pos *pos, struct store_report *rep, 
 	return r;
 }
 
+int db_log_sound(struct store *s, struct err *e)
+{
+	struct store_report rep = { .fault = STORE_SOUND };
+	int r = db_schema_check(s, &rep, e);
+
+	if (!r && rep.fault == STORE_SOUND)
+		r = db_log_walk(s, &s->now, &rep, e);
+	if (!r && rep.fault == STORE_SOUND)
+		r = head_check(s, &s->now, &rep, e);
+	if (r < 0)
+		return r;
+	return rep.fault == STORE_SOUND
+		       ? 0
+		       : err_set(e, -EUCLEAN, "%s at %llu: %.120s", store_fault_name(rep.fault),
+				 (unsigned long long)rep.seq, rep.why);
+}
+
 int store_verify(const char *dir, struct store_report *ret, struct err *e)
 {
 	struct store_report rep = { .fault = STORE_SOUND };

@@ -296,6 +296,8 @@ static void test_log_sound(void **state)
 	want("log replay --state .", 0, "same                              yes");
 	want("log redecide --state .", 0, "6 events, 1 decisions, 0 different");
 	want("log verify --state nowhere", 4, "nowhere");
+	want("ledger verify --state .", 0, "ledgerRows");
+	want("ledger rebuild --state nowhere", 4, "nowhere");
 	want("log replay --state nowhere", 4, "nowhere");
 }
 
@@ -330,6 +332,7 @@ static void test_log_tampered(void **state)
 			 SQLITE_OK);
 	want("log verify --state t", 1, "firstBad");
 	want("log replay --state t", 1, "");
+	want("ledger rebuild --state t", 1, "");
 	want("log redecide --state t", 1, "");
 }
 

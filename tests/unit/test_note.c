@@ -50,6 +50,27 @@ static void test_c2sp_example(void **state)
 	}
 }
 
+/* Of 256 bytes exactly 64 are letters, whatever stands beside them: a value has one spelling. */
+static void test_base64_alphabet(void **state)
+{
+	char text[5] = "AAAA";
+	uint8_t raw[4];
+
+	(void)state;
+	for (int at = 0; at < 4; at++) {
+		unsigned std = 0, url = 0;
+
+		for (int c = 0; c < 256; c++) {
+			text[at] = (char)c;
+			std += base64_decode(text, 4, raw, sizeof(raw)) == 3;
+			url += base64url_decode(text, 4, raw, sizeof(raw)) == 3;
+		}
+		assert_int_equal(std, 64);
+		assert_int_equal(url, 64);
+		text[at] = 'A';
+	}
+}
+
 /* --- a log and its witness ------------------------------------------------------------------- */
 
 enum { LEAVES = 40 };
@@ -278,9 +299,9 @@ static void test_proof_file(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_c2sp_example), cmocka_unit_test(test_judge),
-		cmocka_unit_test(test_cosignature),  cmocka_unit_test(test_malformed),
-		cmocka_unit_test(test_proof_file),
+		cmocka_unit_test(test_base64_alphabet), cmocka_unit_test(test_c2sp_example),
+		cmocka_unit_test(test_judge),           cmocka_unit_test(test_cosignature),
+		cmocka_unit_test(test_malformed),       cmocka_unit_test(test_proof_file),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

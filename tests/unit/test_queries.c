@@ -323,6 +323,9 @@ static void test_approvals(void **state)
 static void test_human(void **state)
 {
 	const uint64_t before = store_durable(lab.store);
+	struct hash body = hash_bytes("body", 4);
+	void *text = NULL;
+	size_t n = 0;
 	struct mcp_result r = { 0 };
 
 	(void)state;
@@ -333,6 +336,13 @@ static void test_human(void **state)
 	refused("agreement_terminate", "{\"id\":\"agr-1\",\"reason\":\"\"}", "reason");
 	refused("wallet_revoke", "{\"id\":\"urn:w:2\",\"reason\":\"x\"}", "wallet_missing");
 	assert_int_equal(store_durable(lab.store), before);
+	/* The agreement lives: its bodies are needed. */
+	assert_int_equal(
+		store_body_put(lab.store, &body, "did:web:edge.lab.example", "secret", 6, NULL), 0);
+	refused("consumer_erase", "{\"id\":\"did:web:edge.lab.example\",\"reason\":\"asked\"}",
+		"has an agreement");
+	refused("consumer_erase", "{\"id\":\"did:web:else.example\",\"reason\":\"asked\"}",
+		"no body");
 	r = ask("wallet_revoke", "{\"id\":\"urn:w:1\",\"reason\":\"lost\"}");
 	expect(&r, "revoked", "true");
 	mcp_result_clear(&r);
@@ -351,6 +361,10 @@ static void test_human(void **state)
 	r = ask("service_show", "{\"id\":\"svc-1\"}");
 	expect(&r, "state", "\"terminated\"");
 	mcp_result_clear(&r);
+	r = ask("consumer_erase", "{\"id\":\"did:web:edge.lab.example\",\"reason\":\"asked\"}");
+	expect(&r, "erased", "true");
+	mcp_result_clear(&r);
+	assert_int_equal(store_body_get(lab.store, &body, &text, &n, NULL), -ENODATA);
 }
 
 /* Every row is seen by a human and none by a stranger. */
@@ -362,7 +376,8 @@ static void test_visible(void **state)
 					    "intent_show",    "verify",          "agreement_show",
 					    "service_list",   "order_show",      "service_show",
 					    "wallet_revoke",  "policy_show",     "policy_load",
-					    "dataplane_dump", "dataplane_check", "dataplane_gc" };
+					    "dataplane_dump", "dataplane_check", "dataplane_gc",
+					    "consumer_erase" };
 	struct mcp_result r = { 0 };
 
 	(void)state;
