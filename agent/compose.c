@@ -94,6 +94,11 @@ static void publish(void *arg, const struct event *ev)
 	struct err e = { 0 };
 	size_t len;
 
+	if (mcp_streams(m->mcp)) {
+		const ident_t *id = event_deal(ev);
+
+		mcp_table_changed(m->mcp, id ? id->s : NULL);
+	}
 	if (!sse_readers(m->sse) || store_get(m->store, ev->seq, &body, &len, &e))
 		return;
 	sse_publish(m->sse, ev->seq, event_name(ev->kind), body);
@@ -264,6 +269,7 @@ static void on_ping(void *arg)
 
 	m->ping = loop_after(m->side.loop, PING_US, on_ping, m);
 	sse_ping(m->sse);
+	mcp_ping(m->mcp);
 	if (m->side.a2a)
 		a2a_ping(m->side.a2a);
 }

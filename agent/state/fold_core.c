@@ -30,7 +30,7 @@ struct deal *world_deal_by_label(const struct world *w, uint32_t label)
 }
 
 /* Members of the payload that name the deal, by kind. */
-static const ident_t *event_deal(const struct event *ev)
+const ident_t *event_deal(const struct event *ev)
 {
 	switch (ev->kind) {
 	case EV_INTENT_DECLARED:

@@ -126,7 +126,6 @@ json_t *a2a_data_parts(const json_t *data, bool is_list); /* parts array of one 
 
 /* a2a_task.c */
 uint32_t a2a_hash(const char *id); /* below A2A_BUCKETS */
-void a2a_owner(const struct peer *p, char out[WIRE_DID_MAX]);
 struct a2a_task *a2a_task_find(const struct a2a_server *s, const char *id, const char *owner);
 int a2a_task_new(struct a2a_task **ret, struct a2a_server *s, const char *owner,
 		 const char *context) must_check;

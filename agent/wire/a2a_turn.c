@@ -129,7 +129,7 @@ static void open_streams(struct a2a_turn *t)
 	char owner[WIRE_DID_MAX];
 	size_t kept = 0;
 
-	a2a_owner(&t->peer, owner);
+	wire_owner(&t->peer, owner);
 	for (size_t i = 0; i < t->nwaiters; i++) {
 		struct a2a_to to = t->waiters[i];
 
@@ -371,7 +371,7 @@ const char *a2a_turn_task_id(struct a2a_turn *t)
 	if (!t->task) {
 		if (t->task_id[0])
 			return NULL; /* it was there and is gone */
-		a2a_owner(&t->peer, owner);
+		wire_owner(&t->peer, owner);
 		if (a2a_task_new(&t->task, t->s, owner, t->context))
 			return NULL;
 		t->task->turn = t;
