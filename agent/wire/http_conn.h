@@ -6,6 +6,7 @@
 #define TREATY_HTTP_CONN_H
 
 #include <sys/queue.h>
+#include <time.h>
 
 #include "agent/loop.h"
 #include "http_parse.h"
@@ -65,6 +66,8 @@ struct http_server {
 	size_t nconns;
 	SLIST_HEAD(, http_listener) listeners;
 	struct http_stats stats;
+	char date[40];
+	time_t date_of;
 	bool draining;
 	void (*drained)(void *arg);
 	void *drained_arg;
