@@ -184,12 +184,12 @@ static bool is_modern(const struct mcp_req *c)
 static void modern(struct mcp_req *c)
 {
 	const struct method *m;
-	const char *version, *name;
+	const char *version, *name, *header = wire_header(c->r, "MCP-Protocol-Version");
 
 	if (!meta_ok(c, &version))
 		return;
-	/* An unknown version first: its rules for headers are not known either. */
-	if (strcmp(version, MCP_VERSION)) {
+	/* A version that both name and we do not know: its other rules for headers are not known. */
+	if (strcmp(version, MCP_VERSION) && (!header || !strcmp(header, version))) {
 		wrong_version(c, version);
 		return;
 	}

@@ -212,7 +212,8 @@ void mcp_turn_raw(struct mcp_turn *t, const json_t *result)
 	if (!t->s)
 		json_decref(copy);
 	turn_end(t, 200,
-		 t->s ? rpc_result_new(t->id, mcp_complete(t->s, t->legacy, copy, false)) : NULL);
+		 t->s ? rpc_result_new(t->id, mcp_complete(t->s, t->legacy, copy, t->uri[0]))
+		      : NULL);
 }
 
 static json_t *call_result(const char *text, const json_t *structured)
