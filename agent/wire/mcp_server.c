@@ -188,7 +188,8 @@ static void modern(struct mcp_req *c)
 
 	if (!meta_ok(c, &version))
 		return;
-	/* A version that both name and we do not know: its other rules for headers are not known. */
+	/* A version that both name and we do not know: its other rules for headers are not known.
+	 */
 	if (strcmp(version, MCP_VERSION) && (!header || !strcmp(header, version))) {
 		wrong_version(c, version);
 		return;

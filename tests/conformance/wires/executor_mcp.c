@@ -250,46 +250,20 @@ static void told(void *arg, struct mcp_turn *t, const json_t *result)
 	json_decref(o);
 }
 
-#define FORM(props)                   \
-	"{\"message\":\"Please fill " \
-	"in\",\"requestedSchema\":{\"type\":\"object\",\"properties\":{" props "}}}"
-#define DEFAULTS                                                                               \
-	FORM("\"name\":{\"type\":\"string\",\"default\":\"John Doe\"},\"age\":{\"type\":"      \
-	     "\"integer\",\"default\":30},\"score\":{\"type\":\"number\",\"default\":95.5},"   \
-	     "\"status\":{\"type\":\"string\",\"enum\":[\"active\",\"inactive\",\"pending\"]," \
-	     "\"default\":\"active\"},\"verified\":{\"type\":\"boolean\",\"default\":true}")
-#define OPTION(n)    "\"option" n "\""
-#define TITLED(v, t) "{\"const\":\"" v "\",\"title\":\"" t "\"}"
-#define ENUMS                                                                                                                                                                                                     \
-	FORM("\"untitledSingle\":{\"type\":\"string\",\"enum\":[" OPTION("1") "," OPTION("2") "," OPTION("3") "]},\"titledSingle\":{\"type\":\"string\",\"oneOf\":[" TITLED("value1", "First Option") "," TITLED( \
-		"value2",                                                                                                                                                                                         \
-		"Second Option") "," TITLED("value3",                                                                                                                                                             \
-					    "Third Option") "]},\"legacyEnum\":{\"type\":"                                                                                                                        \
-							    "\"string\",\"enum\":["                                                                                                                               \
-							    "\"opt1\",\"opt2\",\"opt3\"],"                                                                                                                        \
-							    "\"enumNames\":[\"Option "                                                                                                                            \
-							    "One\",\"Option Two\","                                                                                                                               \
-							    "\"Option "                                                                                                                                           \
-							    "Three\"]},\"untitledMulti\":{"                                                                                                                       \
-							    "\"type\":\"array\",\"items\":{"                                                                                                                      \
-							    "\"type\":"                                                                                                                                           \
-							    "\"string\",\"enum\":[" OPTION("1") "," OPTION("2") "," OPTION(                                                                                       \
-								    "3") "]}},"                                                                                                                                   \
-									 "\"titledMulti\":{"                                                                                                                      \
-									 "\"type\":\"array\","                                                                                                                    \
-									 "\"items\":{\"anyOf\":"                                                                                                                  \
-									 "[" TITLED("value1", "Fi"                                                                                                                \
-											      "rs"                                                                                                                \
-											      "t "                                                                                                                \
-											      "Ch"                                                                                                                \
-											      "oi"                                                                                                                \
-											      "c"                                                                                                                 \
-											      "e") "," TITLED(                                                                                                    \
-										 "value2", "Secon"                                                                                                                \
-											   "d "                                                                                                                   \
-											   "Choic"                                                                                                                \
-											   "e") "," TITLED("value3",                                                                                              \
-													   "Third Choice") "]}}")
+/* clang-format off */
+#define FORM(props) "{\"message\":\"Please fill in\",\"requestedSchema\":{\"type\":\"object\",\"properties\":{" props "}}}"
+#define DEFAULTS FORM( \
+	"\"name\":{\"type\":\"string\",\"default\":\"John Doe\"},\"age\":{\"type\":\"integer\",\"default\":30}," \
+	"\"score\":{\"type\":\"number\",\"default\":95.5},\"status\":{\"type\":\"string\"," \
+	"\"enum\":[\"active\",\"inactive\",\"pending\"],\"default\":\"active\"},\"verified\":{\"type\":\"boolean\",\"default\":true}")
+#define THREE "[\"option1\",\"option2\",\"option3\"]"
+#define TITLED "[{\"const\":\"value1\",\"title\":\"First\"},{\"const\":\"value2\",\"title\":\"Second\"},{\"const\":\"value3\",\"title\":\"Third\"}]"
+#define ENUMS FORM( \
+	"\"untitledSingle\":{\"type\":\"string\",\"enum\":" THREE "},\"titledSingle\":{\"type\":\"string\",\"oneOf\":" TITLED "}," \
+	"\"legacyEnum\":{\"type\":\"string\",\"enum\":[\"opt1\",\"opt2\",\"opt3\"],\"enumNames\":[\"One\",\"Two\",\"Three\"]}," \
+	"\"untitledMulti\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"enum\":" THREE "}}," \
+	"\"titledMulti\":{\"type\":\"array\",\"items\":{\"anyOf\":" TITLED "}}")
+/* clang-format on */
 
 static int question(const char *tool, const json_t *args, struct mcp_turn *t)
 {
