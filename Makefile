@@ -164,6 +164,14 @@ torture: deps
 # make fuzz SECONDS=60
 fuzz: lint-deps
 	$(Q)FUZZ_SECONDS=$(or $(SECONDS),10) tests/fuzz/run $(B)
+# The wires behind a scripted executor, for official suites; never installed.
+CONF	:= $(B)/test/treatyd-conformance
+$(CONF): $(patsubst %.c,$(B)/%.o,$(wildcard tests/conformance/wires/*.c)) $(LIB) $(LLHTTP)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+conformance-server: $(CONF)
+	$(Q)$(CONF) $(or $(PORT),4400) $(SWITCHES)
 install: all
 	$(Q)install -D -m 755 $(B)/treatyd $(DESTDIR)$(PREFIX)/sbin/treatyd
 	$(Q)install -D -m 755 $(B)/treatyctl $(DESTDIR)$(PREFIX)/bin/treatyctl
@@ -184,7 +192,7 @@ clean:
 print-%:
 	@echo $($*)
 
-.PHONY: all tests benches deps bench-deps lint-deps check unit check-kernel lint core-objects demo bench soak fuzz torture conformance \
+.PHONY: all tests benches deps bench-deps lint-deps check unit check-kernel lint core-objects demo bench soak fuzz torture conformance conformance-server \
 	install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -87,19 +87,43 @@ static wall_t wall_now(void *arg)
 
 /* --- the log as a stream ---------------------------------------------------------------------- */
 
+/* Ids and class as filters know them; borrowed from ev and the world. */
+static void describe(const struct compose *m, const struct event *ev, const char *body,
+		     struct sse_event *ret)
+{
+	const ident_t *id = event_deal(ev);
+	const struct deal *d = id ? world_deal(engine_world(m->side.engine), id) : NULL;
+
+	*ret = (struct sse_event){ .seq = ev->seq, .type = event_name(ev->kind), .data = body };
+	ret->about[0] = id ? id->s : NULL;
+	if (d) {
+		ret->about[0] = d->lineage.s;
+		ret->about[1] = d->negotiation.s;
+		ret->class_name = d->intent.class_name.s;
+	}
+}
+
 static void publish(void *arg, const struct event *ev)
 {
 	struct compose *m = arg;
 	auto_free char *body = NULL;
+	struct sse_event out;
 	struct err e = { 0 };
 	size_t len;
 
+	if (mcp_streams(m->mcp)) {
+		const ident_t *id = event_deal(ev);
+
+		mcp_table_changed(m->mcp, id ? id->s : NULL);
+	}
 	if (!sse_readers(m->sse) || store_get(m->store, ev->seq, &body, &len, &e))
 		return;
-	sse_publish(m->sse, ev->seq, event_name(ev->kind), body);
+	describe(m, ev, body, &out);
+	sse_publish(m->sse, &out);
 }
 
 struct replay_to {
+	const struct compose *m;
 	struct sse_reader *reader;
 	int64_t last;
 };
@@ -109,9 +133,13 @@ static int replay_row(void *arg, const struct store_event *row)
 	struct replay_to *to = arg;
 	struct event *ev = malloc(sizeof(*ev));
 	int r = ev ? event_read(row->body, row->len, ev, NULL, NULL) : -ENOMEM;
+	struct sse_event out;
 
-	if (!r)
-		r = sse_send(to->reader, row->seq, event_name(ev->kind), row->body);
+	if (!r) {
+		ev->seq = row->seq;
+		describe(to->m, ev, row->body, &out);
+		r = sse_send(to->reader, &out);
+	}
 	to->last = (int64_t)row->seq;
 	free(ev);
 	return r;
@@ -120,7 +148,7 @@ static int replay_row(void *arg, const struct store_event *row)
 static int64_t replay_after(void *arg, uint64_t after, struct sse_reader *reader)
 {
 	struct compose *m = arg;
-	struct replay_to to = { reader, (int64_t)store_durable(m->store) };
+	struct replay_to to = { m, reader, (int64_t)store_durable(m->store) };
 	struct err e = { 0 };
 	int r = store_replay(m->store, after + 1, replay_row, &to, &e);
 
@@ -264,6 +292,7 @@ static void on_ping(void *arg)
 
 	m->ping = loop_after(m->side.loop, PING_US, on_ping, m);
 	sse_ping(m->sse);
+	mcp_ping(m->mcp);
 	if (m->side.a2a)
 		a2a_ping(m->side.a2a);
 }

@@ -7,10 +7,43 @@
 #include <stdio.h>
 
 #define NO_ARGUMENTS "{\"type\":\"object\",\"additionalProperties\":false}"
+#define ANY_OBJECT   "{\"type\":\"object\"}"
+
+/* What can be read and watched: each is what a reading tool says, for whom may call that tool. The
+ * last part of a template is the tool's "id". */
+static const struct {
+	struct mcp_resource r;
+	const char *tool;
+} offered[] = {
+	{ { "treaty://status", "status", "Status", NULL, NULL, false }, "status" },
+	{ { "treaty://agreements", "agreements", "Agreements and negotiations", NULL, NULL, false },
+	  "deal_list" },
+	{ { "treaty://labels", "labels", "Labels and their flows", NULL, NULL, false },
+	  "flow_list" },
+	{ { "treaty://prices", "prices", "Scarcity and load of each path, from which prices follow",
+	    NULL, NULL, false },
+	  "capacity_query" },
+	{ { "treaty://paths", "paths", "Paths as measured", NULL, NULL, false }, "path_list" },
+	{ { "treaty://topology", "topology", "Paths and their nodes", NULL, NULL, false },
+	  "topology" },
+	{ { "treaty://services", "services", "Services as TMF638", NULL, NULL, false },
+	  "service_list" },
+	{ { "treaty://ledger", "ledger", "Wallets, holds and lineages", NULL, NULL, false },
+	  "ledger_show" },
+	{ { "treaty://log", "log", "The event log's first rows", NULL, NULL, false }, "log_read" },
+	{ { "treaty://agreements/{id}", "agreement", "One agreement as TMF651", NULL, NULL, true },
+	  "agreement_show" },
+	{ { "treaty://intents/{id}", "intent", "One intent as TMF921", NULL, NULL, true },
+	  "intent_show" },
+	{ { "treaty://quotes/{id}", "quote", "One quote as TMF648", NULL, NULL, true },
+	  "quote_show" },
+};
 
 static const struct mcp_row *rows[MCP_ROWS_MAX];
 static struct mcp_tool tools[MCP_ROWS_MAX];
-static size_t n_rows;
+static struct mcp_resource resources[ARRAY_LEN(offered)];
+static const char *resource_tool[ARRAY_LEN(offered)];
+static size_t n_rows, n_resources;
 static struct side *side;
 
 int mcp_table_add(const struct mcp_row *r, struct err *e)
@@ -27,6 +60,7 @@ int mcp_table_add(const struct mcp_row *r, struct err *e)
 				.title = r->title,
 				.description = r->help,
 				.input_schema = r->input_schema ? r->input_schema : NO_ARGUMENTS,
+				.output_schema = ANY_OBJECT,
 				.read_only = r->read_only,
 				.destructive = r->destructive,
 				.idempotent = r->idempotent,
@@ -86,16 +120,90 @@ static int call(void *arg, const struct peer *p, const char *tool, const json_t 
 	return 0;
 }
 
+/* --- resources ----------------------------------------------------------------------------------
+ */
+
+/* Index of what uri names; of a template with *id its last part. -1: nothing. */
+static int resource_of(const char *uri, const char **id)
+{
+	for (size_t i = 0; i < n_resources; i++) {
+		const struct mcp_resource *r = &resources[i];
+		size_t stem = strcspn(r->uri, "{");
+
+		*id = NULL;
+		if (!strcmp(r->uri, uri))
+			return (int)i;
+		if (!r->is_template || strncmp(r->uri, uri, stem) || !uri[stem] ||
+		    strchr(uri + stem, '/'))
+			continue;
+		*id = uri + stem;
+		return (int)i;
+	}
+	return -1;
+}
+
+static bool readable(void *arg, const struct peer *p, const char *uri)
+{
+	const char *id;
+	int i = resource_of(uri, &id);
+
+	return i >= 0 && allowed(arg, p, resource_tool[i]);
+}
+
+static int read_resource(void *arg, const struct peer *p, const char *uri, struct mcp_turn *t)
+{
+	const char *id;
+	int i = resource_of(uri, &id);
+	json_t *args = id ? json_pack("{s:s}", "id", id) : json_object();
+	int r = i >= 0 && args ? call(arg, p, resource_tool[i], args, NULL, t) : -ENOENT;
+
+	json_decref(args);
+	return r;
+}
+
+static void resources_from_rows(void)
+{
+	n_resources = 0;
+	for (size_t i = 0; i < ARRAY_LEN(offered); i++) {
+		if (!row_of(offered[i].tool))
+			continue;
+		resources[n_resources] = offered[i].r;
+		resources[n_resources].mime = "application/json";
+		resource_tool[n_resources++] = offered[i].tool;
+	}
+}
+
+void mcp_table_changed(struct mcp_server *m, const char *deal)
+{
+	char uri[sizeof("treaty://agreements/") + sizeof(ident_t)];
+
+	mcp_resource_changed(m, "treaty://log");
+	if (!deal || !*deal)
+		return;
+	(void)snprintf(uri, sizeof(uri), "treaty://agreements/%s", deal);
+	mcp_resource_changed(m, uri);
+	mcp_resource_changed(m, "treaty://services");
+	mcp_resource_changed(m, "treaty://ledger");
+}
+
 int mcp_table_serve(struct side *s, struct mcp_server **ret, struct err *e)
 {
-	struct mcp_app app = { .call = call, .allowed = allowed, .arg = s };
+	struct mcp_app app = { .call = call,
+			       .allowed = allowed,
+			       .readable = readable,
+			       .read = read_resource,
+			       .arg = s };
 	struct mcp_config c = { .path = "/mcp",
 				.name = "treatyd",
 				.version = "0.1",
 				.tools = tools,
-				.ntools = n_rows };
+				.ntools = n_rows,
+				.resources = resources,
+				.legacy = true };
 
 	side = s;
+	resources_from_rows();
+	c.nresources = n_resources;
 	return mcp_server_new(ret, &c, &app, e);
 }
 

@@ -33,6 +33,8 @@ struct mcp_row {
 int mcp_table_add(const struct mcp_row *r, struct err *e) must_check;
 /* The server over all rows; NULL path = "/mcp". */
 int mcp_table_serve(struct side *s, struct mcp_server **ret, struct err *e) must_check;
+/* Tells those who listen that the log grew, and about which deal ("" or NULL: none). */
+void mcp_table_changed(struct mcp_server *m, const char *deal);
 /* The refusal as a tool's answer: "over_ceiling: held plus captured ...: why". */
 void mcp_refuse(struct mcp_turn *t, enum refusal r, const char *why);
 

@@ -11,7 +11,7 @@
 #include "treaty/pure.h"
 
 /* Members of the payload that name the deal, by kind. */
-static const ident_t *event_deal(const struct event *ev)
+const ident_t *event_deal(const struct event *ev)
 {
 	switch (ev->kind) {
 	case EV_INTENT_DECLARED:

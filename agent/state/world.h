@@ -114,6 +114,8 @@ int world_compare(const struct world *a, const struct world *b);
 
 /* By negotiation id or by lineage id; NULL when there is none. */
 struct deal *world_deal(const struct world *w, const ident_t *id);
+/* Which deal an event is about: its negotiation's or lineage's id, NULL when about none. */
+const ident_t *event_deal(const struct event *ev);
 /* By the label in force; NULL when there is none. */
 struct deal *world_deal_by_label(const struct world *w, uint32_t label);
 

@@ -179,6 +179,7 @@ int a2a_server_new(struct a2a_server **ret, const struct a2a_config *c, const st
 	TAILQ_INIT(&s->tasks);
 	TAILQ_INIT(&s->seen);
 	LIST_INIT(&s->turns);
+	LIST_INIT(&s->shares);
 	s->cfg = *c;
 	s->app = *app;
 	s->cfg.max_tasks = c->max_tasks ? c->max_tasks : 4096;

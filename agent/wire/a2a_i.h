@@ -58,11 +58,21 @@ struct a2a_task {
 	size_t npushes;
 };
 
+/* One peer's kept answers. */
+struct a2a_share {
+	LIST_ENTRY(a2a_share) entry;
+	char owner[WIRE_DID_MAX];
+	size_t n;
+	TAILQ_HEAD(, a2a_seen) seen; /* oldest first */
+};
+
 /* An answer given or about to be: the same message again gets the same answer again. */
 struct a2a_seen {
 	TAILQ_ENTRY(a2a_seen) entry; /* oldest first */
+	TAILQ_ENTRY(a2a_seen) own;
 	LIST_ENTRY(a2a_seen) bucket;
-	char owner[WIRE_DID_MAX], message_id[A2A_ID_MAX + 1];
+	struct a2a_share *share;
+	char message_id[A2A_ID_MAX + 1];
 	uint8_t digest[32];
 	bool is_error;
 	json_t *answer; /* result or error object; NULL: the turn is under way */
@@ -94,6 +104,7 @@ struct a2a_server {
 	LIST_HEAD(, a2a_task) buckets[A2A_BUCKETS];
 	TAILQ_HEAD(, a2a_seen) seen;
 	LIST_HEAD(, a2a_seen) seen_buckets[A2A_BUCKETS];
+	LIST_HEAD(, a2a_share) shares;
 	LIST_HEAD(, a2a_turn) turns;
 	size_t ntasks, nseen, nturns, nsubs;
 	uint64_t order;
@@ -126,7 +137,6 @@ json_t *a2a_data_parts(const json_t *data, bool is_list); /* parts array of one 
 
 /* a2a_task.c */
 uint32_t a2a_hash(const char *id); /* below A2A_BUCKETS */
-void a2a_owner(const struct peer *p, char out[WIRE_DID_MAX]);
 struct a2a_task *a2a_task_find(const struct a2a_server *s, const char *id, const char *owner);
 int a2a_task_new(struct a2a_task **ret, struct a2a_server *s, const char *owner,
 		 const char *context) must_check;

@@ -334,7 +334,7 @@ static void endpoint(struct a2a_server *s, const struct wire_request *r, struct 
 		a2a_plain(sink, 401, NULL);
 		return;
 	}
-	a2a_owner(r->peer, c.owner);
+	wire_owner(r->peer, c.owner);
 	c.to.extension = activates(s, r);
 	if (*below == '/' && below[1])
 		a2a_rest(&c, below);

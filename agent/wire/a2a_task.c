@@ -7,14 +7,6 @@
 #include <stdio.h>
 #include <time.h>
 
-void a2a_owner(const struct peer *p, char out[WIRE_DID_MAX])
-{
-	if (p->did[0])
-		(void)snprintf(out, WIRE_DID_MAX, "%s", p->did);
-	else
-		(void)snprintf(out, WIRE_DID_MAX, "uid:%u", (unsigned)p->uid);
-}
-
 uint32_t a2a_hash(const char *id)
 {
 	uint32_t h = 2166136261u;

@@ -3,17 +3,18 @@
  * worked on waits beside the first; whoever repeats an answered one gets the kept answer. */
 #include "a2a_i.h"
 
+#include "agent/crypto/crypto.h"
+
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 
 static int digest_of(const json_t *m, uint8_t out[32])
 {
 	auto_free char *text = json_dumps(m, JSON_COMPACT | JSON_SORT_KEYS);
-	unsigned n = 0;
 
-	if (!text || EVP_Digest(text, strlen(text), out, &n, EVP_sha256(), NULL) != 1 || n != 32)
+	if (!text)
 		return -ENOMEM;
+	sha256(text, strlen(text), out);
 	return 0;
 }
 
@@ -24,6 +25,11 @@ void a2a_seen_free(struct a2a_server *s, struct a2a_seen *n)
 {
 	TAILQ_REMOVE(&s->seen, n, entry);
 	LIST_REMOVE(n, bucket);
+	TAILQ_REMOVE(&n->share->seen, n, own);
+	if (!--n->share->n) {
+		LIST_REMOVE(n->share, entry);
+		free(n->share);
+	}
 	s->nseen--;
 	if (n->turn)
 		n->turn->seen = NULL;
@@ -36,32 +42,54 @@ static struct a2a_seen *seen_find(const struct a2a_server *s, const char *owner,
 	struct a2a_seen *n;
 
 	LIST_FOREACH(n, &s->seen_buckets[a2a_hash(id)], bucket)
-	if (!strcmp(n->message_id, id) && !strcmp(n->owner, owner))
+	if (!strcmp(n->message_id, id) && !strcmp(n->share->owner, owner))
 		return n;
 	return NULL;
+}
+
+static struct a2a_share *share_find(const struct a2a_server *s, const char *owner)
+{
+	struct a2a_share *h;
+
+	LIST_FOREACH(h, &s->shares, entry)
+	if (!strcmp(h->owner, owner))
+		return h;
+	return NULL;
+}
+
+static struct a2a_share *share_get(struct a2a_server *s, const char *owner)
+{
+	struct a2a_share *h = share_find(s, owner);
+
+	if (h)
+		return h;
+	h = calloc(1, sizeof(*h));
+	if (!h || !str_set(h->owner, owner)) {
+		free(h);
+		return NULL;
+	}
+	TAILQ_INIT(&h->seen);
+	LIST_INSERT_HEAD(&s->shares, h, entry);
+	return h;
 }
 
 /* A peer that sends many messages pushes out its own old answers before those of others. */
 static void seen_room(struct a2a_server *s, const char *owner)
 {
-	struct a2a_seen *n, *own = NULL, *any = NULL;
-	size_t mine = 0;
+	struct a2a_share *h = share_find(s, owner);
+	struct a2a_seen *n = NULL;
 
-	if (s->nseen < A2A_SEEN_PEER_MAX)
-		return;
-	TAILQ_FOREACH (n, &s->seen, entry) {
-		bool is_own = !strcmp(n->owner, owner);
-
-		mine += is_own;
-		if (is_own && n->answer && !own)
-			own = n;
-		if (n->answer && !any)
-			any = n;
+	if (h && h->n >= A2A_SEEN_PEER_MAX) {
+		TAILQ_FOREACH (n, &h->seen, own)
+			if (n->answer)
+				break;
+	} else if (s->nseen >= A2A_SEEN_MAX) {
+		TAILQ_FOREACH (n, &s->seen, entry)
+			if (n->answer)
+				break;
 	}
-	if (mine >= A2A_SEEN_PEER_MAX && own)
-		a2a_seen_free(s, own);
-	else if (s->nseen >= A2A_SEEN_MAX && any)
-		a2a_seen_free(s, any);
+	if (n)
+		a2a_seen_free(s, n);
 }
 
 static struct a2a_seen *seen_new(struct a2a_server *s, const char *owner, const char *id,
@@ -71,13 +99,20 @@ static struct a2a_seen *seen_new(struct a2a_server *s, const char *owner, const 
 
 	seen_room(s, owner);
 	n = calloc(1, sizeof(*n));
-	if (!n || !str_set(n->owner, owner) || !str_set(n->message_id, id)) {
+	if (!n || !str_set(n->message_id, id)) {
+		free(n);
+		return NULL;
+	}
+	n->share = share_get(s, owner);
+	if (!n->share) {
 		free(n);
 		return NULL;
 	}
 	memcpy(n->digest, digest, sizeof(n->digest));
 	TAILQ_INSERT_TAIL(&s->seen, n, entry);
+	TAILQ_INSERT_TAIL(&n->share->seen, n, own);
 	LIST_INSERT_HEAD(&s->seen_buckets[a2a_hash(id)], n, bucket);
+	n->share->n++;
 	s->nseen++;
 	return n;
 }
@@ -129,7 +164,7 @@ static void open_streams(struct a2a_turn *t)
 	char owner[WIRE_DID_MAX];
 	size_t kept = 0;
 
-	a2a_owner(&t->peer, owner);
+	wire_owner(&t->peer, owner);
 	for (size_t i = 0; i < t->nwaiters; i++) {
 		struct a2a_to to = t->waiters[i];
 
@@ -371,7 +406,7 @@ const char *a2a_turn_task_id(struct a2a_turn *t)
 	if (!t->task) {
 		if (t->task_id[0])
 			return NULL; /* it was there and is gone */
-		a2a_owner(&t->peer, owner);
+		wire_owner(&t->peer, owner);
 		if (a2a_task_new(&t->task, t->s, owner, t->context))
 			return NULL;
 		t->task->turn = t;

@@ -297,7 +297,7 @@ static void unix_peer(struct http_conn *c, int fd)
 	}
 }
 
-void http_conn_accept(struct http_server *s, int fd, struct ssl_ctx_st *ctx)
+void http_conn_accept(struct http_server *s, int fd, const struct http_listener *li)
 {
 	const struct http_limits *l = &s->cfg.limits;
 	struct http_in_limits lim = { l->header_bytes, l->header_count, l->body_bytes };
@@ -315,10 +315,12 @@ void http_conn_accept(struct http_server *s, int fd, struct ssl_ctx_st *ctx)
 		return;
 	}
 	c->s = s;
-	c->tls = ctx != NULL;
-	if (!ctx)
+	c->tls = li->ctx != NULL;
+	if (li->plain_did)
+		(void)snprintf(c->peer.did, sizeof(c->peer.did), "%s", li->plain_did);
+	else if (!li->ctx)
 		unix_peer(c, fd);
-	c->bev = bev_new(s, fd, ctx);
+	c->bev = bev_new(s, fd, li->ctx);
 	if (!c->bev) {
 		(void)http_in_free(c->in);
 		free(c);

@@ -6,6 +6,7 @@
 #define TREATY_HTTP_CONN_H
 
 #include <sys/queue.h>
+#include <time.h>
 
 #include "agent/loop.h"
 #include "http_parse.h"
@@ -50,7 +51,8 @@ struct http_listener {
 	SLIST_ENTRY(http_listener) entry;
 	struct http_server *s;
 	struct evconnlistener *ev;
-	struct ssl_ctx_st *ctx; /* NULL: unix */
+	struct ssl_ctx_st *ctx; /* NULL: unix or plain */
+	const char *plain_did;  /* NULL: not plain */
 	struct loop_timer *retry;
 	uint16_t port;
 	char path[108];
@@ -65,6 +67,8 @@ struct http_server {
 	size_t nconns;
 	SLIST_HEAD(, http_listener) listeners;
 	struct http_stats stats;
+	char date[40];
+	time_t date_of;
 	bool draining;
 	void (*drained)(void *arg);
 	void *drained_arg;
@@ -72,7 +76,7 @@ struct http_server {
 };
 
 /* Takes the accepted fd, also on failure. */
-void http_conn_accept(struct http_server *s, int fd, struct ssl_ctx_st *ctx);
+void http_conn_accept(struct http_server *s, int fd, const struct http_listener *li);
 struct http_conn *http_conn_free(struct http_conn *c);
 /* Replaces its one deadline; 0: none. */
 void http_conn_arm(struct http_conn *c, int64_t us);

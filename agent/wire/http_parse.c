@@ -10,6 +10,7 @@
 #include <llhttp.h>
 #include <strings.h>
 
+#define KEEP_MAX       4096  /* what a connection keeps of each buffer between two requests */
 #define CHUNK_OVERHEAD 65536 /* bytes of chunk framing on top of the body limit */
 
 struct http_in {
@@ -306,19 +307,30 @@ static int give(struct http_in *in, const char *p, size_t n, size_t *used)
 	return in->refused;
 }
 
+/* Nothing points into the head before it is whole. */
+static int head_grow(struct http_in *in, size_t need)
+{
+	size_t cap = in->cap ? in->cap : 1024;
+	char *p;
+
+	while (cap < need)
+		cap *= 2;
+	p = realloc(in->head, cap);
+	if (!p)
+		return refuse(in, 500, "no memory");
+	in->head = p;
+	in->cap = cap;
+	return 0;
+}
+
 static int feed_head(struct http_in *in, const char *p, size_t n, size_t *used)
 {
 	size_t room = in->lim.header_bytes - in->nhead, take = n < room ? n : room, end = 0, gave;
 	size_t before = in->nhead;
 	int r;
 
-	if (!in->head) {
-		in->head = malloc(in->lim.header_bytes + 1);
-		if (!in->head) {
-			(void)refuse(in, 500, "no memory");
-			return in->refused;
-		}
-	}
+	if (in->nhead + take + 1 > in->cap && head_grow(in, in->nhead + take + 1))
+		return in->refused;
 	memcpy(in->head + in->nhead, p, take);
 	in->nhead += take;
 	r = scan(in, &end);
@@ -385,14 +397,21 @@ int http_in_new(struct http_in **ret, const struct http_in_limits *lim)
 
 void http_in_reset(struct http_in *in)
 {
-	struct http_in_limits lim = in->lim;
+	struct http_in keep = { .lim = in->lim };
 
-	free(in->head);
 	free(in->method);
 	free(in->path);
+	if (in->cap <= KEEP_MAX) {
+		keep.head = TAKE_PTR(in->head);
+		keep.cap = in->cap;
+	}
+	if (in->body_cap <= KEEP_MAX) {
+		keep.body = TAKE_PTR(in->body);
+		keep.body_cap = in->body_cap;
+	}
+	free(in->head);
 	free(in->body);
-	memset(in, 0, sizeof(*in));
-	in->lim = lim;
+	*in = keep;
 	llhttp_init(&in->parser, HTTP_REQUEST, &settings);
 	in->parser.data = in;
 }
@@ -402,6 +421,8 @@ struct http_in *http_in_free(struct http_in *in)
 	if (!in)
 		return NULL;
 	http_in_reset(in);
+	free(in->head);
+	free(in->body);
 	free(in);
 	return NULL;
 }
@@ -434,7 +455,7 @@ void http_in_request(const struct http_in *in, struct wire_request *r)
 		.query = in->query ? in->query : "",
 		.headers = in->headers,
 		.nheaders = in->nheaders,
-		.body = in->body ? in->body : "",
+		.body = in->nbody ? in->body : "",
 		.len = in->nbody,
 	};
 }

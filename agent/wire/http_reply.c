@@ -55,48 +55,89 @@ static bool has_body(const struct wire_response *r)
 	return r->status != 204 && r->status != 304;
 }
 
-static int put_head(struct http_conn *c, struct evbuffer *out, const struct wire_response *r,
-		    bool chunked)
+/* The clock of the second, as every reply has it. */
+static const char *date_now(struct http_server *s)
 {
-	char date[40] = "";
-	time_t now = (time_t)(loop_wall(c->s->loop).ms / 1000);
+	time_t now = (time_t)(loop_wall(s->loop).ms / 1000);
 	struct tm tm;
-	int n = 0;
 
-	if (gmtime_r(&now, &tm))
-		(void)strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
-	n |= evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", r->status,
-				 reason(r->status), date);
-	if (r->content_type)
-		n |= evbuffer_add_printf(out, "Content-Type: %s\r\n", r->content_type);
-	for (size_t i = 0; i < r->nheaders; i++)
-		n |= evbuffer_add_printf(out, "%s: %s\r\n", r->headers[i].name,
-					 r->headers[i].value);
-	if (chunked)
-		n |= evbuffer_add_printf(out, "Transfer-Encoding: chunked\r\n");
-	else if (has_body(r))
-		n |= evbuffer_add_printf(out, "Content-Length: %zu\r\n", r->len);
-	if (c->close_after)
-		n |= evbuffer_add_printf(out, "Connection: close\r\n");
-	n |= evbuffer_add(out, "\r\n", 2);
-	return n < 0 ? -ENOMEM : 0;
+	if (now != s->date_of && gmtime_r(&now, &tm)) {
+		(void)strftime(s->date, sizeof(s->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+		s->date_of = now;
+	}
+	return s->date;
 }
 
-/* All or nothing: a half-written head would be read as a reply. */
+struct text {
+	char *p;
+	size_t n;
+};
+
+static void put(struct text *t, const char *s, size_t n)
+{
+	memcpy(t->p + t->n, s, n);
+	t->n += n;
+}
+
+static void put_line(struct text *t, const char *name, const char *value)
+{
+	put(t, name, strlen(name));
+	put(t, ": ", 2);
+	put(t, value, strlen(value));
+	put(t, "\r\n", 2);
+}
+
+/* The most that put_head() writes. */
+static size_t head_room(const struct wire_response *r)
+{
+	size_t n = 256 + (r->content_type ? strlen(r->content_type) : 0);
+
+	for (size_t i = 0; i < r->nheaders; i++)
+		n += strlen(r->headers[i].name) + strlen(r->headers[i].value) + 4;
+	return n;
+}
+
+static void put_head(struct http_conn *c, struct text *t, const struct wire_response *r,
+		     bool chunked)
+{
+	char line[64];
+	int n = snprintf(line, sizeof(line), "HTTP/1.1 %d %s\r\n", r->status, reason(r->status));
+
+	put(t, line, (size_t)n);
+	put_line(t, "Date", date_now(c->s));
+	if (r->content_type)
+		put_line(t, "Content-Type", r->content_type);
+	for (size_t i = 0; i < r->nheaders; i++)
+		put_line(t, r->headers[i].name, r->headers[i].value);
+	if (chunked) {
+		put_line(t, "Transfer-Encoding", "chunked");
+	} else if (has_body(r)) {
+		(void)snprintf(line, sizeof(line), "%zu", r->len);
+		put_line(t, "Content-Length", line);
+	}
+	if (c->close_after)
+		put_line(t, "Connection", "close");
+	put(t, "\r\n", 2);
+}
+
+/* All or nothing: a half-written head would be read as a reply. In one piece, since each piece of a
+ * buffer becomes a TLS record and a system call of its own. */
 static int put_reply(struct http_conn *c, const struct wire_response *r, bool chunked)
 {
-	struct evbuffer *tmp = evbuffer_new();
-	int n;
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+	bool body = r->len && !chunked && has_body(r);
+	size_t room = head_room(r) + (body ? r->len : 0);
+	struct evbuffer_iovec v;
+	struct text t = { NULL, 0 };
 
-	if (!tmp)
+	if (evbuffer_reserve_space(out, (ev_ssize_t)room, &v, 1) != 1)
 		return -ENOMEM;
-	n = put_head(c, tmp, r, chunked);
-	if (!n && r->len && !chunked && has_body(r))
-		n = evbuffer_add(tmp, r->body, r->len);
-	if (!n)
-		n = bufferevent_write_buffer(c->bev, tmp);
-	evbuffer_free(tmp);
-	return n ? -ENOMEM : 0;
+	t.p = v.iov_base;
+	put_head(c, &t, r, chunked);
+	if (body)
+		put(&t, r->body, r->len);
+	v.iov_len = t.n;
+	return evbuffer_commit_space(out, &v, 1) ? -ENOMEM : 0;
 }
 
 void http_conn_drop(struct http_conn *c)

@@ -146,7 +146,7 @@ static void on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sock
 	(void)ev;
 	(void)sa;
 	(void)len;
-	http_conn_accept(li->s, fd, li->ctx);
+	http_conn_accept(li->s, fd, li);
 }
 
 static void on_retry(void *arg)
@@ -242,6 +242,29 @@ int http_listen_tls(struct http_server *s, const char *addr, uint16_t port, cons
 		return fd;
 	}
 	li->port = bound;
+	return listener_add(s, li, fd, e);
+}
+
+int http_listen_plain(struct http_server *s, const char *addr, uint16_t port, const char *did,
+		      struct err *e)
+{
+	struct http_listener *li;
+	uint16_t bound = 0;
+	int fd;
+
+	if (strcmp(addr, "127.0.0.1") && strcmp(addr, "::1"))
+		return err_set(e, -EINVAL, "listen %s: plain HTTP is for loopback only", addr);
+	li = calloc(1, sizeof(*li));
+	if (!li)
+		return err_set(e, -ENOMEM, "listen: no memory");
+	li->s = s;
+	fd = tcp_bind(addr, port, &bound, e);
+	if (fd < 0) {
+		(void)listener_free(li);
+		return fd;
+	}
+	li->port = bound;
+	li->plain_did = did;
 	return listener_add(s, li, fd, e);
 }
 

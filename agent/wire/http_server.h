@@ -49,6 +49,10 @@ struct http_server *http_server_free(struct http_server *s);
  * The identity is borrowed until the server is freed. */
 int http_listen_tls(struct http_server *s, const char *addr, uint16_t port, const struct tls_id *id,
 		    struct err *e) must_check;
+/* Listens without TLS on a loopback address (others: -EINVAL), and takes every caller for did
+ * (borrowed). Nobody is authenticated: for test builds alone, no configuration leads here. */
+int http_listen_plain(struct http_server *s, const char *addr, uint16_t port, const char *did,
+		      struct err *e) must_check;
 /* Port of the n-th listener (0 first), host order; 0 when there is none or it is a unix socket. */
 uint16_t http_listen_port(const struct http_server *s, size_t n);
 /* Listens on a socket file, mode 0660 from the first instant. A dead socket of an earlier run is

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mcp.h - MCP 2026-07-28 (stateless, POST only) without any I/O: server/discover, tools/list and
- * tools/call. One whole HTTP request in, one response out, now or later. */
+/* mcp.h - MCP without any I/O: revision 2026-07-28 (stateless, every request stands alone) and, on
+ * the same path, 2025-11-25 with initialize and sessions. A whole HTTP request goes in; one
+ * response comes out, now or later, or a stream of server-sent events where something is told on
+ * the way.
+ *
+ * To lift it into another program: mcp_*.c, rpc.[ch], wire.[ch] and the small headers under
+ * include/treaty that they name, with jansson. The program owns sockets, TLS and time. It fills
+ * struct mcp_config, gives requests to mcp_server_handle(), and ends each turn that it was given.
+ * One thread. */
 #ifndef TREATY_MCP_H
 #define TREATY_MCP_H
 
@@ -8,7 +15,8 @@
 
 #include "wire.h"
 
-#define MCP_VERSION "2026-07-28"
+#define MCP_VERSION        "2026-07-28"
+#define MCP_LEGACY_VERSION "2025-11-25"
 /* _meta key of tools/call that makes a repeated call safe; 1..128 visible ASCII bytes. */
 #define MCP_IDEMPOTENCY_KEY "example.treaty/idempotencyKey"
 
@@ -19,6 +27,7 @@ enum mcp_code {
 	MCP_E_PARAMS = -32602,
 	MCP_E_INTERNAL = -32603,
 	MCP_E_HEADER = -32020,
+	MCP_E_CAPABILITY = -32021, /* the caller lacks one: data.requiredCapabilities */
 	MCP_E_VERSION = -32022,
 };
 
@@ -30,18 +39,32 @@ struct mcp_tool {
 	bool read_only, destructive, idempotent, open_world; /* all four are always sent */
 };
 
+/* Something to read. uri is a URI, or with is_template an RFC 6570 template that is only told. */
+struct mcp_resource {
+	const char *uri, *name, *title, *description, *mime;
+	bool is_template;
+};
+
 struct mcp_server;
 struct mcp_turn; /* one call being answered */
 
 struct mcp_app {
 	/* tool is a name of the table; args (borrowed) is always an object. Takes the turn: it must
-	 * end by exactly one of mcp_turn_result(), mcp_turn_refuse() and mcp_turn_fail(), inside
-	 * this call or later. Negative: an internal error, and the turn must not have been ended.
-	 */
+	 * end by exactly one of the mcp_turn_*() ends, inside this call or later. Negative: an
+	 * internal error, and the turn must not have been ended. */
 	int (*call)(void *arg, const struct peer *p, const char *tool, const json_t *args,
 		    const char *idempotency_key, struct mcp_turn *t);
 	/* May this peer see and call this tool? NULL: all. A hidden tool answers as unknown. */
 	bool (*allowed)(void *arg, const struct peer *p, const char *tool);
+	/* May this peer see, read and watch this URI (of the table, or of a template)? NULL: none.
+	 * What it may not answers as unknown. */
+	bool (*readable)(void *arg, const struct peer *p, const char *uri);
+	/* Takes the turn like call; ends best with mcp_turn_contents(). */
+	int (*read)(void *arg, const struct peer *p, const char *uri, struct mcp_turn *t);
+	/* prompts/get and completion/complete, params as sent; NULL: there are none. */
+	int (*prompt)(void *arg, const struct peer *p, const char *name, const json_t *args,
+		      struct mcp_turn *t);
+	int (*complete)(void *arg, const struct peer *p, const json_t *params, struct mcp_turn *t);
 	void *arg;
 };
 
@@ -51,7 +74,16 @@ struct mcp_config {
 	const char *instructions;     /* NULL: none */
 	const struct mcp_tool *tools; /* borrowed for ever; order is kept */
 	size_t ntools;
-	size_t max_turns; /* [256] under way at once */
+	const struct mcp_resource *resources; /* borrowed for ever */
+	size_t nresources;
+	const char *prompts; /* JSON array as listed; NULL: none */
+	bool lists_change;   /* mcp_list_changed() may be called */
+	bool logging;        /* logging/setLevel of the older revision */
+	bool legacy;         /* 2025-11-25 too */
+	size_t max_turns;    /* [256] under way at once */
+	size_t max_streams;  /* [1024] that listen; [16] of one peer */
+	size_t max_sessions; /* [256] of the older revision; [32] of one peer; the one unused
+			      * longest makes room */
 };
 
 /* Checks every tool's name and schemas: -EINVAL names the tool. */
@@ -62,11 +94,44 @@ struct mcp_server *mcp_server_free(struct mcp_server *s);
 bool mcp_server_path(const struct mcp_server *s, const char *path);
 void mcp_server_handle(struct mcp_server *s, const struct wire_request *r, struct wire_sink sink);
 
-/* structuredContent (borrowed object) and the same as a text block. */
+/* structuredContent (borrowed object) and the same as a text block; of a read, its contents. */
 void mcp_turn_result(struct mcp_turn *t, const json_t *structured);
-/* isError: text a reader can act on; no structuredContent. */
+/* isError: text a reader can act on; no structuredContent. Of a read, an error. */
 void mcp_turn_refuse(struct mcp_turn *t, const char *text);
 void mcp_turn_fail(struct mcp_turn *t, enum mcp_code code, const char *text);
+/* data (borrowed, may be NULL) goes along; MCP_E_CAPABILITY is an HTTP 400. */
+void mcp_turn_fail_data(struct mcp_turn *t, enum mcp_code code, const char *text,
+			const json_t *data);
+/* The text of what was to be read. */
+void mcp_turn_contents(struct mcp_turn *t, const char *mime, const char *text);
+/* Any result object (borrowed); resultType and _meta are added as the revision has them. */
+void mcp_turn_raw(struct mcp_turn *t, const json_t *result);
+
+/* What the caller sent, borrowed while the turn lives: the whole params. */
+const json_t *mcp_turn_params(const struct mcp_turn *t);
+/* Did the caller declare this client capability ("sampling", "elicitation", ...)? */
+bool mcp_turn_capable(const struct mcp_turn *t, const char *capability);
+bool mcp_turn_legacy(const struct mcp_turn *t);
+/* gone runs once when the caller cancels (leaves, or says so in the older revision) before the end;
+ * the turn must still be ended, which then leads to nothing. */
+void mcp_turn_on_cancel(struct mcp_turn *t, void (*gone)(void *arg), void *arg);
+/* To a caller that asked for it and can read a stream; else nothing happens. progress must grow.
+ * message may be NULL. */
+void mcp_turn_progress(struct mcp_turn *t, double progress, double total, const char *message);
+/* A notification on the call's own stream; params borrowed. */
+void mcp_turn_notify(struct mcp_turn *t, const char *method, const json_t *params);
+/* The older revision alone: asks the caller and runs answer with its result (NULL: refused or
+ * gone). -EOPNOTSUPP: it cannot be asked. */
+int mcp_turn_ask(struct mcp_turn *t, const char *method, const json_t *params,
+		 void (*answer)(void *arg, struct mcp_turn *t, const json_t *result), void *arg);
+
+/* To those who listen to that URI, or to a URI that is a path above it. */
+void mcp_resource_changed(struct mcp_server *s, const char *uri);
+enum mcp_list { MCP_TOOLS, MCP_PROMPTS, MCP_RESOURCES };
+void mcp_list_changed(struct mcp_server *s, enum mcp_list which);
+/* A comment on every stream, against idle closing. */
+void mcp_ping(struct mcp_server *s);
+size_t mcp_streams(const struct mcp_server *s);
 
 /* ---- client ---- */
 

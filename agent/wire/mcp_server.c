@@ -1,49 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Revision 2026-07-28: every request stands alone and says in its body and again in its headers
- * what it is; where the two differ, something between us and the caller was deceived: refused. */
-#include "mcp.h"
+/* Which revision a request speaks, and what each demands of its envelope. In 2026-07-28 a request
+ * says in its body and again in its headers what it is; where the two differ, something between us
+ * and the caller was deceived: refused. A request without that is of the older revision, and
+ * belongs to a session. */
+#include "mcp_i.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <strings.h>
-#include <sys/queue.h>
 
-#include "rpc.h"
-
-#define META         "io.modelcontextprotocol/"
 #define TEXT_MAX     200
-#define LIST_TTL_MS  300000
-#define KEY_MAX      128
 #define NAME_MAX_LEN 64
-
-struct mcp_turn {
-	LIST_ENTRY(mcp_turn) entry;
-	struct mcp_server *s; /* NULL: the server is gone, and the sink has its answer */
-	struct wire_sink sink;
-	json_t *id;
-};
-
-struct mcp_server {
-	struct mcp_config cfg;
-	struct mcp_app app;
-	char *path;
-	json_t **tools; /* as listed */
-	LIST_HEAD(, mcp_turn) turns;
-	size_t nturns;
-};
-
-struct call {
-	struct mcp_server *s;
-	const struct wire_request *r;
-	struct wire_sink sink;
-	struct rpc_request rpc;
-	const json_t *meta;
-};
 
 /* --- answers ------------------------------------------------------------------------------------
  */
 
-static void send_text(struct wire_sink sink, int status, char *text)
+void mcp_send(struct wire_sink sink, int status, char *text)
 {
 	static const struct wire_header h = { "Cache-Control", "no-store" };
 	struct wire_response r = { .status = text ? status : 500,
@@ -57,160 +29,76 @@ static void send_text(struct wire_sink sink, int status, char *text)
 	free(text);
 }
 
-static void fail(struct call *c, int status, int code, const char *text)
+void mcp_fail(struct mcp_req *c, int status, int code, const char *text)
 {
-	send_text(c->sink, status, rpc_error_new(c->rpc.id, code, text, NULL));
+	mcp_send(c->sink, status, rpc_error_new(c->rpc.id, code, text, NULL));
 }
 
-static json_t *server_info(const struct mcp_server *s)
+json_t *mcp_complete(const struct mcp_server *s, bool legacy, json_t *result, bool cached)
 {
-	return json_pack("{s:{s:s, s:s}}", META "serverInfo", "name", s->cfg.name, "version",
-			 s->cfg.version);
-}
+	json_t *r;
+	int bad;
 
-static json_t *with_meta(const struct mcp_server *s, json_t *result)
-{
-	if (result && json_object_set_new(result, "_meta", server_info(s))) {
-		json_decref(result);
-		return NULL;
+	if (!result || legacy)
+		return result;
+	r = json_pack("{s:s}", "resultType", "complete");
+	bad = json_object_update(r, result);
+	json_decref(result);
+	if (cached) {
+		bad |= json_object_set_new(r, "ttlMs", json_integer(MCP_LIST_TTL_MS));
+		bad |= json_object_set_new(r, "cacheScope", json_string("private"));
 	}
-	return result;
-}
-
-static void succeed(struct call *c, json_t *result)
-{
-	result = with_meta(c->s, result);
-	send_text(c->sink, 200, rpc_result_new(c->rpc.id, result));
-}
-
-/* --- the methods --------------------------------------------------------------------------------
- */
-
-static void do_discover(struct call *c)
-{
-	json_t *r = json_pack("{s:s, s:[s], s:{s:{s:b}}, s:i, s:s}", "resultType", "complete",
-			      "supportedVersions", MCP_VERSION, "capabilities", "tools",
-			      "listChanged", 0, "ttlMs", LIST_TTL_MS, "cacheScope", "private");
-
-	if (r && c->s->cfg.instructions &&
-	    json_object_set_new(r, "instructions", json_string(c->s->cfg.instructions))) {
-		json_decref(r);
-		r = NULL;
-	}
-	succeed(c, r);
-}
-
-static bool allowed(const struct call *c, const char *tool)
-{
-	return !c->s->app.allowed || c->s->app.allowed(c->s->app.arg, c->r->peer, tool);
-}
-
-static void do_list(struct call *c)
-{
-	const json_t *cursor = json_object_get(c->rpc.params, "cursor");
-	json_t *list;
-	int bad = 0;
-
-	if (cursor) {
-		/* Everything fits one page, so no cursor was ever given out. */
-		fail(c, 200, MCP_E_PARAMS, "cursor: not one of ours");
-		return;
-	}
-	list = json_array();
-	for (size_t i = 0; list && i < c->s->cfg.ntools; i++)
-		if (allowed(c, c->s->cfg.tools[i].name))
-			bad |= json_array_append(list, c->s->tools[i]);
+	bad |= json_object_set_new(r, "_meta",
+				   json_pack("{s:{s:s, s:s}}", MCP_META "serverInfo", "name",
+					     s->cfg.name, "version", s->cfg.version));
 	if (bad) {
-		json_decref(list);
-		list = NULL;
-	}
-	succeed(c, list ? json_pack("{s:s, s:o, s:i, s:s}", "resultType", "complete", "tools", list,
-				    "ttlMs", LIST_TTL_MS, "cacheScope", "private")
-			: NULL);
-}
-
-static const char *tool_find(const struct call *c, const char *name)
-{
-	for (size_t i = 0; name && i < c->s->cfg.ntools; i++)
-		if (!strcmp(c->s->cfg.tools[i].name, name))
-			return allowed(c, name) ? c->s->cfg.tools[i].name : NULL;
-	return NULL;
-}
-
-/* *ret stays NULL when there is none. */
-static int key_read(const json_t *meta, const char **ret)
-{
-	const json_t *v = json_object_get(meta, MCP_IDEMPOTENCY_KEY);
-	const char *s = json_string_value(v);
-
-	if (!v)
-		return 0;
-	if (!s || !*s || strlen(s) > KEY_MAX)
-		return -EINVAL;
-	for (const char *p = s; *p; p++)
-		if (*p < 0x21 || *p > 0x7e)
-			return -EINVAL;
-	*ret = s;
-	return 0;
-}
-
-static struct mcp_turn *turn_new(struct call *c)
-{
-	struct mcp_turn *t = c->s->nturns < c->s->cfg.max_turns ? calloc(1, sizeof(*t)) : NULL;
-
-	if (!t)
+		json_decref(r);
 		return NULL;
-	*t = (struct mcp_turn){ .s = c->s, .sink = c->sink, .id = json_incref(c->rpc.id) };
-	LIST_INSERT_HEAD(&c->s->turns, t, entry);
-	c->s->nturns++;
-	return t;
+	}
+	return r;
 }
 
-static void do_call(struct call *c)
+void mcp_succeed(struct mcp_req *c, json_t *result, bool cached)
 {
-	const char *name = json_string_value(json_object_get(c->rpc.params, "name"));
-	const char *tool = tool_find(c, name), *key = NULL;
-	json_t *args = json_object_get(c->rpc.params, "arguments");
-	json_t *none = NULL;
-	struct mcp_turn *t;
-
-	if (!tool) {
-		fail(c, 200, MCP_E_PARAMS, name ? "name: unknown tool" : "name: missing");
-	} else if (args && !json_is_object(args)) {
-		fail(c, 200, MCP_E_PARAMS, "arguments: an object is needed");
-	} else if (key_read(c->meta, &key)) {
-		fail(c, 200, MCP_E_PARAMS,
-		     "_meta." MCP_IDEMPOTENCY_KEY ": 1..128 visible ASCII bytes are needed");
-	} else {
-		none = args ? NULL : json_object();
-		t = args || none ? turn_new(c) : NULL;
-		if (!t)
-			fail(c, 200, MCP_E_INTERNAL, "too many calls are under way");
-		else if (c->s->app.call(c->s->app.arg, c->r->peer, tool, args ? args : none, key,
-					t) < 0)
-			mcp_turn_fail(t, MCP_E_INTERNAL, "internal error");
-		json_decref(none);
-	}
+	mcp_send(c->sink, 200,
+		 rpc_result_new(c->rpc.id, mcp_complete(c->s, c->legacy, result, cached)));
 }
 
 static const struct method {
 	const char *name;
-	void (*fn)(struct call *c);
+	void (*fn)(struct mcp_req *c);
+	const char *mirrored; /* the member that Mcp-Name repeats */
+	bool modern_only;
 } methods[] = {
-	{ "server/discover", do_discover },
-	{ "tools/list", do_list },
-	{ "tools/call", do_call },
+	{ "server/discover", mcp_do_discover, NULL, true },
+	{ "subscriptions/listen", mcp_do_listen, NULL, true },
+	{ "tools/list", mcp_do_tools, NULL, false },
+	{ "tools/call", mcp_do_call, "name", false },
+	{ "resources/list", mcp_do_resources, NULL, false },
+	{ "resources/templates/list", mcp_do_templates, NULL, false },
+	{ "resources/read", mcp_do_read, "uri", false },
+	{ "prompts/list", mcp_do_prompts, NULL, false },
+	{ "prompts/get", mcp_do_prompt, "name", false },
+	{ "completion/complete", mcp_do_complete, NULL, false },
 };
+
+static const struct method *method_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+		if (!strcmp(methods[i].name, name))
+			return &methods[i];
+	return NULL;
+}
 
 /* --- the envelope -------------------------------------------------------------------------------
  */
 
-static void wrong_version(struct call *c, const char *requested)
+static void wrong_version(struct mcp_req *c, const char *requested)
 {
 	json_t *data = json_pack("{s:[s], s:s}", "supported", MCP_VERSION, "requested", requested);
 
-	send_text(c->sink, 400,
-		  rpc_error_new(c->rpc.id, MCP_E_VERSION, "Unsupported protocol version", data));
+	mcp_send(c->sink, 400,
+		 rpc_error_new(c->rpc.id, MCP_E_VERSION, "Unsupported protocol version", data));
 }
 
 static int base64_value(char c)
@@ -251,7 +139,7 @@ static bool header_decode(const char *v, char out[256])
 }
 
 /* The header must be there and say what the body says. */
-static bool mirrors(struct call *c, const char *header, const char *body)
+static bool mirrors(struct mcp_req *c, const char *header, const char *body)
 {
 	const char *v = wire_header(c->r, header);
 	char text[TEXT_MAX], plain[256];
@@ -260,72 +148,177 @@ static bool mirrors(struct call *c, const char *header, const char *body)
 		return true;
 	(void)snprintf(text, sizeof(text), "Header mismatch: %s is %s", header,
 		       v ? "not the body's value" : "missing");
-	fail(c, 400, MCP_E_HEADER, text);
+	mcp_fail(c, 400, MCP_E_HEADER, text);
 	return false;
 }
 
-static bool meta_ok(struct call *c, const char **version)
+static bool meta_ok(struct mcp_req *c, const char **version)
 {
 	const json_t *v;
 
 	c->meta = json_object_get(c->rpc.params, "_meta");
-	v = json_object_get(c->meta, META "protocolVersion");
+	v = json_object_get(c->meta, MCP_META "protocolVersion");
 	*version = json_string_value(v);
 	if (!json_is_object(c->meta) || !*version) {
-		fail(c, 400, MCP_E_PARAMS, "_meta." META "protocolVersion: a string is needed");
+		mcp_fail(c, 400, MCP_E_PARAMS,
+			 "_meta." MCP_META "protocolVersion: a string is needed");
 		return false;
 	}
-	if (!json_is_object(json_object_get(c->meta, META "clientCapabilities"))) {
-		fail(c, 400, MCP_E_PARAMS, "_meta." META "clientCapabilities: an object is needed");
+	if (!json_is_object(json_object_get(c->meta, MCP_META "clientCapabilities"))) {
+		mcp_fail(c, 400, MCP_E_PARAMS,
+			 "_meta." MCP_META "clientCapabilities: an object is needed");
 		return false;
 	}
 	return true;
 }
 
-/* A caller of an older revision begins with initialize and without our _meta: tell it what we
- * speak, in the one error that names versions. */
-static bool is_legacy(const struct call *c)
+/* What a request of 2026-07-28 carries, or what its transport says it is. */
+static bool is_modern(const struct mcp_req *c)
 {
 	const json_t *meta = json_object_get(c->rpc.params, "_meta");
+	const char *v = wire_header(c->r, "MCP-Protocol-Version");
 
-	return !strcmp(c->rpc.method, "initialize") &&
-	       !json_object_get(meta, META "protocolVersion");
+	return json_object_get(meta, MCP_META "protocolVersion") || (v && !strcmp(v, MCP_VERSION));
 }
 
-static void dispatch(struct call *c)
+static void modern(struct mcp_req *c)
 {
-	const char *version, *name;
+	const struct method *m;
+	const char *version, *name, *header = wire_header(c->r, "MCP-Protocol-Version");
 
-	if (is_legacy(c)) {
-		version = json_string_value(json_object_get(c->rpc.params, "protocolVersion"));
-		wrong_version(c, version ? version : "");
-		return;
-	}
 	if (!meta_ok(c, &version))
 		return;
-	/* An unknown version first: its rules for headers are not known either. */
-	if (strcmp(version, MCP_VERSION)) {
+	/* A version that both name and we do not know: its other rules for headers are not known.
+	 */
+	if (strcmp(version, MCP_VERSION) && (!header || !strcmp(header, version))) {
 		wrong_version(c, version);
 		return;
 	}
 	if (!mirrors(c, "MCP-Protocol-Version", version) ||
 	    !mirrors(c, "Mcp-Method", c->rpc.method))
 		return;
-	name = json_string_value(json_object_get(c->rpc.params, "name"));
-	if (!strcmp(c->rpc.method, "tools/call") && name && !mirrors(c, "Mcp-Name", name))
+	m = method_find(c->rpc.method);
+	name = m && m->mirrored ? json_string_value(json_object_get(c->rpc.params, m->mirrored))
+				: NULL;
+	if (name && !mirrors(c, "Mcp-Name", name))
 		return;
-	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-		if (strcmp(methods[i].name, c->rpc.method))
-			continue;
-		methods[i].fn(c);
+	if (m)
+		m->fn(c);
+	else
+		mcp_fail(c, 404, MCP_E_METHOD, "no such method");
+}
+
+/* True when the session's header is right; else answered: 400 without one, 404 when it is over, so
+ * that the caller begins anew. */
+static bool in_session(struct mcp_req *c)
+{
+	c->session = mcp_session_find(c);
+	if (!c->session)
+		mcp_fail(c, wire_header(c->r, "Mcp-Session-Id") ? 404 : 400, MCP_E_REQUEST,
+			 "Mcp-Session-Id: no such session");
+	return c->session != NULL;
+}
+
+static bool legacy_version_ok(struct mcp_req *c)
+{
+	static const char *const known[] = { "2025-11-25", "2025-06-18", "2025-03-26" };
+	const char *v = wire_header(c->r, "MCP-Protocol-Version");
+
+	for (size_t i = 0; v && i < ARRAY_LEN(known); i++)
+		if (!strcmp(known[i], v))
+			return true;
+	if (v)
+		wrong_version(c, v);
+	return !v;
+}
+
+static void legacy(struct mcp_req *c)
+{
+	const struct method *m = method_find(c->rpc.method);
+	bool begins = !strcmp(c->rpc.method, "initialize");
+
+	c->legacy = true;
+	c->meta = json_object_get(c->rpc.params, "_meta");
+	if (!begins && (!legacy_version_ok(c) || !in_session(c)))
 		return;
+	if (mcp_legacy(c))
+		return;
+	if (m && !m->modern_only)
+		m->fn(c);
+	else
+		mcp_fail(c, 200, MCP_E_METHOD, "no such method");
+}
+
+/* A caller of an older revision begins with initialize and without our _meta: where only the newer
+ * one is spoken, tell it so, in the one error that names versions. */
+static void dispatch(struct mcp_req *c)
+{
+	const char *version;
+
+	if (is_modern(c)) {
+		modern(c);
+	} else if (c->s->cfg.legacy) {
+		legacy(c);
+	} else if (!strcmp(c->rpc.method, "initialize")) {
+		version = json_string_value(json_object_get(c->rpc.params, "protocolVersion"));
+		wrong_version(c, version ? version : "");
+	} else {
+		modern(c);
 	}
-	fail(c, 404, MCP_E_METHOD, "no such method");
 }
 
 bool mcp_server_path(const struct mcp_server *s, const char *path)
 {
 	return !strcmp(s->path, path);
+}
+
+/* A notification, or the answer to what we asked: neither is answered. */
+static void one_way(struct mcp_req *c)
+{
+	static const struct wire_response accepted = { .status = 202 };
+
+	c->session = c->s->cfg.legacy ? mcp_session_find(c) : NULL;
+	if (c->session && !strcmp(c->rpc.method, "notifications/cancelled"))
+		mcp_turn_cancelled(c);
+	c->sink.fn(c->sink.to, &accepted);
+}
+
+/* A response, to rpc_parse() no request at all. True: taken. */
+static bool response(struct mcp_req *c)
+{
+	static const struct wire_response accepted = { .status = 202 };
+	const json_t *root = c->rpc.root;
+
+	if (!c->s->cfg.legacy || !json_is_object(root) || json_object_get(root, "method") ||
+	    (!json_object_get(root, "result") && !json_object_get(root, "error")))
+		return false;
+	c->session = mcp_session_find(c);
+	if (!c->session)
+		return false;
+	mcp_turn_answered(c, root);
+	c->sink.fn(c->sink.to, &accepted);
+	return true;
+}
+
+static void post(struct mcp_req *c)
+{
+	struct err e = { 0 };
+	int code;
+
+	if (!rpc_is_json(wire_header(c->r, "Content-Type"))) {
+		mcp_fail(c, 415, MCP_E_REQUEST, "Content-Type: application/json is needed");
+		return;
+	}
+	code = rpc_parse(&c->rpc, c->r->body, c->r->len, &e);
+	if (code && response(c))
+		;
+	else if (code)
+		mcp_fail(c, 400, code, e.text);
+	else if (!c->rpc.id)
+		one_way(c);
+	else
+		dispatch(c);
+	json_decref(c->rpc.root);
 }
 
 void mcp_server_handle(struct mcp_server *s, const struct wire_request *r, struct wire_sink sink)
@@ -334,81 +327,23 @@ void mcp_server_handle(struct mcp_server *s, const struct wire_request *r, struc
 	static const struct wire_response only_post = { .status = 405,
 							.headers = &allow,
 							.nheaders = 1 };
-	static const struct wire_response accepted = { .status = 202 }, missing = { .status = 404 };
-	struct call c = { .s = s, .r = r, .sink = sink };
-	struct err e = { 0 };
-	int code;
+	static const struct wire_response missing = { .status = 404 };
+	struct mcp_req c = { .s = s, .r = r, .sink = sink };
+	const char *version = wire_header(r, "MCP-Protocol-Version");
 
-	if (!mcp_server_path(s, r->path)) {
+	wire_owner(r->peer, c.owner);
+	if (!mcp_server_path(s, r->path))
 		sink.fn(sink.to, &missing);
-		return;
-	}
-	if (strcmp(r->method, "POST")) {
+	else if (!strcmp(r->method, "POST"))
+		post(&c);
+	else if (!s->cfg.legacy || (version && !strcmp(version, MCP_VERSION)))
 		sink.fn(sink.to, &only_post);
-		return;
-	}
-	if (!rpc_is_json(wire_header(r, "Content-Type"))) {
-		fail(&c, 415, MCP_E_REQUEST, "Content-Type: application/json is needed");
-		return;
-	}
-	code = rpc_parse(&c.rpc, r->body, r->len, &e);
-	if (code)
-		fail(&c, 400, code, e.text);
-	else if (!c.rpc.id)
-		sink.fn(sink.to, &accepted); /* a notification: none is defined, none is answered */
+	else if (!in_session(&c))
+		;
+	else if (!strcmp(r->method, "GET"))
+		mcp_session_get(&c);
 	else
-		dispatch(&c);
-	json_decref(c.rpc.root);
-}
-
-/* --- the three ends of a call --------------------------------------------------------------------
- */
-
-static void turn_end(struct mcp_turn *t, char *text)
-{
-	if (t->s) {
-		LIST_REMOVE(t, entry);
-		t->s->nturns--;
-		send_text(t->sink, 200, text);
-	} else {
-		free(text);
-	}
-	json_decref(t->id);
-	free(t);
-}
-
-static json_t *call_result(const struct mcp_server *s, const char *text, const json_t *structured)
-{
-	json_t *r = json_pack("{s:s, s:[{s:s, s:s}], s:b}", "resultType", "complete", "content",
-			      "type", "text", "text", text, "isError", structured == NULL);
-
-	if (r && structured &&
-	    json_object_set_new(r, "structuredContent", json_deep_copy(structured))) {
-		json_decref(r);
-		return NULL;
-	}
-	return with_meta(s, r);
-}
-
-void mcp_turn_result(struct mcp_turn *t, const json_t *structured)
-{
-	auto_free char *text =
-		json_is_object(structured) ? json_dumps(structured, JSON_COMPACT) : NULL;
-
-	if (!text || !t->s)
-		mcp_turn_fail(t, MCP_E_INTERNAL, "internal error");
-	else
-		turn_end(t, rpc_result_new(t->id, call_result(t->s, text, structured)));
-}
-
-void mcp_turn_refuse(struct mcp_turn *t, const char *text)
-{
-	turn_end(t, t->s ? rpc_result_new(t->id, call_result(t->s, text, NULL)) : NULL);
-}
-
-void mcp_turn_fail(struct mcp_turn *t, enum mcp_code code, const char *text)
-{
-	turn_end(t, rpc_error_new(t->id, code, text, NULL));
+		mcp_session_delete(&c);
 }
 
 /* --- birth ---------------------------------------------------------------------------------------
@@ -468,12 +403,17 @@ int mcp_server_new(struct mcp_server **ret, const struct mcp_config *c, const st
 	if (!s)
 		return err_set(e, -ENOMEM, "mcp: no memory");
 	LIST_INIT(&s->turns);
+	LIST_INIT(&s->listeners);
+	TAILQ_INIT(&s->sessions);
 	s->cfg = *c;
 	s->app = *app;
 	s->cfg.max_turns = c->max_turns ? c->max_turns : 256;
+	s->cfg.max_streams = c->max_streams ? c->max_streams : 1024;
+	s->cfg.max_sessions = c->max_sessions ? c->max_sessions : 256;
 	s->path = strdup(c->path);
+	s->prompts = c->prompts ? rpc_json(c->prompts, strlen(c->prompts), e) : NULL;
 	s->tools = calloc(c->ntools + 1, sizeof(json_t *));
-	if (!s->path || !s->tools) {
+	if (!s->path || !s->tools || (c->prompts && !s->prompts)) {
 		(void)mcp_server_free(s);
 		return err_set(e, -ENOMEM, "mcp: no memory");
 	}
@@ -490,16 +430,11 @@ int mcp_server_new(struct mcp_server **ret, const struct mcp_config *c, const st
 
 struct mcp_server *mcp_server_free(struct mcp_server *s)
 {
-	static const struct wire_response gone = { .status = 503 };
-	struct mcp_turn *t;
-
 	if (!s)
 		return NULL;
-	while ((t = LIST_FIRST(&s->turns))) {
-		LIST_REMOVE(t, entry);
-		t->s = NULL;
-		t->sink.fn(t->sink.to, &gone);
-	}
+	mcp_turns_abandon(s);
+	mcp_sessions_free(s);
+	json_decref(s->prompts);
 	for (size_t i = 0; s->tools && i < s->cfg.ntools; i++)
 		json_decref(s->tools[i]);
 	free(s->tools);

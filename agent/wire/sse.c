@@ -15,6 +15,7 @@ struct sse_reader {
 	struct sse_hub *hub;
 	struct http_stream *stream;
 	uint64_t seen;
+	char types[256], agreement[128], class_name[64]; /* "" = any */
 	bool dead; /* being closed; freed by whoever closes it */
 };
 
@@ -111,31 +112,70 @@ struct sse_hub *sse_hub_free(struct sse_hub *h)
 	return NULL;
 }
 
-int sse_send(struct sse_reader *r, uint64_t seq, const char *type, const char *data)
+/* One of a list that commas divide. */
+static bool listed(const char *list, const char *v)
 {
-	char small[1024];
-	auto_free char *big = NULL;
-	int n, w;
+	size_t n = strlen(v);
+
+	while (*list) {
+		size_t len = strcspn(list, ",");
+
+		if (len == n && !memcmp(list, v, n))
+			return true;
+		list += len + (list[len] == ',');
+	}
+	return false;
+}
+
+static bool same(const char *want, const char *v)
+{
+	return v && !strcmp(want, v);
+}
+
+static bool wants(const struct sse_reader *r, const struct sse_event *ev)
+{
+	return (!r->types[0] || (ev->type && listed(r->types, ev->type))) &&
+	       (!r->agreement[0] || same(r->agreement, ev->about[0]) ||
+		same(r->agreement, ev->about[1])) &&
+	       (!r->class_name[0] || same(r->class_name, ev->class_name));
+}
+
+/* The event's bytes, made once for all who read them; *ret is freed by the caller. */
+static int event_text(const struct sse_event *ev, char **ret)
+{
+	int n = sse_format(NULL, 0, ev->seq, ev->type, ev->data);
+
+	if (n < 0)
+		return n;
+	*ret = malloc((size_t)n + 1);
+	if (!*ret)
+		return -ENOMEM;
+	return sse_format(*ret, (size_t)n + 1, ev->seq, ev->type, ev->data);
+}
+
+static int give(struct sse_reader *r, const struct sse_event *ev, const char *text, int len)
+{
+	int w = 0;
 
 	if (r->dead)
 		return -EPIPE;
-	if (seq && seq <= r->seen)
+	if (ev->seq && ev->seq <= r->seen)
 		return 0;
-	n = sse_format(small, sizeof(small), seq, type, data);
-	if (n < 0)
-		return n;
-	if ((size_t)n >= sizeof(small)) {
-		big = malloc((size_t)n + 1);
-		if (!big)
-			return -ENOMEM;
-		(void)sse_format(big, (size_t)n + 1, seq, type, data);
-	}
-	w = http_stream_write(r->stream, big ? big : small, (size_t)n);
+	if (wants(r, ev))
+		w = http_stream_write(r->stream, text, (size_t)len);
 	if (w)
 		r->dead = true;
-	else if (seq)
-		r->seen = seq;
+	else if (ev->seq)
+		r->seen = ev->seq;
 	return w;
+}
+
+int sse_send(struct sse_reader *r, const struct sse_event *ev)
+{
+	auto_free char *text = NULL;
+	int n = event_text(ev, &text);
+
+	return n < 0 ? n : give(r, ev, text, n);
 }
 
 static void answer(struct http_reply *token, int status, const char *why)
@@ -147,17 +187,11 @@ static void answer(struct http_reply *token, int status, const char *why)
 	http_reply_send(token, &r);
 }
 
-/* 1: named, 0: not named, -EINVAL. */
-static int wanted(const struct wire_request *r, uint64_t *ret)
+static int number(const char *s, uint64_t *ret)
 {
-	const char *s = wire_header(r, "Last-Event-ID");
 	unsigned long long v;
 	char *end;
 
-	if (!s && !strncmp(r->query, "after=", 6))
-		s = r->query + 6;
-	if (!s)
-		return 0;
 	if (*s < '0' || *s > '9')
 		return -EINVAL;
 	errno = 0;
@@ -165,7 +199,47 @@ static int wanted(const struct wire_request *r, uint64_t *ret)
 	if (errno || *end || v > INT64_MAX)
 		return -EINVAL;
 	*ret = v;
-	return 1;
+	return 0;
+}
+
+/* One "name=value" of the query, into the reader. */
+static int parameter(struct sse_reader *rd, char *pair, bool *from)
+{
+	char *value = strchr(pair, '=');
+
+	if (!value || strchr(value, '%'))
+		return -EINVAL;
+	*value++ = 0;
+	if (!strcmp(pair, "after")) {
+		*from = true;
+		return number(value, &rd->seen);
+	}
+	if (!strcmp(pair, "type"))
+		return str_set(rd->types, value) ? 0 : -EINVAL;
+	if (!strcmp(pair, "agreement"))
+		return str_set(rd->agreement, value) ? 0 : -EINVAL;
+	if (!strcmp(pair, "class"))
+		return str_set(rd->class_name, value) ? 0 : -EINVAL;
+	return -EINVAL;
+}
+
+/* Fills where to begin and what to leave out; *from: old events are wanted too. */
+static int reader_read(struct sse_reader *rd, const struct wire_request *r, bool *from)
+{
+	const char *last = wire_header(r, "Last-Event-ID");
+	auto_free char *query = strdup(r->query);
+	char *save = NULL;
+
+	*from = false;
+	if (!query)
+		return -ENOMEM;
+	for (char *p = strtok_r(query, "&", &save); p; p = strtok_r(NULL, "&", &save))
+		if (parameter(rd, p, from))
+			return -EINVAL;
+	if (!last)
+		return 0;
+	*from = true; /* a reader that came back knows better than its first URL */
+	return number(last, &rd->seen);
 }
 
 void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_reply *token)
@@ -176,17 +250,18 @@ void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_
 					    .content_type = "text/event-stream",
 					    .headers = headers,
 					    .nheaders = ARRAY_LEN(headers) };
-	struct sse_reader *rd;
-	uint64_t after = 0;
-	int w = wanted(r, &after);
+	struct sse_reader *rd = h->n < h->max ? calloc(1, sizeof(*rd)) : NULL;
+	bool from;
 
-	if (w < 0) {
-		answer(token, 400, "Last-Event-ID: a sequence number is needed\n");
-		return;
-	}
-	rd = h->n < h->max ? calloc(1, sizeof(*rd)) : NULL;
 	if (!rd) {
 		answer(token, 503, "too many readers\n");
+		return;
+	}
+	if (reader_read(rd, r, &from)) {
+		free(rd);
+		answer(token, 400,
+		       "after or Last-Event-ID: a sequence number; type, agreement, class: plain "
+		       "text; no other parameter\n");
 		return;
 	}
 	rd->hub = h;
@@ -197,20 +272,21 @@ void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_
 	}
 	LIST_INSERT_HEAD(&h->readers, rd, entry);
 	h->n++;
-	if (w && h->replay) {
-		rd->seen = after;
-		if (h->replay(h->arg, after, rd) < 0 || rd->dead)
-			reader_free(rd);
-	}
+	if (from && h->replay && (h->replay(h->arg, rd->seen, rd) < 0 || rd->dead))
+		reader_free(rd);
 }
 
-void sse_publish(struct sse_hub *h, uint64_t seq, const char *type, const char *data)
+void sse_publish(struct sse_hub *h, const struct sse_event *ev)
 {
+	auto_free char *text = NULL;
+	int n = event_text(ev, &text);
 	struct sse_reader *r, *next;
 
+	if (n < 0)
+		return;
 	for (r = LIST_FIRST(&h->readers); r; r = next) {
 		next = LIST_NEXT(r, entry);
-		if (sse_send(r, seq, type, data))
+		if (give(r, ev, text, n))
 			reader_free(r);
 	}
 }

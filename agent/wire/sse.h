@@ -18,17 +18,28 @@ int sse_format(char *buf, size_t cap, uint64_t seq, const char *type, const char
 struct sse_reader;
 typedef int64_t (*sse_replay_fn)(void *arg, uint64_t after, struct sse_reader *reader);
 
+/* What filters look at: NULL or "" where the event has none. */
+struct sse_event {
+	uint64_t seq;
+	const char *type;
+	const char *about[2]; /* ids of its agreement: lineage, negotiation */
+	const char *class_name;
+	const char *data;
+};
+
 int sse_hub_new(struct sse_hub **ret, size_t max_readers, sse_replay_fn replay,
 		void *arg) must_check;
 struct sse_hub *sse_hub_free(struct sse_hub *h); /* ends every stream */
 /* Turns the request into a reader: Last-Event-ID or ?after= names where to begin; without either
- * only new events come. Answers 400 or 503 itself. Spends the token. */
+ * only new events come. ?type=A,B, ?agreement=ID and ?class=NAME leave out what is not of them, all
+ * of those that are given; an unknown parameter is a 400. Answers 400 or 503 itself. Spends the
+ * token. */
 void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_reply *token);
-/* To every reader that has not seen seq yet. */
-void sse_publish(struct sse_hub *h, uint64_t seq, const char *type, const char *data);
+/* To every reader that has not seen seq yet and wants it. */
+void sse_publish(struct sse_hub *h, const struct sse_event *ev);
 /* A comment line to keep idle connections open. */
 void sse_ping(struct sse_hub *h);
-int sse_send(struct sse_reader *r, uint64_t seq, const char *type, const char *data);
+int sse_send(struct sse_reader *r, const struct sse_event *ev);
 size_t sse_readers(const struct sse_hub *h);
 
 #endif

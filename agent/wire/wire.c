@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire.h"
 
+#include <stdio.h>
 #include <signal.h>
 #include <strings.h>
 
@@ -16,4 +17,12 @@ const char *wire_header(const struct wire_request *r, const char *name)
 void wire_ignore_sigpipe(void)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+void wire_owner(const struct peer *p, char out[WIRE_DID_MAX])
+{
+	if (p->did[0])
+		(void)snprintf(out, WIRE_DID_MAX, "%s", p->did);
+	else
+		(void)snprintf(out, WIRE_DID_MAX, "uid:%u", (unsigned)p->uid);
 }

@@ -73,6 +73,9 @@ struct wire_sink {
 /* First value of that header (any case), NULL when absent. */
 const char *wire_header(const struct wire_request *r, const char *name);
 
+/* Whose something is: the DID, or "uid:N" of a local caller. */
+void wire_owner(const struct peer *p, char out[WIRE_DID_MAX]);
+
 /* SIGPIPE is ignored from then on, in the whole process: http_server and http_client do it. */
 void wire_ignore_sigpipe(void);
 

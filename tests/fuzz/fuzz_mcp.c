@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any body to the MCP server (exactly one reply) and to the client's reader. */
+/* Any body to the MCP server, in both revisions (exactly one reply or one stream), and to the
+ * client's reader. */
+#include <errno.h>
+#include <stdio.h>
+
 #include "agent/wire/mcp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -12,6 +16,61 @@ static void on_reply(void *to, const struct wire_response *r)
 	replies++;
 	if (r->status >= 500)
 		abort();
+}
+
+static void *on_open(void *to, const struct wire_response *head, void (*gone)(void *arg), void *arg)
+{
+	on_reply(to, head);
+	(void)gone;
+	(void)arg;
+	return &replies;
+}
+
+static int on_write(void *stream, const void *p, size_t n)
+{
+	(void)stream;
+	return n && ((const char *)p)[n - 1] != '\n' ? -EPIPE : 0;
+}
+
+static void on_end(void *stream)
+{
+	(void)stream;
+}
+
+static bool readable(void *arg, const struct peer *p, const char *uri)
+{
+	(void)arg;
+	(void)p;
+	return uri[0] == 'a';
+}
+
+static int on_read(void *arg, const struct peer *p, const char *uri, struct mcp_turn *t)
+{
+	(void)arg;
+	(void)p;
+	mcp_turn_progress(t, 1, 2, uri);
+	mcp_turn_contents(t, "text/plain", uri);
+	return 0;
+}
+
+static char session[64];
+
+static void on_session(void *to, const struct wire_response *r)
+{
+	(void)to;
+	for (size_t i = 0; i < r->nheaders; i++)
+		if (!strcmp(r->headers[i].name, "Mcp-Session-Id"))
+			(void)snprintf(session, sizeof(session), "%s", r->headers[i].value);
+}
+
+/* A session for the older revision's requests; the server keeps few, so it may have gone. */
+static void begin(struct mcp_server *s, struct wire_request r)
+{
+	r.body = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{"
+		 "\"protocolVersion\":\"2025-11-25\",\"capabilities\":{}}}";
+	r.len = strlen(r.body);
+	r.nheaders = 1;
+	mcp_server_handle(s, &r, (struct wire_sink){ .fn = on_session });
 }
 
 static int on_call(void *arg, const struct peer *p, const char *tool, const json_t *args,
@@ -30,10 +89,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const struct mcp_tool tool = { .name = "get_weather",
 					      .description = "d",
 					      .input_schema = "{\"type\":\"object\"}" };
-	static const struct mcp_config c = {
-		.path = "/m", .name = "n", .version = "1", .tools = &tool, .ntools = 1
-	};
-	static const struct mcp_app app = { .call = on_call };
+	static const struct mcp_resource res = { .uri = "a:b", .name = "n" };
+	static const struct mcp_config c = { .path = "/m",
+					     .name = "n",
+					     .version = "1",
+					     .tools = &tool,
+					     .ntools = 1,
+					     .resources = &res,
+					     .nresources = 1,
+					     .lists_change = true,
+					     .legacy = true };
+	static const struct mcp_app app = { .call = on_call,
+					    .readable = readable,
+					    .read = on_read };
+	static const struct wire_stream_ops ops = { on_open, on_write, on_end, NULL };
+	const struct wire_header old[] = { { "Content-Type", "application/json" },
+					   { "Accept", "text/event-stream" },
+					   { "Mcp-Session-Id", session } };
 	static const struct wire_header h[] = { { "Content-Type", "application/json" },
 						{ "MCP-Protocol-Version", MCP_VERSION },
 						{ "Mcp-Method", "tools/call" },
@@ -57,7 +129,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!s && mcp_server_new(&s, &c, &app, NULL))
 		abort();
 	replies = 0;
-	mcp_server_handle(s, &r, (struct wire_sink){ .fn = on_reply });
+	mcp_server_handle(s, &r, (struct wire_sink){ on_reply, NULL, &ops });
+	if (replies != 1)
+		abort();
+	begin(s, r);
+	r.headers = old;
+	r.nheaders = ARRAY_LEN(old);
+	replies = 0;
+	mcp_server_handle(s, &r, (struct wire_sink){ on_reply, NULL, &ops });
 	if (replies != 1)
 		abort();
 	if (!mcp_parse(&res, &a, 1, NULL))

@@ -83,7 +83,7 @@ static int64_t replay(void *arg, uint64_t after, struct sse_reader *rd)
 
 	(void)arg;
 	for (uint64_t i = after + 1; i <= last; i++)
-		if (sse_send(rd, i, "old", "x"))
+		if (sse_send(rd, &(struct sse_event){ .seq = i, .type = "old", .data = "x" }))
 			return -EPIPE;
 	return (int64_t)last;
 }

@@ -5,56 +5,13 @@
 
 #include "agent/codec/canon.h"
 #include "agent/crypto/crypto.h"
-
-enum { STREAMS = 8 };
-
-static struct stream {
-	void (*gone)(void *arg);
-	void *arg;
-	char text[16384];
-	bool open, refuses;
-	int opens;
-} streams[STREAMS];
+#include "stream_lab.h"
 
 static const struct peer bob = { .did = "did:web:bob.example" };
 static struct {
 	unsigned n;
 	char url[8][128], auth[8][64], token[8][64], body[8][2048];
 } pushed;
-
-static void *lab_open(void *to, const struct wire_response *head, void (*gone)(void *arg),
-		      void *arg)
-{
-	struct stream *st = to;
-
-	assert_int_equal(head->status, 200);
-	assert_string_equal(head->content_type, "text/event-stream");
-	*st = (struct stream){ .gone = gone, .arg = arg, .open = true, .opens = st->opens + 1 };
-	return st;
-}
-
-static int lab_write(void *stream, const void *p, size_t n)
-{
-	struct stream *st = stream;
-	size_t have = strlen(st->text);
-
-	assert_true(st->open && have + n < sizeof(st->text));
-	if (st->refuses)
-		return -ENOBUFS;
-	memcpy(st->text + have, p, n);
-	st->text[have + n] = 0;
-	return 0;
-}
-
-static void lab_end(void *stream)
-{
-	struct stream *st = stream;
-
-	assert_true(st->open);
-	st->open = false;
-}
-
-static const struct wire_stream_ops ops = { lab_open, lab_write, lab_end, NULL };
 
 static void ask(const struct peer *p, unsigned to, const char *verb, const char *path,
 		const char *query, const char *body)

@@ -228,7 +228,7 @@ static void slow_reader_is_closed(void **state)
 	memset(data, 'd', sizeof(data) - 1);
 	data[sizeof(data) - 1] = 0;
 	for (uint64_t seq = 4; sse_readers(hub) && seq < 10000; seq++) {
-		sse_publish(hub, seq, "tick", data);
+		sse_publish(hub, &(struct sse_event){ .seq = seq, .type = "tick", .data = data });
 		run_for(0);
 	}
 	assert_int_equal(sse_readers(hub), 0);
@@ -246,7 +246,91 @@ static void reader_that_leaves_is_forgotten(void **state)
 	for (int i = 0; i < 100 && sse_readers(hub); i++)
 		run_for(5000);
 	assert_int_equal(sse_readers(hub), 0);
-	sse_publish(hub, 9, NULL, "nobody");
+	sse_publish(hub, &(struct sse_event){ .seq = 9, .data = "nobody" });
+}
+
+/* Subscribes with each query and tells what came back. */
+struct asked {
+	struct wire_end w[8];
+	int status[8];
+	char buf[1024];
+};
+
+static const struct {
+	const char *query;
+	int status;
+} queries[] = {
+	{ "type=SIGNED,ENDED&class=gold", 200 },
+	{ "agreement=lin-1", 200 },
+	{ "type=SIGN", 200 },
+	{ "type=a%20b", 400 },
+	{ "since=3", 400 },
+	{ "after=x", 400 },
+	{ "class", 400 },
+};
+
+static void ask_all(void *arg)
+{
+	struct asked *a = arg;
+	char req[200];
+
+	for (size_t i = 0; i < ARRAY_LEN(queries); i++) {
+		int n = snprintf(req, sizeof(req), "GET /events?%s HTTP/1.1\r\nHost: h\r\n\r\n",
+				 queries[i].query);
+
+		if (end_unix(&a->w[i], sock) || end_write(&a->w[i], req, (size_t)n) != n)
+			return;
+		a->status[i] = end_reply(&a->w[i], a->buf, sizeof(a->buf));
+	}
+}
+
+static void read_all(void *arg)
+{
+	struct asked *a = arg;
+	size_t n = 0;
+
+	a->buf[0] = 0;
+	while (n + 1 < sizeof(a->buf) && !strstr(a->buf, "the end")) {
+		ssize_t k = end_read(&a->w[0], a->buf + n, sizeof(a->buf) - 1 - n);
+
+		if (k <= 0)
+			return;
+		n += (size_t)k;
+		a->buf[n] = 0;
+	}
+}
+
+static void readers_get_what_they_asked_for(void **state)
+{
+	const struct sse_event events[] = {
+		{ 11, "SIGNED", { "lin-2", "neg-2" }, "gold", "one" },
+		{ 12, "SIGNED", { "lin-2", "neg-2" }, "silver", "two" },
+		{ 13, "OFFERED", { "lin-1", "neg-1" }, "gold", "three" },
+		{ 14, "SIGNED", { NULL, NULL }, NULL, "four" },
+		{ 15, "ENDED", { "lin-3", "lin-1" }, "gold", "the end" },
+	};
+	struct asked a = { 0 };
+
+	(void)state;
+	assert_int_equal(lab_beside(loop, ask_all, &a), 0);
+	for (size_t i = 0; i < ARRAY_LEN(queries); i++)
+		assert_int_equal(a.status[i], queries[i].status);
+	assert_int_equal(sse_readers(hub), 3);
+	for (size_t i = 0; i < ARRAY_LEN(events); i++)
+		sse_publish(hub, &events[i]);
+	assert_int_equal(lab_beside(loop, read_all, &a), 0);
+	assert_non_null(strstr(a.buf, "id: 11\n"));
+	assert_non_null(strstr(a.buf, "id: 15\n"));
+	assert_null(strstr(a.buf, "id: 12\n"));
+	assert_null(strstr(a.buf, "id: 13\n"));
+	assert_null(strstr(a.buf, "id: 14\n"));
+	end_close(&a.w[0]);
+	a.w[0] = a.w[1]; /* of one agreement, under whichever of its ids */
+	assert_int_equal(lab_beside(loop, read_all, &a), 0);
+	assert_non_null(strstr(a.buf, "id: 13\n"));
+	assert_null(strstr(a.buf, "id: 11\n"));
+	for (size_t i = 1; i < ARRAY_LEN(queries); i++)
+		end_close(&a.w[i]);
 }
 
 static void drained(void *arg)
@@ -296,6 +380,7 @@ int main(void)
 		T(unix_socket_belongs_to_one),
 		T(slow_reader_is_closed),
 		T(reader_that_leaves_is_forgotten),
+		T(readers_get_what_they_asked_for),
 		T(drain_lets_the_last_request_finish),
 		T(sse_formats),
 	};

@@ -5,64 +5,65 @@
 #include "agent/wire/http_push.h"
 #include "http_lab.h"
 
+static const struct {
+	const char *ip;
+	bool is_public;
+} address_rows[] = {
+	{ "8.8.8.8", true },
+	{ "0.0.0.0", false },
+	{ "10.1.2.3", false },
+	{ "100.64.0.1", false },
+	{ "100.128.0.1", true },
+	{ "127.0.0.1", false },
+	{ "169.254.169.254", false },
+	{ "172.15.0.1", true },
+	{ "172.16.0.1", false },
+	{ "172.31.255.255", false },
+	{ "172.32.0.1", true },
+	{ "192.0.0.1", false },
+	{ "192.0.2.1", false },
+	{ "192.168.1.1", false },
+	{ "198.18.0.1", false },
+	{ "198.19.255.1", false },
+	{ "198.51.100.1", false },
+	{ "203.0.113.7", false },
+	{ "224.0.0.1", false },
+	{ "255.255.255.255", false },
+	{ "2a00:1450::1", true },
+	{ "::", false },
+	{ "::1", false },
+	{ "fc00::1", false },
+	{ "fd10::1", false },
+	{ "fe80::1", false },
+	{ "ff02::1", false },
+	{ "::ffff:127.0.0.1", false },
+	{ "::ffff:8.8.8.8", true },
+	{ "64:ff9b::10.0.0.1", false },
+	{ "64:ff9b::8.8.8.8", true },
+	{ "2002:0a00:0001::1", false },
+	{ "2002:0808:0808::1", true },
+	{ "2001::1", false },
+	{ "2001:db8::1", false },
+	{ "2001:4860::1", true },
+	{ "3fff::1", false },
+	{ "::7f00:1", false },
+};
+
 static void addresses(void **state)
 {
-	static const struct {
-		const char *ip;
-		bool is_public;
-	} rows[] = {
-		{ "8.8.8.8", true },
-		{ "0.0.0.0", false },
-		{ "10.1.2.3", false },
-		{ "100.64.0.1", false },
-		{ "100.128.0.1", true },
-		{ "127.0.0.1", false },
-		{ "169.254.169.254", false },
-		{ "172.15.0.1", true },
-		{ "172.16.0.1", false },
-		{ "172.31.255.255", false },
-		{ "172.32.0.1", true },
-		{ "192.0.0.1", false },
-		{ "192.0.2.1", false },
-		{ "192.168.1.1", false },
-		{ "198.18.0.1", false },
-		{ "198.19.255.1", false },
-		{ "198.51.100.1", false },
-		{ "203.0.113.7", false },
-		{ "224.0.0.1", false },
-		{ "255.255.255.255", false },
-		{ "2a00:1450::1", true },
-		{ "::", false },
-		{ "::1", false },
-		{ "fc00::1", false },
-		{ "fd10::1", false },
-		{ "fe80::1", false },
-		{ "ff02::1", false },
-		{ "::ffff:127.0.0.1", false },
-		{ "::ffff:8.8.8.8", true },
-		{ "64:ff9b::10.0.0.1", false },
-		{ "64:ff9b::8.8.8.8", true },
-		{ "2002:0a00:0001::1", false },
-		{ "2002:0808:0808::1", true },
-		{ "2001::1", false },
-		{ "2001:db8::1", false },
-		{ "2001:4860::1", true },
-		{ "3fff::1", false },
-		{ "::7f00:1", false },
-	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(address_rows); i++) {
 		struct sockaddr_storage ss = { 0 };
-		bool v6 = strchr(rows[i].ip, ':');
+		bool v6 = strchr(address_rows[i].ip, ':');
 
 		ss.ss_family = v6 ? AF_INET6 : AF_INET;
-		assert_int_equal(inet_pton(ss.ss_family, rows[i].ip,
+		assert_int_equal(inet_pton(ss.ss_family, address_rows[i].ip,
 					   v6 ? (void *)&((struct sockaddr_in6 *)&ss)->sin6_addr
 					      : (void *)&((struct sockaddr_in *)&ss)->sin_addr),
 				 1);
-		if (http_addr_public((struct sockaddr *)&ss) != rows[i].is_public)
-			fail_msg("%s", rows[i].ip);
+		if (http_addr_public((struct sockaddr *)&ss) != address_rows[i].is_public)
+			fail_msg("%s", address_rows[i].ip);
 	}
 	assert_false(http_addr_public(&(struct sockaddr){ .sa_family = AF_UNIX }));
 }

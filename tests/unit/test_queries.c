@@ -22,6 +22,88 @@ static void on_reply(void *to, const struct wire_response *r)
 	got.replies++;
 }
 
+/* The same bytes as a client's, for the methods that call no tool. */
+static json_t *raw(const struct peer *p, const char *method, const char *uri)
+{
+	char body[600];
+	const struct wire_header h[] = { { "Content-Type", "application/json" },
+					 { "MCP-Protocol-Version", MCP_VERSION },
+					 { "Mcp-Method", method },
+					 { "Mcp-Name", uri } };
+	struct wire_request rq = { .method = "POST",
+				   .path = "/mcp",
+				   .query = "",
+				   .headers = h,
+				   .nheaders = uri ? 4 : 3,
+				   .body = body,
+				   .peer = p };
+
+	rq.len = (size_t)snprintf(
+		body, sizeof(body),
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":{\"_meta\":{"
+		"\"io.modelcontextprotocol/protocolVersion\":\"" MCP_VERSION "\","
+		"\"io.modelcontextprotocol/clientCapabilities\":{}},\"uri\":\"%s\"}}",
+		method, uri ? uri : "");
+	got.replies = 0;
+	mcp_server_handle(lab.mcp, &rq, (struct wire_sink){ .fn = on_reply });
+	assert_int_equal(engine_turn(lab.side.engine), 0);
+	assert_int_equal(got.replies, 1);
+	return json_loads(got.body, 0, NULL);
+}
+
+static const json_t *of(const json_t *root, const char *key)
+{
+	return json_object_get(json_object_get(root, "result"), key);
+}
+
+/* Reading is what a tool says, to whom may call the tool. */
+static void test_resources(void **state)
+{
+	json_t *r = raw(&human, "resources/list", NULL), *text;
+	const char *const uris[] = { "treaty://agreements", "treaty://log", "treaty://labels",
+				     "treaty://ledger", "treaty://status" };
+
+	(void)state;
+	assert_true(json_array_size(of(r, "resources")) >= ARRAY_LEN(uris));
+	json_decref(r);
+	for (size_t i = 0; i < ARRAY_LEN(uris); i++) {
+		r = raw(&human, "resources/read", uris[i]);
+		text = json_loads(json_string_value(json_object_get(
+					  json_array_get(of(r, "contents"), 0), "text")),
+				  0, NULL);
+		if (!json_is_object(text))
+			fail_msg("%s: %s", uris[i], got.body);
+		json_decref(text);
+		json_decref(r);
+		r = raw(&stranger, "resources/read", uris[i]);
+		assert_int_equal(
+			json_integer_value(json_object_get(json_object_get(r, "error"), "code")),
+			-32602);
+		json_decref(r);
+	}
+	r = raw(&stranger, "resources/list", NULL);
+	assert_int_equal(json_array_size(of(r, "resources")), 0);
+	json_decref(r);
+	r = raw(&human, "resources/read", "treaty://agreements/no-such");
+	assert_non_null(strstr(got.body, "agreement_unknown"));
+	json_decref(r);
+	r = raw(&human, "resources/read", "treaty://agreements/a/b");
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(r, "error"), "code")),
+			 -32602);
+	json_decref(r);
+	/* every tool says what goes in and what comes out, and all four hints */
+	r = raw(&human, "tools/list", NULL);
+	for (size_t i = 0; i < json_array_size(of(r, "tools")); i++) {
+		const json_t *t = json_array_get(of(r, "tools"), i);
+
+		assert_non_null(json_object_get(t, "inputSchema"));
+		assert_non_null(json_object_get(t, "outputSchema"));
+		assert_non_null(json_object_get(t, "title"));
+		assert_int_equal(json_object_size(json_object_get(t, "annotations")), 4);
+	}
+	json_decref(r);
+}
+
 /* One tools/call as a client sends it; the turn's commit lets waiting answers out. */
 static void call_as(const struct peer *p, const char *tool, const char *args,
 		    struct mcp_result *ret)
@@ -415,11 +497,12 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_status),    cmocka_unit_test(test_visible),
-		cmocka_unit_test(test_deals),     cmocka_unit_test(test_bodies),
-		cmocka_unit_test(test_log),       cmocka_unit_test(test_explain),
-		cmocka_unit_test(test_flows),     cmocka_unit_test(test_ledger),
-		cmocka_unit_test(test_verify),    cmocka_unit_test(test_policy),
-		cmocka_unit_test(test_approvals), cmocka_unit_test(test_human),
+		cmocka_unit_test(test_resources), cmocka_unit_test(test_deals),
+		cmocka_unit_test(test_bodies),    cmocka_unit_test(test_log),
+		cmocka_unit_test(test_explain),   cmocka_unit_test(test_flows),
+		cmocka_unit_test(test_ledger),    cmocka_unit_test(test_verify),
+		cmocka_unit_test(test_policy),    cmocka_unit_test(test_approvals),
+		cmocka_unit_test(test_human),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

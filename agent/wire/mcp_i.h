@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mcp_i.h - private to mcp_*.c. */
+#ifndef TREATY_MCP_I_H
+#define TREATY_MCP_I_H
+
+#include <sys/queue.h>
+
+#include "mcp.h"
+#include "rpc.h"
+
+#define MCP_META "io.modelcontextprotocol/"
+
+enum {
+	MCP_URIS_MAX = 32,
+	MCP_URI_MAX = 256,
+	MCP_LIST_TTL_MS = 300000,
+	MCP_STREAMS_PER_PEER = 16,
+	MCP_SESSIONS_PER_PEER = 32,
+};
+
+/* One long stream: subscriptions/listen, or a session's GET. */
+struct mcp_listener {
+	LIST_ENTRY(mcp_listener) entry;
+	struct mcp_server *s;
+	char owner[WIRE_DID_MAX];
+	json_t *id;                  /* of the listen request; NULL: the session's */
+	struct mcp_session *session; /* NULL: the newer revision */
+	const struct wire_stream_ops *ops;
+	void *stream;
+	char *uris[MCP_URIS_MAX];
+	size_t nuris;
+	bool lists[3]; /* by enum mcp_list */
+};
+
+/* 2025-11-25 only. */
+struct mcp_session {
+	TAILQ_ENTRY(mcp_session) entry; /* the one used last first */
+	char id[RPC_ID_MAX], owner[WIRE_DID_MAX];
+	json_t *capabilities;
+	char *uris[MCP_URIS_MAX];
+	size_t nuris;
+	struct mcp_listener *get; /* its GET stream */
+};
+
+struct mcp_turn {
+	LIST_ENTRY(mcp_turn) entry;
+	struct mcp_server *s; /* NULL: the server is gone, and the sink has its answer */
+	struct wire_sink sink;
+	json_t *id, *params, *capabilities;
+	char owner[WIRE_DID_MAX], session[RPC_ID_MAX];
+	bool legacy, streams; /* the caller reads event streams */
+	bool lost;            /* cancelled: nothing more goes out */
+	void *stream;
+	char uri[MCP_URI_MAX]; /* being read */
+	void (*gone)(void *arg);
+	void *gone_arg;
+	int64_t asked; /* id of our own request, 0 = none */
+	void (*answer)(void *arg, struct mcp_turn *t, const json_t *result);
+	void *answer_arg;
+};
+
+struct mcp_server {
+	struct mcp_config cfg;
+	struct mcp_app app;
+	char *path;
+	json_t **tools; /* as listed */
+	json_t *prompts;
+	LIST_HEAD(, mcp_turn) turns;
+	LIST_HEAD(, mcp_listener) listeners;
+	TAILQ_HEAD(mcp_sessions, mcp_session) sessions;
+	size_t nturns, nlisteners, nsessions;
+	int64_t asked;
+};
+
+/* One request on its way through. */
+struct mcp_req {
+	struct mcp_server *s;
+	const struct wire_request *r;
+	struct wire_sink sink;
+	struct rpc_request rpc;
+	const json_t *meta;
+	struct mcp_session *session; /* NULL: the newer revision */
+	bool legacy;
+	char owner[WIRE_DID_MAX];
+};
+
+/* mcp_server.c */
+void mcp_send(struct wire_sink sink, int status, char *text); /* frees text; NULL: 500 */
+void mcp_fail(struct mcp_req *c, int status, int code, const char *text);
+/* Steals result; adds what the revision wants. cached: ttlMs and cacheScope too. */
+json_t *mcp_complete(const struct mcp_server *s, bool legacy, json_t *result, bool cached);
+void mcp_succeed(struct mcp_req *c, json_t *result, bool cached);
+
+/* mcp_turn.c: NULL and answered when there is no room. */
+struct mcp_turn *mcp_turn_new(struct mcp_req *c);
+void mcp_turns_abandon(struct mcp_server *s);
+/* A result or error for what we asked, or notifications/cancelled. */
+void mcp_turn_answered(struct mcp_req *c, const json_t *message);
+void mcp_turn_cancelled(struct mcp_req *c);
+
+/* mcp_objects.c */
+void mcp_do_discover(struct mcp_req *c);
+json_t *mcp_capabilities(const struct mcp_server *s, bool legacy);
+void mcp_do_tools(struct mcp_req *c);
+void mcp_do_call(struct mcp_req *c);
+void mcp_do_resources(struct mcp_req *c);
+void mcp_do_templates(struct mcp_req *c);
+void mcp_do_read(struct mcp_req *c);
+void mcp_do_prompts(struct mcp_req *c);
+void mcp_do_prompt(struct mcp_req *c);
+void mcp_do_complete(struct mcp_req *c);
+
+/* mcp_session.c */
+void mcp_do_listen(struct mcp_req *c);
+/* Everything of the older revision that is not a method of both. True: answered. */
+bool mcp_legacy(struct mcp_req *c);
+void mcp_session_get(struct mcp_req *c);
+void mcp_session_delete(struct mcp_req *c);
+/* The caller's session, or NULL. */
+struct mcp_session *mcp_session_find(const struct mcp_req *c);
+void mcp_sessions_free(struct mcp_server *s);
+
+#endif

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Long streams of both revisions, and the sessions of the older one: few, each its owner's, and the
+ * one unused longest makes room. */
+#include "mcp_i.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* --- listeners ----------------------------------------------------------------------------------
+ */
+
+static void listener_free(struct mcp_listener *l)
+{
+	LIST_REMOVE(l, entry);
+	l->s->nlisteners--;
+	if (l->session)
+		l->session->get = NULL;
+	if (l->stream)
+		l->ops->end(l->stream);
+	for (size_t i = 0; i < l->nuris; i++)
+		free(l->uris[i]);
+	json_decref(l->id);
+	free(l);
+}
+
+static void on_gone(void *arg)
+{
+	listener_free(arg);
+}
+
+/* Steals message. */
+static int tell(struct mcp_listener *l, json_t *message)
+{
+	auto_free char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+	char *event = NULL;
+	int n = text ? asprintf(&event, "event: message\ndata: %s\n\n", text) : -1;
+	int r = n < 0 ? -ENOMEM : l->ops->write(l->stream, event, (size_t)n);
+
+	json_decref(message);
+	if (n >= 0)
+		free(event);
+	return r;
+}
+
+/* A notification as this stream has it: the newer revision names the request that asked. */
+static json_t *notification(const struct mcp_listener *l, const char *method, json_t *params)
+{
+	if (params && l->id &&
+	    json_object_set_new(params, "_meta",
+				json_pack("{s:O}", MCP_META "subscriptionId", l->id))) {
+		json_decref(params);
+		params = NULL;
+	}
+	return params ? json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params",
+				  params)
+		      : NULL;
+}
+
+static bool has_room(const struct mcp_server *s, const char *owner)
+{
+	const struct mcp_listener *l;
+	size_t mine = 0;
+
+	LIST_FOREACH(l, &s->listeners, entry)
+	mine += !strcmp(l->owner, owner);
+	return s->nlisteners < s->cfg.max_streams && mine < MCP_STREAMS_PER_PEER;
+}
+
+/* NULL: answered. */
+static struct mcp_listener *listener_new(struct mcp_req *c)
+{
+	static const struct wire_header h[] = { { "Cache-Control", "no-cache" },
+						{ "X-Accel-Buffering", "no" } };
+	static const struct wire_response head = { .status = 200,
+						   .content_type = "text/event-stream",
+						   .headers = h,
+						   .nheaders = ARRAY_LEN(h) };
+	struct mcp_listener *l =
+		c->sink.stream && has_room(c->s, c->owner) ? calloc(1, sizeof(*l)) : NULL;
+
+	if (!l) {
+		mcp_fail(c, 503, MCP_E_INTERNAL, "too many streams are open");
+		return NULL;
+	}
+	l->s = c->s;
+	l->ops = c->sink.stream;
+	memcpy(l->owner, c->owner, sizeof(l->owner));
+	LIST_INSERT_HEAD(&c->s->listeners, l, entry);
+	c->s->nlisteners++;
+	l->stream = l->ops->open(c->sink.to, &head, on_gone, l);
+	if (l->stream)
+		return l;
+	listener_free(l);
+	return NULL;
+}
+
+static int uri_add(char **uris, size_t *n, const char *uri)
+{
+	for (size_t i = 0; i < *n; i++)
+		if (!strcmp(uris[i], uri))
+			return 0;
+	if (*n == MCP_URIS_MAX)
+		return -ENOSPC;
+	uris[*n] = strdup(uri);
+	if (!uris[*n])
+		return -ENOMEM;
+	++*n;
+	return 0;
+}
+
+static bool readable(const struct mcp_req *c, const char *uri)
+{
+	const struct mcp_app *app = &c->s->app;
+
+	return uri && strlen(uri) < MCP_URI_MAX && app->readable &&
+	       app->readable(app->arg, c->r->peer, uri);
+}
+
+/* What we honour of what was asked. */
+static json_t *filter(struct mcp_req *c, struct mcp_listener *l, const json_t *want)
+{
+	static const char *const names[] = { [MCP_TOOLS] = "toolsListChanged",
+					     [MCP_PROMPTS] = "promptsListChanged",
+					     [MCP_RESOURCES] = "resourcesListChanged" };
+	const json_t *uris = json_object_get(want, "resourceSubscriptions");
+	json_t *got = json_object(), *list = json_array(), *v;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(names); i++) {
+		l->lists[i] =
+			c->s->cfg.lists_change && json_is_true(json_object_get(want, names[i]));
+		if (l->lists[i])
+			(void)json_object_set_new(got, names[i], json_true());
+	}
+	json_array_foreach (uris, i, v) {
+		const char *uri = json_string_value(v);
+
+		if (readable(c, uri) && !uri_add(l->uris, &l->nuris, uri))
+			(void)json_array_append(list, v);
+	}
+	if (json_array_size(list))
+		(void)json_object_set(got, "resourceSubscriptions", list);
+	json_decref(list);
+	return got;
+}
+
+void mcp_do_listen(struct mcp_req *c)
+{
+	const json_t *want = json_object_get(c->rpc.params, "notifications");
+	struct mcp_listener *l;
+
+	if (!json_is_object(want)) {
+		mcp_fail(c, 400, MCP_E_PARAMS, "notifications: an object is needed");
+		return;
+	}
+	l = listener_new(c);
+	if (!l)
+		return;
+	l->id = json_incref(c->rpc.id);
+	if (tell(l, notification(l, "notifications/subscriptions/acknowledged",
+				 json_pack("{s:o}", "notifications", filter(c, l, want)))))
+		listener_free(l);
+}
+
+/* "a://b" covers itself and what is below it. */
+static bool covers(char *const *uris, size_t n, const char *uri)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(uris[i]);
+
+		if (!strncmp(uris[i], uri, len) && (!uri[len] || uri[len] == '/'))
+			return true;
+	}
+	return false;
+}
+
+void mcp_resource_changed(struct mcp_server *s, const char *uri)
+{
+	struct mcp_listener *l, *next;
+
+	for (l = LIST_FIRST(&s->listeners); l; l = next) {
+		next = LIST_NEXT(l, entry);
+		if (!(l->session ? covers(l->session->uris, l->session->nuris, uri)
+				 : covers(l->uris, l->nuris, uri)))
+			continue;
+		if (tell(l, notification(l, "notifications/resources/updated",
+					 json_pack("{s:s}", "uri", uri))))
+			listener_free(l);
+	}
+}
+
+void mcp_list_changed(struct mcp_server *s, enum mcp_list which)
+{
+	static const char *const methods[] = { "notifications/tools/list_changed",
+					       "notifications/prompts/list_changed",
+					       "notifications/resources/list_changed" };
+	struct mcp_listener *l, *next;
+
+	for (l = LIST_FIRST(&s->listeners); l; l = next) {
+		next = LIST_NEXT(l, entry);
+		if ((l->session || l->lists[which]) &&
+		    tell(l, notification(l, methods[which], json_object())))
+			listener_free(l);
+	}
+}
+
+void mcp_ping(struct mcp_server *s)
+{
+	struct mcp_listener *l, *next;
+
+	for (l = LIST_FIRST(&s->listeners); l; l = next) {
+		next = LIST_NEXT(l, entry);
+		if (l->ops->write(l->stream, ": ping\n\n", 8))
+			listener_free(l);
+	}
+}
+
+size_t mcp_streams(const struct mcp_server *s)
+{
+	return s->nlisteners;
+}
+
+/* --- sessions -----------------------------------------------------------------------------------
+ */
+
+static void session_free(struct mcp_server *s, struct mcp_session *x)
+{
+	TAILQ_REMOVE(&s->sessions, x, entry);
+	s->nsessions--;
+	if (x->get)
+		listener_free(x->get);
+	for (size_t i = 0; i < x->nuris; i++)
+		free(x->uris[i]);
+	json_decref(x->capabilities);
+	free(x);
+}
+
+static void make_room(struct mcp_server *s, const char *owner)
+{
+	struct mcp_session *x, *mine = NULL;
+	size_t n = 0;
+
+	TAILQ_FOREACH (x, &s->sessions, entry)
+		if (!strcmp(x->owner, owner)) {
+			mine = x;
+			n++;
+		}
+	if (n >= MCP_SESSIONS_PER_PEER)
+		session_free(s, mine);
+	else if (s->nsessions >= s->cfg.max_sessions)
+		session_free(s, TAILQ_LAST(&s->sessions, mcp_sessions));
+}
+
+static struct mcp_session *session_new(struct mcp_req *c)
+{
+	struct mcp_session *x;
+
+	make_room(c->s, c->owner);
+	x = calloc(1, sizeof(*x));
+	if (!x || rpc_random_id(x->id)) {
+		free(x);
+		return NULL;
+	}
+	memcpy(x->owner, c->owner, sizeof(x->owner));
+	x->capabilities = json_incref(json_object_get(c->rpc.params, "capabilities"));
+	TAILQ_INSERT_HEAD(&c->s->sessions, x, entry);
+	c->s->nsessions++;
+	return x;
+}
+
+struct mcp_session *mcp_session_find(const struct mcp_req *c)
+{
+	const char *id = wire_header(c->r, "Mcp-Session-Id");
+	struct mcp_session *x;
+
+	TAILQ_FOREACH (x, &c->s->sessions, entry)
+		if (id && !strcmp(x->id, id) && !strcmp(x->owner, c->owner)) {
+			TAILQ_REMOVE(&c->s->sessions, x, entry);
+			TAILQ_INSERT_HEAD(&c->s->sessions, x, entry);
+			return x;
+		}
+	return NULL;
+}
+
+static void do_initialize(struct mcp_req *c)
+{
+	static const char *const known[] = { "2025-11-25", "2025-06-18", "2025-03-26" };
+	const char *want = json_string_value(json_object_get(c->rpc.params, "protocolVersion"));
+	const char *use = MCP_LEGACY_VERSION;
+	struct mcp_session *x = want ? session_new(c) : NULL;
+	struct wire_header h[2] = { { "Cache-Control", "no-store" } };
+	struct wire_response r = {
+		.status = 200, .content_type = "application/json", .headers = h, .nheaders = 2
+	};
+	auto_free char *text = NULL;
+
+	if (!x) {
+		mcp_fail(c, 400, want ? MCP_E_INTERNAL : MCP_E_PARAMS,
+			 want ? "no memory" : "protocolVersion: a string is needed");
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (!strcmp(known[i], want))
+			use = known[i];
+	h[1] = (struct wire_header){ "Mcp-Session-Id", x->id };
+	text = rpc_result_new(c->rpc.id,
+			      json_pack("{s:s, s:o, s:{s:s, s:s}, s:s*}", "protocolVersion", use,
+					"capabilities", mcp_capabilities(c->s, true), "serverInfo",
+					"name", c->s->cfg.name, "version", c->s->cfg.version,
+					"instructions", c->s->cfg.instructions));
+	if (!text)
+		r.status = 500;
+	r.body = text;
+	r.len = text ? strlen(text) : 0;
+	c->sink.fn(c->sink.to, &r);
+}
+
+static void do_subscribe(struct mcp_req *c, bool on)
+{
+	const char *uri = json_string_value(json_object_get(c->rpc.params, "uri"));
+	struct mcp_session *x = c->session;
+
+	if (!c->s->cfg.nresources) {
+		mcp_fail(c, 200, MCP_E_METHOD, "no such method");
+		return;
+	}
+	if (!readable(c, uri)) {
+		mcp_fail(c, 200, -32002, "Resource not found");
+		return;
+	}
+	for (size_t i = 0; !on && i < x->nuris; i++)
+		if (!strcmp(x->uris[i], uri)) {
+			free(x->uris[i]);
+			x->uris[i] = x->uris[--x->nuris];
+		}
+	if (on && uri_add(x->uris, &x->nuris, uri))
+		mcp_fail(c, 200, MCP_E_INTERNAL, "too many subscriptions");
+	else
+		mcp_succeed(c, json_object(), false);
+}
+
+bool mcp_legacy(struct mcp_req *c)
+{
+	const char *m = c->rpc.method;
+
+	if (!strcmp(m, "initialize"))
+		do_initialize(c);
+	else if (!strcmp(m, "ping"))
+		mcp_succeed(c, json_object(), false);
+	else if (!strcmp(m, "logging/setLevel") && c->s->cfg.logging)
+		mcp_succeed(c, json_object(), false);
+	else if (!strcmp(m, "resources/subscribe"))
+		do_subscribe(c, true);
+	else if (!strcmp(m, "resources/unsubscribe"))
+		do_subscribe(c, false);
+	else
+		return false;
+	return true;
+}
+
+/* One stream a session: a newer one replaces it. */
+void mcp_session_get(struct mcp_req *c)
+{
+	struct mcp_listener *l;
+
+	if (c->session->get)
+		listener_free(c->session->get);
+	l = listener_new(c);
+	if (!l)
+		return;
+	l->session = c->session;
+	c->session->get = l;
+	if (l->ops->write(l->stream, ": open\n\n", 8))
+		listener_free(l);
+}
+
+void mcp_session_delete(struct mcp_req *c)
+{
+	static const struct wire_response done = { .status = 204 };
+
+	session_free(c->s, c->session);
+	c->sink.fn(c->sink.to, &done);
+}
+
+void mcp_sessions_free(struct mcp_server *s)
+{
+	struct mcp_listener *l;
+
+	while ((l = LIST_FIRST(&s->listeners))) {
+		if (l->id) /* the listen request's answer: it is over, and not by accident */
+			(void)tell(l, json_pack("{s:s, s:O, s:{s:s, s:{s:O}}}", "jsonrpc", "2.0",
+						"id", l->id, "result", "resultType", "complete",
+						"_meta", MCP_META "subscriptionId", l->id));
+		listener_free(l);
+	}
+	while (!TAILQ_EMPTY(&s->sessions))
+		session_free(s, TAILQ_FIRST(&s->sessions));
+}

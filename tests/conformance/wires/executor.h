@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* executor.h - what the conformance build does instead of negotiating: A2A by the message id's
+ * prefix, MCP by the suite's fixture tools. */
+#ifndef TREATY_CONFORMANCE_EXECUTOR_H
+#define TREATY_CONFORMANCE_EXECUTOR_H
+
+#include "agent/loop.h"
+#include "agent/wire/a2a.h"
+#include "agent/wire/mcp.h"
+
+/* arg is the loop. */
+int executor_message(void *arg, const struct peer *p, const struct a2a_message *m,
+		     struct a2a_turn *t);
+int executor_mcp(struct mcp_server **ret, struct loop *l, struct err *e);
+
+#endif

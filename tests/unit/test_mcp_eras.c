@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MCP over bytes: both revisions on one path, sessions, resources and who may see them, long
+ * streams, progress, questions and cancellation. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "agent/wire/mcp.h"
+#include "stream_lab.h"
+
+static struct {
+	int status, replies;
+	char body[16384], session[64];
+	json_t *json;
+} got;
+static struct mcp_server *srv;
+static struct mcp_turn *held;
+static unsigned gone, answered;
+static const struct peer alice = { .did = "did:web:alice.example" },
+			 bob = { .did = "did:web:bob.example" };
+
+static void on_reply(void *to, const struct wire_response *r)
+{
+	(void)to;
+	got.replies++;
+	got.status = r->status;
+	assert_true(r->len < sizeof(got.body));
+	memcpy(got.body, r->body ? r->body : "", r->len);
+	got.body[r->len] = 0;
+	for (size_t i = 0; i < r->nheaders; i++)
+		if (!strcmp(r->headers[i].name, "Mcp-Session-Id"))
+			(void)snprintf(got.session, sizeof(got.session), "%s", r->headers[i].value);
+	json_decref(got.json);
+	got.json = json_loads(got.body, 0, NULL);
+}
+
+static int on_call(void *arg, const struct peer *p, const char *tool, const json_t *args,
+		   const char *key, struct mcp_turn *t)
+{
+	(void)arg;
+	(void)p;
+	(void)key;
+	if (!strcmp(tool, "slow"))
+		held = t;
+	else
+		mcp_turn_result(t, args);
+	return 0;
+}
+
+static bool allowed(void *arg, const struct peer *p, const char *tool)
+{
+	(void)arg;
+	return strcmp(tool, "oss_only") || !strcmp(p->did, bob.did);
+}
+
+static bool readable(void *arg, const struct peer *p, const char *uri)
+{
+	(void)arg;
+	if (!strncmp(uri, "treaty://log", 12))
+		return !strcmp(p->did, bob.did);
+	return !strncmp(uri, "treaty://agreements", 19);
+}
+
+static int on_read(void *arg, const struct peer *p, const char *uri, struct mcp_turn *t)
+{
+	(void)arg;
+	(void)p;
+	mcp_turn_contents(t, "application/json", uri);
+	return 0;
+}
+
+#define OBJECT "{\"type\":\"object\"}"
+static const struct mcp_tool tools[] = {
+	{ "echo", NULL, "d", OBJECT, OBJECT, true, false, true, false },
+	{ "slow", NULL, "d", OBJECT, NULL, false, false, true, false },
+	{ "oss_only", NULL, "d", OBJECT, NULL, false, true, false, false },
+};
+static const struct mcp_resource resources[] = {
+	{ "treaty://agreements", "agreements", NULL, "All", "application/json", false },
+	{ "treaty://log", "log", NULL, NULL, NULL, false },
+	{ "treaty://agreements/{id}", "agreement", NULL, NULL, "application/json", true },
+};
+
+static int setup(void **state)
+{
+	static const struct mcp_app app = {
+		.call = on_call, .allowed = allowed, .readable = readable, .read = on_read
+	};
+	static const struct mcp_config c = { .path = "/mcp",
+					     .name = "n",
+					     .version = "1",
+					     .tools = tools,
+					     .ntools = ARRAY_LEN(tools),
+					     .resources = resources,
+					     .nresources = ARRAY_LEN(resources),
+					     .legacy = true,
+					     .lists_change = true,
+					     .max_sessions = 3 };
+
+	(void)state;
+	memset(streams, 0, sizeof(streams));
+	memset(&got, 0, sizeof(got));
+	held = NULL;
+	gone = answered = 0;
+	return mcp_server_new(&srv, &c, &app, NULL);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	srv = mcp_server_free(srv);
+	json_decref(got.json);
+	got.json = NULL;
+	return 0;
+}
+
+static void send(const struct peer *p, unsigned to, const char *verb, const char *version,
+		 const char *session, const char *method, const char *name, const char *body)
+{
+	struct wire_header h[6] = { { "Content-Type", "application/json" },
+				    { "Accept", "application/json, text/event-stream" } };
+	struct wire_request r = { .method = verb,
+				  .path = "/mcp",
+				  .query = "",
+				  .headers = h,
+				  .nheaders = 2,
+				  .body = body,
+				  .len = strlen(body),
+				  .peer = p };
+
+	if (version)
+		h[r.nheaders++] = (struct wire_header){ "MCP-Protocol-Version", version };
+	if (session)
+		h[r.nheaders++] = (struct wire_header){ "Mcp-Session-Id", session };
+	if (method)
+		h[r.nheaders++] = (struct wire_header){ "Mcp-Method", method };
+	if (name)
+		h[r.nheaders++] = (struct wire_header){ "Mcp-Name", name };
+	got.replies = 0;
+	mcp_server_handle(srv, &r, (struct wire_sink){ on_reply, &streams[to], &ops });
+}
+
+#define META                                                                     \
+	"\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\"," \
+	"\"io.modelcontextprotocol/clientCapabilities\":{},\"progressToken\":\"p\"}"
+
+static void modern(const struct peer *p, unsigned to, const char *method, const char *name,
+		   const char *more)
+{
+	char body[2048];
+
+	(void)snprintf(body, sizeof(body),
+		       "{\"jsonrpc\":\"2.0\",\"id\":\"q\",\"method\":\"%s\",\"params\":{" META
+		       "%s}}",
+		       method, more);
+	send(p, to, "POST", MCP_VERSION, NULL, method, name, body);
+}
+
+static void old(const struct peer *p, unsigned to, const char *session, const char *method,
+		const char *params)
+{
+	char body[2048];
+
+	(void)snprintf(body, sizeof(body),
+		       "{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"%s\",\"params\":{%s}}", method,
+		       params);
+	send(p, to, "POST", MCP_LEGACY_VERSION, session, NULL, NULL, body);
+}
+
+static void begin(const struct peer *p, char session[64])
+{
+	old(p, 0, NULL, "initialize",
+	    "\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"elicitation\":{}},"
+	    "\"clientInfo\":{\"name\":\"c\",\"version\":\"1\"}");
+	assert_int_equal(got.status, 200);
+	(void)snprintf(session, 64, "%s", got.session);
+}
+
+static int64_t code(void)
+{
+	return json_integer_value(json_object_get(json_object_get(got.json, "error"), "code"));
+}
+
+static const json_t *result(const char *key)
+{
+	return json_object_get(json_object_get(got.json, "result"), key);
+}
+
+static void session_lives_and_ends(void **state)
+{
+	char a[64], b[64], body[128];
+
+	(void)state;
+	begin(&alice, a);
+	assert_int_equal(strlen(a), 32);
+	assert_string_equal(json_string_value(result("protocolVersion")), "2025-11-25");
+	assert_null(result("resultType"));
+	(void)snprintf(body, sizeof(body), "%s",
+		       "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}");
+	send(&alice, 0, "POST", MCP_LEGACY_VERSION, a, NULL, NULL, body);
+	assert_int_equal(got.status, 202);
+	old(&alice, 0, a, "tools/list", "");
+	assert_int_equal(json_array_size(result("tools")), 2);
+	assert_null(result("ttlMs"));
+	old(&alice, 0, a, "tools/call", "\"name\":\"echo\",\"arguments\":{\"a\":1}");
+	assert_null(result("resultType"));
+	assert_non_null(result("structuredContent"));
+	old(&alice, 0, NULL, "tools/list", "");
+	assert_int_equal(got.status, 400);
+	old(&bob, 0, a, "tools/list", ""); /* another's session is none */
+	assert_int_equal(got.status, 404);
+	old(&alice, 0, a, "ping", "");
+	assert_int_equal(got.status, 200);
+	old(&alice, 0, a, "server/discover", "");
+	assert_int_equal(code(), -32601);
+	send(&alice, 0, "POST", "1900-01-01", a, NULL, NULL,
+	     "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}");
+	assert_int_equal(got.status, 400);
+	send(&alice, 0, "DELETE", MCP_LEGACY_VERSION, a, NULL, NULL, "");
+	assert_int_equal(got.status, 204);
+	old(&alice, 0, a, "ping", "");
+	assert_int_equal(got.status, 404);
+	begin(&alice, a);
+	begin(&bob, b);
+	for (int i = 0; i < 2; i++)
+		begin(&bob, b); /* three fit: alice's was unused longest */
+	old(&alice, 0, a, "ping", "");
+	assert_int_equal(got.status, 404);
+	old(&bob, 0, b, "ping", "");
+	assert_int_equal(got.status, 200);
+}
+
+/* Nobody holds a session's methods against a request of the newer revision. */
+static void modern_is_stateless(void **state)
+{
+	static const char *const old_only[] = { "initialize", "ping", "logging/setLevel",
+						"resources/subscribe", "resources/unsubscribe" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(old_only); i++) {
+		modern(&alice, 0, old_only[i], NULL, "");
+		assert_int_equal(got.status, 404);
+		assert_int_equal(code(), -32601);
+	}
+	modern(&alice, 0, "server/discover", NULL, "");
+	assert_int_equal(json_array_size(result("supportedVersions")), 2);
+	send(&alice, 0, "GET", MCP_VERSION, NULL, NULL, NULL, "");
+	assert_int_equal(got.status, 405);
+	send(&alice, 0, "GET", NULL, NULL, NULL, NULL, "");
+	assert_int_equal(got.status, 400);
+}
+
+static void tools_are_each_principals_own(void **state)
+{
+	char a[64];
+
+	(void)state;
+	modern(&alice, 0, "tools/call", "oss_only", ",\"name\":\"oss_only\"");
+	assert_int_equal(code(), -32602);
+	modern(&bob, 0, "tools/call", "oss_only", ",\"name\":\"oss_only\"");
+	assert_int_equal(code(), 0);
+	begin(&alice, a);
+	old(&alice, 0, a, "tools/call", "\"name\":\"oss_only\"");
+	assert_int_equal(code(), -32602);
+}
+
+static void resources_are_seen_by_who_may(void **state)
+{
+	char a[64];
+
+	(void)state;
+	modern(&alice, 0, "resources/list", NULL, "");
+	assert_int_equal(json_array_size(result("resources")), 1);
+	assert_string_equal(json_string_value(result("cacheScope")), "private");
+	modern(&bob, 0, "resources/list", NULL, "");
+	assert_int_equal(json_array_size(result("resources")), 2);
+	modern(&alice, 0, "resources/templates/list", NULL, "");
+	assert_int_equal(json_array_size(result("resourceTemplates")), 1);
+	modern(&alice, 0, "resources/read", "treaty://agreements/7",
+	       ",\"uri\":\"treaty://agreements/7\"");
+	assert_string_equal(
+		json_string_value(json_object_get(json_array_get(result("contents"), 0), "uri")),
+		"treaty://agreements/7");
+	modern(&alice, 0, "resources/read", "treaty://log", ",\"uri\":\"treaty://log\"");
+	assert_int_equal(code(), -32602);
+	assert_non_null(strstr(got.body, "\"uri\":\"treaty://log\""));
+	modern(&alice, 0, "resources/read", "treaty://log",
+	       ",\"uri\":\"treaty://agreements\""); /* what the header says is not what is read */
+	assert_int_equal(code(), -32020);
+	modern(&alice, 0, "prompts/list", NULL, "");
+	assert_int_equal(code(), -32601);
+	begin(&alice, a);
+	old(&alice, 0, a, "resources/read", "\"uri\":\"treaty://log\"");
+	assert_int_equal(code(), -32002);
+}
+
+static void listening(void **state)
+{
+	(void)state;
+	modern(&alice, 1, "subscriptions/listen", NULL,
+	       ",\"notifications\":{\"resourceSubscriptions\":[\"treaty://agreements\","
+	       "\"treaty://log\",7],\"toolsListChanged\":true,\"somethingElse\":true}");
+	assert_string_equal(
+		streams[1].text,
+		"event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":"
+		"\"notifications/subscriptions/acknowledged\",\"params\":{\"notifications\":{"
+		"\"toolsListChanged\":true,\"resourceSubscriptions\":[\"treaty://agreements\"]},"
+		"\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":\"q\"}}}\n\n");
+	streams[1].text[0] = 0;
+	mcp_resource_changed(srv, "treaty://log");
+	mcp_resource_changed(srv, "treaty://agreementsX");
+	mcp_list_changed(srv, MCP_RESOURCES);
+	assert_string_equal(streams[1].text, "");
+	mcp_resource_changed(srv, "treaty://agreements/7");
+	assert_non_null(strstr(streams[1].text, "\"uri\":\"treaty://agreements/7\""));
+	mcp_list_changed(srv, MCP_TOOLS);
+	assert_non_null(strstr(streams[1].text, "notifications/tools/list_changed"));
+	modern(&alice, 2, "subscriptions/listen", NULL, "");
+	assert_int_equal(got.status, 400);
+	modern(&alice, 2, "subscriptions/listen", NULL, ",\"notifications\":{}");
+	streams[2].gone(streams[2].arg);
+	assert_int_equal(mcp_streams(srv), 1);
+	streams[1].text[0] = 0;
+	srv = mcp_server_free(srv); /* ends with the answer to the request that began it */
+	assert_non_null(strstr(streams[1].text, "\"id\":\"q\",\"result\":{\"resultType\":"
+						"\"complete\""));
+	assert_false(streams[1].open);
+}
+
+static void listening_in_a_session(void **state)
+{
+	char a[64];
+
+	(void)state;
+	begin(&alice, a);
+	old(&alice, 0, a, "resources/subscribe", "\"uri\":\"treaty://log\"");
+	assert_int_equal(code(), -32002);
+	old(&alice, 0, a, "resources/subscribe", "\"uri\":\"treaty://agreements\"");
+	assert_int_equal(code(), 0);
+	send(&alice, 1, "GET", MCP_LEGACY_VERSION, a, NULL, NULL, "");
+	assert_true(streams[1].open);
+	mcp_resource_changed(srv, "treaty://agreements");
+	assert_non_null(strstr(streams[1].text, "notifications/resources/updated"));
+	assert_null(strstr(streams[1].text, "subscriptionId"));
+	send(&alice, 2, "GET", MCP_LEGACY_VERSION, a, NULL, NULL, ""); /* replaces */
+	assert_false(streams[1].open);
+	old(&alice, 0, a, "resources/unsubscribe", "\"uri\":\"treaty://agreements\"");
+	streams[2].text[0] = 0;
+	mcp_resource_changed(srv, "treaty://agreements");
+	assert_string_equal(streams[2].text, "");
+	mcp_ping(srv);
+	assert_string_equal(streams[2].text, ": ping\n\n");
+	send(&alice, 0, "DELETE", MCP_LEGACY_VERSION, a, NULL, NULL, "");
+	assert_false(streams[2].open);
+}
+
+static void on_gone(void *arg)
+{
+	(void)arg;
+	gone++;
+}
+
+static void progress_then_the_answer(void **state)
+{
+	json_t *o = json_pack("{s:i}", "k", 1);
+
+	(void)state;
+	modern(&alice, 1, "tools/call", "slow", ",\"name\":\"slow\"");
+	mcp_turn_progress(held, 1, 2, "half");
+	assert_non_null(strstr(streams[1].text, "\"progressToken\":\"p\",\"progress\":1.0,"
+						"\"total\":2.0,\"message\":\"half\""));
+	mcp_turn_result(held, o);
+	assert_int_equal(got.replies, 0);
+	assert_non_null(strstr(streams[1].text, "\"id\":\"q\",\"result\":{\"resultType\""));
+	assert_false(streams[1].open);
+	json_decref(o);
+}
+
+static void leaving_cancels(void **state)
+{
+	json_t *o = json_object();
+	char a[64];
+
+	(void)state;
+	modern(&alice, 1, "tools/call", "slow", ",\"name\":\"slow\"");
+	mcp_turn_on_cancel(held, on_gone, NULL);
+	streams[1].left(streams[1].left_arg); /* before anything was said */
+	assert_int_equal(gone, 1);
+	mcp_turn_progress(held, 1, 2, NULL);
+	assert_int_equal(streams[1].opens, 0);
+	mcp_turn_result(held, o);
+	modern(&alice, 2, "tools/call", "slow", ",\"name\":\"slow\"");
+	mcp_turn_on_cancel(held, on_gone, NULL);
+	mcp_turn_progress(held, 1, 2, NULL);
+	streams[2].gone(streams[2].arg); /* in the middle */
+	assert_int_equal(gone, 2);
+	streams[2].text[0] = 0;
+	mcp_turn_result(held, o);
+	assert_string_equal(streams[2].text, "");
+	/* the older revision says it, and only in its own session */
+	begin(&alice, a);
+	old(&alice, 3, a, "tools/call", "\"name\":\"slow\"");
+	mcp_turn_on_cancel(held, on_gone, NULL);
+	send(&alice, 0, "POST", MCP_LEGACY_VERSION, NULL, NULL, NULL,
+	     "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{"
+	     "\"requestId\":5}}");
+	assert_int_equal(gone, 2);
+	send(&alice, 0, "POST", MCP_LEGACY_VERSION, a, NULL, NULL,
+	     "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{"
+	     "\"requestId\":5}}");
+	assert_int_equal(gone, 3);
+	mcp_turn_result(held, o);
+	json_decref(o);
+}
+
+static void on_answer(void *arg, struct mcp_turn *t, const json_t *r)
+{
+	(void)arg;
+	answered++;
+	if (r)
+		mcp_turn_raw(t, r);
+	else
+		mcp_turn_refuse(t, "declined");
+}
+
+static void asking_in_a_session(void **state)
+{
+	char a[64], b[64];
+
+	(void)state;
+	begin(&alice, a);
+	begin(&alice, b);
+	old(&alice, 1, a, "tools/call", "\"name\":\"slow\"");
+	assert_true(mcp_turn_capable(held, "elicitation"));
+	assert_false(mcp_turn_capable(held, "sampling"));
+	assert_int_equal(mcp_turn_ask(held, "elicitation/create", NULL, on_answer, NULL), 0);
+	assert_non_null(strstr(streams[1].text, "\"id\":1,\"method\":\"elicitation/create\""));
+	send(&alice, 0, "POST", MCP_LEGACY_VERSION, b, NULL, NULL,
+	     "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"action\":\"accept\"}}");
+	assert_int_equal(answered, 0); /* from another session */
+	send(&bob, 0, "POST", MCP_LEGACY_VERSION, a, NULL, NULL,
+	     "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"action\":\"accept\"}}");
+	assert_int_equal(answered, 0); /* from another peer */
+	assert_int_equal(got.status, 400);
+	send(&alice, 0, "POST", MCP_LEGACY_VERSION, a, NULL, NULL,
+	     "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"action\":\"accept\"}}");
+	assert_int_equal(answered, 1);
+	assert_int_equal(got.status, 202);
+	assert_non_null(strstr(streams[1].text, "\"result\":{\"action\":\"accept\"}"));
+	modern(&alice, 2, "tools/call", "slow", ",\"name\":\"slow\"");
+	assert_int_equal(mcp_turn_ask(held, "elicitation/create", NULL, on_answer, NULL),
+			 -EOPNOTSUPP);
+	mcp_turn_refuse(held, "no");
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(session_lives_and_ends),
+		T(modern_is_stateless),
+		T(tools_are_each_principals_own),
+		T(resources_are_seen_by_who_may),
+		T(listening),
+		T(listening_in_a_session),
+		T(progress_then_the_answer),
+		T(leaving_cancels),
+		T(asking_in_a_session),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
