@@ -290,7 +290,7 @@ static int on_erase(struct side *s, const struct peer *p, const json_t *args, co
 	char did[DID_MAX];
 	uint8_t d[SHA256_LEN];
 	enum refusal no;
-	int r = id_reason(args, did, sizeof(did), &ref.why, e);
+	int r = query_id_reason(args, did, sizeof(did), &ref.why, e);
 
 	(void)p;
 	(void)key;
@@ -307,7 +307,7 @@ static int on_erase(struct side *s, const struct peer *p, const json_t *args, co
 		mcp_refuse(t, no, ref.about.s);
 		return 0;
 	}
-	return answer_later(s, t, json_pack("{s:s, s:b}", "consumer", did, "erased", 1), e);
+	return query_answer_later(s, t, json_pack("{s:s, s:b}", "consumer", did, "erased", 1), e);
 }
 
 #define HUMAN .who = WHO_HUMAN
@@ -325,7 +325,7 @@ const struct mcp_row query_rows_human[] = {
 	  .input_schema = CONFIG_TEXT, .idempotent = true, HUMAN, .call = on_policy_load },
 	{ "consumer_erase", "Erase a consumer",
 	  "Destroys the key of its bodies; the log stays whole. Its agreements must have ended",
-	  .input_schema = ID_REASON, .destructive = true, .idempotent = true, HUMAN,
+	  .input_schema = QUERY_ID_REASON, .destructive = true, .idempotent = true, HUMAN,
 	  .call = on_erase },
 	{ 0 },
 };

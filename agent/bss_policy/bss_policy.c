@@ -206,7 +206,7 @@ static int admitted(struct desk_call *c, const struct intent *i, const struct bs
 		return refuse(c, deal, lr.why, "generation: must follow the one known here");
 	r = known_put(c->side, &res->wallet, &e);
 	if (!r) /* kept: should another content of this generation come, this one is the proof */
-		r = desk_body_put(c->side, wallet_part(c), &kept, &e);
+		r = desk_body_put(c->side, c->peer->did, wallet_part(c), &kept, &e);
 	if (r)
 		return r;
 	no = tool_wallet_admit(&cap, &a, &dec, &a.credential);
