@@ -22,7 +22,6 @@
 #define DP_FLOWS_DFL    16384u
 #define DP_FLOWS_MAX    (1u << 22)
 #define DP_BURST_US_DFL 250000u
-#define DP_COST_ONE     ((uint64_t)8000000000 << 20) /* ns per byte in Q20, at one bit per second */
 
 struct dp {
 	struct treaty_bpf *skel;
@@ -31,9 +30,12 @@ struct dp {
 	enum dp_hook hook;
 	uint32_t labels, flows, cpus;
 	uint32_t key[16];
-	struct dp_ctl *ctl; /* mapped read-write, like lines and steer: one store per change */
+	struct dp_cells at;
+	struct dp_ctl *ctl; /* mapped read-write, like what follows: one store per change */
 	struct dp_line *lines;
-	struct dp_steer *steer;
+	struct dp_base *base;
+	struct dp_ceiling_line *ceilings;
+	uint32_t *watcher; /* label of each watched slot, 0 = free; made on first use */
 	struct dp_view *view;
 };
 
@@ -59,6 +61,22 @@ int dp_tc_detach(uint32_t ifindex, bool out);
 int dp_tc_remove_clsact(uint32_t ifindex);
 
 /* dp_label.c */
-int dp_base_read(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_base *ret);
+void dp_cost_set(__u32 *cost, __u8 *shift, rate_t rate);
+int dp_burst_check(uint32_t us, const char *what, enum refusal *no, struct err *e);
+int dp_rate_check(rate_t rate, const char *what, enum refusal *no, struct err *e);
+
+/* dp_rule.c */
+bool dp_prefix_host_bits(const struct dp_prefix *p, unsigned int bits);
+void dp_prefix_compile(uint8_t family, const struct dp_prefix *p, __u64 addr[2], __u64 mask[2]);
+void dp_prefix_restore(uint8_t family, const __u64 addr[2], const __u64 mask[2],
+		       struct dp_prefix *p);
+
+/* dp_watch.c. at: label * 2 + direction. */
+int dp_source_check(const struct dp_profile *p, enum refusal *no, struct err *e);
+int dp_source_write(struct dp *d, uint32_t at, const struct dp_profile *p, enum refusal *no,
+		    struct err *e);
+int dp_source_read(struct dp *d, uint32_t at, struct dp_profile *p);
+int dp_watch_take(struct dp *d, uint32_t label, struct err *e);
+int dp_watch_drop(struct dp *d, uint32_t label, struct err *e);
 
 #endif
