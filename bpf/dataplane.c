@@ -39,11 +39,12 @@ const char *dp_bpf_said(void)
 
 static uint32_t layout_sum(void)
 {
-	const size_t size[] = { sizeof(struct dp_line),       sizeof(struct dp_steer),
-				sizeof(struct dp_meter),      sizeof(union dp_cell),
-				sizeof(struct dp_rule_table), sizeof(struct dp_port_line),
-				sizeof(struct dp_flow_key),   sizeof(struct dp_flow_set),
-				sizeof(struct dp_rtt_key),    sizeof(struct dp_base),
+	const size_t size[] = { sizeof(struct dp_line),      sizeof(struct dp_ceiling_line),
+				sizeof(union dp_cell),       sizeof(struct dp_rule_table),
+				sizeof(struct dp_port_line), sizeof(struct dp_flow_key),
+				sizeof(struct dp_flow_set),  sizeof(struct dp_rtt_key),
+				sizeof(struct dp_base),      sizeof(struct dp_bind),
+				sizeof(struct dp_watch),     sizeof(struct dp_ctl),
 				sizeof(struct dp_shapes) };
 	uint32_t sum = 17;
 
@@ -133,11 +134,9 @@ static int maps_size(struct dp *d)
 		uint32_t n;
 	} size[] = {
 		{ d->skel->maps.lines, d->labels },
-		{ d->skel->maps.steer, d->labels * 2 },
-		{ d->skel->maps.meters, d->labels * 2 },
 		{ d->skel->maps.base, d->labels * 2 },
 		{ d->skel->maps.flows, d->flows / DP_FLOW_WAYS },
-		{ d->skel->maps.counts, DP_CELLS(d->labels, DP_CLASSES, d->cpus) },
+		{ d->skel->maps.counts, d->at.end },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(size); i++) {
@@ -178,6 +177,9 @@ static int programs_load(struct dp *d, struct err *e)
 		return err_set(e, -errno, "programs: %s", dp_bpf_said());
 	d->skel->rodata->cfg_labels = d->labels;
 	d->skel->rodata->cfg_cpus = d->cpus;
+	d->at = dp_cells_of(d->labels, d->cpus, dp_slots_of(d->labels));
+	d->skel->rodata->cfg_slots = dp_slots_of(d->labels);
+	memcpy((void *)&d->skel->rodata->cfg_at, &d->at, sizeof(d->at));
 	d->skel->rodata->cfg_test_clock = d->offline;
 	d->skel->rodata->cfg_flow_sets = d->flows / DP_FLOW_WAYS;
 	for (size_t i = 0; i < ARRAY_LEN(d->key); i++)
@@ -208,10 +210,10 @@ static int maps_map(struct dp *d, struct err *e)
 {
 	d->ctl = map_rw(d->skel->maps.ctl, sizeof(*d->ctl));
 	d->lines = map_rw(d->skel->maps.lines, d->labels * sizeof(*d->lines));
-	d->steer = map_rw(d->skel->maps.steer, d->labels * 2 * sizeof(*d->steer));
 	d->base = map_rw(d->skel->maps.base, d->labels * 2 * sizeof(*d->base));
+	d->ceilings = map_rw(d->skel->maps.ceilings, DP_CEILINGS * sizeof(*d->ceilings));
 	d->shapes = map_rw(d->skel->maps.shapes, DP_SHAPES * sizeof(*d->shapes));
-	if (!d->ctl || !d->lines || !d->steer || !d->base || !d->shapes)
+	if (!d->ctl || !d->lines || !d->base || !d->ceilings || !d->shapes)
 		return err_set(e, -errno, "maps: cannot be mapped: %s", strerror(errno));
 	return 0;
 }
@@ -223,7 +225,9 @@ static int stamp(struct dp *d, struct err *e)
 					.version = DP_ABI_VERSION,
 					.labels = d->labels,
 					.classes = DP_CLASSES,
-					.cpus = d->cpus } };
+					.cpus = d->cpus,
+					.slots = dp_slots_of(d->labels),
+					.watched = DP_WATCHED } };
 	int fd = bpf_map__fd(d->skel->maps.counts);
 	uint32_t zero = 0;
 
@@ -322,12 +326,13 @@ struct dp *dp_close(struct dp *d)
 		(void)munmap(d->ctl, sizeof(*d->ctl));
 	if (d->lines)
 		(void)munmap(d->lines, d->labels * sizeof(*d->lines));
-	if (d->steer)
-		(void)munmap(d->steer, d->labels * 2 * sizeof(*d->steer));
 	if (d->base)
 		(void)munmap(d->base, d->labels * 2 * sizeof(*d->base));
+	if (d->ceilings)
+		(void)munmap(d->ceilings, DP_CEILINGS * sizeof(*d->ceilings));
 	if (d->shapes)
 		(void)munmap(d->shapes, DP_SHAPES * sizeof(*d->shapes));
+	free(d->watcher);
 	dp_view_close(d->view);
 	treaty_bpf__destroy(d->skel);
 	free(d);
@@ -337,10 +342,10 @@ struct dp *dp_close(struct dp *d)
 /* The names are ours by construction; anything else in the directory is left alone. */
 static bool name_is_ours(const char *name)
 {
-	static const char *const own[] = {
-		"ctl",   "lines", "steer", "meters", "counts", "rules",
-		"ports", "flows", "frags", "stamps", "base",   "shapes"
-	};
+	/* The last two: of ABI version 1. */
+	static const char *const own[] = { "ctl",     "lines", "ceilings", "binds",  "counts",
+					   "watches", "rules", "ports",    "flows",  "frags",
+					   "stamps",  "base",  "steer",    "meters", "shapes" };
 
 	if (!strncmp(name, "old_", 4))
 		name += 4;

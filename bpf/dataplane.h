@@ -103,12 +103,20 @@ int dp_hooked(struct dp *d, uint32_t ifindex, bool out, struct dp_hooked ret[DP_
 
 /* --- labels ------------------------------------------------------------------------------ */
 
+struct dp_prefix {
+	uint8_t addr[16]; /* network order; IPv4 in the first four bytes */
+	uint8_t len;      /* 0 = any */
+};
+
 struct dp_profile {
 	uint32_t bind_ifindex; /* device on which this direction must arrive; 0 = any managed */
 	rate_t rate;           /* committed; 0 = not metered; else 1000..400e9 */
 	rate_t excess;         /* RFC 4115 excess rate; 0 = none; needs rate */
-	uint32_t burst_us;     /* committed and excess burst, as time at their rates; 0 = 250 ms;
-				* 1000..4000000 */
+	uint32_t burst_us;     /* committed burst, as time at the rate; 0 = 250 ms; 1000..4000000 */
+	uint32_t eburst_us; /* excess burst (RFC 4115), as time at the excess rate; 0 = burst_us */
+	struct dp_prefix src; /* source prefix that this direction must come from; len 0 = any. At a
+			       * node it is the outer header's source */
+	uint8_t src_family;   /* 4 or 6, with src */
 };
 
 struct dp_label {
@@ -120,6 +128,7 @@ struct dp_label {
 	enum dp_over over;             /* what happens above committed + excess */
 	bool police_edge, police_node; /* meter at edge / network ingress */
 	struct dp_profile dir[2];
+	uint32_t ceiling; /* id of a dp_ceiling_set, 0 = none; asked where the label is metered */
 };
 
 /* Adds or changes in place (no packet is lost; meters keep their virtual time). A label that was
@@ -132,7 +141,22 @@ int dp_label_del(struct dp *d, uint32_t label, enum refusal *no, struct err *e);
 /* The active label after `label`, 0 to start; 0 = end. */
 uint32_t dp_label_next(struct dp *d, uint32_t label);
 
-/* Path id 0 (none) .. 255 of (label, dir): one atomic u32. Refusals: LABEL_RANGE, BODY_MALFORMED.
+/* A rate that several labels of one customer share, above their own: committed traffic passes while
+ * the ceiling has room, excess traffic while half of its burst is free, so that what is guaranteed
+ * finds room as long as the committed rates together stay below it. */
+struct dp_ceiling {
+	uint32_t id;       /* 1..DP_CEILINGS - 1 */
+	rate_t rate[2];    /* per direction; 0 = none; else 1000..400e9 */
+	uint32_t burst_us; /* 0 = 250 ms; 1000..4000000 */
+};
+
+/* Adds or changes in place. Refusals: BODY_MALFORMED (id, rate, burst; no rate at all). */
+int dp_ceiling_set(struct dp *d, const struct dp_ceiling *c, enum refusal *no, struct err *e);
+int dp_ceiling_get(struct dp *d, uint32_t id, struct dp_ceiling *ret); /* -ENOENT, -ERANGE */
+/* Idempotent. Refusals: BODY_MALFORMED (id; a label is under it). */
+int dp_ceiling_del(struct dp *d, uint32_t id, enum refusal *no, struct err *e);
+
+/* Path id 0 (none) .. 255 of (label, dir): one atomic store. Refusals: LABEL_RANGE, BODY_MALFORMED.
  */
 int dp_steer_set(struct dp *d, uint32_t label, enum dp_dir dir, uint32_t path, enum refusal *no,
 		 struct err *e);
@@ -164,11 +188,6 @@ uint32_t dp_shape_walk(struct dp *d, uint32_t at, struct dp_queue *ret);
 
 /* --- rules ------------------------------------------------------------------------------- */
 
-struct dp_prefix {
-	uint8_t addr[16]; /* network order; IPv4 in the first four bytes */
-	uint8_t len;      /* 0 = any */
-};
-
 struct dp_rule {
 	uint32_t id;    /* unique, != 0 */
 	uint32_t prio;  /* lowest first; equal: lower id first */
@@ -195,12 +214,13 @@ size_t dp_rules_get(struct dp *d, struct dp_rule *r, size_t cap);
 
 /* --- counters: the owner's side ---------------------------------------------------------- */
 
-/* Sum over CPUs less the label's baseline (last_ns: the latest). Label 0 = best effort (dir 0).
+/* Sum over CPUs less the label's baseline. Label 0 = best effort (dir 0).
  * -ERANGE outside the table. */
 int dp_counters_get(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_count *ret);
 int dp_class_get(struct dp *d, uint32_t class_id, struct dp_class_count *ret);
 void dp_cache_get(struct dp *d, struct dp_cache_count *ret);
-/* Raw, not baselined. */
+/* Since the label became active; -ENOENT when it is not watched: at most DP_WATCHED labels are,
+ * those that found a slot free when they became active. */
 int dp_rtt_get(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_rtt *ret);
 
 /* The counter map, frozen: no process may write it or map it writable, the programs still count.
@@ -220,7 +240,7 @@ int dp_view_count(const struct dp_view *v, uint32_t label, enum dp_dir dir, stru
 int dp_view_class(const struct dp_view *v, uint32_t class_id, struct dp_class_count *ret);
 void dp_view_cache(const struct dp_view *v, struct dp_cache_count *ret);
 int dp_view_rtt(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct dp_rtt *ret);
-/* a - b for all counters (last_ns stays a's). */
+/* a - b for all counters. */
 void dp_count_sub(struct dp_count *a, const struct dp_count *b);
 
 /* --- offline: tests and the bench --------------------------------------------------------- */

@@ -31,11 +31,13 @@ struct dp {
 	enum dp_hook hook;
 	uint32_t labels, flows, cpus;
 	uint32_t key[16];
-	struct dp_ctl *ctl; /* mapped read-write, like lines and steer: one store per change */
+	struct dp_cells at;
+	struct dp_ctl *ctl; /* mapped read-write, like what follows: one store per change */
 	struct dp_line *lines;
-	struct dp_steer *steer;
 	struct dp_base *base;
+	struct dp_ceiling_line *ceilings;
 	struct dp_shapes *shapes;
+	uint32_t *watcher; /* label of each watched slot, 0 = free; made on first use */
 	struct dp_view *view;
 };
 
@@ -68,5 +70,24 @@ int dp_tc_remove_clsact(uint32_t ifindex);
 int dp_tc_hooked(uint32_t ifindex, bool out, struct dp_hooked *ret, size_t *n);
 /* Name and id of a loaded program; whether it is ours. */
 void dp_prog_describe(uint32_t prog_id, struct dp_hooked *ret);
+
+/* dp_label.c */
+void dp_cost_set(__u32 *cost, __u8 *shift, rate_t rate);
+int dp_burst_check(uint32_t us, const char *what, enum refusal *no, struct err *e);
+int dp_rate_check(rate_t rate, const char *what, enum refusal *no, struct err *e);
+
+/* dp_rule.c */
+bool dp_prefix_host_bits(const struct dp_prefix *p, unsigned int bits);
+void dp_prefix_compile(uint8_t family, const struct dp_prefix *p, __u64 addr[2], __u64 mask[2]);
+void dp_prefix_restore(uint8_t family, const __u64 addr[2], const __u64 mask[2],
+		       struct dp_prefix *p);
+
+/* dp_watch.c. at: label * 2 + direction. */
+int dp_source_check(const struct dp_profile *p, enum refusal *no, struct err *e);
+int dp_source_write(struct dp *d, uint32_t at, const struct dp_profile *p, enum refusal *no,
+		    struct err *e);
+int dp_source_read(struct dp *d, uint32_t at, struct dp_profile *p);
+int dp_watch_take(struct dp *d, uint32_t label, struct err *e);
+int dp_watch_drop(struct dp *d, uint32_t label, struct err *e);
 
 #endif

@@ -4,8 +4,6 @@
 
 _Static_assert(DP_OVER_REMARK == DP_L_OVER_REMARK && DP_OVER_ECN == DP_L_OVER_ECN, "over");
 
-#define LINE_WORDS (sizeof(struct dp_line) / sizeof(uint64_t))
-
 static bool in_table(const struct dp *d, uint32_t label)
 {
 	return label && label < d->labels;
@@ -17,22 +15,36 @@ static int refuse_range(const struct dp *d, uint32_t label, enum refusal *no, st
 			 d->labels - 1);
 }
 
-static int profile_check(const struct dp_profile *p, const char *dir, enum refusal *no,
-			 struct err *e)
+int dp_rate_check(rate_t rate, const char *what, enum refusal *no, struct err *e)
 {
-	const uint64_t min = 1000, max = 400000000000;
-
-	if (p->rate.bps && (p->rate.bps < min || p->rate.bps > max))
-		return dp_refuse(no, e, REFUSE_BODY_MALFORMED,
-				 "%s.rate: 0 or 1 kbit/s to 400 Gbit/s", dir);
-	if (p->excess.bps && (p->excess.bps < min || p->excess.bps > max))
-		return dp_refuse(no, e, REFUSE_BODY_MALFORMED,
-				 "%s.excess: 0 or 1 kbit/s to 400 Gbit/s", dir);
-	if (p->excess.bps && !p->rate.bps)
-		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "%s.excess: needs a rate", dir);
-	if (p->burst_us && (p->burst_us < 1000 || p->burst_us > 4000000))
-		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "%s.burst: 0 or 1 ms to 4 s", dir);
+	if (rate.bps && (rate.bps < 1000 || rate.bps > 400000000000))
+		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "%s: 0 or 1 kbit/s to 400 Gbit/s",
+				 what);
 	return 0;
+}
+
+int dp_burst_check(uint32_t us, const char *what, enum refusal *no, struct err *e)
+{
+	if (us && (us < 1000 || us > 4000000))
+		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "%s: 0 or 1 ms to 4 s", what);
+	return 0;
+}
+
+static int profile_check(const struct dp_profile *p, int dir, enum refusal *no, struct err *e)
+{
+	int r = dp_rate_check(p->rate, dir ? "down.rate" : "up.rate", no, e);
+
+	r = r ? r : dp_rate_check(p->excess, dir ? "down.excess" : "up.excess", no, e);
+	if (!r && p->excess.bps && !p->rate.bps)
+		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "excess: needs a rate");
+	r = r ? r : dp_burst_check(p->burst_us, dir ? "down.burst" : "up.burst", no, e);
+	r = r ? r : dp_burst_check(p->eburst_us, dir ? "down.eburst" : "up.eburst", no, e);
+	return r ? r : dp_source_check(p, no, e);
+}
+
+static bool ceiling_known(const struct dp *d, uint32_t id)
+{
+	return d->ceilings[id].cost[0] || d->ceilings[id].cost[1];
 }
 
 static int label_check(const struct dp *d, const struct dp_label *l, enum refusal *no,
@@ -48,28 +60,49 @@ static int label_check(const struct dp *d, const struct dp_label *l, enum refusa
 		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "over: not drop, remark or ecn");
 	if (l->valid_until.us < 0)
 		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "valid_until: negative");
-	r = profile_check(&l->dir[DP_UP], "up", no, e);
-	return r < 0 ? r : profile_check(&l->dir[DP_DOWN], "down", no, e);
+	if (l->ceiling >= DP_CEILINGS || (l->ceiling && !ceiling_known(d, l->ceiling)))
+		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "ceiling: %u is not set",
+				 l->ceiling);
+	r = profile_check(&l->dir[DP_UP], DP_UP, no, e);
+	return r < 0 ? r : profile_check(&l->dir[DP_DOWN], DP_DOWN, no, e);
 }
 
-static uint64_t cost_of(rate_t rate)
+/* The largest shift that keeps the number in 32 bits: a rate is right to 2^-31. */
+void dp_cost_set(__u32 *cost, __u8 *shift, rate_t rate)
 {
-	return rate.bps ? DP_COST_ONE / rate.bps : 0;
+	unsigned __int128 c = 8000000000ull; /* ns per byte at one bit per second */
+
+	*cost = 0;
+	*shift = 0;
+	if (!rate.bps)
+		return;
+	while ((c << (*shift + 1)) / rate.bps <= UINT32_MAX)
+		(*shift)++;
+	*cost = (__u32)((c << *shift) / rate.bps);
 }
 
-static rate_t rate_of(uint64_t cost, uint64_t asked)
+/* As asked, if the line still is what was made of it. */
+static rate_t rate_of(__u32 cost, __u8 shift, uint64_t asked)
 {
-	if (cost == cost_of((rate_t){ asked }))
+	__u32 c;
+	__u8 s;
+
+	dp_cost_set(&c, &s, (rate_t){ asked });
+	if (c == cost && s == shift)
 		return (rate_t){ asked };
-	return (rate_t){ cost ? DP_COST_ONE / cost : 0 };
+	return (rate_t){ cost ? (uint64_t)(((unsigned __int128)8000000000ull << shift) / cost)
+			      : 0 };
 }
 
 static void line_fill(struct dp_line *line, const struct dp_label *l)
 {
 	memset(line, 0, sizeof(*line));
-	line->flags = DP_L_ACTIVE | (l->police_edge ? DP_L_POLICE_EDGE : 0) |
-		      (l->police_node ? DP_L_POLICE_NODE : 0) |
-		      (uint32_t)l->over << DP_L_OVER_SHIFT;
+	line->flags = (__u16)(DP_L_ACTIVE | (l->police_edge ? DP_L_POLICE_EDGE : 0) |
+			      (l->police_node ? DP_L_POLICE_NODE : 0) |
+			      (uint32_t)l->over << DP_L_OVER_SHIFT |
+			      (l->dir[0].src.len ? DP_L_SOURCE : 0) |
+			      (l->dir[1].src.len ? DP_L_SOURCE << 1 : 0));
+	line->ceiling = (__u16)l->ceiling;
 	line->class_minor = l->class_minor;
 	line->dscp = l->dscp;
 	line->dscp_over = l->dscp_over;
@@ -80,20 +113,22 @@ static void line_fill(struct dp_line *line, const struct dp_label *l)
 		const struct dp_profile *p = &l->dir[i];
 
 		line->bind[i] = p->bind_ifindex;
-		line->cost[i] = cost_of(p->rate);
-		line->ecost[i] = cost_of(p->excess);
+		dp_cost_set(&line->cost[i], &line->shift[i], p->rate);
+		dp_cost_set(&line->ecost[i], &line->eshift[i], p->excess);
 		line->burst[i] = (p->burst_us ? p->burst_us : DP_BURST_US_DFL) * 1000;
+		line->eburst[i] = p->eburst_us ? p->eburst_us * 1000 : line->burst[i];
 	}
 }
 
-/* Word by word, the one with the flags last: a program sees each word old or new, never half. */
+/* Word by word, the one with the flags last: a program sees each word old or new, never half. The
+ * meters' words are the programs'. */
 static void line_store(struct dp_line *to, const struct dp_line *from)
 {
-	uint64_t w[LINE_WORDS];
+	uint64_t w[sizeof(*from) / sizeof(uint64_t)];
 	uint64_t *p = (uint64_t *)(void *)to;
 
 	memcpy(w, from, sizeof(w));
-	for (size_t i = LINE_WORDS - 1; i > 0; i--)
+	for (size_t i = DP_LINE_WORDS - 1; i > 0; i--)
 		__atomic_store_n(&p[i], w[i], __ATOMIC_RELEASE);
 	__atomic_store_n(&p[0], w[0], __ATOMIC_RELEASE);
 }
@@ -103,16 +138,28 @@ static struct dp_base *base_of(struct dp *d, uint32_t label, uint32_t dir)
 	return &d->base[label * 2 + dir];
 }
 
-static void base_write(struct dp *d, const struct dp_label *l, bool fresh)
+static int base_write(struct dp *d, const struct dp_label *l, bool fresh)
 {
 	for (uint32_t dir = 0; dir < 2; dir++) {
 		struct dp_base *b = base_of(d, l->label, dir);
 
-		if (fresh)
-			(void)dp_view_count(d->view, l->label, dir, &b->count);
+		if (fresh && dp_view_count(d->view, l->label, dir, &b->count))
+			return -ERANGE;
 		b->rate = l->dir[dir].rate.bps;
 		b->excess = l->dir[dir].excess.bps;
 	}
+	return 0;
+}
+
+static int sources_write(struct dp *d, const struct dp_label *l, enum refusal *no, struct err *e)
+{
+	for (uint32_t dir = 0; dir < 2; dir++) {
+		int r = dp_source_write(d, l->label * 2 + dir, &l->dir[dir], no, e);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 int dp_label_set(struct dp *d, const struct dp_label *l, enum refusal *no, struct err *e)
@@ -124,8 +171,19 @@ int dp_label_set(struct dp *d, const struct dp_label *l, enum refusal *no, struc
 	if (r < 0)
 		return r;
 	fresh = !(d->lines[l->label].flags & DP_L_ACTIVE);
-	base_write(d, l, fresh);
+	r = base_write(d, l, fresh);
+	if (r < 0)
+		return err_set(e, r, "label %u: baseline: %s", l->label, strerror(-r));
+	r = sources_write(d, l, no, e);
+	if (r < 0)
+		return r;
+	if (fresh)
+		r = dp_watch_take(d, l->label, e);
+	if (r < 0)
+		return r;
 	line_fill(&line, l);
+	line.watch = d->lines[l->label].watch;
+	memcpy(line.path, d->lines[l->label].path, sizeof(line.path));
 	line_store(&d->lines[l->label], &line);
 	return 0;
 }
@@ -148,13 +206,21 @@ int dp_label_get(struct dp *d, uint32_t label, struct dp_label *ret)
 	l.over = (line->flags & DP_L_OVER_MASK) >> DP_L_OVER_SHIFT;
 	l.police_edge = line->flags & DP_L_POLICE_EDGE;
 	l.police_node = line->flags & DP_L_POLICE_NODE;
+	l.ceiling = line->ceiling;
 	for (int i = 0; i < 2; i++) {
 		const struct dp_base *b = base_of(d, label, (uint32_t)i);
+		struct dp_profile *p = &l.dir[i];
+		int r;
 
-		l.dir[i].bind_ifindex = line->bind[i];
-		l.dir[i].rate = rate_of(line->cost[i], b->rate);
-		l.dir[i].excess = rate_of(line->ecost[i], b->excess);
-		l.dir[i].burst_us = line->burst[i] / 1000;
+		p->bind_ifindex = line->bind[i];
+		p->rate = rate_of(line->cost[i], line->shift[i], b->rate);
+		p->excess = rate_of(line->ecost[i], line->eshift[i], b->excess);
+		p->burst_us = line->burst[i] / 1000;
+		p->eburst_us = line->eburst[i] == line->burst[i] ? 0 : line->eburst[i] / 1000;
+		r = line->flags & DP_L_SOURCE << i ? dp_source_read(d, label * 2 + (uint32_t)i, p)
+						   : 0;
+		if (r < 0)
+			return r;
 	}
 	*ret = l;
 	return 0;
@@ -162,7 +228,7 @@ int dp_label_get(struct dp *d, uint32_t label, struct dp_label *ret)
 
 static void steer_store(struct dp *d, uint32_t label, enum dp_dir dir, uint32_t path)
 {
-	__atomic_store_n(&d->steer[label * 2 + dir].path, path, __ATOMIC_RELEASE);
+	__atomic_store_n(&d->lines[label].path[dir], (__u8)path, __ATOMIC_RELEASE);
 }
 
 int dp_label_del(struct dp *d, uint32_t label, enum refusal *no, struct err *e)
@@ -173,7 +239,9 @@ int dp_label_del(struct dp *d, uint32_t label, enum refusal *no, struct err *e)
 	__atomic_store_n(&d->lines[label].flags, 0, __ATOMIC_RELEASE);
 	steer_store(d, label, DP_UP, 0);
 	steer_store(d, label, DP_DOWN, 0);
-	return 0;
+	for (uint32_t i = label * 2; i <= label * 2 + 1; i++)
+		(void)bpf_map_delete_elem(bpf_map__fd(d->skel->maps.binds), &i);
+	return dp_watch_drop(d, label, e);
 }
 
 uint32_t dp_label_next(struct dp *d, uint32_t label)
@@ -199,7 +267,7 @@ int dp_steer_get(struct dp *d, uint32_t label, enum dp_dir dir, uint32_t *path)
 {
 	if (!in_table(d, label) || (unsigned int)dir > DP_DOWN)
 		return -ERANGE;
-	*path = d->steer[label * 2 + dir].path;
+	*path = d->lines[label].path[dir];
 	return 0;
 }
 

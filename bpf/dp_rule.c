@@ -2,7 +2,7 @@
 /* dp_rule.c - the classifier's table: two copies in the kernel, one word names the live one. */
 #include "dp_internal.h"
 
-static bool host_bits(const struct dp_prefix *p, unsigned int bits)
+bool dp_prefix_host_bits(const struct dp_prefix *p, unsigned int bits)
 {
 	for (unsigned int i = p->len; i < bits; i++)
 		if (p->addr[i / 8] & (0x80 >> i % 8))
@@ -18,7 +18,7 @@ static int prefix_check(const struct dp_rule *r, const struct dp_prefix *p, cons
 	if (p->len > bits)
 		return dp_refuse(no, e, REFUSE_BODY_MALFORMED,
 				 "rule %u: %s: prefix length above %u", r->id, name, bits);
-	if (host_bits(p, bits))
+	if (dp_prefix_host_bits(p, bits))
 		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "rule %u: %s: host bits are set",
 				 r->id, name);
 	return 0;
@@ -49,7 +49,7 @@ static int rule_check(const struct dp *d, const struct dp_rule *r, enum refusal 
 }
 
 /* IPv4 as ::ffff:a.b.c.d, like the programs' flow key. */
-static void prefix_compile(uint8_t family, const struct dp_prefix *p, __u64 addr[2], __u64 mask[2])
+void dp_prefix_compile(uint8_t family, const struct dp_prefix *p, __u64 addr[2], __u64 mask[2])
 {
 	uint8_t a[16] = { 0 }, m[16] = { 0 };
 	unsigned int bits = p->len;
@@ -67,8 +67,8 @@ static void prefix_compile(uint8_t family, const struct dp_prefix *p, __u64 addr
 	memcpy(mask, m, 16);
 }
 
-static void prefix_restore(uint8_t family, const __u64 addr[2], const __u64 mask[2],
-			   struct dp_prefix *p)
+void dp_prefix_restore(uint8_t family, const __u64 addr[2], const __u64 mask[2],
+		       struct dp_prefix *p)
 {
 	unsigned int bits =
 		(unsigned int)(__builtin_popcountll(mask[0]) + __builtin_popcountll(mask[1]));
@@ -87,8 +87,8 @@ static void prefix_restore(uint8_t family, const __u64 addr[2], const __u64 mask
 static void rule_compile(struct dp_rule_line *l, const struct dp_rule *r)
 {
 	memset(l, 0, sizeof(*l));
-	prefix_compile(r->family, &r->src, l->src, l->src_mask);
-	prefix_compile(r->family, &r->dst, l->dst, l->dst_mask);
+	dp_prefix_compile(r->family, &r->src, l->src, l->src_mask);
+	dp_prefix_compile(r->family, &r->dst, l->dst, l->dst_mask);
 	l->sport_min = r->sport_min;
 	l->sport_max = r->sport_max ? r->sport_max : 0xffff;
 	l->dport_min = r->dport_min;
@@ -106,8 +106,8 @@ static void rule_compile(struct dp_rule_line *l, const struct dp_rule *r)
 static void rule_restore(struct dp_rule *r, const struct dp_rule_line *l)
 {
 	memset(r, 0, sizeof(*r));
-	prefix_restore(l->family, l->src, l->src_mask, &r->src);
-	prefix_restore(l->family, l->dst, l->dst_mask, &r->dst);
+	dp_prefix_restore(l->family, l->src, l->src_mask, &r->src);
+	dp_prefix_restore(l->family, l->dst, l->dst_mask, &r->dst);
 	r->sport_min = l->sport_min;
 	r->sport_max = l->sport_min || l->sport_max != 0xffff ? l->sport_max : 0;
 	r->dport_min = l->dport_min;

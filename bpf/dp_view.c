@@ -8,7 +8,8 @@
 struct dp_view {
 	const union dp_cell *cell;
 	size_t len;
-	uint32_t labels, classes, cpus;
+	uint32_t labels, cpus;
+	struct dp_cells at;
 };
 
 /* The map is a whole number of pages, and so is every map that holds at least one cell. */
@@ -34,16 +35,16 @@ int dp_view_open(struct dp_view **ret, int fd, struct err *e)
 	if (r < 0)
 		return err_set(e, r, "counter map: cannot be mapped: %s", strerror(-r));
 	if (g.magic != DP_ABI_MAGIC || g.version != DP_ABI_VERSION || !g.cpus ||
-	    g.labels > DP_LABEL_MAX + 1 || g.classes != DP_CLASSES || g.cpus > 4096)
+	    g.labels > DP_LABEL_MAX + 1 || g.classes != DP_CLASSES || g.cpus > 4096 ||
+	    g.slots != dp_slots_of(g.labels) || g.watched != DP_WATCHED)
 		return err_set(e, -EPROTO, "counter map: not of ABI version %u", DP_ABI_VERSION);
 	v = calloc(1, sizeof(*v));
 	if (!v)
 		return err_set(e, -ENOMEM, "out of memory");
 	v->labels = g.labels;
-	v->classes = g.classes;
 	v->cpus = g.cpus;
-	v->len = (size_t)DP_CELLS((size_t)g.labels, (size_t)g.classes, (size_t)g.cpus) *
-		 sizeof(union dp_cell);
+	v->at = dp_cells_of(g.labels, g.cpus, g.slots);
+	v->len = (size_t)v->at.end * sizeof(union dp_cell);
 	p = mmap(NULL, v->len, PROT_READ, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		return err_set(e, -errno, "counter map: cannot be mapped: %s", strerror(errno));
@@ -76,51 +77,53 @@ static void add_words(__u64 *to, const __u64 *from, size_t n)
 		to[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
-static __u64 later(__u64 a, const __u64 *b)
+static __u32 index_of(const struct dp_view *v, uint32_t label)
 {
-	__u64 v = __atomic_load_n(b, __ATOMIC_RELAXED);
+	const struct dp_index *i = &v->cell[v->at.index + label / 16].index;
 
-	return a > v ? a : v;
+	return __atomic_load_n(&i->at[label & 15], __ATOMIC_RELAXED);
+}
+
+static void add_odd(const struct dp_view *v, struct dp_count *c)
+{
+	for (uint32_t cpu = 0; cpu < v->cpus; cpu++)
+		add_words(&c->unknown, &v->cell[v->at.odd + cpu].odd.unknown, 3);
 }
 
 int dp_view_count(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct dp_count *ret)
 {
-	const size_t n = offsetof(struct dp_count, last_ns) / sizeof(uint64_t);
-	union {
-		struct dp_count c;
-		__u64 w[sizeof(struct dp_count) / sizeof(uint64_t)];
-	} sum = { 0 };
+	struct dp_count sum = { 0 };
+	uint32_t slot;
 
 	if (label >= v->labels || (unsigned int)dir > DP_DOWN)
 		return -ERANGE;
 	for (uint32_t cpu = 0; cpu < v->cpus; cpu++) {
-		const struct dp_count *c = &v->cell[DP_CELL_COUNT(label, dir, v->cpus, cpu)].count;
+		const struct dp_hot *h = &v->cell[v->at.hot + label * v->cpus + cpu].hot;
 
-		add_words(sum.w, &c->rx_packets, n);
-		sum.c.last_ns = later(sum.c.last_ns, &c->last_ns);
+		add_words(&sum.rx_packets, &h->dir[dir].rx_packets, 4);
 	}
-	*ret = sum.c;
+	slot = index_of(v, label) & DP_INDEX_SLOT;
+	if (slot || !label)
+		add_words(&sum.drop_packets,
+			  &v->cell[v->at.rare + slot * 2 + dir].rare.drop_packets, 7);
+	if (!label && dir == DP_UP)
+		add_odd(v, &sum);
+	*ret = sum;
 	return 0;
 }
 
 int dp_view_class(const struct dp_view *v, uint32_t class_id, struct dp_class_count *ret)
 {
-	const size_t n = offsetof(struct dp_class_count, last_ns) / sizeof(uint64_t);
-	union {
-		struct dp_class_count c;
-		__u64 w[sizeof(struct dp_class_count) / sizeof(uint64_t)];
-	} sum = { 0 };
+	struct dp_class_count sum = { 0 };
 
-	if (!class_id || class_id >= v->classes)
+	if (!class_id || class_id >= DP_CLASSES)
 		return -ERANGE;
-	for (uint32_t cpu = 0; cpu < v->cpus; cpu++) {
-		const struct dp_class_count *c =
-			&v->cell[DP_CELL_CLASS(v->labels, class_id, v->cpus, cpu)].class_count;
-
-		add_words(sum.w, &c->packets, n);
-		sum.c.last_ns = later(sum.c.last_ns, &c->last_ns);
-	}
-	*ret = sum.c;
+	for (uint32_t cpu = 0; cpu < v->cpus; cpu++)
+		add_words(
+			&sum.packets,
+			&v->cell[v->at.class_count + class_id * v->cpus + cpu].class_count.packets,
+			4);
+	*ret = sum;
 	return 0;
 }
 
@@ -128,29 +131,27 @@ void dp_view_cache(const struct dp_view *v, struct dp_cache_count *ret)
 {
 	struct dp_cache_count sum = { 0 };
 
-	for (uint32_t cpu = 0; cpu < v->cpus; cpu++) {
-		const struct dp_cache_count *c =
-			&v->cell[DP_CELL_CLASS(v->labels, 0, v->cpus, cpu)].cache;
-
-		sum.misses += __atomic_load_n(&c->misses, __ATOMIC_RELAXED);
-		sum.evicted += __atomic_load_n(&c->evicted, __ATOMIC_RELAXED);
-		sum.busy += __atomic_load_n(&c->busy, __ATOMIC_RELAXED);
-	}
+	for (uint32_t cpu = 0; cpu < v->cpus; cpu++)
+		add_words(&sum.misses, &v->cell[v->at.cache + cpu].cache.misses, 3);
 	*ret = sum;
 }
 
 int dp_view_rtt(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct dp_rtt *ret)
 {
-	const struct dp_rtt *h;
-	struct dp_rtt out;
+	struct dp_rtt out = { 0 };
+	const union dp_cell *c;
+	uint32_t slot;
 
 	if (label >= v->labels || (unsigned int)dir > DP_DOWN)
 		return -ERANGE;
-	h = &v->cell[DP_CELL_RTT(v->labels, v->classes, v->cpus, label, dir)].rtt;
-	for (int i = 0; i < DP_RTT_BUCKETS; i++)
-		out.bucket[i] = __atomic_load_n(&h->bucket[i], __ATOMIC_RELAXED);
-	out.samples = __atomic_load_n(&h->samples, __ATOMIC_RELAXED);
-	out.sum_us = __atomic_load_n(&h->sum_us, __ATOMIC_RELAXED);
+	slot = index_of(v, label) >> DP_INDEX_WATCH;
+	if (!slot || slot > DP_WATCHED)
+		return -ENOENT;
+	c = &v->cell[v->at.rtt + (slot * 2 + dir) * 2];
+	for (unsigned int i = 0; i < DP_RTT_BUCKETS; i++)
+		out.bucket[i] = __atomic_load_n(&c[i / 16].rtt.bucket[i & 15], __ATOMIC_RELAXED);
+	out.samples = __atomic_load_n(&c[1].word[6], __ATOMIC_RELAXED);
+	out.sum_us = __atomic_load_n(&c[1].word[7], __ATOMIC_RELAXED);
 	*ret = out;
 	return 0;
 }

@@ -1,52 +1,92 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* prog_count.h - counters. A cell belongs to one CPU and tc programs run with bottom halves off,
- * so plain adds lose nothing. */
+/* prog_count.h - counters. What every packet touches is one cell per label and CPU with one writer:
+ * tc programs run with bottom halves off, so plain adds lose nothing. What happens to a packet that
+ * breaks a rule is counted by atomic adds in cells that only such labels have. */
 #ifndef TREATY_BPF_PROG_COUNT_H
 #define TREATY_BPF_PROG_COUNT_H
 
 #include "prog_maps.h"
 
-/* NULL when this CPU has no cell (hot-plugged above the possible CPUs: cannot happen). */
-INLINE struct dp_count *count_of(__u32 label, __u32 dir)
+INLINE union dp_cell *cell_at(__u32 i)
 {
-	__u32 cpu = bpf_get_smp_processor_id(), i;
+	return bpf_map_lookup_elem(&counts, &i);
+}
+
+/* NULL when this CPU has no cell (hot-plugged above the possible CPUs: cannot happen). */
+INLINE struct dp_hot *hot_of(__u32 label)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
 	union dp_cell *c;
 
 	if (cpu >= cfg_cpus || label >= cfg_labels)
 		return 0;
-	i = DP_CELL_COUNT(label, dir, cfg_cpus, cpu);
-	c = bpf_map_lookup_elem(&counts, &i);
-	return c ? &c->count : 0;
+	c = cell_at(cfg_at.hot + label * cfg_cpus + cpu);
+	return c ? &c->hot : 0;
 }
 
-INLINE void count_rx(__u32 label, __u32 dir, __u32 packets, __u32 bytes, __u64 now)
+INLINE void count_rx(__u32 label, __u32 dir, __u32 packets, __u32 bytes)
 {
-	struct dp_count *c = count_of(label, dir);
+	struct dp_hot *h = hot_of(label);
 
-	if (!c)
+	if (!h)
 		return;
-	c->rx_packets += packets;
-	c->rx_bytes += bytes;
-	c->last_ns = now;
+	h->dir[dir & 1].rx_packets += packets;
+	h->dir[dir & 1].rx_bytes += bytes;
 }
 
-INLINE void count_class(__u32 class, __u32 packets, __u32 bytes, __u32 labelled, __u32 fresh,
-			__u64 now)
+/* The label's slot; given now when it has none. 0 when no slot is left. */
+static __noinline __u32 slot_of(__u32 label)
 {
-	__u32 cpu = bpf_get_smp_processor_id(), i;
+	union dp_cell *c = label < cfg_labels ? cell_at(cfg_at.index + label / 16) : 0;
+	__u32 zero = 0, was, slot;
+	struct dp_ctl *k;
+	__u32 *at;
+
+	if (!c || !label)
+		return 0;
+	at = &c->index.at[label & 15];
+	was = *(volatile __u32 *)at;
+	if (was & DP_INDEX_SLOT)
+		return was & DP_INDEX_SLOT;
+	k = bpf_map_lookup_elem(&ctl, &zero);
+	if (!k || *(volatile __u32 *)&k->slots_used + 1 >= cfg_slots)
+		return 0;
+	slot = __sync_fetch_and_add(&k->slots_used, 1) + 1;
+	if (slot >= cfg_slots)
+		return 0;
+	/* Lost to another CPU: that slot stays unused, this packet counts in slot 0. */
+	return __sync_val_compare_and_swap(at, was, was | slot) == was ? slot : 0;
+}
+
+INLINE struct dp_rare *rare_of(__u32 label, __u32 dir)
+{
+	union dp_cell *c = cell_at(cfg_at.rare + slot_of(label) * 2 + (dir & 1));
+
+	return c ? &c->rare : 0;
+}
+
+INLINE struct dp_odd *odd_here(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	union dp_cell *c = cpu < cfg_cpus ? cell_at(cfg_at.odd + cpu) : 0;
+
+	return c ? &c->odd : 0;
+}
+
+INLINE void count_class(__u32 class, __u32 packets, __u32 bytes, __u32 labelled, __u32 fresh)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
 	union dp_cell *c;
 
 	if (!class || class >= DP_CLASSES || cpu >= cfg_cpus)
 		return;
-	i = DP_CELL_CLASS(cfg_labels, class, cfg_cpus, cpu);
-	c = bpf_map_lookup_elem(&counts, &i);
+	c = cell_at(cfg_at.class_count + class * cfg_cpus + cpu);
 	if (!c)
 		return;
 	c->class_count.packets += packets;
 	c->class_count.bytes += bytes;
 	c->class_count.labelled += labelled ? packets : 0;
 	c->class_count.flows += fresh;
-	c->class_count.last_ns = now;
 }
 
 #endif

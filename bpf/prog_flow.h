@@ -117,13 +117,9 @@ INLINE __u32 flow_victim(struct dp_flow_set *s, const struct place *at, int *evi
 
 INLINE void count_cache(int evicted, int busy)
 {
-	__u32 cpu = bpf_get_smp_processor_id(), i;
-	union dp_cell *c;
+	__u32 cpu = bpf_get_smp_processor_id();
+	union dp_cell *c = cpu < cfg_cpus ? cell_at(cfg_at.cache + cpu) : 0;
 
-	if (cpu >= cfg_cpus)
-		return;
-	i = DP_CELL_CLASS(cfg_labels, 0, cfg_cpus, cpu);
-	c = bpf_map_lookup_elem(&counts, &i);
 	if (!c)
 		return;
 	c->cache.misses++;

@@ -16,6 +16,8 @@
 
 const volatile __u32 cfg_labels = 2;
 const volatile __u32 cfg_cpus = 1;
+const volatile __u32 cfg_slots = 1;
+const volatile struct dp_cells cfg_at = {};
 const volatile __u32 cfg_test_clock = 0; /* offline only; the verifier removes the branch */
 volatile __u64 test_now = 0;
 const volatile __u32 cfg_flow_sets = 1;
@@ -43,9 +45,10 @@ INLINE void order(void)
 
 MAP(ctl, BPF_MAP_TYPE_ARRAY, __u32, struct dp_ctl, 1, BPF_F_MMAPABLE);
 MAP(lines, BPF_MAP_TYPE_ARRAY, __u32, struct dp_line, 1, BPF_F_MMAPABLE);
-MAP(steer, BPF_MAP_TYPE_ARRAY, __u32, struct dp_steer, 1, BPF_F_MMAPABLE);
-MAP(meters, BPF_MAP_TYPE_ARRAY, __u32, struct dp_meter, 1, 0);
+MAP(ceilings, BPF_MAP_TYPE_ARRAY, __u32, struct dp_ceiling_line, DP_CEILINGS, BPF_F_MMAPABLE);
+MAP(binds, BPF_MAP_TYPE_HASH, __u32, struct dp_bind, DP_BINDS, BPF_F_NO_PREALLOC);
 MAP(counts, BPF_MAP_TYPE_ARRAY, __u32, union dp_cell, 1, BPF_F_MMAPABLE);
+MAP(watches, BPF_MAP_TYPE_ARRAY, __u32, struct dp_watch, DP_WATCHED + 1, 0);
 MAP(rules, BPF_MAP_TYPE_ARRAY, __u32, struct dp_rule_table, 2, 0);
 MAP(ports, BPF_MAP_TYPE_HASH, __u32, struct dp_port_line, DP_PORTS, 0);
 MAP(flows, BPF_MAP_TYPE_ARRAY, __u32, struct dp_flow_set, 1, BPF_F_MMAPABLE);
@@ -71,17 +74,14 @@ INLINE struct dp_line *line_of(__u32 label)
 	if (!label)
 		return 0;
 	l = bpf_map_lookup_elem(&lines, &label);
-	if (!l || !(*(volatile __u32 *)&l->flags & DP_L_ACTIVE))
+	if (!l || !(*(volatile __u16 *)&l->flags & DP_L_ACTIVE))
 		return 0;
 	return l;
 }
 
-INLINE __u32 path_of(__u32 label, __u32 dir)
+INLINE __u32 path_of(const struct dp_line *l, __u32 dir)
 {
-	__u32 i = label * 2 + dir;
-	struct dp_steer *s = bpf_map_lookup_elem(&steer, &i);
-
-	return s ? *(volatile __u32 *)&s->path & 0xff : 0;
+	return *(volatile const __u8 *)&l->path[dir & 1];
 }
 
 INLINE void set_mark(struct __sk_buff *skb, __u32 label, __u32 path)

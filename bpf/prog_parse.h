@@ -16,6 +16,7 @@
 #include "prog_maps.h"
 
 #define HEAD_WANT 256 /* bytes brought into the linear part */
+#define HEAD_FAST 66  /* Ethernet, two VLAN tags, IPv6, ports */
 #define EXT_MAX   8   /* IPv6 extension headers walked */
 #define NH_HOP    0
 #define NH_ROUTE  43
@@ -35,28 +36,28 @@ struct pkt {
 	__u8 frag, frag_first;
 	__u8 outer_family, ecn; /* of the outermost IP header, like outer_l3: what may be written */
 	__u32 outer_l3;
+	__u32 packets, bytes; /* on the wire, layer 2 */
 };
 
-/* Headers of paged skbs lie outside the linear part that direct access sees. */
+/* Headers of paged skbs lie outside the linear part that direct access sees: brought in unless
+ * what the fast path reads is there. */
 INLINE int head_pull(struct __sk_buff *skb)
 {
-	__u32 want = skb->len;
+	__u32 len = skb->len, want = len < HEAD_FAST ? len : HEAD_FAST;
 
-	if (want > HEAD_WANT)
-		want = HEAD_WANT;
 	if ((void *)(long)skb->data + want <= (void *)(long)skb->data_end)
 		return 0;
-	return bpf_skb_pull_data(skb, want);
+	return bpf_skb_pull_data(skb, len < HEAD_WANT ? len : HEAD_WANT);
 }
 
-/* Direct pointer to n bytes at offset l3 (a parse_l2 result), NULL beyond the linear part. The
+/* Direct pointer to n bytes at offset l3 (below 64), NULL beyond the linear part. The
  * barriers keep clang from checking one pointer and using another that the verifier takes for a
  * stranger. */
 INLINE void *head_at(struct __sk_buff *skb, __u32 l3, __u32 n)
 {
 	void *p = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 
-	l3 &= 31;
+	l3 &= 63;
 	barrier_var(l3);
 	p += l3;
 	barrier_var(p);
@@ -94,45 +95,62 @@ INLINE void v4_mapped(__u64 *to, __be32 addr)
 	__builtin_memcpy(to, w, sizeof(w));
 }
 
-/* n bytes at p->l3. The outermost header is in reach of direct access, an inner one may not be. */
-INLINE int load(struct __sk_buff *skb, const struct pkt *p, void *to, __u32 n, int outer)
+/* An IP header as words; by words because clang copies a packed struct byte by byte. */
+union head {
+	__u64 q[5];
+	__u32 w[10];
+	struct iphdr v4;
+	struct ipv6hdr v6;
+};
+
+/* n bytes (20 or 40) at p->l3. The outermost header is in reach of direct access, an inner one may
+ * not be. */
+INLINE int load(struct __sk_buff *skb, const struct pkt *p, union head *to, __u32 n, int outer)
 {
-	void *h;
+	__u32 *h;
 
 	if (!outer)
 		return bpf_skb_load_bytes(skb, p->l3, to, n);
 	h = head_at(skb, p->l3, n);
 	if (!h)
 		return -1;
-	__builtin_memcpy(to, h, n);
+	to->q[0] = *(__u64 *)h;
+	to->q[1] = *(__u64 *)(h + 2);
+	if (n == 20) {
+		to->w[4] = h[4];
+		return 0;
+	}
+	to->q[2] = *(__u64 *)(h + 4);
+	to->q[3] = *(__u64 *)(h + 6);
+	to->q[4] = *(__u64 *)(h + 8);
 	return 0;
 }
 
 INLINE int parse_v4(struct __sk_buff *skb, struct pkt *p, int outer)
 {
-	struct iphdr ip;
+	union head h;
 	__u32 hl, tot, fo;
 
-	if (load(skb, p, &ip, sizeof(ip), outer))
+	if (load(skb, p, &h, 20, outer))
 		return PARSE_MALFORMED;
-	hl = ip.ihl * 4;
-	tot = bpf_ntohs(ip.tot_len);
+	hl = (h.w[0] & 15) * 4;
+	tot = bpf_ntohs(h.v4.tot_len);
 	if (!tot && skb->gso_size) /* BIG TCP */
 		tot = skb->len - p->l3;
-	if (ip.version != 4 || hl < sizeof(ip) || tot < hl || p->l3 + hl > skb->len)
+	if ((h.w[0] & 0xf0) != 0x40 || hl < 20 || tot < hl || p->l3 + hl > skb->len)
 		return PARSE_MALFORMED;
-	v4_mapped(p->k.src, ip.saddr);
-	v4_mapped(p->k.dst, ip.daddr);
+	v4_mapped(p->k.src, h.v4.saddr);
+	v4_mapped(p->k.dst, h.v4.daddr);
 	p->k.family = 4;
-	p->k.proto = ip.protocol;
-	p->k.dscp = ip.tos >> 2;
+	p->k.proto = h.v4.protocol;
+	p->k.dscp = h.v4.tos >> 2;
 	if (outer)
-		p->ecn = ip.tos & 3;
+		p->ecn = h.v4.tos & 3;
 	p->end = p->l3 + tot;
-	fo = bpf_ntohs(ip.frag_off);
+	fo = bpf_ntohs(h.v4.frag_off);
 	p->frag = (fo & 0x3fff) != 0;
 	p->frag_first = p->frag && !(fo & 0x1fff);
-	p->frag_id = ip.id;
+	p->frag_id = h.v4.id;
 	p->l4 = !p->frag || p->frag_first ? p->l3 + hl : 0;
 	return PARSE_OK;
 }
@@ -176,29 +194,31 @@ static __noinline int walk_ext(struct __sk_buff *skb, struct pkt *p)
 INLINE int parse_v6(struct __sk_buff *skb, struct pkt *p, int outer)
 {
 	__u32 w, len;
-	struct ipv6hdr ip;
+	union head h;
 
-	if (load(skb, p, &ip, sizeof(ip), outer))
+	if (load(skb, p, &h, 40, outer))
 		return PARSE_MALFORMED;
-	__builtin_memcpy(&w, &ip, 4);
-	w = bpf_ntohl(w);
+	w = bpf_ntohl(h.w[0]);
 	if (w >> 28 != 6)
 		return PARSE_MALFORMED;
-	len = bpf_ntohs(ip.payload_len);
+	len = bpf_ntohs((__u16)h.w[1]);
 	if (!len && skb->gso_size) /* BIG TCP */
-		len = skb->len - p->l3 - sizeof(ip);
-	__builtin_memcpy(p->k.src, &ip.saddr, 16);
-	__builtin_memcpy(p->k.dst, &ip.daddr, 16);
+		len = skb->len - p->l3 - 40;
+	p->k.src[0] = h.q[1];
+	p->k.src[1] = h.q[2];
+	p->k.dst[0] = h.q[3];
+	p->k.dst[1] = h.q[4];
 	p->k.family = 6;
-	p->k.proto = ip.nexthdr;
+	p->k.proto = h.v6.nexthdr;
 	p->k.dscp = (w >> 22) & 63;
 	if (outer) {
 		p->ecn = (w >> 20) & 3;
 		p->label = w & DP_LABEL_MAX;
 	}
-	p->l4 = p->l3 + sizeof(ip);
+	p->frag = 0;
+	p->l4 = p->l3 + 40;
 	p->end = p->l4 + len;
-	if (ip.nexthdr != IPPROTO_TCP && ip.nexthdr != IPPROTO_UDP)
+	if (p->k.proto != IPPROTO_TCP && p->k.proto != IPPROTO_UDP)
 		walk_ext(skb, p);
 	return PARSE_OK;
 }
@@ -212,21 +232,25 @@ INLINE int parse_ip(struct __sk_buff *skb, struct pkt *p, __u16 proto, int outer
 	return PARSE_NOT_IP;
 }
 
-/* Ports, if the protocol has them and the packet (or its first fragment) shows them. */
-static __noinline int parse_ports(struct __sk_buff *skb, struct pkt *p)
+INLINE void ports_set(struct pkt *p, __be32 both)
 {
-	__u8 proto = p->k.proto;
+	both = bpf_ntohl(both);
+	p->k.sport = both >> 16;
+	p->k.dport = both & 0xffff;
+	p->k.has_ports = 1;
+}
+
+/* Fragments, and packets whose ports lie behind options or extension headers. */
+static __noinline int far_ports(struct __sk_buff *skb, struct pkt *p)
+{
 	struct dp_frag_key fk;
 	__u32 *seen, both;
 
-	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != IPPROTO_SCTP &&
-	    proto != IPPROTO_DCCP && proto != IPPROTO_UDPLITE)
-		return 0;
 	if (p->frag) {
 		__builtin_memcpy(fk.src, p->k.src, sizeof(fk.src));
 		__builtin_memcpy(fk.dst, p->k.dst, sizeof(fk.dst));
 		fk.id = p->frag_id;
-		fk.proto = proto;
+		fk.proto = p->k.proto;
 	}
 	if (p->l4) {
 		if (p->l4 + 4 > p->end || bpf_skb_load_bytes(skb, p->l4, &both, 4))
@@ -241,34 +265,52 @@ static __noinline int parse_ports(struct __sk_buff *skb, struct pkt *p)
 			return 0;
 		both = *seen;
 	}
-	both = bpf_ntohl(both);
-	p->k.sport = both >> 16;
-	p->k.dport = both & 0xffff;
-	p->k.has_ports = 1;
+	ports_set(p, both);
 	return 0;
+}
+
+/* Ports, if the protocol has them and the packet (or its first fragment) shows them. */
+INLINE void parse_ports(struct __sk_buff *skb, struct pkt *p)
+{
+	__u8 proto = p->k.proto;
+	__u32 *both;
+
+	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != IPPROTO_SCTP &&
+	    proto != IPPROTO_DCCP && proto != IPPROTO_UDPLITE)
+		return;
+	both = !p->frag && p->l4 && p->l4 < 64 && p->l4 + 4 <= p->end ? head_at(skb, p->l4, 4) : 0;
+	if (both)
+		ports_set(p, *both);
+	else
+		far_ports(skb, p);
 }
 
 /* What the packet takes on the wire. A GSO (or GRO) skb stands for several packets that each
  * repeat the headers, so that every layer counts the same bytes. */
-INLINE void wire_size(struct __sk_buff *skb, const struct pkt *p, __u32 *packets, __u32 *bytes)
+static __noinline int gso_size(struct __sk_buff *skb, struct pkt *p)
 {
 	__u32 len = skb->len, gso = skb->gso_size, hdr, n;
 	__u8 doff = 0;
 
-	*packets = 1;
-	*bytes = len;
-	if (!gso)
-		return;
 	hdr = p->l4 ? p->l4 : p->l3 + 40;
 	if (p->l4 && p->k.proto == IPPROTO_TCP && !bpf_skb_load_bytes(skb, p->l4 + 12, &doff, 1))
 		hdr += (doff >> 4) * 4;
 	else
 		hdr += 8;
-	if (len <= hdr)
-		return;
+	if (len <= hdr || !gso)
+		return 0;
 	n = (len - hdr + gso - 1) / gso;
-	*packets = n;
-	*bytes = len + (n - 1) * hdr;
+	p->packets = n;
+	p->bytes = len + (n - 1) * hdr;
+	return 0;
+}
+
+INLINE void wire_size(struct __sk_buff *skb, struct pkt *p)
+{
+	p->packets = 1;
+	p->bytes = skb->len;
+	if (skb->gso_size)
+		gso_size(skb, p);
 }
 
 #endif

@@ -3,7 +3,8 @@
  * is noted once, the first TSecr that echoes it closes the sample.
  *
  * Only segments with payload are noted (an echo of a pure acknowledgement would measure the
- * application's silence), at most one per label, direction and millisecond, in an LRU map. The
+ * application's silence), at most one per label, direction and millisecond, in an LRU map, and only
+ * for watched labels. The
  * option is read where RFC 7323 appendix A puts it; other layouts give no sample. */
 #ifndef TREATY_BPF_PROG_RTT_H
 #define TREATY_BPF_PROG_RTT_H
@@ -19,14 +20,17 @@ struct tcp_ts {
 	__be32 tsval, tsecr;
 };
 
-INLINE void rtt_add(__u32 label, __u32 dir, __u64 ns)
+/* Cells of (watched slot, direction): two halves, the second ends with samples and sum. */
+INLINE void rtt_add(__u32 watch, __u32 dir, __u64 ns)
 {
-	__u32 i = DP_CELL_RTT(cfg_labels, DP_CLASSES, cfg_cpus, label, dir), b = 0;
+	__u32 i = cfg_at.rtt + (watch * 2 + dir) * 2, b = 0;
+	union dp_cell *c = cell_at(i + 1);
 	__u64 us = ns / 1000, v = us;
-	union dp_cell *c = bpf_map_lookup_elem(&counts, &i);
 
 	if (!c)
 		return;
+	__sync_fetch_and_add(&c->word[6], 1);
+	__sync_fetch_and_add(&c->word[7], us);
 	for (int s = 16; s > 0; s /= 2) {
 		if (v >> s) {
 			v >>= s;
@@ -35,21 +39,20 @@ INLINE void rtt_add(__u32 label, __u32 dir, __u64 ns)
 	}
 	if (b >= DP_RTT_BUCKETS)
 		b = DP_RTT_BUCKETS - 1;
-	__sync_fetch_and_add(&c->rtt.bucket[b], 1);
-	__sync_fetch_and_add(&c->rtt.samples, 1);
-	__sync_fetch_and_add(&c->rtt.sum_us, us);
+	c = cell_at(i + b / 16);
+	if (c)
+		__sync_fetch_and_add(&c->rtt.bucket[b & 15], 1);
 }
 
-INLINE void rtt_note(const struct pkt *p, __u32 label, __u32 dir, __be32 tsval, __u64 now)
+INLINE void rtt_note(const struct pkt *p, __u32 watch, __u32 dir, __be32 tsval, __u64 now)
 {
-	__u32 i = label * 2 + dir;
-	struct dp_meter *m = bpf_map_lookup_elem(&meters, &i);
+	struct dp_watch *m = bpf_map_lookup_elem(&watches, &watch);
 	struct dp_rtt_key k;
 
 	/* Two CPUs may pass this gate together: one sample more, no harm. */
-	if (!m || *(volatile __u64 *)&m->rtt_next > now)
+	if (!m || *(volatile __u64 *)&m->rtt_next[dir & 1] > now)
 		return;
-	*(volatile __u64 *)&m->rtt_next = now + RTT_PACE;
+	*(volatile __u64 *)&m->rtt_next[dir & 1] = now + RTT_PACE;
 	__builtin_memcpy(k.src, p->k.src, sizeof(k.src));
 	__builtin_memcpy(k.dst, p->k.dst, sizeof(k.dst));
 	k.sport = p->k.sport;
@@ -60,7 +63,7 @@ INLINE void rtt_note(const struct pkt *p, __u32 label, __u32 dir, __be32 tsval, 
 
 static __noinline int rtt_tcp(struct __sk_buff *skb, const struct pkt *p, __u32 at, __u64 now)
 {
-	__u32 label = at >> 1, dir = at & 1, hl;
+	__u32 watch = at >> 1, dir = at & 1, hl;
 	struct dp_rtt_key k;
 	struct tcp_ts t;
 	__u64 *when;
@@ -73,7 +76,7 @@ static __noinline int rtt_tcp(struct __sk_buff *skb, const struct pkt *p, __u32 
 	if (hl < sizeof(t) || t.kind != bpf_htonl(0x0101080a))
 		return 0;
 	if (p->l4 + hl < p->end)
-		rtt_note(p, label, dir, t.tsval, now);
+		rtt_note(p, watch, dir, t.tsval, now);
 	if (!(t.flags & 0x10) || !t.tsecr)
 		return 0;
 	__builtin_memcpy(k.src, p->k.dst, sizeof(k.src));
@@ -85,7 +88,7 @@ static __noinline int rtt_tcp(struct __sk_buff *skb, const struct pkt *p, __u32 
 	if (!when)
 		return 0;
 	if (now > *when)
-		rtt_add(label, dir ^ 1, now - *when);
+		rtt_add(watch, dir ^ 1, now - *when);
 	bpf_map_delete_elem(&stamps, &k);
 	return 0;
 }

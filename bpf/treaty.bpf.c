@@ -23,38 +23,40 @@
 
 enum cause { CAUSE_NONE, CAUSE_UNKNOWN, CAUSE_EXPIRED, CAUSE_BINDING };
 
-/* Not one of ours: count it in label 0's line and in the cause's own counter, pass it. */
-INLINE int best_effort(struct __sk_buff *skb, __u32 label, __u32 dir, enum cause why, __u32 packets,
-		       __u32 bytes, __u64 now)
+/* Not one of ours: count it as label 0's and under its cause, pass it. */
+static __noinline int best_effort(struct __sk_buff *skb, const struct pkt *p, __u32 at,
+				  enum cause why)
 {
-	struct dp_count *c = 0;
+	struct dp_odd *odd;
+	struct dp_rare *c;
 
 	set_mark(skb, 0, 0);
-	count_rx(0, 0, packets, bytes, now);
-	if (why != CAUSE_NONE)
-		c = count_of(why == CAUSE_UNKNOWN ? 0 : label, why == CAUSE_UNKNOWN ? 0 : dir);
-	if (!c)
+	count_rx(0, 0, p->packets, p->bytes);
+	if (why == CAUSE_NONE)
 		return TC_ACT_UNSPEC;
-	if (why == CAUSE_UNKNOWN)
-		c->unknown += packets;
-	else if (why == CAUSE_EXPIRED)
-		c->expired += packets;
-	else
-		c->binding += packets;
+	if (why == CAUSE_UNKNOWN) {
+		odd = odd_here();
+		if (odd)
+			odd->unknown += p->packets;
+		return TC_ACT_UNSPEC;
+	}
+	c = rare_of(at >> 1, at & 1);
+	if (c)
+		__sync_fetch_and_add(why == CAUSE_EXPIRED ? &c->expired : &c->binding, p->packets);
 	return TC_ACT_UNSPEC;
 }
 
-INLINE int not_parsed(struct __sk_buff *skb, int state, __u64 now)
+static __noinline int not_parsed(struct __sk_buff *skb, struct pkt *p, int state)
 {
-	struct dp_count *c = count_of(0, 0);
+	struct dp_odd *odd = odd_here();
 
-	if (c) {
-		if (state == PARSE_NOT_IP)
-			c->not_ip++;
-		else
-			c->malformed++;
-	}
-	return best_effort(skb, 0, 0, CAUSE_NONE, 1, skb->len, now);
+	p->packets = 1;
+	p->bytes = skb->len;
+	if (odd && state == PARSE_NOT_IP)
+		odd->not_ip++;
+	else if (odd)
+		odd->malformed++;
+	return best_effort(skb, p, 0, CAUSE_NONE);
 }
 
 INLINE int parse(struct __sk_buff *skb, struct pkt *p)
@@ -91,10 +93,25 @@ INLINE __u32 direction(const struct dp_line *l, __u32 ifindex)
 	return port ? port->dir & 1 : 0;
 }
 
+/* Only lines with a bound source prefix pay for the look. */
+static __noinline int source_ok(const struct pkt *p, __u32 at)
+{
+	struct dp_bind *b = bpf_map_lookup_elem(&binds, &at);
+
+	return b && (p->k.src[0] & b->mask[0]) == b->addr[0] &&
+	       (p->k.src[1] & b->mask[1]) == b->addr[1];
+}
+
+/* Where the packet came in fits the line, in that direction. */
+INLINE int bound(const struct dp_line *l, const struct pkt *p, __u32 label, __u32 dir)
+{
+	return !(l->flags & DP_L_SOURCE << dir) || source_ok(p, label * 2 + dir);
+}
+
 /* Demand counts (class) come before any question of an agreement. */
 INLINE int edge_in(struct __sk_buff *skb)
 {
-	__u32 packets, bytes, label, dir, dscp, ce = 0, fresh;
+	__u32 label, dir, dscp, ce = 0, fresh;
 	enum cause why = CAUSE_NONE;
 	struct pkt p = {};
 	struct answer f = {};
@@ -103,9 +120,9 @@ INLINE int edge_in(struct __sk_buff *skb)
 	int state = parse(skb, &p);
 
 	if (state != PARSE_OK)
-		return not_parsed(skb, state, now);
+		return not_parsed(skb, &p, state);
 	parse_ports(skb, &p);
-	wire_size(skb, &p, &packets, &bytes);
+	wire_size(skb, &p);
 	fresh = classify(&p.k, &f);
 	label = f.label;
 	dir = f.dir & 1;
@@ -114,22 +131,22 @@ INLINE int edge_in(struct __sk_buff *skb)
 		why = CAUSE_UNKNOWN;
 	else if (l && now >= *(volatile __u64 *)&l->valid_until)
 		why = CAUSE_EXPIRED;
-	else if (l && l->bind[dir] && l->bind[dir] != skb->ingress_ifindex)
+	else if (l && ((l->bind[dir] && l->bind[dir] != skb->ingress_ifindex) ||
+		       !bound(l, &p, label, dir)))
 		why = CAUSE_BINDING;
-	count_class(f.class_id, packets, bytes, l && why == CAUSE_NONE, fresh, now);
+	count_class(f.class_id, p.packets, p.bytes, l && why == CAUSE_NONE, fresh);
 	if (!l || why != CAUSE_NONE) {
 		tag(skb, &p, 0, KEEP, 0);
-		return best_effort(skb, label, dir, why, packets, bytes, now);
+		return best_effort(skb, &p, label * 2 + dir, why);
 	}
 	dscp = l->dscp < 64 ? l->dscp : KEEP;
-	if ((l->flags & DP_L_POLICE_EDGE) &&
-	    police(l, &p, label, dir, packets, bytes, now, &dscp, &ce))
+	if ((l->flags & DP_L_POLICE_EDGE) && police(l, &p, label, dir, now, &dscp, &ce))
 		return TC_ACT_SHOT;
 	tag(skb, &p, label, dscp, ce);
-	set_mark(skb, label, path_of(label, dir));
-	count_rx(label, dir, packets, bytes, now);
-	if (p.k.proto == IPPROTO_TCP)
-		rtt_tcp(skb, &p, label * 2 + dir, now);
+	set_mark(skb, label, path_of(l, dir));
+	count_rx(label, dir, p.packets, p.bytes);
+	if (p.k.proto == IPPROTO_TCP && l->watch)
+		rtt_tcp(skb, &p, l->watch * 2 + dir, now);
 	return TC_ACT_UNSPEC;
 }
 
@@ -140,7 +157,7 @@ int treaty_edge_in(struct __sk_buff *skb)
 }
 
 /* Moves on to the packet inside SRv6 or IP-in-IP, for its TCP header; stays if there is none. */
-INLINE void look_inside(struct __sk_buff *skb, struct pkt *p)
+static __noinline int look_inside(struct __sk_buff *skb, struct pkt *p)
 {
 	__u16 proto;
 
@@ -149,17 +166,28 @@ INLINE void look_inside(struct __sk_buff *skb, struct pkt *p)
 	else if (p->k.proto == IPPROTO_IPV6)
 		proto = ETH_P_IPV6;
 	else
-		return;
+		return 0;
 	if (!p->l4 || p->frag)
-		return;
+		return 0;
 	p->l3 = p->l4;
 	if (parse_ip(skb, p, proto, 0) != PARSE_OK)
 		p->l4 = 0;
+	return 0;
+}
+
+INLINE void node_rtt(struct __sk_buff *skb, struct pkt *p, __u32 at, __u64 now)
+{
+	if (!skb->gso_size)
+		look_inside(skb, p);
+	if (p->k.proto != IPPROTO_TCP)
+		return;
+	parse_ports(skb, p);
+	rtt_tcp(skb, p, at, now);
 }
 
 INLINE int node_in(struct __sk_buff *skb)
 {
-	__u32 packets, bytes, label, dir, dscp = KEEP, ce = 0;
+	__u32 label, dir, dscp = KEEP, ce = 0;
 	enum cause why = CAUSE_NONE;
 	struct pkt p = {};
 	struct dp_line *l;
@@ -167,33 +195,30 @@ INLINE int node_in(struct __sk_buff *skb)
 	int state = parse(skb, &p);
 
 	if (state != PARSE_OK)
-		return not_parsed(skb, state, now);
-	look_inside(skb, &p);
-	wire_size(skb, &p, &packets, &bytes);
+		return not_parsed(skb, &p, state);
 	label = p.label;
 	l = line_of(label);
+	dir = l ? direction(l, skb->ingress_ifindex) : 0;
 	if (!l)
-		return best_effort(skb, 0, 0, label ? CAUSE_UNKNOWN : CAUSE_NONE, packets, bytes,
-				   now);
-	dir = direction(l, skb->ingress_ifindex);
-	if (dir > 1)
+		why = label ? CAUSE_UNKNOWN : CAUSE_NONE;
+	else if (dir > 1 || !bound(l, &p, label, dir))
 		why = CAUSE_BINDING;
 	else if (now >= *(volatile __u64 *)&l->valid_until)
 		why = CAUSE_EXPIRED;
 	dir &= 1;
-	if (why != CAUSE_NONE)
-		return best_effort(skb, label, dir, why, packets, bytes, now);
-	if ((l->flags & DP_L_POLICE_NODE) &&
-	    police(l, &p, label, dir, packets, bytes, now, &dscp, &ce))
+	if (skb->gso_size)
+		look_inside(skb, &p);
+	wire_size(skb, &p);
+	if (!l || why != CAUSE_NONE)
+		return best_effort(skb, &p, label * 2 + dir, why);
+	if ((l->flags & DP_L_POLICE_NODE) && police(l, &p, label, dir, now, &dscp, &ce))
 		return TC_ACT_SHOT;
 	if (dscp != KEEP || ce)
 		tag(skb, &p, KEEP, dscp, ce);
-	set_mark(skb, label, path_of(label, dir));
-	count_rx(label, dir, packets, bytes, now);
-	if (p.k.proto != IPPROTO_TCP)
-		return TC_ACT_UNSPEC;
-	parse_ports(skb, &p);
-	rtt_tcp(skb, &p, label * 2 + dir, now);
+	set_mark(skb, label, path_of(l, dir));
+	count_rx(label, dir, p.packets, p.bytes);
+	if (l->watch && p.k.proto != IPPROTO_UDP)
+		node_rtt(skb, &p, l->watch * 2 + dir, now);
 	return TC_ACT_UNSPEC;
 }
 
@@ -240,7 +265,7 @@ int treaty_out(struct __sk_buff *skb)
 	__u32 label = skb->mark & DP_MARK_LABEL, seen, dir, packets, bytes, minor = DP_MINOR_REST;
 	struct dp_line *l = line_of(label);
 	struct pkt p = {};
-	struct dp_count *c;
+	struct dp_hot *c;
 
 	seen = outer_label(skb, &p);
 	out_size(skb, &packets, &bytes);
@@ -256,19 +281,49 @@ int treaty_out(struct __sk_buff *skb)
 		minor = l->class_minor;
 	}
 	dir = direction(l, skb->ingress_ifindex);
-	c = count_of(label, dir & 1);
 	if (shape(skb, minor, packets, bytes)) {
-		if (c) {
-			c->drop_packets += packets;
-			c->drop_bytes += bytes;
+		struct dp_rare *r = rare_of(label, dir);
+
+		if (r) {
+			__sync_fetch_and_add(&r->drop_packets, packets);
+			__sync_fetch_and_add(&r->drop_bytes, bytes);
 		}
 		return TC_ACT_SHOT;
 	}
+	c = hot_of(label);
 	if (!c)
 		return TC_ACT_UNSPEC;
-	c->tx_packets += packets;
-	c->tx_bytes += bytes;
+	c->dir[dir & 1].tx_packets += packets;
+	c->dir[dir & 1].tx_bytes += bytes;
 	return TC_ACT_UNSPEC;
+}
+
+/* Run by user space, which may not write the counters: gives a label a watched slot, empty, or
+ * takes it away. */
+SEC("syscall")
+int treaty_watch(struct dp_watch_order *o)
+{
+	__u32 label = o->label, slot = o->slot, was;
+	union dp_cell *c;
+
+	if (!label || label >= cfg_labels || slot > DP_WATCHED)
+		return -1;
+	for (int i = 0; slot && i < 4; i++) {
+		c = cell_at(cfg_at.rtt + slot * 4 + i);
+		if (c)
+			__builtin_memset(c, 0, sizeof(*c));
+	}
+	c = cell_at(cfg_at.index + label / 16);
+	if (!c)
+		return -1;
+	for (int i = 0; i < 16; i++) {
+		was = *(volatile __u32 *)&c->index.at[label & 15];
+		if (__sync_val_compare_and_swap(&c->index.at[label & 15], was,
+						(was & DP_INDEX_SLOT) | slot << DP_INDEX_WATCH) ==
+		    was)
+			return 0;
+	}
+	return -1;
 }
 
 /* For the bench only: what a packet costs before we do anything. */

@@ -33,117 +33,188 @@
 #define DP_L_OVER_MASK   0x30u
 #define DP_L_OVER_REMARK 1u
 #define DP_L_OVER_ECN    2u
+#define DP_L_SOURCE      0x40u /* shift by direction: a source prefix is bound (map binds) */
 
-/* One cache line per label, written by user space word by word, read by the programs. Each word
- * means something by itself, so a reader between two stores sees an old or a new value of each. */
+/* A label, both directions: 96 bytes, two neighbouring cache lines at most. Words 0..7 are written
+ * by user space, one aligned word at a time, and only read by the programs: each word means
+ * something by itself, so a reader between two stores sees an old or a new value of each. The rest
+ * is the meters' and written by the programs only.
+ * A cost is a number m and a shift s: a packet of n bytes costs (m * n) >> s nanoseconds. */
 struct dp_line {
-	__u32 flags;
+	__u16 flags;
 	__u16 class_minor; /* HTB class 54:minor at egress; 0 = leave skb->priority alone */
 	__u8 dscp;         /* written at the edge, 0..63; above: left as it came */
 	__u8 dscp_over;    /* written on excess and remarked packets */
+	__u16 ceiling;     /* the customer's, shared with other labels; 0 = none */
 	__u64 valid_until; /* past it: best effort, counted `expired` */
 	__u32 bind[2];     /* ingress ifindex per direction; 0 = any managed device */
-	__u64 cost[2];     /* committed: ns per byte in Q20, 0 = unmetered */
-	__u32 burst[2];    /* ns of committed (and of excess) virtual time */
-	__u64 ecost[2];    /* excess rate (RFC 4115): ns per byte in Q20, 0 = none */
+	__u8 path[2];      /* steering: 1..255, 0 = none; one byte, flipped by one store */
+	__u16 watch;       /* slot of histograms and colours, 1..DP_WATCHED; 0 = not watched */
+	__u8 shift[2], eshift[2];
+	__u32 cost[2];   /* committed; 0 = unmetered */
+	__u32 ecost[2];  /* excess rate (RFC 4115); 0 = none */
+	__u32 burst[2];  /* ns of committed virtual time: CBS / CIR */
+	__u32 eburst[2]; /* ns of excess virtual time: EBS / EIR */
+	__u64 tat[2];    /* committed: theoretical arrival time, advanced by compare-and-swap */
+	__u64 etat[2];   /* excess: touched only when the committed one refuses */
 };
-_Static_assert(sizeof(struct dp_line) == 64, "one cache line");
+_Static_assert(sizeof(struct dp_line) == 96, "a label");
+#define DP_LINE_WORDS 8
 
-/* Steering: element label*2+dir; one u32 flips the path. */
-struct dp_steer {
-	__u32 path; /* 1..255, 0 = none */
-	__u32 pad;
+/* A ceiling over several labels of one customer; id 0 is none. */
+#define DP_CEILINGS 4096
+struct dp_ceiling_line {
+	__u32 cost[2], burst[2];
+	__u8 shift[2], pad0[6];
+	__u64 tat[2];
+	__u64 rate[2]; /* user space's note: bits per second as asked */
+	__u64 pad;
 };
-_Static_assert(sizeof(struct dp_steer) == 8, "array stride");
+_Static_assert(sizeof(struct dp_ceiling_line) == 64, "one cache line");
 
-/* Virtual time, element label*2+dir; written by the programs only. */
-struct dp_meter {
-	__u64 tat;      /* committed: theoretical arrival time, advanced by compare-and-swap */
-	__u64 etat;     /* excess */
-	__u64 rtt_next; /* next moment at which a TSval is noted */
-	__u64 pad[5];
+/* Source prefix of (label * 2 + dir), for lines with DP_L_SOURCE. */
+#define DP_BINDS 65536
+struct dp_bind {
+	__u64 addr[2], mask[2];
 };
-_Static_assert(sizeof(struct dp_meter) == 64, "one cache line");
 
-/* Counters of one (label, direction, CPU): one writer, plain adds. Label 0 holds what travels
- * as best effort through our ingress programs. */
-struct dp_count {
-	__u64 rx_packets, rx_bytes;     /* passed at ingress */
-	__u64 tx_packets, tx_bytes;     /* left at egress (before the qdisc) */
+/* --- counters ---------------------------------------------------------------------------------
+ * One mmapable array of 64-byte cells, so that one frozen fd carries everything. */
+
+/* Of (label, CPU): one writer, plain adds. Label 0 holds what travels as best effort through our
+ * ingress programs. */
+struct dp_hot {
+	struct {
+		__u64 rx_packets, rx_bytes; /* passed at ingress */
+		__u64 tx_packets, tx_bytes; /* left at egress (before the qdisc) */
+	} dir[2];
+};
+_Static_assert(sizeof(struct dp_hot) == 64, "one cache line");
+
+/* Of (slot, direction): what should not happen, atomic adds of all CPUs. A label gets a slot with
+ * its first such packet and keeps it; when none is left the packets count in slot 0. */
+struct dp_rare {
 	__u64 drop_packets, drop_bytes; /* over the rate, dropped */
 	__u64 excess;                   /* packets above the committed, inside the excess rate */
 	__u64 remarked;                 /* packets over the rate, passed with dscp_over */
 	__u64 ce;                       /* packets over the rate, passed with ECN CE */
 	__u64 expired;                  /* packets after valid_until: best effort */
-	__u64 binding;   /* packets from a device the label is not bound to: best effort */
-	__u64 unknown;   /* label 0 only: labelled packets with no line */
-	__u64 malformed; /* label 0 only: truncated or not parsable, passed untouched */
-	__u64 not_ip;    /* label 0 only: neither IPv4 nor IPv6 */
-	__u64 last_ns;   /* last packet of this CPU */
+	__u64 binding; /* packets from a device or source it is not bound to: best effort */
 	__u64 pad;
 };
-_Static_assert(sizeof(struct dp_count) == 128, "two cache lines");
+_Static_assert(sizeof(struct dp_rare) == 64, "one cache line");
 
-/* User space's own notes of (label, direction); no program reads them. */
-struct dp_base {
-	struct dp_count count; /* the counters when the label became active */
-	__u64 rate, excess;    /* bits per second as asked: the line holds rounded costs */
-	__u64 pad[6];
+/* Of one CPU: packets that belong to no label. */
+struct dp_odd {
+	__u64 unknown;   /* labelled packets with no line */
+	__u64 malformed; /* truncated or not parsable, passed untouched */
+	__u64 not_ip;    /* neither IPv4 nor IPv6 */
+	__u64 pad[5];
 };
-_Static_assert(sizeof(struct dp_base) == 192, "base");
+_Static_assert(sizeof(struct dp_odd) == 64, "one cache line");
+
+/* The flow cache on one CPU. */
+struct dp_cache_count {
+	__u64 misses;
+	__u64 evicted; /* inserts that pushed out a live flow */
+	__u64 busy;    /* inserts not done: another CPU was writing the entry */
+	__u64 pad[5];
+};
+_Static_assert(sizeof(struct dp_cache_count) == 64, "one cache line");
 
 /* Demand of one (class, CPU), seen at the edge before any agreement exists. */
 struct dp_class_count {
 	__u64 packets, bytes;
 	__u64 labelled; /* packets that had a valid label */
 	__u64 flows;    /* flow cache misses: new flows (and refreshed ones) */
-	__u64 last_ns;
-	__u64 pad[11];
+	__u64 pad[4];
 };
-_Static_assert(sizeof(struct dp_class_count) == 128, "a cell");
+_Static_assert(sizeof(struct dp_class_count) == 64, "one cache line");
 
-/* The flow cache on one CPU, in the place of class 0. */
-struct dp_cache_count {
-	__u64 misses;
-	__u64 evicted; /* inserts that pushed out a live flow */
-	__u64 busy;    /* inserts not done: another CPU was writing the entry */
-	__u64 pad[13];
+/* Sixteen labels' indices: bits 0..18 the rare slot, bits 19..31 the watched slot; 0 = none. */
+struct dp_index {
+	__u32 at[16];
 };
-_Static_assert(sizeof(struct dp_cache_count) == 128, "a cell");
+#define DP_INDEX_SLOT  0x7ffffu
+#define DP_INDEX_WATCH 19
+#define DP_WATCHED     4096u /* labels with histograms and colours at one time */
 
-/* Passive TCP RTT of (label, direction of the data), shared by all CPUs, atomic adds. */
+/* Half a histogram of (watched label, direction of the data): atomic adds. The second half ends
+ * with the sums. */
+struct dp_rtt_half {
+	__u32 bucket[16];
+};
+
+struct dp_geometry {
+	__u32 magic, version;
+	__u32 labels, classes, cpus, slots, watched;
+	__u32 pad[9];
+};
+_Static_assert(sizeof(struct dp_geometry) == 64, "a cell");
+
+union dp_cell {
+	struct dp_geometry geo;
+	struct dp_odd odd;
+	struct dp_cache_count cache;
+	struct dp_hot hot;
+	struct dp_class_count class_count;
+	struct dp_index index;
+	struct dp_rare rare;
+	struct dp_rtt_half rtt;
+	__u64 word[8];
+};
+_Static_assert(sizeof(union dp_cell) == 64, "a cell");
+
+/* First cells of each kind; geometry | odd | cache | hot | class | index | rare | rtt. */
+struct dp_cells {
+	__u32 odd, cache, hot, class_count, index, rare, rtt, end;
+};
+
+static inline struct dp_cells dp_cells_of(__u32 labels, __u32 cpus, __u32 slots)
+{
+	struct dp_cells c = { .odd = 1 };
+
+	c.cache = c.odd + cpus;
+	c.hot = c.cache + cpus;
+	c.class_count = c.hot + labels * cpus;
+	c.index = c.class_count + DP_CLASSES * cpus;
+	c.rare = c.index + (labels + 15) / 16;
+	c.rtt = c.rare + slots * 2;
+	c.end = c.rtt + (DP_WATCHED + 1) * 4;
+	return c;
+}
+
+/* Slots for rare counters: one a label, above 65,536 labels three for sixteen. */
+static inline __u32 dp_slots_of(__u32 labels)
+{
+	__u32 some = labels / 16 * 3;
+
+	return labels <= 65536 ? labels + 1 : some > 65536 ? some : 65536;
+}
+
+/* --- what user space makes of them: sums over CPUs -------------------------------------------- */
+
+struct dp_count {
+	__u64 rx_packets, rx_bytes, tx_packets, tx_bytes;                       /* struct dp_hot */
+	__u64 drop_packets, drop_bytes, excess, remarked, ce, expired, binding; /* struct dp_rare */
+	__u64 unknown, malformed, not_ip; /* struct dp_odd; label 0 only */
+};
+_Static_assert(sizeof(struct dp_count) == 112, "sums");
+
+/* User space's own notes of (label, direction); no program reads them. */
+struct dp_base {
+	struct dp_count count; /* the counters when the label became active */
+	__u64 rate, excess;    /* bits per second as asked: the line holds rounded costs */
+};
+_Static_assert(sizeof(struct dp_base) == 128, "base");
+
+/* Passive TCP RTT of (label, direction of the data). */
 struct dp_rtt {
 	__u32 bucket[DP_RTT_BUCKETS];
 	__u64 samples;
 	__u64 sum_us;
 };
-_Static_assert(sizeof(struct dp_rtt) == 128, "a cell");
-
-/* First cell of the counter map: its geometry. */
-struct dp_geometry {
-	__u32 magic, version;
-	__u32 labels, classes, cpus, pad0;
-	__u64 pad[13];
-};
-_Static_assert(sizeof(struct dp_geometry) == 128, "a cell");
-
-/* The counter map is one mmapable array of cells, so that one frozen fd carries everything:
- * geometry | labels x 2 x cpus counts | classes x cpus class counts | labels x 2 histograms. */
-union dp_cell {
-	struct dp_geometry geo;
-	struct dp_count count;
-	struct dp_class_count class_count;
-	struct dp_cache_count cache;
-	struct dp_rtt rtt;
-};
-_Static_assert(sizeof(union dp_cell) == 128, "a cell");
-
-#define DP_CELL_COUNT(label, dir, cpus, cpu) (1u + ((label)*2u + (dir)) * (cpus) + (cpu))
-#define DP_CELL_CLASS(labels, class, cpus, cpu) \
-	(1u + (labels)*2u * (cpus) + (class) * (cpus) + (cpu))
-#define DP_CELL_RTT(labels, classes, cpus, label, dir) \
-	(1u + (labels)*2u * (cpus) + (classes) * (cpus) + (label)*2u + (dir))
-#define DP_CELLS(labels, classes, cpus) DP_CELL_RTT(labels, classes, cpus, labels, 0u)
+_Static_assert(sizeof(struct dp_rtt) == 128, "two halves");
 
 /* One compiled rule; addresses in network order, IPv4 as ::ffff:a.b.c.d. Zero mask = any. */
 struct dp_rule_line {
@@ -172,9 +243,11 @@ struct dp_ctl {
 	__u32 magic, version;
 	__u32 generation;
 	__u32 labels, classes, cpus, flows;
-	__u32 sizes;    /* checksum over the sizes above: catches a missed version bump */
-	__u64 made_dir; /* the pin directory is ours to remove */
-	__u64 pad[3];
+	__u32 sizes;      /* checksum over the sizes above: catches a missed version bump */
+	__u64 made_dir;   /* the pin directory is ours to remove */
+	__u32 slots_used; /* rare slots given to labels, by the programs */
+	__u32 pad0;
+	__u64 pad[2];
 	__u32 key[16]; /* random: keys of the flow hash */
 };
 _Static_assert(sizeof(struct dp_ctl) == 128, "ctl");
@@ -229,6 +302,17 @@ struct dp_rtt_key {
 	__u32 tsval;
 };
 _Static_assert(sizeof(struct dp_rtt_key) == 40, "no holes");
+
+/* Of a watched slot, written by the programs. */
+struct dp_watch {
+	__u64 rtt_next[2]; /* next moment at which a TSval is noted */
+};
+
+/* What the program `treaty_watch` does for user space, which may not write the counters. */
+struct dp_watch_order {
+	__u32 label;
+	__u32 slot; /* 0 = stop watching */
+};
 
 /* Ports of a fragmented datagram, noted from its first fragment. */
 struct dp_frag_key {

@@ -134,6 +134,7 @@ static int hash5_fill(void)
 static int bench_load(void)
 {
 	struct dp_features f;
+	struct dp_cells at;
 	struct dp_ctl ctl;
 	struct bpf_map *m;
 	uint32_t zero = 0;
@@ -150,6 +151,9 @@ static int bench_load(void)
 	}
 	b->rodata->cfg_labels = f.labels;
 	b->rodata->cfg_cpus = f.cpus;
+	b->rodata->cfg_slots = dp_slots_of(f.labels);
+	at = dp_cells_of(f.labels, f.cpus, dp_slots_of(f.labels));
+	memcpy((void *)(uintptr_t)&b->rodata->cfg_at, &at, sizeof(at));
 	b->rodata->cfg_flow_sets = f.flows / DP_FLOW_WAYS;
 	for (size_t i = 0; i < ARRAY_LEN(ctl.key); i++)
 		b->rodata->cfg_key[i] = ctl.key[i];

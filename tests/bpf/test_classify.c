@@ -286,6 +286,17 @@ static const struct {
 	{ "rate", { .label = 1, .dir = { { .rate = { 999 } } } }, REFUSE_BODY_MALFORMED },
 	{ "rate", { .label = 1, .dir = { { .rate = { 400000000001 } } } }, REFUSE_BODY_MALFORMED },
 	{ "excess", { .label = 1, .dir = { { .excess = { 1000 } } } }, REFUSE_BODY_MALFORMED },
+	{ "eburst", { .label = 1, .dir = { { .eburst_us = 4000001 } } }, REFUSE_BODY_MALFORMED },
+	{ "ceiling", { .label = 1, .ceiling = 9 }, REFUSE_BODY_MALFORMED },
+	{ "source family",
+	  { .label = 1, .dir = { { .src = { { 10 }, 8 } } } },
+	  REFUSE_BODY_MALFORMED },
+	{ "source length",
+	  { .label = 1, .dir = { { .src = { { 10 }, 33 }, .src_family = 4 } } },
+	  REFUSE_BODY_MALFORMED },
+	{ "source host bits",
+	  { .label = 1, .dir = { { .src = { { 10, 1 }, 8 }, .src_family = 4 } } },
+	  REFUSE_BODY_MALFORMED },
 	{ "burst", { .label = 1, .dir = { { 0 }, { .burst_us = 999 } } }, REFUSE_BODY_MALFORMED },
 };
 
@@ -329,8 +340,15 @@ static void labels_round_trip(void **state)
 		l.dscp = (uint8_t)i;
 		l.over = i % 3;
 		l.police_node = i & 1;
-		l.dir[0] = (struct dp_profile){ 3, { rates[i] }, { 0 }, 250000 };
-		l.dir[1] = (struct dp_profile){ 0, { rates[5 - i] }, { rates[i] }, 4000000 };
+		l.dir[0] = (struct dp_profile){ .bind_ifindex = 3,
+						.rate = { rates[i] },
+						.burst_us = 250000 };
+		l.dir[1] = (struct dp_profile){ .rate = { rates[5 - i] },
+						.excess = { rates[i] },
+						.burst_us = 4000000,
+						.eburst_us = 1000 * (i + 1),
+						.src = { { 10, (uint8_t)i }, 16 },
+						.src_family = 4 };
 		label_set(d, &l);
 		memset(&got, 0, sizeof(got));
 		assert_int_equal(dp_label_get(d, l.label, &got), 0);

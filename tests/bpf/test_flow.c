@@ -86,7 +86,7 @@ static void cache_overflows(void **state)
 /* All flows fit: each is missed once, also where four share a set. */
 static void cache_holds(void **state)
 {
-	struct dp *d = open_small(4096);
+	struct dp *d = open_small(16384);
 	int edge = dp_prog_fd(d, DP_PROG_EDGE_IN);
 	struct pkt p;
 
@@ -96,8 +96,8 @@ static void cache_holds(void **state)
 			flow_n(&p, n);
 			assert_int_equal(run_in(edge, &p, 1).mark, n % 10 + 1);
 		}
-	/* P(five of 1000 in one of 1024 sets) is small, not nil: a few flows may contend. */
-	assert_in_range(misses(d), 1000, 1060);
+	/* Five of 1000 in one of 4096 sets: once in fifty runs, and then a few flows contend. */
+	assert_in_range(misses(d), 1000, 1030);
 	d = dp_close(d);
 }
 
@@ -115,24 +115,18 @@ static void torn_entry_is_a_miss(void **state)
 	set = cache_map(d, &len);
 	for (size_t off = 0; off < offsetof(struct dp_flow, label); off += 4) {
 		uint64_t before;
-		int used = 0;
+		int way = 0;
 
 		memset(set, 0, sizeof(*set));
 		flow_n(&p, 3);
 		assert_int_equal(run_in(edge, &p, 1).mark, 4);
 		before = misses(d);
-		for (int w = 0; w < DP_FLOW_WAYS; w++) {
-			uint32_t *word = (uint32_t *)(void *)((char *)&set->way[w] + off);
-
-			if (!set->way[w].seq)
-				continue;
-			used++;
-			set->way[w].label = 9;
-			assert_int_equal(run_in(edge, &p, 1).mark, 9); /* it is what is read */
-			*word ^= 1;
-			assert_int_equal(run_in(edge, &p, 1).mark, 4);
-		}
-		assert_int_equal(used, 1);
+		while (way < DP_FLOW_WAYS - 1 && !set->way[way].seq)
+			way++;
+		set->way[way].label = 9;
+		assert_int_equal(run_in(edge, &p, 1).mark, 9); /* it is what is read */
+		*(uint32_t *)(void *)((char *)&set->way[way] + off) ^= 1;
+		assert_int_equal(run_in(edge, &p, 1).mark, 4);
 		assert_int_equal(misses(d), before + 1);
 	}
 	(void)munmap(set, len);

@@ -451,6 +451,37 @@ static void binding(void **state)
 	assert_int_equal(run_in(edge, &p, LAN).mark, L);
 }
 
+/* A bound source prefix: what comes from elsewhere is counted and best effort. */
+static void source_binding(void **state)
+{
+	struct dp_label l = base_label;
+	struct pkt in, elsewhere, v4p;
+
+	(void)state;
+	l.dir[0].src = (struct dp_prefix){ { 0xfd, 0x10, 0, 1 }, 32 };
+	l.dir[0].src_family = 6;
+	label_set(d, &l);
+	udp6(&in, 0, L, 7001);
+	elsewhere = in;
+	elsewhere.b[elsewhere.l3 + 11] ^= 1;
+	assert_int_equal(run_in(node, &in, ACC).mark, L);
+	assert_int_equal(run_in(node, &elsewhere, ACC).mark, 0);
+	assert_int_equal(run_in(edge, &in, LAN).mark, L);
+	assert_int_equal(run_in(edge, &elsewhere, LAN).mark, 0);
+	assert_int_equal(counted(L, DP_UP).binding, 2);
+	assert_int_equal(counted(L, DP_UP).rx_packets, 2);
+	l.dir[0].src = (struct dp_prefix){ { 10, 1, 0, 0 }, 16 };
+	l.dir[0].src_family = 4;
+	label_set(d, &l);
+	udp4(&v4p, 0, 7001);
+	assert_int_equal(run_in(edge, &v4p, LAN).mark, L);
+	v4p.b[v4p.l3 + 13] = 9;
+	assert_int_equal(run_in(edge, &v4p, LAN).mark, 0);
+	assert_int_equal(counted(L, DP_UP).binding, 3);
+	label_set(d, &base_label);
+	assert_int_equal(run_in(edge, &v4p, LAN).mark, L);
+}
+
 /* IPv4 in SRv6: the outer label is the one that counts. */
 static void srv6(void **state)
 {
@@ -551,6 +582,7 @@ int main(void)
 		T(rule_change_beats_cache),
 		T(node_label),
 		T(binding),
+		T(source_binding),
 		T(srv6),
 		T(egress),
 		T(gso_bytes),

@@ -124,7 +124,7 @@ static void test_label(void **st)
 	assert_int_equal(line.bind[0], ifindex_of("lan0"));
 	assert_int_equal(line.bind[1], ifindex_of("acc0"));
 	assert_int_equal(line.burst[0], 300000000);
-	assert_int_equal(line.cost[0], (8000000000ull << 20) / (21 * MBIT));
+	assert_int_equal(line.cost[0], (8000000000ull << line.shift[0]) / (21 * MBIT));
 	off = (int64_t)line.valid_until - end;
 	assert_true(off > -1000000000 && off < 1000000000);
 	s.rate.bps = 0; /* changed in place: no meter, no binding, the sender's own DSCP */
@@ -152,7 +152,7 @@ static void test_steer_and_rule(void **st)
 	struct step l = label_step(22), s = steer_step(22, 7), r = rule_step(9, 22);
 	struct step del = { .kind = STEP_RULE_DEL, .rule = { .id = 9 } };
 	struct dp_rule_table *t = calloc(1, sizeof(*t));
-	struct dp_steer at;
+	struct dp_line at;
 	struct dp_ctl ctl;
 
 	(void)st;
@@ -160,12 +160,12 @@ static void test_steer_and_rule(void **st)
 	done(&l, 1);
 	done(&s, 1);
 	done(&s, 0);
-	element("steer", 44, &at);
-	assert_int_equal(at.path, 7);
+	element("lines", 22, &at);
+	assert_int_equal(at.path[0], 7);
 	s.path = 0;
 	done(&s, 1);
-	element("steer", 44, &at);
-	assert_int_equal(at.path, 0);
+	element("lines", 22, &at);
+	assert_int_equal(at.path[0], 0);
 	done(&r, 1);
 	done(&r, 0);
 	element("ctl", 0, &ctl);
