@@ -36,6 +36,7 @@ struct dp_config {
 	const char *pin_dir; /* on a bpffs, created if missing; NULL only when offline */
 	uint32_t labels;     /* table size: labels 1..labels-1 may be used; 0 = 4096; <= 0x100000 */
 	uint32_t flows;      /* flow cache entries of 64 bytes; 0 = 16384; <= 1 << 22 */
+	uint32_t rules;      /* room for rules; 0 = 4096; <= DP_RULES */
 	enum dp_hook hook;   /* AUTO: TCX where the kernel has it */
 	bool offline;        /* tests: nothing is pinned or attached, the clock is set by hand */
 };
@@ -203,7 +204,9 @@ struct dp_rule {
 #define DP_DSCP_ANY 0xff
 
 /* The whole table replaced at once; every cached flow is classified anew. Order of the array does
- * not matter. Refusals: MAP_FULL (> DP_RULES), LABEL_RANGE, BODY_MALFORMED, DUPLICATE (an id). */
+ * not matter. Refusals: MAP_FULL (more than dp_config.rules, or masks and port ranges so different
+ * that a walk could take more than DP_WALK steps), LABEL_RANGE, BODY_MALFORMED, DUPLICATE (an id).
+ */
 int dp_rules_set(struct dp *d, const struct dp_rule *r, size_t n, enum refusal *no, struct err *e);
 /* Adds or replaces by id. */
 int dp_rule_put(struct dp *d, const struct dp_rule *r, enum refusal *no, struct err *e);
@@ -211,6 +214,9 @@ int dp_rule_put(struct dp *d, const struct dp_rule *r, enum refusal *no, struct 
 int dp_rule_del(struct dp *d, uint32_t id, enum refusal *no, struct err *e);
 /* Fills up to cap rules in match order; returns how many there are. */
 size_t dp_rules_get(struct dp *d, struct dp_rule *r, size_t cap);
+
+/* Masks, longest chain and coarseness of the live table: what a walk costs at most. */
+void dp_rules_shape(const struct dp *d, struct dp_table *ret);
 
 /* --- counters: the owner's side ---------------------------------------------------------- */
 
