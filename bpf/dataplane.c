@@ -448,7 +448,8 @@ void dp_features(const struct dp *d, struct dp_features *ret)
 				     .adopted = d->adopted,
 				     .labels = d->labels,
 				     .flows = d->flows,
-				     .cpus = d->cpus };
+				     .cpus = d->cpus,
+				     .rules = d->rules };
 }
 
 int dp_prog_fd(const struct dp *d, enum dp_prog p)

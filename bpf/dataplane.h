@@ -65,7 +65,7 @@ int dp_wipe(const char *pin_dir, struct err *e);
 struct dp_features {
 	bool tcx;     /* TCX links (Linux 6.6) */
 	bool adopted; /* maps were found pinned */
-	uint32_t labels, flows, cpus;
+	uint32_t labels, flows, cpus, rules;
 };
 void dp_features(const struct dp *d, struct dp_features *ret);
 
@@ -243,6 +243,9 @@ struct dp_view *dp_view_close(struct dp_view *v);
 uint32_t dp_view_labels(const struct dp_view *v);
 /* Sums over CPUs, raw: take the first reading (or dp_baseline_get's) as baseline. -ERANGE. */
 int dp_view_count(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct dp_count *ret);
+/* What passed, of the n labels from `first`, both directions: one pass over memory. The rest of a
+ * label's counters, by dp_view_count. Labels beyond the table are left out. */
+void dp_view_sweep(const struct dp_view *v, uint32_t first, uint32_t n, struct dp_hot *ret);
 int dp_view_class(const struct dp_view *v, uint32_t class_id, struct dp_class_count *ret);
 void dp_view_cache(const struct dp_view *v, struct dp_cache_count *ret);
 int dp_view_rtt(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct dp_rtt *ret);
