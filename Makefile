@@ -65,7 +65,7 @@ tests: $(B)/tests/torture/torture
 $(B)/%.bpf.o: %.bpf.c $(wildcard bpf/*.h bpf/*.bpf.c include/treaty/abi.h)
 	$(call say,BPF,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Iinclude -I. \
+	$(Q)$(CLANG) -O2 -g -fno-strict-aliasing -target bpf -mcpu=v3 -Wall -Wextra -Werror -Iinclude -I. \
 		-isystem /usr/include/$(shell $(CC) -print-multiarch) -c -o $@ $<
 
 $(B)/%.skel.h: $(B)/%.bpf.o

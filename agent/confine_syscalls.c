@@ -129,7 +129,7 @@ static const int enforcer_calls[] = {
 	SCMP_SYS(wait4),       SCMP_SYS(waitid),          SCMP_SYS(capget),
 	SCMP_SYS(getdents64),  SCMP_SYS(mkdir),           SCMP_SYS(mkdirat),
 	SCMP_SYS(rmdir),       SCMP_SYS(unlink),          SCMP_SYS(unlinkat),
-	SCMP_SYS(prlimit64),   SCMP_SYS(epoll_create),
+	SCMP_SYS(prlimit64),   SCMP_SYS(epoll_create),    SCMP_SYS(membarrier),
 };
 
 static const int deadly[] = {

@@ -40,7 +40,7 @@ const char *dp_bpf_said(void)
 static uint32_t layout_sum(void)
 {
 	const size_t size[] = { sizeof(struct dp_line),      sizeof(struct dp_ceiling_line),
-				sizeof(union dp_cell),       sizeof(struct dp_rule_table),
+				sizeof(union dp_cell),       sizeof(struct dp_rule_line),
 				sizeof(struct dp_port_line), sizeof(struct dp_flow_key),
 				sizeof(struct dp_flow_set),  sizeof(struct dp_rtt_key),
 				sizeof(struct dp_base),      sizeof(struct dp_bind),
@@ -122,6 +122,7 @@ static int pins_inspect(struct dp *d, struct err *e)
 			       c.version, DP_ABI_VERSION);
 	d->labels = c.labels;
 	d->flows = c.flows;
+	d->rules = c.rules;
 	d->made_dir = c.made_dir;
 	memcpy(d->key, c.key, sizeof(d->key));
 	return 1;
@@ -137,6 +138,9 @@ static int maps_size(struct dp *d)
 		{ d->skel->maps.base, d->labels * 2 },
 		{ d->skel->maps.flows, d->flows / DP_FLOW_WAYS },
 		{ d->skel->maps.counts, d->at.end },
+		{ d->skel->maps.heads, d->heads * 2 },
+		{ d->skel->maps.nodes, d->rules * DP_NODES_PER_RULE * 2 },
+		{ d->skel->maps.rules, d->rules * 2 },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(size); i++) {
@@ -178,6 +182,11 @@ static int programs_load(struct dp *d, struct err *e)
 	d->skel->rodata->cfg_labels = d->labels;
 	d->skel->rodata->cfg_cpus = d->cpus;
 	d->at = dp_cells_of(d->labels, d->cpus, dp_slots_of(d->labels));
+	d->heads = 16;
+	while (d->heads < d->rules)
+		d->heads *= 2;
+	d->skel->rodata->cfg_rules = d->rules;
+	d->skel->rodata->cfg_heads = d->heads;
 	d->skel->rodata->cfg_slots = dp_slots_of(d->labels);
 	memcpy((void *)&d->skel->rodata->cfg_at, &d->at, sizeof(d->at));
 	d->skel->rodata->cfg_test_clock = d->offline;
@@ -206,15 +215,47 @@ static void *map_rw(struct bpf_map *m, size_t len)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* The tables that user space writes without a system call. */
+struct mapped {
+	void **at;
+	struct bpf_map *map;
+	size_t len;
+};
+
+#define MAPPED 10
+
+static void maps_list(struct dp *d, struct mapped m[MAPPED])
+{
+	struct dp_tables *t = &d->table;
+	const struct mapped all[MAPPED] = {
+		{ (void **)&d->ctl, d->skel->maps.ctl, sizeof(*d->ctl) },
+		{ (void **)&d->lines, d->skel->maps.lines, d->labels * sizeof(*d->lines) },
+		{ (void **)&d->base, d->skel->maps.base, d->labels * 2 * sizeof(*d->base) },
+		{ (void **)&d->ceilings, d->skel->maps.ceilings,
+		  DP_CEILINGS * sizeof(*d->ceilings) },
+		{ (void **)&d->shapes, d->skel->maps.shapes, DP_SHAPES * sizeof(*d->shapes) },
+		{ (void **)&t->head, d->skel->maps.tables, 2 * sizeof(*t->head) },
+		{ (void **)&t->tuple, d->skel->maps.tuples, 2 * DP_TUPLES * sizeof(*t->tuple) },
+		{ (void **)&t->first, d->skel->maps.heads, d->heads * 2 * sizeof(*t->first) },
+		{ (void **)&t->node, d->skel->maps.nodes,
+		  (size_t)d->rules * DP_NODES_PER_RULE * 2 * sizeof(*t->node) },
+		{ (void **)&t->rule, d->skel->maps.rules, (size_t)d->rules * 2 * sizeof(*t->rule) },
+	};
+
+	memcpy(m, all, sizeof(all));
+}
+
 static int maps_map(struct dp *d, struct err *e)
 {
-	d->ctl = map_rw(d->skel->maps.ctl, sizeof(*d->ctl));
-	d->lines = map_rw(d->skel->maps.lines, d->labels * sizeof(*d->lines));
-	d->base = map_rw(d->skel->maps.base, d->labels * 2 * sizeof(*d->base));
-	d->ceilings = map_rw(d->skel->maps.ceilings, DP_CEILINGS * sizeof(*d->ceilings));
-	d->shapes = map_rw(d->skel->maps.shapes, DP_SHAPES * sizeof(*d->shapes));
-	if (!d->ctl || !d->lines || !d->base || !d->ceilings || !d->shapes)
-		return err_set(e, -errno, "maps: cannot be mapped: %s", strerror(errno));
+	struct mapped m[MAPPED];
+
+	maps_list(d, m);
+	for (int i = 0; i < MAPPED; i++) {
+		*m[i].at = map_rw(m[i].map, m[i].len);
+		if (!*m[i].at)
+			return err_set(e, -errno, "map %s: cannot be mapped: %s",
+				       bpf_map__name(m[i].map), strerror(errno));
+	}
 	return 0;
 }
 
@@ -238,6 +279,7 @@ static int stamp(struct dp *d, struct err *e)
 	d->ctl->classes = DP_CLASSES;
 	d->ctl->cpus = d->cpus;
 	d->ctl->flows = d->flows;
+	d->ctl->rules = d->rules;
 	d->ctl->sizes = layout_sum();
 	d->ctl->made_dir = d->made_dir;
 	memcpy(d->ctl->key, d->key, sizeof(d->key));
@@ -261,6 +303,9 @@ static int config_take(struct dp *d, const struct dp_config *cfg, struct err *e)
 	if (d->flows > DP_FLOWS_MAX)
 		return err_set(e, -EINVAL, "flows: above %u", DP_FLOWS_MAX);
 	d->flows = (d->flows + DP_FLOW_WAYS - 1) / DP_FLOW_WAYS * DP_FLOW_WAYS;
+	d->rules = cfg->rules ? cfg->rules : DP_RULES_DFL;
+	if (d->rules > DP_RULES)
+		return err_set(e, -EINVAL, "rules: above %u", DP_RULES);
 	if (!cfg->offline && !cfg->pin_dir)
 		return err_set(e, -EINVAL, "pin_dir: missing");
 	return 0;
@@ -322,16 +367,14 @@ struct dp *dp_close(struct dp *d)
 {
 	if (!d)
 		return NULL;
-	if (d->ctl)
-		(void)munmap(d->ctl, sizeof(*d->ctl));
-	if (d->lines)
-		(void)munmap(d->lines, d->labels * sizeof(*d->lines));
-	if (d->base)
-		(void)munmap(d->base, d->labels * 2 * sizeof(*d->base));
-	if (d->ceilings)
-		(void)munmap(d->ceilings, DP_CEILINGS * sizeof(*d->ceilings));
-	if (d->shapes)
-		(void)munmap(d->shapes, DP_SHAPES * sizeof(*d->shapes));
+	if (d->skel) {
+		struct mapped m[MAPPED];
+
+		maps_list(d, m);
+		for (int i = 0; i < MAPPED; i++)
+			if (*m[i].at)
+				(void)munmap(*m[i].at, m[i].len);
+	}
 	free(d->watcher);
 	dp_view_close(d->view);
 	treaty_bpf__destroy(d->skel);
@@ -345,7 +388,8 @@ static bool name_is_ours(const char *name)
 	/* The last two: of ABI version 1. */
 	static const char *const own[] = { "ctl",     "lines", "ceilings", "binds",  "counts",
 					   "watches", "rules", "ports",    "flows",  "frags",
-					   "stamps",  "base",  "steer",    "meters", "shapes" };
+					   "stamps",  "base",  "tables",   "tuples", "heads",
+					   "nodes",   "steer", "meters",   "shapes" };
 
 	if (!strncmp(name, "old_", 4))
 		name += 4;
@@ -404,7 +448,8 @@ void dp_features(const struct dp *d, struct dp_features *ret)
 				     .adopted = d->adopted,
 				     .labels = d->labels,
 				     .flows = d->flows,
-				     .cpus = d->cpus };
+				     .cpus = d->cpus,
+				     .rules = d->rules };
 }
 
 int dp_prog_fd(const struct dp *d, enum dp_prog p)

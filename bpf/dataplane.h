@@ -36,6 +36,7 @@ struct dp_config {
 	const char *pin_dir; /* on a bpffs, created if missing; NULL only when offline */
 	uint32_t labels;     /* table size: labels 1..labels-1 may be used; 0 = 4096; <= 0x100000 */
 	uint32_t flows;      /* flow cache entries of 64 bytes; 0 = 16384; <= 1 << 22 */
+	uint32_t rules;      /* room for rules; 0 = 4096; <= DP_RULES */
 	enum dp_hook hook;   /* AUTO: TCX where the kernel has it */
 	bool offline;        /* tests: nothing is pinned or attached, the clock is set by hand */
 };
@@ -64,7 +65,7 @@ int dp_wipe(const char *pin_dir, struct err *e);
 struct dp_features {
 	bool tcx;     /* TCX links (Linux 6.6) */
 	bool adopted; /* maps were found pinned */
-	uint32_t labels, flows, cpus;
+	uint32_t labels, flows, cpus, rules;
 };
 void dp_features(const struct dp *d, struct dp_features *ret);
 
@@ -203,7 +204,9 @@ struct dp_rule {
 #define DP_DSCP_ANY 0xff
 
 /* The whole table replaced at once; every cached flow is classified anew. Order of the array does
- * not matter. Refusals: MAP_FULL (> DP_RULES), LABEL_RANGE, BODY_MALFORMED, DUPLICATE (an id). */
+ * not matter. Refusals: MAP_FULL (more than dp_config.rules, or masks and port ranges so different
+ * that a walk could take more than DP_WALK steps), LABEL_RANGE, BODY_MALFORMED, DUPLICATE (an id).
+ */
 int dp_rules_set(struct dp *d, const struct dp_rule *r, size_t n, enum refusal *no, struct err *e);
 /* Adds or replaces by id. */
 int dp_rule_put(struct dp *d, const struct dp_rule *r, enum refusal *no, struct err *e);
@@ -211,6 +214,9 @@ int dp_rule_put(struct dp *d, const struct dp_rule *r, enum refusal *no, struct 
 int dp_rule_del(struct dp *d, uint32_t id, enum refusal *no, struct err *e);
 /* Fills up to cap rules in match order; returns how many there are. */
 size_t dp_rules_get(struct dp *d, struct dp_rule *r, size_t cap);
+
+/* Masks, longest chain and coarseness of the live table: what a walk costs at most. */
+void dp_rules_shape(const struct dp *d, struct dp_table *ret);
 
 /* --- counters: the owner's side ---------------------------------------------------------- */
 
@@ -237,6 +243,9 @@ struct dp_view *dp_view_close(struct dp_view *v);
 uint32_t dp_view_labels(const struct dp_view *v);
 /* Sums over CPUs, raw: take the first reading (or dp_baseline_get's) as baseline. -ERANGE. */
 int dp_view_count(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct dp_count *ret);
+/* What passed, of the n labels from `first`, both directions: one pass over memory. The rest of a
+ * label's counters, by dp_view_count. Labels beyond the table are left out. */
+void dp_view_sweep(const struct dp_view *v, uint32_t first, uint32_t n, struct dp_hot *ret);
 int dp_view_class(const struct dp_view *v, uint32_t class_id, struct dp_class_count *ret);
 void dp_view_cache(const struct dp_view *v, struct dp_cache_count *ret);
 int dp_view_rtt(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct dp_rtt *ret);

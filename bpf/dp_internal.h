@@ -21,15 +21,26 @@
 #define DP_LABELS_DFL   4096u
 #define DP_FLOWS_DFL    16384u
 #define DP_FLOWS_MAX    (1u << 22)
+#define DP_RULES_DFL    4096u
 #define DP_BURST_US_DFL 250000u
 #define DP_COST_ONE     ((uint64_t)8000000000 << 20) /* ns per byte in Q20, at one bit per second */
+
+/* Both copies of the rule tables, mapped read-write. */
+struct dp_tables {
+	struct dp_table *head;
+	struct dp_tuple *tuple;
+	struct dp_head *first;
+	struct dp_node *node;
+	struct dp_rule_line *rule;
+};
 
 struct dp {
 	struct treaty_bpf *skel;
 	char pin_dir[DP_PATH_MAX];
 	bool offline, adopted, made_dir, tcx;
 	enum dp_hook hook;
-	uint32_t labels, flows, cpus;
+	uint32_t labels, flows, cpus, rules, heads;
+	struct dp_tables table;
 	uint32_t key[16];
 	struct dp_cells at;
 	struct dp_ctl *ctl; /* mapped read-write, like what follows: one store per change */
@@ -81,6 +92,10 @@ bool dp_prefix_host_bits(const struct dp_prefix *p, unsigned int bits);
 void dp_prefix_compile(uint8_t family, const struct dp_prefix *p, __u64 addr[2], __u64 mask[2]);
 void dp_prefix_restore(uint8_t family, const __u64 addr[2], const __u64 mask[2],
 		       struct dp_prefix *p);
+
+/* dp_tuple.c. rule: in match order. */
+int dp_tables_set(struct dp *d, const struct dp_rule_line *rule, uint32_t n, enum refusal *no,
+		  struct err *e);
 
 /* dp_watch.c. at: label * 2 + direction. */
 int dp_source_check(const struct dp_profile *p, enum refusal *no, struct err *e);

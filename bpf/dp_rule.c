@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dp_rule.c - the classifier's table: two copies in the kernel, one word names the live one. */
+/* dp_rule.c - the classifier's rules: checked, compiled, put in order; dp_tuple.c makes the tables.
+ */
 #include "dp_internal.h"
 
 bool dp_prefix_host_bits(const struct dp_prefix *p, unsigned int bits)
@@ -131,99 +132,99 @@ static int by_prio(const void *pa, const void *pb)
 	return (a->id > b->id) - (a->id < b->id);
 }
 
-int dp_rules_set(struct dp *d, const struct dp_rule *r, size_t n, enum refusal *no, struct err *e)
+static int by_id(const void *pa, const void *pb)
 {
-	auto_free struct dp_rule_table *t = NULL;
-	uint32_t next = d->ctl->generation + 1, which = next & 1;
+	const struct dp_rule_line *a = pa, *b = pb;
 
-	if (n > DP_RULES)
-		return dp_refuse(no, e, REFUSE_MAP_FULL, "rules: %zu, the table holds %d", n,
-				 DP_RULES);
-	for (size_t i = 0; i < n; i++) {
-		int ret = rule_check(d, &r[i], no, e);
-
-		if (ret < 0)
-			return ret;
-		for (size_t j = 0; j < i; j++)
-			if (r[j].id == r[i].id)
-				return dp_refuse(no, e, REFUSE_DUPLICATE, "rule %u: given twice",
-						 r[i].id);
-	}
-	t = calloc(1, sizeof(*t));
-	if (!t)
-		return err_set(e, -ENOMEM, "out of memory");
-	t->n = (uint32_t)n;
-	for (size_t i = 0; i < n; i++)
-		rule_compile(&t->rule[i], &r[i]);
-	qsort(t->rule, n, sizeof(t->rule[0]), by_prio);
-	if (bpf_map_update_elem(bpf_map__fd(d->skel->maps.rules), &which, t, BPF_ANY))
-		return err_set(e, -errno, "rules: %s", strerror(errno));
-	__atomic_store_n(&d->ctl->generation, next, __ATOMIC_RELEASE);
-	return 0;
+	return (a->id > b->id) - (a->id < b->id);
 }
 
-static int table_read(struct dp *d, struct dp_rule_table *t)
+/* Compiled rules, in match order; NULL with *ret set when one is refused. */
+static struct dp_rule_line *lines_make(const struct dp *d, const struct dp_rule *r, size_t n,
+				       int *ret, enum refusal *no, struct err *e)
 {
-	uint32_t which = d->ctl->generation & 1;
+	auto_free struct dp_rule_line *l = calloc(n ? n : 1, sizeof(*l));
 
-	if (bpf_map_lookup_elem(bpf_map__fd(d->skel->maps.rules), &which, t))
-		return -errno;
-	return t->n <= DP_RULES ? 0 : -EPROTO;
+	if (!l) {
+		*ret = err_set(e, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++) {
+		*ret = rule_check(d, &r[i], no, e);
+		if (*ret < 0)
+			return NULL;
+		rule_compile(&l[i], &r[i]);
+	}
+	qsort(l, n, sizeof(*l), by_id);
+	for (size_t i = 1; i < n; i++)
+		if (l[i].id == l[i - 1].id) {
+			*ret = dp_refuse(no, e, REFUSE_DUPLICATE, "rule %u: given twice", l[i].id);
+			return NULL;
+		}
+	qsort(l, n, sizeof(*l), by_prio);
+	return TAKE_PTR(l);
+}
+
+int dp_rules_set(struct dp *d, const struct dp_rule *r, size_t n, enum refusal *no, struct err *e)
+{
+	auto_free struct dp_rule_line *l = NULL;
+	int ret = 0;
+
+	if (n > d->rules)
+		return dp_refuse(no, e, REFUSE_MAP_FULL, "rules: %zu, the table holds %u", n,
+				 d->rules);
+	l = lines_make(d, r, n, &ret, no, e);
+	return l ? dp_tables_set(d, l, (uint32_t)n, no, e) : ret;
+}
+
+static const struct dp_rule_line *live_rules(const struct dp *d, size_t *n)
+{
+	uint32_t copy = d->ctl->generation & 1;
+
+	*n = d->table.head[copy].n;
+	return d->table.rule + (size_t)copy * d->rules;
 }
 
 size_t dp_rules_get(struct dp *d, struct dp_rule *r, size_t cap)
 {
-	auto_free struct dp_rule_table *t = calloc(1, sizeof(*t));
+	size_t n;
+	const struct dp_rule_line *l = live_rules(d, &n);
 
-	if (!t || table_read(d, t) < 0)
-		return 0;
-	for (size_t i = 0; i < t->n && i < cap; i++)
-		rule_restore(&r[i], &t->rule[i]);
-	return t->n;
+	for (size_t i = 0; i < n && i < cap; i++)
+		rule_restore(&r[i], &l[i]);
+	return n;
 }
 
 /* The table without rule `id`, with room for one more; *n = how many, *all = how many before. */
-static int rules_without(struct dp *d, uint32_t id, struct dp_rule **ret, size_t *n, size_t *all,
-			 struct err *e)
+static struct dp_rule *rules_without(struct dp *d, uint32_t id, size_t *n, size_t *all)
 {
-	auto_free struct dp_rule_table *t = calloc(1, sizeof(*t));
-	auto_free struct dp_rule *r = calloc(DP_RULES + 1, sizeof(*r));
-	size_t kept = 0;
-	int err;
+	const struct dp_rule_line *l = live_rules(d, all);
+	struct dp_rule *r = calloc(*all + 1, sizeof(*r));
 
-	if (!t || !r)
-		return err_set(e, -ENOMEM, "out of memory");
-	err = table_read(d, t);
-	if (err < 0)
-		return err_set(e, err, "rules: %s", strerror(-err));
-	for (size_t i = 0; i < t->n; i++)
-		if (t->rule[i].id != id)
-			rule_restore(&r[kept++], &t->rule[i]);
-	*n = kept;
-	*all = t->n;
-	*ret = TAKE_PTR(r);
-	return 0;
+	*n = 0;
+	for (size_t i = 0; r && i < *all; i++)
+		if (l[i].id != id)
+			rule_restore(&r[(*n)++], &l[i]);
+	return r;
 }
 
 int dp_rule_put(struct dp *d, const struct dp_rule *r, enum refusal *no, struct err *e)
 {
-	auto_free struct dp_rule *rest = NULL;
 	size_t n, all;
-	int ret = rules_without(d, r->id, &rest, &n, &all, e);
+	auto_free struct dp_rule *rest = rules_without(d, r->id, &n, &all);
 
-	if (ret < 0)
-		return ret;
+	if (!rest)
+		return err_set(e, -ENOMEM, "out of memory");
 	rest[n] = *r;
 	return dp_rules_set(d, rest, n + 1, no, e);
 }
 
 int dp_rule_del(struct dp *d, uint32_t id, enum refusal *no, struct err *e)
 {
-	auto_free struct dp_rule *rest = NULL;
 	size_t n, all;
-	int ret = rules_without(d, id, &rest, &n, &all, e);
+	auto_free struct dp_rule *rest = rules_without(d, id, &n, &all);
 
-	if (ret < 0 || n == all)
-		return ret;
-	return dp_rules_set(d, rest, n, no, e);
+	if (!rest)
+		return err_set(e, -ENOMEM, "out of memory");
+	return n == all ? 0 : dp_rules_set(d, rest, n, no, e);
 }

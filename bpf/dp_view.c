@@ -112,6 +112,18 @@ int dp_view_count(const struct dp_view *v, uint32_t label, enum dp_dir dir, stru
 	return 0;
 }
 
+void dp_view_sweep(const struct dp_view *v, uint32_t first, uint32_t n, struct dp_hot *ret)
+{
+	for (uint32_t i = 0; i < n && first + i < v->labels; i++) {
+		const union dp_cell *c = &v->cell[v->at.hot + (first + i) * v->cpus];
+		union dp_cell sum = { 0 };
+
+		for (uint32_t cpu = 0; cpu < v->cpus; cpu++)
+			add_words(sum.word, c[cpu].word, ARRAY_LEN(sum.word));
+		ret[i] = sum.hot;
+	}
+}
+
 int dp_view_class(const struct dp_view *v, uint32_t class_id, struct dp_class_count *ret)
 {
 	struct dp_class_count sum = { 0 };

@@ -21,6 +21,8 @@ const volatile struct dp_cells cfg_at = {};
 const volatile __u32 cfg_test_clock = 0; /* offline only; the verifier removes the branch */
 volatile __u64 test_now = 0;
 const volatile __u32 cfg_flow_sets = 1;
+const volatile __u32 cfg_rules = 1; /* room of one copy */
+const volatile __u32 cfg_heads = 1; /* of one copy, a power of two */
 const volatile __u32 cfg_key[16] = {};
 /* Set where the CPU may reorder loads (not x86): a BPF program has no other barrier than an atomic
  * that returns a value. */
@@ -49,7 +51,11 @@ MAP(ceilings, BPF_MAP_TYPE_ARRAY, __u32, struct dp_ceiling_line, DP_CEILINGS, BP
 MAP(binds, BPF_MAP_TYPE_HASH, __u32, struct dp_bind, DP_BINDS, BPF_F_NO_PREALLOC);
 MAP(counts, BPF_MAP_TYPE_ARRAY, __u32, union dp_cell, 1, BPF_F_MMAPABLE);
 MAP(watches, BPF_MAP_TYPE_ARRAY, __u32, struct dp_watch, DP_WATCHED + 1, 0);
-MAP(rules, BPF_MAP_TYPE_ARRAY, __u32, struct dp_rule_table, 2, 0);
+MAP(tables, BPF_MAP_TYPE_ARRAY, __u32, struct dp_table, 2, BPF_F_MMAPABLE);
+MAP(tuples, BPF_MAP_TYPE_ARRAY, __u32, struct dp_tuple, 2 * DP_TUPLES, BPF_F_MMAPABLE);
+MAP(heads, BPF_MAP_TYPE_ARRAY, __u32, struct dp_head, 2, BPF_F_MMAPABLE);
+MAP(nodes, BPF_MAP_TYPE_ARRAY, __u32, struct dp_node, 2, BPF_F_MMAPABLE);
+MAP(rules, BPF_MAP_TYPE_ARRAY, __u32, struct dp_rule_line, 2, BPF_F_MMAPABLE);
 MAP(ports, BPF_MAP_TYPE_HASH, __u32, struct dp_port_line, DP_PORTS, 0);
 MAP(flows, BPF_MAP_TYPE_ARRAY, __u32, struct dp_flow_set, 1, BPF_F_MMAPABLE);
 MAP(frags, BPF_MAP_TYPE_LRU_HASH, struct dp_frag_key, __u32, 1024, 0);

@@ -208,9 +208,7 @@ INLINE int parse_v6(struct __sk_buff *skb, struct pkt *p, int outer)
 	p->k.src[1] = h.q[2];
 	p->k.dst[0] = h.q[3];
 	p->k.dst[1] = h.q[4];
-	p->k.family = 6;
-	p->k.proto = h.v6.nexthdr;
-	p->k.dscp = (w >> 22) & 63;
+	*(__u32 *)&p->k.proto = ((h.w[1] >> 16) & 0xff) | ((w >> 22) & 63) << 8 | 6u << 16;
 	if (outer) {
 		p->ecn = (w >> 20) & 3;
 		p->label = w & DP_LABEL_MAX;
@@ -234,10 +232,12 @@ INLINE int parse_ip(struct __sk_buff *skb, struct pkt *p, __u16 proto, int outer
 
 INLINE void ports_set(struct pkt *p, __be32 both)
 {
+	__u32 *ports = (__u32 *)&p->k.sport, *kind = (__u32 *)&p->k.proto;
+
+	/* Whole words: the hash reads words, and a load that spans several stores stalls. */
 	both = bpf_ntohl(both);
-	p->k.sport = both >> 16;
-	p->k.dport = both & 0xffff;
-	p->k.has_ports = 1;
+	*ports = both >> 16 | both << 16;
+	*kind |= 1u << 24; /* has_ports */
 }
 
 /* Fragments, and packets whose ports lie behind options or extension headers. */

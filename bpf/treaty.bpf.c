@@ -126,6 +126,7 @@ INLINE int edge_in(struct __sk_buff *skb)
 	fresh = classify(&p.k, &f);
 	label = f.label;
 	dir = f.dir & 1;
+	hot_fetch(label, dir);
 	l = line_of(label);
 	if (label && !l)
 		why = CAUSE_UNKNOWN;
@@ -197,6 +198,7 @@ INLINE int node_in(struct __sk_buff *skb)
 	if (state != PARSE_OK)
 		return not_parsed(skb, &p, state);
 	label = p.label;
+	hot_fetch(label, 0);
 	l = line_of(label);
 	dir = l ? direction(l, skb->ingress_ifindex) : 0;
 	if (!l)

@@ -20,10 +20,11 @@
 #define DP_MARK_PATH    24          /* shift; bits 24..31 = path id, 0 = none */
 #define DP_PRIO_MAJOR   0x00540000u /* skb->priority = 54:minor */
 
-#define DP_RULES       256 /* rules of one table */
-#define DP_CLASSES     256 /* class ids 1..255; 0 = none */
-#define DP_PORTS       64  /* managed devices */
-#define DP_RTT_BUCKETS 28  /* bucket i: 2^i <= microseconds < 2^(i+1); 0 also holds 0 us */
+#define DP_RULES       (1u << 20) /* rules of one table, at most */
+#define DP_KEY_WORDS   12         /* 32-bit words of a flow key */
+#define DP_CLASSES     256        /* class ids 1..255; 0 = none */
+#define DP_PORTS       64         /* managed devices */
+#define DP_RTT_BUCKETS 28         /* bucket i: 2^i <= microseconds < 2^(i+1); 0 also holds 0 us */
 
 /* Flags of a label line. */
 #define DP_L_ACTIVE      0x01u
@@ -227,16 +228,42 @@ struct dp_rule_line {
 	__u8 dir;
 	__u32 label; /* 0 = watched class without an agreement */
 	__u32 id;
-	__u32 prio; /* the table is sorted by it; programs only walk */
+	__u32 prio; /* the table is sorted by it */
 	__u16 class_id;
 	__u16 pad[3];
 };
 _Static_assert(sizeof(struct dp_rule_line) == 96, "rule");
 
-struct dp_rule_table {
-	__u32 n, pad;
-	struct dp_rule_line rule[DP_RULES];
+/* Tuple-space search, two copies of everything: copy `generation & 1` is live. A tuple is a mask
+ * that some rules have in common; a rule's masked key leads by its hash to a head, a head to a
+ * chain of nodes in match order, a node to its rule, which is compared as a whole. */
+#define DP_TUPLES 256
+#define DP_WALK   65536 /* steps of one walk at most; a table that could need more is refused */
+
+struct dp_table {
+	__u32 n;      /* rules, in match order */
+	__u32 tuples; /* in the order of their best rules: a walk ends where none can be better */
+	__u32 chain;  /* nodes behind the fullest head */
+	__u32 level;  /* how coarse the masks are, 0 = as the rules say */
 };
+
+struct dp_tuple {
+	__u64 mask[DP_KEY_WORDS / 2];
+	__u32 id;   /* hashed with the key */
+	__u32 best; /* lowest rule */
+	__u64 pad;
+};
+_Static_assert(sizeof(struct dp_tuple) == 64, "one cache line");
+
+struct dp_head {
+	__u32 first; /* node + 1; 0 = none */
+	__u32 pad;
+};
+
+struct dp_node {
+	__u32 rule, next, tag, pad; /* next: node + 1 */
+};
+#define DP_NODES_PER_RULE 4 /* room for port ranges, each an entry for every aligned block */
 
 /* One element, written by user space: generation & 1 names the live rule table. */
 struct dp_ctl {
@@ -246,7 +273,7 @@ struct dp_ctl {
 	__u32 sizes;      /* checksum over the sizes above: catches a missed version bump */
 	__u64 made_dir;   /* the pin directory is ours to remove */
 	__u32 slots_used; /* rare slots given to labels, by the programs */
-	__u32 pad0;
+	__u32 rules;      /* room for them in one copy */
 	__u64 pad[2];
 	__u32 key[16]; /* random: keys of the flow hash */
 };
@@ -271,7 +298,6 @@ struct dp_flow_key {
 	__u32 label_in; /* IPv6 flow label as it came; 0 unless a rule looks at it */
 	__u32 tuple;
 };
-#define DP_KEY_WORDS 12 /* 32-bit words of a flow key */
 _Static_assert(sizeof(struct dp_flow_key) == 4 * DP_KEY_WORDS, "no holes: hashed by words");
 
 /* One cached answer, one cache line: the whole key but the tuple. `seq` is 0 before the first use

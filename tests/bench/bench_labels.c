@@ -4,7 +4,12 @@
  * moment of the machine hits all alike; medians are printed, one JSON object per line. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 
@@ -17,12 +22,12 @@
 #include "tests/bench/dp.skel.h"
 #pragma GCC diagnostic pop
 
-#define ROUNDS  7
-#define REPEAT  200000
-#define MILLION 1000000u
-#define LABELS  (1u << 20)
-#define FLOWS   (1u << 21)
-#define RULES   255u
+#define ROUNDS   7
+#define REPEAT   200000
+#define MILLION  1000000u
+#define LABELS   (1u << 20)
+#define FLOWS    (1u << 22)
+#define NO_LIMIT 0xfffffff0u
 
 static const uint8_t v6_udp[] = {
 	0x02, 0, 0, 0,  0,  2,  0x02, 0,    0,    0,    0, 1,  0x86, 0xdd, 0x60, 0,
@@ -43,20 +48,41 @@ struct row {
 	uint64_t misses; /* of the flow cache, all rounds */
 };
 
-static struct row rows[] = {
+/* A phase is one rule table; its rows and their baselines take turns. */
+#define LABEL_ROW(name, base, n)                                                         \
+	{                                                                                \
+		.metric = (name), .baseline = (base), .prog = "bench_label", .flows = 1, \
+		.labels = (n)                                                            \
+	}
+#define HASH5_ROW(name)                                                                      \
+	{                                                                                    \
+		.metric = (name), .prog = "bench_hash5", .flows = MILLION, .labels = MILLION \
+	}
+#define EDGE_ROW(name, base, f, n)                                                        \
+	{                                                                                 \
+		.metric = (name), .baseline = (base), .prog = "bench_edge", .flows = (f), \
+		.labels = (n)                                                             \
+	}
+
+static struct row at_4k[] = {
 	{ .metric = "empty_ktime_ns", .prog = "treaty_clock", .flows = 1, .labels = 1 },
-	{ .metric = "hash5_1m_ns", .prog = "bench_hash5", .flows = MILLION, .labels = MILLION },
-	{ .metric = "edge_hit_1_ns",
-	  .baseline = "empty_ktime_ns",
-	  .prog = "bench_edge",
-	  .flows = 1,
-	  .labels = 1 },
-	{ .metric = "edge_hit_1m_ns",
-	  .baseline = "hash5_1m_ns",
-	  .prog = "bench_edge",
-	  .flows = MILLION,
-	  .labels = RULES },
+	{ .metric = "array_1m_ns", .prog = "bench_array", .flows = 1, .labels = MILLION },
+	HASH5_ROW("hash5_1m_ns"),
+	LABEL_ROW("label_1_ns", "empty_ktime_ns", 1),
+	LABEL_ROW("label_1k_ns", "empty_ktime_ns", 1000),
+	LABEL_ROW("label_4k_ns", "empty_ktime_ns", 4096),
+	LABEL_ROW("label_100k_ns", "array_1m_ns", 100000),
+	LABEL_ROW("label_1m_ns", "array_1m_ns", MILLION),
+	EDGE_ROW("edge_hit_1_ns", "empty_ktime_ns", 1, 1),
+	EDGE_ROW("edge_hit_1m_ns", "hash5_1m_ns", MILLION, 4096),
 };
+static struct row at_1m[] = {
+	HASH5_ROW("hash5_1m_again_ns"),
+	EDGE_ROW("edge_hit_1m_labels_1m_ns", "hash5_1m_again_ns", MILLION, MILLION),
+};
+static struct row miss_10[] = { EDGE_ROW("edge_miss_10_ns", NULL, NO_LIMIT, 10) };
+static struct row miss_1k[] = { EDGE_ROW("edge_miss_1k_ns", NULL, NO_LIMIT, 1000) };
+static struct row miss_100k[] = { EDGE_ROW("edge_miss_100k_ns", NULL, NO_LIMIT, 100000) };
 
 static int labels_set(void)
 {
@@ -74,27 +100,50 @@ static int labels_set(void)
 	return r;
 }
 
-/* Flow i of dp.bpf.c, k labels, belongs to label 1 + i mod k: a rule for each label's prefix. */
-static int rules_load(uint32_t k)
+/* Flow i of dp.bpf.c, k labels, belongs to label 1 + i mod k: a rule for each label's prefix. With
+ * `mixed`, in many shapes: prefix lengths, protocols, ports, port ranges, DSCP. */
+static void rule_of(struct dp_rule *r, uint32_t i, bool mixed)
+{
+	static const uint8_t lens[] = { 96, 95, 92, 88 };
+
+	*r = (struct dp_rule){ .id = i + 1,
+			       .prio = mixed ? i * 2654435761u >> 8 : 1,
+			       .family = 6,
+			       .dscp = DP_DSCP_ANY,
+			       .src = { { 0xfd, 0x10, 0, 1 }, 96 },
+			       .label = i + 1,
+			       .class_id = 1 };
+	r->src.addr[8] = (uint8_t)((i + 1) >> 24);
+	r->src.addr[9] = (uint8_t)((i + 1) >> 16);
+	r->src.addr[10] = (uint8_t)((i + 1) >> 8);
+	r->src.addr[11] = (uint8_t)(i + 1);
+	if (!mixed)
+		return;
+	r->src.len = lens[i % 4];
+	r->src.addr[11] &= (uint8_t)(0xff << (96 - r->src.len));
+	if (i & 4)
+		r->proto = i & 8 ? 17 : 6;
+	if (i & 16) {
+		r->dport_min = (uint16_t)(i & 32 ? 7001 : i % 60000);
+		r->dport_max = (uint16_t)(r->dport_min + (i & 64 ? 9 : 0));
+	}
+	if (i & 128)
+		r->dscp = (uint8_t)(i % 64);
+}
+
+static int rules_load(uint32_t k, bool mixed)
 {
 	struct dp_rule *r = calloc(k, sizeof(*r));
+	struct err e = { 0 };
 	int err;
 
 	if (!r)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < k; i++) {
-		r[i] = (struct dp_rule){ .id = i + 1,
-					 .family = 6,
-					 .dscp = DP_DSCP_ANY,
-					 .src = { { 0xfd, 0x10, 0, 1 }, 96 },
-					 .label = i + 1,
-					 .class_id = 1 };
-		r[i].src.addr[8] = (uint8_t)((i + 1) >> 24);
-		r[i].src.addr[9] = (uint8_t)((i + 1) >> 16);
-		r[i].src.addr[10] = (uint8_t)((i + 1) >> 8);
-		r[i].src.addr[11] = (uint8_t)(i + 1);
-	}
-	err = dp_rules_set(d, r, k, NULL, NULL);
+	for (uint32_t i = 0; i < k; i++)
+		rule_of(&r[i], i, mixed);
+	err = dp_rules_set(d, r, k, NULL, &e);
+	if (err)
+		(void)fprintf(stderr, "bench_labels: %s\n", e.text);
 	free(r);
 	return err;
 }
@@ -151,6 +200,8 @@ static int bench_load(void)
 	}
 	b->rodata->cfg_labels = f.labels;
 	b->rodata->cfg_cpus = f.cpus;
+	b->rodata->cfg_rules = f.rules;
+	b->rodata->cfg_heads = f.rules; /* a power of two here */
 	b->rodata->cfg_slots = dp_slots_of(f.labels);
 	at = dp_cells_of(f.labels, f.cpus, dp_slots_of(f.labels));
 	memcpy((void *)(uintptr_t)&b->rodata->cfg_at, &at, sizeof(at));
@@ -175,18 +226,19 @@ static int measure(const struct row *r, uint32_t repeat)
 	return err || o.retval != UINT32_MAX ? -1 : (int)o.duration;
 }
 
-static int run_all(void)
+static int run_rows(struct row *rows, size_t n)
 {
 	for (int round = -1; round < ROUNDS; round++)
-		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		for (size_t i = 0; i < n; i++) {
 			struct dp_cache_count before, after;
+			bool warm = round < 0 && rows[i].flows != NO_LIMIT;
 			int ns;
 
 			dp_cache_get(d, &before);
-			ns = measure(&rows[i], round < 0 ? 4 * MILLION : REPEAT);
+			ns = measure(&rows[i], warm ? 4 * MILLION : REPEAT);
 			dp_cache_get(d, &after);
 			if (ns < 0)
-				return err_set(NULL, -EIO, "%s", rows[i].metric);
+				return -EIO;
 			if (round < 0)
 				continue;
 			rows[i].ns[round] = ns;
@@ -210,42 +262,202 @@ static int median(struct row *r)
 	return r->ns[ROUNDS / 2];
 }
 
-static int median_of(const char *metric)
+static int median_of(struct row *rows, size_t n, const char *metric)
 {
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+	for (size_t i = 0; i < n; i++)
 		if (!strcmp(rows[i].metric, metric))
 			return median(&rows[i]);
 	return 1;
 }
 
-static void print(struct row *r)
+static void print(struct row *rows, size_t n, struct row *r)
 {
+	struct dp_table t;
+
 	(void)printf("{\"metric\":\"dataplane.%s\",\"value\":%d,\"unit\":\"ns\"", r->metric,
 		     median(r));
 	if (r->baseline)
 		(void)printf(",\"baseline\":\"dataplane.%s\",\"ratio\":%.2f", r->baseline,
-			     (double)median(r) / median_of(r->baseline));
-	if (strstr(r->metric, "edge"))
+			     (double)median(r) / median_of(rows, n, r->baseline));
+	if (strstr(r->metric, "edge_hit"))
 		(void)printf(",\"flows\":%u,\"labels\":%u,\"hit_ratio\":%.4f", r->flows, r->labels,
 			     1 - (double)r->misses / ((double)REPEAT * ROUNDS));
+	dp_rules_shape(d, &t);
+	if (r->flows == NO_LIMIT)
+		(void)printf(",\"rules\":%u,\"masks\":%u,\"longest_chain\":%u", t.n, t.tuples,
+			     t.chain);
 	(void)printf("}\n");
+}
+
+static int phase(struct row *rows, size_t n, uint32_t rules, bool mixed)
+{
+	int r = rules_load(rules, mixed);
+
+	r = r ? r : run_rows(rows, n);
+	for (size_t i = 0; !r && i < n; i++)
+		print(rows, n, &rows[i]);
+	return r;
+}
+
+/* --- two CPUs on one label -------------------------------------------------------------------- */
+
+static const struct row one_label = { .prog = "bench_label", .flows = 1, .labels = 1 };
+
+static void pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	(void)sched_setaffinity(0, sizeof(set), &set);
+}
+
+/* In: the CPU; out: nanoseconds. */
+static void *on_cpu(void *arg)
+{
+	int *ns = arg;
+
+	pin(*ns);
+	*ns = measure(&one_label, 10 * REPEAT);
+	return NULL;
+}
+
+static int contended(void)
+{
+	int alone[ROUNDS], both[ROUNDS];
+
+	for (int i = 0; i < ROUNDS; i++) {
+		int ns[2] = { 0, 1 };
+		pthread_t t;
+
+		if (pthread_create(&t, NULL, on_cpu, &ns[1]))
+			return -EAGAIN;
+		on_cpu(&ns[0]);
+		(void)pthread_join(t, NULL);
+		both[i] = ns[0] > ns[1] ? ns[0] : ns[1];
+		alone[i] = 0;
+		on_cpu(&alone[i]);
+		if (ns[0] < 0 || ns[1] < 0 || alone[i] < 0)
+			return -EIO;
+	}
+	qsort(alone, ROUNDS, sizeof(int), by_value);
+	qsort(both, ROUNDS, sizeof(int), by_value);
+	(void)printf("{\"metric\":\"dataplane.label_alone_ns\",\"value\":%d,\"unit\":\"ns\"}\n",
+		     alone[ROUNDS / 2]);
+	(void)printf("{\"metric\":\"dataplane.label_2cpu_ns\",\"value\":%d,\"unit\":\"ns\","
+		     "\"baseline\":\"dataplane.label_alone_ns\",\"ratio\":%.2f}\n",
+		     both[ROUNDS / 2], (double)both[ROUNDS / 2] / alone[ROUNDS / 2]);
+	return 0;
+}
+
+/* --- a sweep of all labels, and what they take -------------------------------------------------
+ */
+
+static atomic_int sweeping;
+
+static double sweep_ms(const struct dp_view *v)
+{
+	static struct dp_hot sum[1024];
+	struct timespec a, z;
+	volatile uint64_t all = 0;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &a);
+	for (uint32_t at = 0; at < LABELS; at += 1024) {
+		dp_view_sweep(v, at, 1024, sum);
+		all += sum[7].dir[0].rx_packets;
+	}
+	(void)clock_gettime(CLOCK_MONOTONIC, &z);
+	return (double)(z.tv_sec - a.tv_sec) * 1e3 + (double)(z.tv_nsec - a.tv_nsec) / 1e6;
+}
+
+static void *sweeper(void *arg)
+{
+	pin(1);
+	while (atomic_load(&sweeping)) {
+		(void)sweep_ms(arg);
+		(void)usleep(100000);
+	}
+	return NULL;
+}
+
+static int by_double(const void *x, const void *y)
+{
+	double a, c;
+
+	memcpy(&a, x, sizeof(a));
+	memcpy(&c, y, sizeof(c));
+	return (a > c) - (a < c);
+}
+
+static int sweep(void)
+{
+	const struct row many = { .prog = "bench_label", .flows = 1, .labels = MILLION };
+	int quiet[ROUNDS], swept[ROUNDS];
+	struct dp_view *v = NULL;
+	double ms[ROUNDS];
+	int r = dp_view_open(&v, dp_counters_fd(d), NULL);
+
+	pin(0);
+	if (!r)
+		(void)sweep_ms(v);
+	for (int i = 0; !r && i < ROUNDS; i++) {
+		pthread_t t;
+
+		ms[i] = sweep_ms(v);
+		quiet[i] = measure(&many, 3 * MILLION);
+		atomic_store(&sweeping, 1);
+		if (pthread_create(&t, NULL, sweeper, v))
+			return -EAGAIN;
+		swept[i] = measure(&many, 3 * MILLION);
+		atomic_store(&sweeping, 0);
+		(void)pthread_join(t, NULL);
+	}
+	v = dp_view_close(v);
+	if (r)
+		return r;
+	qsort(ms, ROUNDS, sizeof(double), by_double);
+	qsort(quiet, ROUNDS, sizeof(int), by_value);
+	qsort(swept, ROUNDS, sizeof(int), by_value);
+	(void)printf("{\"metric\":\"dataplane.sweep_1m_ms\",\"value\":%.1f,\"unit\":\"ms\","
+		     "\"packet_ns\":%d,\"packet_ns_swept_ten_times_a_second\":%d}\n",
+		     ms[ROUNDS / 2], quiet[ROUNDS / 2], swept[ROUNDS / 2]);
+	return 0;
+}
+
+static void bytes(void)
+{
+	struct dp_cells at = dp_cells_of(LABELS, 2, dp_slots_of(LABELS));
+	double each = sizeof(struct dp_line) +
+		      (double)(at.class_count - at.hot) * sizeof(union dp_cell) / LABELS +
+		      (double)(at.rtt - at.index) * sizeof(union dp_cell) / LABELS;
+
+	(void)printf("{\"metric\":\"dataplane.bytes_per_label\",\"value\":%.0f,\"unit\":\"B\","
+		     "\"labels\":%u,\"cpus\":2,\"notes_of_user_space\":%zu}\n",
+		     each, LABELS, 2 * sizeof(struct dp_base));
 }
 
 int main(void)
 {
-	const struct dp_config c = { .offline = true, .labels = LABELS, .flows = FLOWS };
+	const struct dp_config c = {
+		.offline = true, .labels = LABELS, .flows = FLOWS, .rules = LABELS
+	};
 	struct err e = { 0 };
 	int r = dp_open(&d, &c, &e);
 
 	r = r ? r : bench_load();
 	r = r ? r : labels_set();
-	r = r ? r : rules_load(RULES);
 	r = r ? r : hash5_fill();
-	r = r ? r : run_all();
+	r = r ? r : phase(at_4k, ARRAY_LEN(at_4k), 4096, false);
+	r = r ? r : contended();
+	r = r ? r : sweep();
+	r = r ? r : phase(at_1m, ARRAY_LEN(at_1m), MILLION, false);
+	r = r ? r : phase(miss_10, 1, 10, true);
+	r = r ? r : phase(miss_1k, 1, 1000, true);
+	r = r ? r : phase(miss_100k, 1, 100000, true);
 	if (r)
 		(void)fprintf(stderr, "bench_labels: %s %s\n", strerror(-r), e.text);
-	for (size_t i = 0; !r && i < ARRAY_LEN(rows); i++)
-		print(&rows[i]);
+	else
+		bytes();
 	dp_bpf__destroy(b);
 	d = dp_close(d);
 	return r != 0;

@@ -18,7 +18,7 @@ struct five {
 };
 
 MAP(hash5, BPF_MAP_TYPE_HASH, struct five, __u64, 1048576, 0);
-MAP(array64, BPF_MAP_TYPE_ARRAY, __u32, struct dp_line, 1048576, 0);
+MAP(array64, BPF_MAP_TYPE_ARRAY, __u32, struct dp_hot, 1048576, 0);
 
 INLINE __u32 below(__u32 n)
 {
@@ -91,13 +91,13 @@ int bench_edge(struct __sk_buff *skb)
 SEC("tc")
 int bench_array(struct __sk_buff *skb)
 {
-	struct dp_line *l;
+	struct dp_hot *l;
 	__u32 label;
 
 	if (label_write(skb, &label))
 		return TC_ACT_SHOT;
 	l = bpf_map_lookup_elem(&array64, &label);
-	return l && *(volatile __u64 *)&l->valid_until == 1 ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+	return l && *(volatile __u64 *)&l->dir[0].rx_packets == 1 ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
 SEC("tc")

@@ -5,6 +5,7 @@
 
 #define SETS    60
 #define PACKETS 250
+#define RULES   4096 /* room in the table that the tests open */
 
 static uint64_t seed = 20261123;
 
@@ -170,15 +171,15 @@ static void random_rules_and_packets(void **state)
 {
 	struct dp *d = open_with_labels();
 	int edge = dp_prog_fd(d, DP_PROG_EDGE_IN), labelled = 0;
-	static struct dp_rule r[DP_RULES];
+	static struct dp_rule r[RULES];
 
 	(void)state;
 	print_message("  seed %llu\n", (unsigned long long)seed);
 	for (int set = 0; set < SETS; set++) {
-		size_t n = set ? 1 + rnd(set % 3 ? 20 : DP_RULES) : DP_RULES;
+		size_t n = set ? 1 + rnd(set % 3 ? 20 : 1000) : RULES;
 
 		for (size_t i = 0; i < n; i++)
-			r[i] = rule_make(1000 - (uint32_t)i);
+			r[i] = rule_make(RULES - (uint32_t)i);
 		rules_set(d, r, n);
 		for (int i = 0; i < PACKETS; i++) {
 			struct spec s = spec_make();
@@ -203,19 +204,19 @@ static void random_rules_and_packets(void **state)
 /* What was set is read back, in match order. */
 static void rules_round_trip(void **state)
 {
-	static struct dp_rule a[DP_RULES], b[DP_RULES];
+	static struct dp_rule a[RULES], b[RULES];
 	struct dp *d = offline_open(64);
 
 	(void)state;
-	for (uint32_t i = 0; i < DP_RULES; i++) {
+	for (uint32_t i = 0; i < RULES; i++) {
 		a[i] = rule_make(i + 1);
 		a[i].prio = i;
 		if (any_ports(a[i].sport_min, a[i].sport_max))
 			a[i].sport_max = 0;
 	}
-	rules_set(d, a, DP_RULES);
-	assert_int_equal(dp_rules_get(d, b, DP_RULES), DP_RULES);
-	for (int i = 0; i < DP_RULES; i++)
+	rules_set(d, a, RULES);
+	assert_int_equal(dp_rules_get(d, b, RULES), RULES);
+	for (int i = 0; i < RULES; i++)
 		assert_memory_equal(&a[i], &b[i], sizeof(a[i]));
 	d = dp_close(d);
 }
@@ -248,7 +249,7 @@ static void bad_rules_change_nothing(void **state)
 {
 	const struct dp_rule good = { .id = 9, .dscp = 0xff, .label = 3 };
 	struct dp_rule two[2] = { good, good }, got;
-	static struct dp_rule many[DP_RULES + 1];
+	static struct dp_rule many[RULES + 1];
 	struct dp *d = offline_open(64);
 	enum refusal no;
 
@@ -264,7 +265,7 @@ static void bad_rules_change_nothing(void **state)
 	}
 	assert_int_equal(dp_rules_set(d, two, 2, &no, NULL), DP_REFUSED);
 	assert_int_equal(no, REFUSE_DUPLICATE);
-	assert_int_equal(dp_rules_set(d, many, DP_RULES + 1, &no, NULL), DP_REFUSED);
+	assert_int_equal(dp_rules_set(d, many, RULES + 1, &no, NULL), DP_REFUSED);
 	assert_int_equal(no, REFUSE_MAP_FULL);
 	assert_int_equal(dp_rules_get(d, &got, 1), 1);
 	assert_memory_equal(&got, &good, sizeof(good));
