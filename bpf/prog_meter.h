@@ -32,7 +32,7 @@ INLINE int vt_take(__u64 *tat, __u64 now, __u64 cost, __u64 burst)
 
 /* The customer's ceiling, asked after the label's own meter said yes. It holds for all; excess
  * traffic may fill half of its burst, so that committed traffic finds room. */
-static __noinline int under_ceiling(__u32 id, __u32 dir, __u32 bytes, __u64 now, __u32 excess)
+__noinline int under_ceiling(__u32 id, __u32 dir, __u32 bytes, __u64 now, __u32 excess)
 {
 	struct dp_ceiling_line *c = bpf_map_lookup_elem(&ceilings, &id);
 

@@ -157,11 +157,15 @@ INLINE int parse_v4(struct __sk_buff *skb, struct pkt *p, int outer)
 
 /* Walks the extension headers at p->l4. Stops at the first upper header, at a later fragment
  * (l4 = 0), or where the chain is cut short or too long (l4 = 0: no ports). */
-static __noinline int walk_ext(struct __sk_buff *skb, struct pkt *p)
+__noinline int walk_ext(struct __sk_buff *skb, struct pkt *p)
 {
-	__u32 off = p->l4, nh = p->k.proto;
+	__u32 off, nh;
 	__u8 b[8];
 
+	if (!p)
+		return 0;
+	off = p->l4;
+	nh = p->k.proto;
 	for (int i = 0; i < EXT_MAX; i++) {
 		if (nh != NH_HOP && nh != NH_ROUTE && nh != NH_DEST && nh != NH_AUTH &&
 		    nh != NH_FRAG)
@@ -241,11 +245,13 @@ INLINE void ports_set(struct pkt *p, __be32 both)
 }
 
 /* Fragments, and packets whose ports lie behind options or extension headers. */
-static __noinline int far_ports(struct __sk_buff *skb, struct pkt *p)
+__noinline int far_ports(struct __sk_buff *skb, struct pkt *p)
 {
 	struct dp_frag_key fk;
 	__u32 *seen, both;
 
+	if (!p)
+		return 0;
 	if (p->frag) {
 		__builtin_memcpy(fk.src, p->k.src, sizeof(fk.src));
 		__builtin_memcpy(fk.dst, p->k.dst, sizeof(fk.dst));
@@ -273,12 +279,14 @@ static __noinline int far_ports(struct __sk_buff *skb, struct pkt *p)
 INLINE void parse_ports(struct __sk_buff *skb, struct pkt *p)
 {
 	__u8 proto = p->k.proto;
-	__u32 *both;
+	__u32 l4 = p->l4, *both;
 
 	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != IPPROTO_SCTP &&
 	    proto != IPPROTO_DCCP && proto != IPPROTO_UDPLITE)
 		return;
-	both = !p->frag && p->l4 && p->l4 < 64 && p->l4 + 4 <= p->end ? head_at(skb, p->l4, 4) : 0;
+	barrier_var(l4);
+	/* Masked here, not below the compare: older verifiers lose a bound that a copy showed. */
+	both = !p->frag && l4 && l4 < 64 && l4 + 4 <= p->end ? head_at(skb, l4 & 63, 4) : 0;
 	if (both)
 		ports_set(p, *both);
 	else
@@ -287,11 +295,13 @@ INLINE void parse_ports(struct __sk_buff *skb, struct pkt *p)
 
 /* What the packet takes on the wire. A GSO (or GRO) skb stands for several packets that each
  * repeat the headers, so that every layer counts the same bytes. */
-static __noinline int gso_size(struct __sk_buff *skb, struct pkt *p)
+__noinline int gso_size(struct __sk_buff *skb, struct pkt *p)
 {
 	__u32 len = skb->len, gso = skb->gso_size, hdr, n;
 	__u8 doff = 0;
 
+	if (!p)
+		return 0;
 	hdr = p->l4 ? p->l4 : p->l3 + 40;
 	if (p->l4 && p->k.proto == IPPROTO_TCP && !bpf_skb_load_bytes(skb, p->l4 + 12, &doff, 1))
 		hdr += (doff >> 4) * 4;

@@ -61,13 +61,15 @@ INLINE void rtt_note(const struct pkt *p, __u32 watch, __u32 dir, __be32 tsval, 
 	bpf_map_update_elem(&stamps, &k, &now, BPF_NOEXIST);
 }
 
-static __noinline int rtt_tcp(struct __sk_buff *skb, const struct pkt *p, __u32 at, __u64 now)
+__noinline int rtt_tcp(struct __sk_buff *skb, const struct pkt *p, __u32 at, __u64 now)
 {
 	__u32 watch = at >> 1, dir = at & 1, hl;
 	struct dp_rtt_key k;
 	struct tcp_ts t;
 	__u64 *when;
 
+	if (!p)
+		return 0;
 	if (!p->l4 || p->frag || p->k.proto != IPPROTO_TCP || !p->k.has_ports)
 		return 0;
 	if (p->l4 + sizeof(t) > p->end || bpf_skb_load_bytes(skb, p->l4, &t, sizeof(t)))

@@ -24,12 +24,13 @@
 enum cause { CAUSE_NONE, CAUSE_UNKNOWN, CAUSE_EXPIRED, CAUSE_BINDING };
 
 /* Not one of ours: count it as label 0's and under its cause, pass it. */
-static __noinline int best_effort(struct __sk_buff *skb, const struct pkt *p, __u32 at,
-				  enum cause why)
+__noinline int best_effort(struct __sk_buff *skb, const struct pkt *p, __u32 at, enum cause why)
 {
 	struct dp_odd *odd;
 	struct dp_rare *c;
 
+	if (!p)
+		return TC_ACT_UNSPEC;
 	set_mark(skb, 0, 0);
 	count_rx(0, 0, p->packets, p->bytes);
 	if (why == CAUSE_NONE)
@@ -46,10 +47,12 @@ static __noinline int best_effort(struct __sk_buff *skb, const struct pkt *p, __
 	return TC_ACT_UNSPEC;
 }
 
-static __noinline int not_parsed(struct __sk_buff *skb, struct pkt *p, int state)
+__noinline int not_parsed(struct __sk_buff *skb, struct pkt *p, int state)
 {
 	struct dp_odd *odd = odd_here();
 
+	if (!p)
+		return TC_ACT_UNSPEC;
 	p->packets = 1;
 	p->bytes = skb->len;
 	if (odd && state == PARSE_NOT_IP)
@@ -158,10 +161,12 @@ int treaty_edge_in(struct __sk_buff *skb)
 }
 
 /* Moves on to the packet inside SRv6 or IP-in-IP, for its TCP header; stays if there is none. */
-static __noinline int look_inside(struct __sk_buff *skb, struct pkt *p)
+__noinline int look_inside(struct __sk_buff *skb, struct pkt *p)
 {
 	__u16 proto;
 
+	if (!p)
+		return 0;
 	if (p->k.proto == IPPROTO_IPIP)
 		proto = ETH_P_IP;
 	else if (p->k.proto == IPPROTO_IPV6)
