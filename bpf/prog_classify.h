@@ -94,7 +94,15 @@ static long walk_step(__u32 step, struct walk *w)
 static __noinline int classify_slow(const struct dp_flow_key *k, const struct place *at,
 				    struct answer *a)
 {
-	struct walk w = { .k = *k, .copy = at->generation & 1, .best = NO_RULE };
+	/* Before Linux 6.7 a loop's function is verified for its first call alone, and what cannot
+	 * happen there is removed: what the loop changes must not begin as a known number. */
+	const __u32 zero = opaque_zero;
+	struct walk w = { .k = *k,
+			  .copy = at->generation & 1,
+			  .best = NO_RULE - zero,
+			  .tuple = zero,
+			  .node = zero,
+			  .tag = zero };
 	struct dp_rule_line *r;
 
 	bpf_loop(DP_WALK, walk_step, &w, 0);

@@ -30,6 +30,7 @@ const volatile __u32 cfg_key[16] = {};
  * that returns a value. */
 const volatile __u32 cfg_weak_order = 0;
 __u32 order_word;
+volatile __u32 opaque_zero; /* never written; the verifier does not know it */
 
 INLINE void order(void)
 {
