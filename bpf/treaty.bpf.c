@@ -248,9 +248,6 @@ INLINE __u32 outer_label(struct __sk_buff *skb, struct pkt *p)
 	return bpf_ntohl(*w) & DP_LABEL_MAX;
 }
 
-/* The mark was written by our ingress programs; it is the only witness of what a packet is. A
- * forwarded packet without it must not carry an active label further (it expired here, came in on
- * the wrong device, or a host drew that number by chance): the next node would believe it. */
 /* Wire packets and bytes; clang folds two context loads behind one condition into ctx + register,
  * which the verifier refuses; the barrier keeps them apart. At egress wire_len counts GSO headers
  * already. */
@@ -266,6 +263,9 @@ INLINE void out_size(struct __sk_buff *skb, __u32 *packets, __u32 *bytes)
 	*bytes = wire > len ? wire : len;
 }
 
+/* The mark was written by our ingress programs; it is the only witness of what a packet is. A
+ * forwarded packet without it must not carry an active label further (it expired here, came in on
+ * the wrong device, or a host drew that number by chance): the next node would believe it. */
 SEC("tc")
 int treaty_out(struct __sk_buff *skb)
 {
