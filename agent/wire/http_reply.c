@@ -264,31 +264,45 @@ struct http_stream *http_reply_stream(struct http_reply *t, const struct wire_re
 	return st;
 }
 
+static int stream_fail(struct http_stream *st, int code)
+{
+	struct http_conn *c = st->conn;
+
+	stream_closed(st);
+	http_conn_drop(c);
+	return code;
+}
+
+size_t http_stream_unread(const struct http_stream *st)
+{
+	return st->conn ? evbuffer_get_length(bufferevent_get_output(st->conn->bev)) : 0;
+}
+
+/* The chunk in one piece, for the same reason as a reply. */
 int http_stream_write(struct http_stream *st, const void *data, size_t len)
 {
 	struct http_conn *c = st->conn;
-	struct evbuffer *out;
-	int n;
+	auto_free char *p = NULL;
+	struct text t;
+	size_t sent;
 
 	if (!c)
 		return -EPIPE;
 	if (!len)
 		return 0;
-	out = bufferevent_get_output(c->bev);
-	if (evbuffer_get_length(out) + len > c->s->cfg.limits.stream_bytes) {
+	if (http_stream_unread(st) + len > c->s->cfg.limits.stream_bytes) {
 		c->s->stats.slow_readers++;
-		stream_closed(st);
-		http_conn_drop(c);
-		return -ENOBUFS;
+		return stream_fail(st, -ENOBUFS);
 	}
-	n = evbuffer_add_printf(out, "%zx\r\n", len);
-	n |= evbuffer_add(out, data, len);
-	n |= evbuffer_add(out, "\r\n", 2);
-	if (n < 0) {
-		stream_closed(st);
-		http_conn_drop(c);
-		return -EPIPE;
-	}
+	p = malloc(len + 32);
+	if (!p)
+		return stream_fail(st, -EPIPE);
+	t = (struct text){ p, (size_t)snprintf(p, 24, "%zx\r\n", len) };
+	put(&t, data, len);
+	put(&t, "\r\n", 2);
+	sent = send_now(c, p, t.n);
+	if (sent < t.n && bufferevent_write(c->bev, p + sent, t.n - sent))
+		return stream_fail(st, -EPIPE);
 	return 0;
 }
 
