@@ -115,7 +115,7 @@ static uint64_t value_of(const struct column *c, const uint8_t *obj)
 	if (!c->is_signed)
 		return v;
 	s = (int64_t)(v << shift) >> shift;
-	return (uint64_t)s << 1 ^ (uint64_t)(s >> 63);
+	return s < 0 ? ~((uint64_t)s << 1) : (uint64_t)s << 1;
 }
 
 int batch_add(struct batch *b, const void *obj)
