@@ -125,7 +125,6 @@ static void publish(void *arg, const struct event *ev)
 struct replay_to {
 	const struct compose *m;
 	struct sse_reader *reader;
-	int64_t last;
 };
 
 static int replay_row(void *arg, const struct store_event *row)
@@ -140,19 +139,17 @@ static int replay_row(void *arg, const struct store_event *row)
 		describe(to->m, ev, row->body, &out);
 		r = sse_send(to->reader, &out);
 	}
-	to->last = (int64_t)row->seq;
 	free(ev);
 	return r;
 }
 
-static int64_t replay_after(void *arg, uint64_t after, struct sse_reader *reader)
+static int replay_after(void *arg, uint64_t after, struct sse_reader *reader)
 {
 	struct compose *m = arg;
-	struct replay_to to = { m, reader, (int64_t)store_durable(m->store) };
+	struct replay_to to = { m, reader };
 	struct err e = { 0 };
-	int r = store_replay(m->store, after + 1, replay_row, &to, &e);
 
-	return r < 0 ? r : to.last;
+	return store_replay(m->store, after + 1, replay_row, &to, &e);
 }
 
 /* --- requests -------------------------------------------------------------------------------- */
@@ -303,7 +300,7 @@ static int start_wires(struct compose *m, struct err *e)
 	int r = http_server_new(&m->http, m->side.loop, &hc, e);
 
 	if (!r)
-		r = sse_hub_new(&m->sse, READERS_MAX, replay_after, m);
+		r = sse_hub_new(&m->sse, m->side.loop, READERS_MAX, replay_after, m);
 	if (!r)
 		r = start_a2a(m, e);
 	if (!r)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcp_table.h"
 
+#include "agent/codec/json.h"
 #include "agent/codec/noun.h"
 
 #include <errno.h>
@@ -67,7 +68,7 @@ int mcp_table_add(const struct mcp_row *r, struct err *e)
 				.open_world = r->open_world };
 	if (r->input && !r->input_schema) {
 		schema = noun_schema(r->input);
-		t->input_schema = schema ? json_dumps(schema, JSON_COMPACT) : NULL; /* for ever */
+		t->input_schema = json_text_new(schema); /* for ever */
 		json_decref(schema);
 		if (!t->input_schema)
 			return err_set(e, -ENOMEM, "tool %s", r->name);

@@ -192,7 +192,7 @@ static char *plan_schema(void)
 	json_t *js =
 		json_pack("{s:s,s:{s:o},s:[s],s:b}", "type", "object", "properties", "plan",
 			  noun_schema(&plan_fields), "required", "plan", "additionalProperties", 0);
-	char *text = js ? json_dumps(js, JSON_COMPACT) : NULL;
+	char *text = json_text_new(js);
 
 	json_decref(js);
 	return text;

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "agent/codec/json.h"
 #include "agent/crypto/crypto.h"
 
 #define INT_SAFE_MAX 9007199254740991LL /* 2^53 - 1 */
@@ -17,6 +18,7 @@ struct out {
 	canon_sink sink;
 	void *arg;
 	struct err *e;
+	bool wide, as_is; /* integers of 64 bits, members in their order: JSON, but not JCS */
 	struct canon_rules rules; /* all zero: none */
 	unsigned seen;            /* values so far */
 	struct canon_mark *marks;
@@ -134,11 +136,10 @@ int es6_number(double v, char out[ES6_NUMBER_MAX])
 	return neg + es6_layout(out + neg, d, k, exp10 + 1);
 }
 
-/* |i| <= INT_SAFE_MAX. */
 static int integer_text(json_int_t i, char out[ES6_NUMBER_MAX])
 {
 	char back[ES6_NUMBER_MAX];
-	json_int_t left = i < 0 ? -i : i;
+	uint64_t left = i < 0 ? -(uint64_t)i : (uint64_t)i;
 	int n = 0, len = 0;
 
 	do {
@@ -160,7 +161,7 @@ static int put_number(struct out *o, const json_t *v)
 	if (json_is_integer(v)) {
 		json_int_t i = json_integer_value(v);
 
-		if (i > INT_SAFE_MAX || i < -INT_SAFE_MAX)
+		if (!o->wide && (i > INT_SAFE_MAX || i < -INT_SAFE_MAX))
 			return err_set(o->e, -ERANGE, "integer %lld: above 2^53-1", (long long)i);
 		n = integer_text(i, t);
 	} else if (o->rules.integers_only) {
@@ -259,21 +260,39 @@ static void pairs_sort(struct pair *p, size_t n)
 
 static int put_value(struct out *o, const json_t *v, unsigned depth, const char *skip);
 
+static int put_member(struct out *o, bool first, const char *key, const json_t *v, unsigned depth)
+{
+	int r = first ? 0 : out_put(o, ",", 1);
+
+	if (!r)
+		r = put_string(o, key, strlen(key));
+	if (!r)
+		r = out_put(o, ":", 1);
+	return r ? r : put_value(o, v, depth + 1, NULL);
+}
+
 static int put_members(struct out *o, const struct pair *p, size_t n, unsigned depth)
 {
 	int r = 0;
 
-	for (size_t i = 0; !r && i < n; i++) {
-		if (i)
-			r = out_put(o, ",", 1);
-		if (!r)
-			r = put_string(o, p[i].key, strlen(p[i].key));
-		if (!r)
-			r = out_put(o, ":", 1);
-		if (!r)
-			r = put_value(o, p[i].value, depth + 1, NULL);
-	}
+	for (size_t i = 0; !r && i < n; i++)
+		r = put_member(o, !i, p[i].key, p[i].value, depth);
 	return r;
+}
+
+/* jansson's iterators take a mutable object and change nothing. */
+static int put_as_is(struct out *o, const json_t *v, unsigned depth)
+{
+	json_t *m = (json_t *)(uintptr_t)v;
+	int r = out_put(o, "{", 1);
+	bool first = true;
+
+	for (void *it = json_object_iter(m); !r && it; it = json_object_iter_next(m, it)) {
+		r = put_member(o, first, json_object_iter_key(it), json_object_iter_value(it),
+			       depth);
+		first = false;
+	}
+	return r ? r : out_put(o, "}", 1);
 }
 
 static int put_object(struct out *o, const json_t *v, unsigned depth, const char *skip)
@@ -288,7 +307,6 @@ static int put_object(struct out *o, const json_t *v, unsigned depth, const char
 		if (!many)
 			return err_set(o->e, -ENOMEM, "canonical form: no memory");
 	}
-	/* jansson's iterators take a mutable object and change nothing. */
 	for (void *it = json_object_iter((json_t *)(uintptr_t)v); it;
 	     it = json_object_iter_next((json_t *)(uintptr_t)v, it))
 		if (!skip || strcmp(skip, json_object_iter_key(it)))
@@ -322,7 +340,10 @@ static int put_branch(struct out *o, const json_t *v, unsigned depth, const char
 
 	if (depth > max)
 		return err_set(o->e, -EMSGSIZE, "deeper than %u levels", max);
-	r = json_is_object(v) ? put_object(o, v, depth, skip) : put_array(o, v, depth);
+	if (json_is_array(v))
+		r = put_array(o, v, depth);
+	else
+		r = o->as_is ? put_as_is(o, v, depth) : put_object(o, v, depth, skip);
 	for (size_t i = 0; i < o->n_marks; i++)
 		if (o->marks[i].value == v) {
 			o->marks[i].start = start;
@@ -350,17 +371,18 @@ static int put_value(struct out *o, const json_t *v, unsigned depth, const char 
 	return err_set(o->e, -EINVAL, "unknown kind of value");
 }
 
-static int write_(const json_t *v, const char *skip, canon_sink sink, void *arg, struct err *e)
+static int write_(struct out *o, const json_t *v, const char *skip)
 {
-	struct out o = { .sink = sink, .arg = arg, .e = e };
-	int r = put_value(&o, v, 1, skip);
+	int r = put_value(o, v, 1, skip);
 
-	return r ? r : out_flush(&o);
+	return r ? r : out_flush(o);
 }
 
 int canon_write(const json_t *v, canon_sink sink, void *arg, struct err *e)
 {
-	return write_(v, NULL, sink, arg, e);
+	struct out o = { .sink = sink, .arg = arg, .e = e };
+
+	return write_(&o, v, NULL);
 }
 
 struct text {
@@ -429,19 +451,29 @@ int canon_marked(const json_t *v, size_t max, const struct canon_rules *rules,
 	return text_(&o, &t, v, ret, ret_len);
 }
 
+char *json_text_new(const json_t *v)
+{
+	struct text t = { .max = SIZE_MAX / 4 };
+	struct out o = { .sink = text_sink, .arg = &t, .wide = true, .as_is = true };
+	char *ret = NULL;
+
+	return v && !text_(&o, &t, v, &ret, NULL) ? ret : NULL;
+}
+
 static int hash_sink(void *arg, const char *p, size_t n)
 {
 	sha256_add(arg, p, n);
 	return 0;
 }
 
-static int hash_(const json_t *v, const char *skip, uint8_t out[32], struct err *e)
+static int hash_(const json_t *v, const char *skip, bool wide, uint8_t out[32], struct err *e)
 {
 	struct sha256_ctx c;
+	struct out o = { .sink = hash_sink, .arg = &c, .e = e, .wide = wide };
 	int r;
 
 	sha256_begin(&c);
-	r = write_(v, skip, hash_sink, &c, e);
+	r = write_(&o, v, skip);
 	if (!r)
 		sha256_end(&c, out);
 	return r;
@@ -449,10 +481,15 @@ static int hash_(const json_t *v, const char *skip, uint8_t out[32], struct err 
 
 int canon_sha256(const json_t *v, uint8_t out[32], struct err *e)
 {
-	return hash_(v, NULL, out, e);
+	return hash_(v, NULL, false, out, e);
 }
 
 int canon_sha256_without(const json_t *o, const char *key, uint8_t out[32], struct err *e)
 {
-	return hash_(o, key, out, e);
+	return hash_(o, key, false, out, e);
+}
+
+int json_sha256(const json_t *v, uint8_t out[32])
+{
+	return hash_(v, NULL, true, out, NULL);
 }

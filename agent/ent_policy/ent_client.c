@@ -30,7 +30,7 @@ static int conv_save(struct conv *c, struct err *e)
 		(json_int_t)c->margin.minor_h, "attempt", (json_int_t)c->attempt, "step",
 		(int)c->step, "message", c->message, "task", c->task, "context", c->context, "data",
 		c->data, "metadata", c->metadata);
-	auto_free char *text = js ? json_dumps(js, JSON_COMPACT) : NULL;
+	auto_free char *text = json_text_new(js);
 	char key[64];
 
 	if (!text)

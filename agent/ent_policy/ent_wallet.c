@@ -70,7 +70,7 @@ static int stored(struct ent *en, json_t **ret, struct err *e)
 
 static int store_vc(struct ent *en, const json_t *vc, struct err *e)
 {
-	auto_free char *text = json_dumps(vc, JSON_COMPACT);
+	auto_free char *text = json_text_new(vc);
 
 	return text ? store_kv_put(engine_store(en->s->engine), WALLET_KEY, text, strlen(text), e)
 		    : err_set(e, -ENOMEM, "wallet");

@@ -130,7 +130,7 @@ static int known(struct side *s, struct idem *x, const json_t *args, struct mcp_
 
 static int remember(struct side *s, const struct idem *x, const json_t *js, struct err *e)
 {
-	auto_free char *text = x->key ? json_dumps(js, JSON_COMPACT) : NULL;
+	auto_free char *text = x->key ? json_text_new(js) : NULL;
 
 	if (!x->key)
 		return 0;

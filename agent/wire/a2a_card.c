@@ -4,6 +4,7 @@
 #include "a2a_i.h"
 
 #include "agent/codec/canon.h"
+#include "agent/codec/json.h"
 #include "agent/crypto/crypto.h"
 
 #include <errno.h>
@@ -82,7 +83,7 @@ static char *base64url_new(const void *p, size_t n)
 static char *protected_new(const char *kid)
 {
 	json_t *o = json_pack("{s:s, s:s, s:s}", "alg", "EdDSA", "kid", kid, "typ", "JOSE");
-	auto_free char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	auto_free char *text = json_text_new(o);
 
 	json_decref(o);
 	return text ? base64url_new(text, strlen(text)) : NULL;
@@ -129,7 +130,7 @@ static int card_new(struct a2a_server *s)
 	uint8_t digest[32];
 	unsigned n = 0;
 
-	s->card = card ? json_dumps(card, JSON_COMPACT) : NULL;
+	s->card = json_text_new(card);
 	json_decref(card);
 	if (s->cfg.extended_skills)
 		s->extended = card_signed(s, true);

@@ -3,6 +3,8 @@
  * an unknown field is a peer that speaks something else. */
 #include "a2a_i.h"
 
+#include "agent/codec/json.h"
+
 #include <errno.h>
 
 static char *request(const char *method, json_t *params, int64_t rpc_id)
@@ -10,7 +12,7 @@ static char *request(const char *method, json_t *params, int64_t rpc_id)
 	json_t *root = params ? json_pack("{s:s, s:I, s:s, s:o}", "jsonrpc", "2.0", "id",
 					  (json_int_t)rpc_id, "method", method, "params", params)
 			      : NULL;
-	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+	char *text = json_text_new(root);
 
 	json_decref(root);
 	return text;

@@ -4,6 +4,8 @@
  * when it is used; here it is only text. */
 #include "a2a_i.h"
 
+#include "agent/codec/json.h"
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -108,7 +110,7 @@ void a2a_push_clear(struct a2a_task *t)
 
 void a2a_push_event(struct a2a_server *s, const struct a2a_task *t, const json_t *event)
 {
-	auto_free char *body = t->npushes ? json_dumps(event, JSON_COMPACT) : NULL;
+	auto_free char *body = t->npushes ? json_text_new(event) : NULL;
 	char auth[sizeof(((struct a2a_push_cfg *)0)->credentials) + 80];
 	struct a2a_push_cfg *p;
 

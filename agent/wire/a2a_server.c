@@ -3,6 +3,8 @@
  * have it; only what is wrong before JSON-RPC (method, caller) is an HTTP status. */
 #include "a2a_i.h"
 
+#include "agent/codec/json.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <strings.h>
@@ -86,7 +88,7 @@ void a2a_answer(const struct a2a_server *s, const struct a2a_to *to, bool is_err
 	if (to->rest) {
 		if (is_error)
 			value = a2a_rest_error(value, &r.status);
-		text = value ? json_dumps(value, JSON_COMPACT) : NULL;
+		text = json_text_new(value);
 		json_decref(value);
 	} else {
 		text = rpc_dump_new(to->id, is_error ? "error" : "result", value);

@@ -3,6 +3,8 @@
  * Nothing is replayed: whoever lost its stream subscribes again and reads the snapshot. */
 #include "a2a_i.h"
 
+#include "agent/codec/json.h"
+
 #include <errno.h>
 
 static void sub_free(struct a2a_sub *sub)
@@ -32,7 +34,7 @@ static char *event_text(const struct a2a_to *to, const char *key, const json_t *
 	} else {
 		if (!strcmp(key, "error"))
 			v = a2a_rest_error(v, &status);
-		body = v ? json_dumps(v, JSON_COMPACT) : NULL;
+		body = json_text_new(v);
 		json_decref(v);
 	}
 	if (body && asprintf(&text, "data: %s\n\n", body) < 0)

@@ -3,20 +3,10 @@
  * worked on waits beside the first; whoever repeats an answered one gets the kept answer. */
 #include "a2a_i.h"
 
-#include "agent/crypto/crypto.h"
+#include "agent/codec/json.h"
 
 #include <errno.h>
 #include <stdio.h>
-
-static int digest_of(const json_t *m, uint8_t out[32])
-{
-	auto_free char *text = json_dumps(m, JSON_COMPACT | JSON_SORT_KEYS);
-
-	if (!text)
-		return -ENOMEM;
-	sha256(text, strlen(text), out);
-	return 0;
-}
 
 /* --- answers already given ---------------------------------------------------------------------
  */
@@ -366,7 +356,7 @@ void a2a_turn_begin(struct a2a_call *c, struct a2a_params *p, struct a2a_push_cf
 	struct a2a_seen *n;
 	uint8_t digest[32];
 
-	if (digest_of(p->raw, digest)) {
+	if (json_sha256(p->raw, digest)) {
 		(void)refuse(c, A2A_E_INTERNAL, "internal error");
 	} else {
 		n = seen_find(c->s, c->owner, p->m.message_id);

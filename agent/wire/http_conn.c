@@ -271,6 +271,10 @@ static struct bufferevent *bev_new(struct http_server *s, int fd, struct ssl_ctx
 	} else {
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		ssl = SSL_new(ctx);
+		/* What send_now() began, the bufferevent goes on with from a buffer of its own. */
+		if (ssl)
+			(void)SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
+							SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 		bev = ssl ? bufferevent_openssl_socket_new(base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
 							   flags)
 			  : NULL;

@@ -5,7 +5,13 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
+#include <limits.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <time.h>
 
 /* --- writing --------------------------------------------------------------------------------- */
@@ -120,24 +126,44 @@ static void put_head(struct http_conn *c, struct text *t, const struct wire_resp
 	put(t, "\r\n", 2);
 }
 
-/* All or nothing: a half-written head would be read as a reply. In one piece, since each piece of a
- * buffer becomes a TLS record and a system call of its own. */
+/* Straight to the socket as far as it takes it; what is wrong with it, the bufferevent finds out
+ * with the rest. A bufferevent by itself asks epoll first, which is two system calls more a reply.
+ */
+static size_t send_now(struct http_conn *c, const char *p, size_t n)
+{
+	ssize_t sent;
+
+	if (evbuffer_get_length(bufferevent_get_output(c->bev)))
+		return 0;
+	if (c->tls) {
+		sent = SSL_write(bufferevent_openssl_get_ssl(c->bev), p,
+				 n > INT_MAX ? INT_MAX : (int)n);
+		ERR_clear_error();
+	} else {
+		sent = send(bufferevent_getfd(c->bev), p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+	return sent > 0 ? (size_t)sent : 0;
+}
+
+/* All or nothing: a half-written head would be read as a reply. In one piece, since each piece
+ * becomes a TLS record and a system call of its own. */
 static int put_reply(struct http_conn *c, const struct wire_response *r, bool chunked)
 {
-	struct evbuffer *out = bufferevent_get_output(c->bev);
 	bool body = r->len && !chunked && has_body(r);
-	size_t room = head_room(r) + (body ? r->len : 0);
-	struct evbuffer_iovec v;
-	struct text t = { NULL, 0 };
+	size_t room = head_room(r) + (body ? r->len : 0), sent;
+	auto_free char *p = malloc(room);
+	struct text t = { p, 0 };
 
-	if (evbuffer_reserve_space(out, (ev_ssize_t)room, &v, 1) != 1)
+	if (!p)
 		return -ENOMEM;
-	t.p = v.iov_base;
 	put_head(c, &t, r, chunked);
 	if (body)
 		put(&t, r->body, r->len);
-	v.iov_len = t.n;
-	return evbuffer_commit_space(out, &v, 1) ? -ENOMEM : 0;
+	sent = send_now(c, p, t.n);
+	if (sent < t.n)
+		return bufferevent_write(c->bev, p + sent, t.n - sent) ? -ENOMEM : 0;
+	bufferevent_trigger(c->bev, EV_WRITE, 0); /* deferred: nobody else would say it is sent */
+	return 0;
 }
 
 void http_conn_drop(struct http_conn *c)
@@ -238,31 +264,45 @@ struct http_stream *http_reply_stream(struct http_reply *t, const struct wire_re
 	return st;
 }
 
+static int stream_fail(struct http_stream *st, int code)
+{
+	struct http_conn *c = st->conn;
+
+	stream_closed(st);
+	http_conn_drop(c);
+	return code;
+}
+
+size_t http_stream_unread(const struct http_stream *st)
+{
+	return st->conn ? evbuffer_get_length(bufferevent_get_output(st->conn->bev)) : 0;
+}
+
+/* The chunk in one piece, for the same reason as a reply. */
 int http_stream_write(struct http_stream *st, const void *data, size_t len)
 {
 	struct http_conn *c = st->conn;
-	struct evbuffer *out;
-	int n;
+	auto_free char *p = NULL;
+	struct text t;
+	size_t sent;
 
 	if (!c)
 		return -EPIPE;
 	if (!len)
 		return 0;
-	out = bufferevent_get_output(c->bev);
-	if (evbuffer_get_length(out) + len > c->s->cfg.limits.stream_bytes) {
+	if (http_stream_unread(st) + len > c->s->cfg.limits.stream_bytes) {
 		c->s->stats.slow_readers++;
-		stream_closed(st);
-		http_conn_drop(c);
-		return -ENOBUFS;
+		return stream_fail(st, -ENOBUFS);
 	}
-	n = evbuffer_add_printf(out, "%zx\r\n", len);
-	n |= evbuffer_add(out, data, len);
-	n |= evbuffer_add(out, "\r\n", 2);
-	if (n < 0) {
-		stream_closed(st);
-		http_conn_drop(c);
-		return -EPIPE;
-	}
+	p = malloc(len + 32);
+	if (!p)
+		return stream_fail(st, -EPIPE);
+	t = (struct text){ p, (size_t)snprintf(p, 24, "%zx\r\n", len) };
+	put(&t, data, len);
+	put(&t, "\r\n", 2);
+	sent = send_now(c, p, t.n);
+	if (sent < t.n && bufferevent_write(c->bev, p + sent, t.n - sent))
+		return stream_fail(st, -EPIPE);
 	return 0;
 }
 

@@ -86,6 +86,8 @@ struct http_stream *http_reply_stream(struct http_reply *token, const struct wir
 				      void (*on_close)(void *arg), void *arg);
 /* -EPIPE: the reader is gone. -ENOBUFS: it was too slow and is closed now. */
 int http_stream_write(struct http_stream *st, const void *data, size_t len);
+/* Bytes, our framing included, that the socket has not taken. 0 when the reader is gone. */
+size_t http_stream_unread(const struct http_stream *st);
 /* Ends the body and frees the stream; on_close will not run. NULL is fine. */
 struct http_stream *http_stream_end(struct http_stream *st);
 

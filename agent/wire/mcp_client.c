@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcp.h"
 
+#include "agent/codec/json.h"
+
 #include <errno.h>
 
 #include "rpc.h"
@@ -28,7 +30,7 @@ char *mcp_build(const struct mcp_call *c)
 		bad |= json_object_set_new(json_object_get(params, "_meta"), MCP_IDEMPOTENCY_KEY,
 					   json_string(c->idempotency_key));
 	if (!bad)
-		text = json_dumps(root, JSON_COMPACT);
+		text = json_text_new(root);
 	json_decref(root);
 	return text;
 }

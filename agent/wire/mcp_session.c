@@ -3,6 +3,8 @@
  * one unused longest makes room. */
 #include "mcp_i.h"
 
+#include "agent/codec/json.h"
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -31,7 +33,7 @@ static void on_gone(void *arg)
 /* Steals message. */
 static int tell(struct mcp_listener *l, json_t *message)
 {
-	auto_free char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+	auto_free char *text = json_text_new(message);
 	char *event = NULL;
 	int n = text ? asprintf(&event, "event: message\ndata: %s\n\n", text) : -1;
 	int r = n < 0 ? -ENOMEM : l->ops->write(l->stream, event, (size_t)n);

@@ -3,6 +3,8 @@
  * stream of events from the first thing that is. */
 #include "mcp_i.h"
 
+#include "agent/codec/json.h"
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -113,7 +115,7 @@ static bool stream_open(struct mcp_turn *t)
 /* Steals message. */
 static void stream_json(struct mcp_turn *t, json_t *message)
 {
-	auto_free char *text = message && stream_open(t) ? json_dumps(message, JSON_COMPACT) : NULL;
+	auto_free char *text = message && stream_open(t) ? json_text_new(message) : NULL;
 
 	json_decref(message);
 	if (text && stream_write(t, text))
@@ -224,8 +226,7 @@ static json_t *call_result(const char *text, const json_t *structured)
 
 void mcp_turn_result(struct mcp_turn *t, const json_t *structured)
 {
-	auto_free char *text =
-		json_is_object(structured) ? json_dumps(structured, JSON_COMPACT) : NULL;
+	auto_free char *text = json_is_object(structured) ? json_text_new(structured) : NULL;
 	json_t *r = text && t->s && !t->uri[0] ? call_result(text, structured) : NULL;
 
 	if (text && t->uri[0])

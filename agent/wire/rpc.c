@@ -1,52 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc.h"
 
+#include "agent/codec/json.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <strings.h>
 #include <sys/random.h>
 #include <time.h>
 
-#define DEPTH_MAX 32
-#define ID_MAX    256
-
-/* Counted on the bytes, before a tree is built: jansson recurses up to 2048 levels. */
-static bool too_deep(const char *s, size_t len)
-{
-	unsigned depth = 0;
-	bool str = false;
-
-	for (size_t i = 0; i < len; i++) {
-		if (str) {
-			if (s[i] == '\\')
-				i++;
-			else if (s[i] == '"')
-				str = false;
-		} else if (s[i] == '"') {
-			str = true;
-		} else if (s[i] == '{' || s[i] == '[') {
-			if (++depth > DEPTH_MAX)
-				return true;
-		} else if ((s[i] == '}' || s[i] == ']') && depth) {
-			depth--;
-		}
-	}
-	return false;
-}
+#define ID_MAX 256
 
 json_t *rpc_json(const char *text, size_t len, struct err *e)
 {
-	json_error_t je;
-	json_t *root;
+	/* How long a body may be is the HTTP server's to say. */
+	static const struct json_limits lim = { .bytes = SIZE_MAX, .depth = 32, .nodes = 1u << 20 };
+	json_t *root = NULL;
 
-	if (too_deep(text, len)) {
-		(void)err_set(e, -EMSGSIZE, "body: more than %d levels", DEPTH_MAX);
-		return NULL;
-	}
-	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
-	if (!root)
-		(void)err_set(e, -EBADMSG, "body: not JSON: %s", je.text);
-	return root;
+	return json_read(&root, text, len, &lim, e) ? NULL : root;
 }
 
 static bool id_ok(const json_t *id)
@@ -97,7 +68,7 @@ char *rpc_dump_new(const json_t *id, const char *key, json_t *value)
 	    !json_object_set_new(root, "id",
 				 id ? json_copy((json_t *)(uintptr_t)id) : json_null()) &&
 	    !json_object_set(root, key, value))
-		text = json_dumps(root, JSON_COMPACT);
+		text = json_text_new(root);
 	json_decref(root);
 	json_decref(value);
 	return text;

@@ -6,22 +6,50 @@
 #include <stdio.h>
 #include <sys/queue.h>
 
+#include "agent/loop.h"
 #include "http_server.h"
 
 #define EVENT_MAX 65536
 
+enum {
+	KEPT_MAX = 4096, /* events held for readers that are behind; older ones are in the log */
+	KEPT_BYTES = 4 << 20,
+	SLICE = 32768,      /* bytes for one reader at a time */
+	FEED_MAX = 2,       /* readers in one turn: who publishes in every turn is not held up */
+	BLOCKED_US = 50000, /* when all who are behind do not read */
+};
+
+/* One event that was published: its text, made once, and what filters look at. */
+struct kept {
+	struct sse_event ev;
+	size_t len;
+	char text[];
+};
+
+TAILQ_HEAD(sse_readers, sse_reader);
+
 struct sse_reader {
-	LIST_ENTRY(sse_reader) entry;
+	TAILQ_ENTRY(sse_reader) entry;
 	struct sse_hub *hub;
 	struct http_stream *stream;
-	uint64_t seen;
+	uint64_t seen;         /* in the log */
+	uint64_t next;         /* of the hub's events */
+	bool from_log;         /* until it has caught up */
+	bool told;             /* something, since the last ping */
+	uint64_t given, taken; /* bytes; taken of the connection, as of the last ping */
 	char types[256], agreement[128], class_name[64]; /* "" = any */
-	bool dead; /* being closed; freed by whoever closes it */
 };
 
 struct sse_hub {
-	LIST_HEAD(, sse_reader) readers;
+	struct loop *loop;
+	struct loop_timer *timer;
+	struct sse_readers current, behind;
 	size_t n, max;
+	struct kept *kept[KEPT_MAX]; /* event number i at i % KEPT_MAX */
+	uint64_t first, end;         /* numbers of those that are kept */
+	size_t bytes;
+	char *slice; /* what the reader whose turn it is gets */
+	size_t used, cap;
 	sse_replay_fn replay;
 	void *arg;
 };
@@ -74,12 +102,22 @@ int sse_format(char *buf, size_t cap, uint64_t seq, const char *type, const char
 	return o.n > EVENT_MAX ? -EMSGSIZE : (int)o.n;
 }
 
-static void reader_free(struct sse_reader *r)
+static void reader_drop(struct sse_reader *r)
 {
-	LIST_REMOVE(r, entry);
 	r->hub->n--;
 	(void)http_stream_end(r->stream);
 	free(r);
+}
+
+static struct sse_readers *list_of(const struct sse_reader *r)
+{
+	return r->from_log || r->next < r->hub->end ? &r->hub->behind : &r->hub->current;
+}
+
+static void reader_free(struct sse_reader *r)
+{
+	TAILQ_REMOVE(list_of(r), r, entry);
+	reader_drop(r);
 }
 
 /* The reader went away: http_server tells us, never inside one of our own writes. */
@@ -88,13 +126,16 @@ static void on_close(void *arg)
 	reader_free(arg);
 }
 
-int sse_hub_new(struct sse_hub **ret, size_t max_readers, sse_replay_fn replay, void *arg)
+int sse_hub_new(struct sse_hub **ret, struct loop *l, size_t max_readers, sse_replay_fn replay,
+		void *arg)
 {
 	struct sse_hub *h = calloc(1, sizeof(*h));
 
 	if (!h)
 		return -ENOMEM;
-	LIST_INIT(&h->readers);
+	TAILQ_INIT(&h->current);
+	TAILQ_INIT(&h->behind);
+	h->loop = l;
 	h->max = max_readers;
 	h->replay = replay;
 	h->arg = arg;
@@ -102,12 +143,27 @@ int sse_hub_new(struct sse_hub **ret, size_t max_readers, sse_replay_fn replay, 
 	return 0;
 }
 
+static void forget_first(struct sse_hub *h)
+{
+	struct kept **k = &h->kept[h->first++ % KEPT_MAX];
+
+	h->bytes -= (*k)->len;
+	free(*k);
+	*k = NULL;
+}
+
 struct sse_hub *sse_hub_free(struct sse_hub *h)
 {
+	struct sse_reader *r;
+
 	if (!h)
 		return NULL;
-	while (!LIST_EMPTY(&h->readers))
-		reader_free(LIST_FIRST(&h->readers));
+	while ((r = TAILQ_FIRST(&h->current)) || (r = TAILQ_FIRST(&h->behind)))
+		reader_free(r);
+	while (h->first < h->end)
+		forget_first(h);
+	loop_cancel(h->loop, h->timer);
+	free(h->slice);
 	free(h);
 	return NULL;
 }
@@ -140,43 +196,125 @@ static bool wants(const struct sse_reader *r, const struct sse_event *ev)
 	       (!r->class_name[0] || same(r->class_name, ev->class_name));
 }
 
-/* The event's bytes, made once for all who read them; *ret is freed by the caller. */
-static int event_text(const struct sse_event *ev, char **ret)
+/* --- feeding --------------------------------------------------------------------------------- */
+
+/* Room for n more bytes in the slice, or NULL. */
+static char *slice_room(struct sse_hub *h, size_t n)
 {
-	int n = sse_format(NULL, 0, ev->seq, ev->type, ev->data);
+	size_t cap = h->cap ? h->cap : SLICE;
+	char *p;
 
-	if (n < 0)
-		return n;
-	*ret = malloc((size_t)n + 1);
-	if (!*ret)
-		return -ENOMEM;
-	return sse_format(*ret, (size_t)n + 1, ev->seq, ev->type, ev->data);
-}
-
-static int give(struct sse_reader *r, const struct sse_event *ev, const char *text, int len)
-{
-	int w = 0;
-
-	if (r->dead)
-		return -EPIPE;
-	if (ev->seq && ev->seq <= r->seen)
-		return 0;
-	if (wants(r, ev))
-		w = http_stream_write(r->stream, text, (size_t)len);
-	if (w)
-		r->dead = true;
-	else if (ev->seq)
-		r->seen = ev->seq;
-	return w;
+	while (cap < h->used + n)
+		cap *= 2;
+	p = cap == h->cap ? h->slice : realloc(h->slice, cap);
+	if (!p)
+		return NULL;
+	h->slice = p;
+	h->cap = cap;
+	return p + h->used;
 }
 
 int sse_send(struct sse_reader *r, const struct sse_event *ev)
 {
-	auto_free char *text = NULL;
-	int n = event_text(ev, &text);
+	struct sse_hub *h = r->hub;
+	int n = wants(r, ev) ? sse_format(NULL, 0, ev->seq, ev->type, ev->data) : 0;
+	char *p;
 
-	return n < 0 ? n : give(r, ev, text, n);
+	if (n < 0)
+		return n;
+	p = slice_room(h, (size_t)n + 1);
+	if (!p)
+		return -ENOMEM;
+	if (n)
+		(void)sse_format(p, (size_t)n + 1, ev->seq, ev->type, ev->data);
+	h->used += (size_t)n;
+	r->seen = ev->seq;
+	return h->used >= SLICE;
 }
+
+/* What was published after the reader's place, up to a slice. */
+static int from_kept(struct sse_reader *r)
+{
+	struct sse_hub *h = r->hub;
+
+	for (; r->next < h->end && h->used < SLICE; r->next++) {
+		const struct kept *k = h->kept[r->next % KEPT_MAX];
+		char *p;
+
+		if ((k->ev.seq && k->ev.seq <= r->seen) || !wants(r, &k->ev))
+			continue;
+		p = slice_room(h, k->len);
+		if (!p)
+			return -ENOMEM;
+		memcpy(p, k->text, k->len);
+		h->used += k->len;
+		if (k->ev.seq)
+			r->seen = k->ev.seq;
+	}
+	return r->next < h->end;
+}
+
+static int from_log(struct sse_reader *r)
+{
+	int more = r->hub->replay(r->hub->arg, r->seen, r);
+
+	r->from_log = more != 0;
+	r->next = r->hub->first; /* what it has seen of these is passed over */
+	return more ? more : r->next < r->hub->end;
+}
+
+/* One slice. 1: there is more; 0: it has all; negative: it is to be closed. */
+static int feed(struct sse_reader *r)
+{
+	struct sse_hub *h = r->hub;
+	int more, w = 0;
+
+	h->used = 0;
+	if (r->next < h->first && !h->replay)
+		return -ENOBUFS;
+	r->from_log |= r->next < h->first;
+	more = r->from_log ? from_log(r) : from_kept(r);
+	if (more >= 0 && h->used) {
+		w = http_stream_write(r->stream, h->slice, h->used);
+		r->given += h->used;
+		r->told = true;
+	}
+	return w < 0 ? w : more;
+}
+
+static void arm(struct sse_hub *h, int64_t us);
+
+static void on_turn(void *arg)
+{
+	struct sse_hub *h = arg;
+	struct sse_reader *r;
+	bool moved = false;
+
+	h->timer = NULL;
+	for (size_t i = 0; i < FEED_MAX && (r = TAILQ_FIRST(&h->behind)); i++) {
+		int more = 1;
+
+		TAILQ_REMOVE(&h->behind, r, entry);
+		if (http_stream_unread(r->stream) < SLICE) {
+			more = feed(r);
+			moved = true;
+		}
+		if (more < 0)
+			reader_drop(r);
+		else
+			TAILQ_INSERT_TAIL(list_of(r), r, entry);
+	}
+	if (!TAILQ_EMPTY(&h->behind))
+		arm(h, moved ? 0 : BLOCKED_US);
+}
+
+static void arm(struct sse_hub *h, int64_t us)
+{
+	if (!h->timer)
+		h->timer = loop_after(h->loop, us, on_turn, h);
+}
+
+/* --- subscribing ----------------------------------------------------------------------------- */
 
 static void answer(struct http_reply *token, int status, const char *why)
 {
@@ -265,41 +403,107 @@ void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_
 		return;
 	}
 	rd->hub = h;
+	rd->next = h->end;
+	rd->from_log = from && h->replay;
+	rd->told = true;
 	rd->stream = http_reply_stream(token, &head, on_close, rd);
 	if (!rd->stream) {
 		free(rd);
 		return;
 	}
-	LIST_INSERT_HEAD(&h->readers, rd, entry);
 	h->n++;
-	if (from && h->replay && (h->replay(h->arg, rd->seen, rd) < 0 || rd->dead))
-		reader_free(rd);
+	TAILQ_INSERT_TAIL(list_of(rd), rd, entry);
+	if (rd->from_log)
+		arm(h, 0);
+}
+
+/* --- publishing ------------------------------------------------------------------------------ */
+
+/* Copies s behind the text; *at moves on. */
+static const char *keep_string(char **at, const char *s)
+{
+	size_t n = s ? strlen(s) + 1 : 0;
+	char *to = *at;
+
+	if (!s)
+		return NULL;
+	memcpy(to, s, n);
+	*at += n;
+	return to;
+}
+
+static size_t room_for(const char *s)
+{
+	return s ? strlen(s) + 1 : 0;
+}
+
+static struct kept *kept_new(const struct sse_event *ev)
+{
+	int n = sse_format(NULL, 0, ev->seq, ev->type, ev->data);
+	struct kept *k;
+	char *at;
+
+	if (n < 0)
+		return NULL;
+	k = malloc(sizeof(*k) + (size_t)n + 1 + room_for(ev->type) + room_for(ev->about[0]) +
+		   room_for(ev->about[1]) + room_for(ev->class_name));
+	if (!k)
+		return NULL;
+	k->len = (size_t)n;
+	(void)sse_format(k->text, k->len + 1, ev->seq, ev->type, ev->data);
+	at = k->text + k->len + 1;
+	k->ev = (struct sse_event){ .seq = ev->seq };
+	k->ev.type = keep_string(&at, ev->type);
+	k->ev.about[0] = keep_string(&at, ev->about[0]);
+	k->ev.about[1] = keep_string(&at, ev->about[1]);
+	k->ev.class_name = keep_string(&at, ev->class_name);
+	return k;
 }
 
 void sse_publish(struct sse_hub *h, const struct sse_event *ev)
 {
-	auto_free char *text = NULL;
-	int n = event_text(ev, &text);
-	struct sse_reader *r, *next;
+	struct kept *k = h->n ? kept_new(ev) : NULL;
 
-	if (n < 0)
+	if (!k)
 		return;
-	for (r = LIST_FIRST(&h->readers); r; r = next) {
-		next = LIST_NEXT(r, entry);
-		if (give(r, ev, text, n))
-			reader_free(r);
-	}
+	while (h->first < h->end &&
+	       (h->end - h->first >= KEPT_MAX || h->bytes + k->len > KEPT_BYTES))
+		forget_first(h);
+	h->kept[h->end++ % KEPT_MAX] = k;
+	h->bytes += k->len;
+	TAILQ_CONCAT(&h->behind, &h->current, entry);
+	arm(h, 0);
+}
+
+/* False when something waits for it, and it has taken nothing since the last ping. */
+static bool ping(struct sse_reader *r)
+{
+	static const char text[] = ": ping\n\n";
+	size_t unread = http_stream_unread(r->stream);
+	uint64_t taken = r->given - unread;
+	bool told = r->told;
+
+	if (unread && taken == r->taken)
+		return false;
+	r->taken = taken;
+	r->told = false;
+	if (told || unread)
+		return true;
+	r->given += sizeof(text) - 1;
+	return !http_stream_write(r->stream, text, sizeof(text) - 1);
 }
 
 void sse_ping(struct sse_hub *h)
 {
+	struct sse_readers *const lists[] = { &h->current, &h->behind };
 	struct sse_reader *r, *next;
 
-	for (r = LIST_FIRST(&h->readers); r; r = next) {
-		next = LIST_NEXT(r, entry);
-		if (http_stream_write(r->stream, ": ping\n\n", 8))
-			reader_free(r);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		for (r = TAILQ_FIRST(lists[i]); r; r = next) {
+			next = TAILQ_NEXT(r, entry);
+			if (!ping(r))
+				reader_free(r);
+		}
 }
 
 size_t sse_readers(const struct sse_hub *h)

@@ -7,16 +7,18 @@
 #include "wire.h"
 
 struct http_reply;
+struct loop;
 struct sse_hub;
 
 /* Formats one event; data is split at newlines into data: lines. Bytes needed (as snprintf) or
  * -EINVAL when type has a control byte. seq 0: no id line. type NULL: none. */
 int sse_format(char *buf, size_t cap, uint64_t seq, const char *type, const char *data);
 
-/* Replays the events after `after` by calling sse_send(reader, ...) for each; returns the last
- * sequence number that exists, or negative errno (the reader is closed). */
+/* Sends the events after `after` by sse_send(reader, ...), as long as that returns 0. 0: there are no
+ * more; 1: sse_send() had enough for now, and asks again later; negative errno: the reader is
+ * closed. */
 struct sse_reader;
-typedef int64_t (*sse_replay_fn)(void *arg, uint64_t after, struct sse_reader *reader);
+typedef int (*sse_replay_fn)(void *arg, uint64_t after, struct sse_reader *reader);
 
 /* What filters look at: NULL or "" where the event has none. */
 struct sse_event {
@@ -27,7 +29,10 @@ struct sse_event {
 	const char *data;
 };
 
-int sse_hub_new(struct sse_hub **ret, size_t max_readers, sse_replay_fn replay,
+/* Whoever publishes pays for one copy of the event, however many read. Readers are fed from later
+ * turns of the loop, some at a time, each with all that waits for it in one piece; one that cannot
+ * keep up is fed from the log when it reads on, and closed when it has read nothing for two pings. */
+int sse_hub_new(struct sse_hub **ret, struct loop *l, size_t max_readers, sse_replay_fn replay,
 		void *arg) must_check;
 struct sse_hub *sse_hub_free(struct sse_hub *h); /* ends every stream */
 /* Turns the request into a reader: Last-Event-ID or ?after= names where to begin; without either
@@ -35,11 +40,12 @@ struct sse_hub *sse_hub_free(struct sse_hub *h); /* ends every stream */
  * of those that are given; an unknown parameter is a 400. Answers 400 or 503 itself. Spends the
  * token. */
 void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_reply *token);
-/* To every reader that has not seen seq yet and wants it. */
+/* For every reader that has not seen seq yet and wants it. */
 void sse_publish(struct sse_hub *h, const struct sse_event *ev);
-/* A comment line to keep idle connections open. */
+/* A comment line for whoever got nothing since the last, to keep idle connections open. */
 void sse_ping(struct sse_hub *h);
-int sse_send(struct sse_reader *r, const struct sse_event *ev);
+/* For replay: 0, 1 = enough for now (the event is taken), negative errno. */
+int sse_send(struct sse_reader *r, const struct sse_event *ev) must_check;
 size_t sse_readers(const struct sse_hub *h);
 
 #endif

@@ -417,13 +417,55 @@ static void same_as_jansson(void **state)
 	}
 }
 
+/* Written and read again it is the same, in the same order; two orders have one digest. */
+static void comes_back(json_t *v)
+{
+	auto_free char *text = json_text_new(v), *again = NULL;
+	json_t *back = NULL;
+
+	assert_non_null(text);
+	assert_int_equal(json_read(&back, text, strlen(text), NULL, NULL), 0);
+	assert_true(json_equal(v, back));
+	again = json_text_new(back);
+	assert_string_equal(text, again);
+	json_decref(back);
+	json_decref(v);
+}
+
+static void texts_come_back(void **state)
+{
+	json_t *deep = json_array(), *a, *b;
+	uint8_t da[32], db[32];
+
+	(void)state;
+	comes_back(json_pack("{s:I, s:I, s:I, s:i}", "z", (json_int_t)INT64_MIN, "a",
+			     (json_int_t)INT64_MAX, "m", (json_int_t)9007199254740993, "0", 0));
+	comes_back(json_pack("[f, f, f, b, b, n, [], {}]", 1.5, -0.125, 5e-324, 1, 0));
+	comes_back(json_pack("{s:s, s:s}", "\"\\/\b\t\x01\x7f", "\xe2\x82\xac\xf0\x9f\x98\x80", "",
+			     "\n"));
+	assert_null(json_text_new(NULL));
+	for (int i = 0; i < 64; i++)
+		deep = json_pack("[o]", deep);
+	assert_null(json_text_new(deep));
+	json_decref(deep);
+	a = json_pack("{s:I, s:i}", "x", (json_int_t)INT64_MAX, "y", 1);
+	b = json_pack("{s:i, s:I}", "y", 1, "x", (json_int_t)INT64_MAX);
+	assert_int_equal(json_sha256(a, da) | json_sha256(b, db), 0);
+	assert_memory_equal(da, db, 32);
+	assert_int_equal(json_object_set_new(b, "y", json_integer(2)) | json_sha256(b, db), 0);
+	assert_memory_not_equal(da, db, 32);
+	json_decref(a);
+	json_decref(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(same_as_jansson),      cmocka_unit_test(read_table),
-		cmocka_unit_test(deep_and_wide),        cmocka_unit_test(getters),
-		cmocka_unit_test(unknown_members),      cmocka_unit_test(money),
-		cmocka_unit_test(money_there_and_back), cmocka_unit_test(times),
+		cmocka_unit_test(texts_come_back), cmocka_unit_test(same_as_jansson),
+		cmocka_unit_test(read_table),      cmocka_unit_test(deep_and_wide),
+		cmocka_unit_test(getters),         cmocka_unit_test(unknown_members),
+		cmocka_unit_test(money),           cmocka_unit_test(money_there_and_back),
+		cmocka_unit_test(times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
