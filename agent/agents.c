@@ -46,8 +46,9 @@ static const char *const system_files[] = {
 static int confine_paths(const struct config *c, int *ret_abi, struct err *e)
 {
 	const char *rw[] = { c->daemon.agents_dir, c->daemon.run_dir, "/dev/null", NULL };
-	const char *own[] = { c->daemon.tls_cert,    c->daemon.tls_key,    c->daemon.tls_ca,
-			      c->trust.revoked_file, c->wallet.credential, c->trust.status_lists };
+	const char *own[] = { c->daemon.tls_cert,   c->daemon.tls_key,     c->daemon.tls_ca,
+			      c->daemon.tls_crl,    c->trust.revoked_file, c->wallet.credential,
+			      c->trust.status_lists };
 	const char *ro[ARRAY_LEN(own) + ARRAY_LEN(system_files) + 1] = { NULL };
 	size_t n = 0;
 

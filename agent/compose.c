@@ -61,6 +61,8 @@ int compose_new(struct compose **ret, const struct config *c, struct err *e)
 	r = crypto_init() ? err_set(e, -EIO, "libsodium") : 0;
 	if (!r && c->daemon.tls_cert[0])
 		r = tls_id_new(&m->id, c->daemon.tls_ca, c->daemon.tls_cert, c->daemon.tls_key, e);
+	if (!r && m->id && c->daemon.tls_crl[0])
+		r = tls_crl_dir(m->id, c->daemon.tls_crl, e);
 	if (!r && m->id && strcmp(tls_id_did(m->id), c->daemon.did) != 0)
 		r = err_set(e, -EINVAL, "daemon.did: the certificate names %.80s",
 			    tls_id_did(m->id));

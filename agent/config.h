@@ -65,7 +65,7 @@ struct cfg_daemon {
 	uint32_t sample_ms, hold_intervals, cool_intervals; /* windows count in samples */
 	struct cfg_listen listen[CFG_LISTENS];
 	uint32_t listens;
-	cfg_file tls_cert, tls_key, tls_ca, card_key;
+	cfg_file tls_cert, tls_key, tls_ca, tls_crl, card_key;
 	cfg_did did;
 };
 

@@ -88,6 +88,7 @@ static const struct cfg_key daemon_keys[] = {
 	{ "tls-cert", cfg_path_abs, AT(tls_cert), ANY },
 	{ "tls-key", cfg_path_abs, AT(tls_key), ANY },
 	{ "tls-ca", cfg_path_abs, AT(tls_ca), ANY },
+	{ "tls-crl-dir", cfg_path_abs, AT(tls_crl), ANY },
 	{ "did", cfg_parse_did, AT(did), ANY },
 	{ "push", cfg_enum, AT(push), NAMES("off", "public", "private"), "public" },
 	{ "card-key", cfg_path_abs, AT(card_key), ANY },

@@ -320,6 +320,8 @@ void http_conn_accept(struct http_server *s, int fd, const struct http_listener 
 	}
 	c->s = s;
 	c->tls = li->ctx != NULL;
+	if (li->id)
+		tls_refresh(li->id);
 	if (li->plain_did)
 		(void)snprintf(c->peer.did, sizeof(c->peer.did), "%s", li->plain_did);
 	else if (!li->ctx)

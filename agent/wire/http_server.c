@@ -235,6 +235,7 @@ int http_listen_tls(struct http_server *s, const char *addr, uint16_t port, cons
 	if (!li)
 		return err_set(e, -ENOMEM, "listen: no memory");
 	li->s = s;
+	li->id = id;
 	r = tls_server_ctx(&li->ctx, id, e);
 	fd = r ? r : tcp_bind(addr, port, &bound, e);
 	if (fd < 0) {

@@ -3,6 +3,7 @@
  * exists is a connection to someone with a name. No resumption: every connection proves itself. */
 #include "tls.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
@@ -11,8 +12,17 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define CHAIN_MAX 4
+#define CRL_AGE   1 /* s: how old the look at the directory may be */
+
+/* Lists of revoked certificates: a directory, since a file is replaced by another one. */
+struct crls {
+	char dir[256];
+	uint64_t mark; /* of what is there: names aside, each file's number, size and time */
+	time_t looked;
+};
 
 struct tls_id {
 	X509 *cert;
@@ -20,6 +30,7 @@ struct tls_id {
 	EVP_PKEY *key;
 	X509_STORE *ca;
 	STACK_OF(X509_NAME) * ca_names;
+	struct crls *crls; /* NULL: not asked for */
 	struct peer self;
 };
 
@@ -162,6 +173,100 @@ static int load_key(struct tls_id *id, const char *file, struct err *e)
 	return 0;
 }
 
+/* --- revoked certificates -------------------------------------------------------------------- */
+
+static bool is_pem(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 4 && !strcmp(name + n - 4, ".pem");
+}
+
+/* Adds the lists of one file; of two by one issuer OpenSSL goes by the newer. */
+static int crl_file(X509_STORE *store, int dir, const char *name)
+{
+	auto_close int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	X509_CRL *crl;
+	int n = 0;
+
+	if (!f)
+		return -errno;
+	fd = -1;
+	while ((crl = PEM_read_X509_CRL(f, NULL, NULL, NULL))) {
+		n += X509_STORE_add_crl(store, crl) == 1;
+		X509_CRL_free(crl);
+	}
+	(void)fclose(f);
+	ERR_clear_error(); /* the end of the file is an error too */
+	return n ? 0 : -EBADMSG;
+}
+
+/* fn NULL: only the mark. The first error is returned, the other files are read all the same. */
+static int crl_walk(const struct tls_id *id, bool load, uint64_t *mark, char bad[256])
+{
+	DIR *d = opendir(id->crls->dir);
+	const struct dirent *x;
+	int r = d ? 0 : -errno;
+
+	*mark = 0;
+	(void)snprintf(bad, 256, "%s", id->crls->dir);
+	while (d && (x = readdir(d))) {
+		struct stat st;
+		int k;
+
+		if (!is_pem(x->d_name) || fstatat(dirfd(d), x->d_name, &st, 0))
+			continue;
+		*mark += (st.st_ino ^ (uint64_t)st.st_size << 40) * 0x9e3779b97f4a7c15u +
+			 (uint64_t)st.st_mtim.tv_sec * 1000000007u + (uint64_t)st.st_mtim.tv_nsec;
+		k = load ? crl_file(id->ca, dirfd(d), x->d_name) : 0;
+		if (k && !r) {
+			r = k;
+			(void)snprintf(bad, 256, "%s", x->d_name);
+		}
+	}
+	if (d)
+		(void)closedir(d);
+	return r;
+}
+
+int tls_crl_dir(struct tls_id *id, const char *dir, struct err *e)
+{
+	char bad[256];
+	int r;
+
+	id->crls = calloc(1, sizeof(*id->crls));
+	if (!id->crls || !str_set(id->crls->dir, dir))
+		return err_set(e, -ENOMEM, "tls: %s: no memory, or the name is too long", dir);
+	r = crl_walk(id, true, &id->crls->mark, bad);
+	if (r)
+		return err_set(e, r, "%s: %s", bad,
+			       r == -EBADMSG ? "no certificate revocation list in it"
+					     : strerror(-r));
+	X509_STORE_set_flags(id->ca, X509_V_FLAG_CRL_CHECK);
+	return 0;
+}
+
+void tls_refresh(const struct tls_id *id)
+{
+	struct timespec ts = { 0 };
+	char bad[256];
+	uint64_t mark;
+
+	if (!id->crls)
+		return;
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	if (ts.tv_sec - id->crls->looked < CRL_AGE)
+		return;
+	id->crls->looked = ts.tv_sec;
+	if (crl_walk(id, false, &mark, bad) || mark == id->crls->mark)
+		return;
+	/* A file that is being written is looked at again when it has changed. */
+	(void)crl_walk(id, true, &id->crls->mark, bad);
+}
+
+/* --- who we are ------------------------------------------------------------------------------ */
+
 int tls_id_new(struct tls_id **ret, const char *ca_file, const char *cert_file,
 	       const char *key_file, struct err *e)
 {
@@ -193,6 +298,7 @@ struct tls_id *tls_id_free(struct tls_id *id)
 	EVP_PKEY_free(id->key);
 	X509_STORE_free(id->ca);
 	sk_X509_NAME_pop_free(id->ca_names, X509_NAME_free);
+	free(id->crls);
 	free(id);
 	return NULL;
 }
@@ -204,6 +310,7 @@ const char *tls_id_did(const struct tls_id *id)
 
 int tls_client_setup(struct ssl_ctx_st *ctx, const struct tls_id *id, const char *want_did)
 {
+	tls_refresh(id);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
 					 SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
 	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);

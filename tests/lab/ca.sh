@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # A lab CA and certificates that name DIDs: ca.sh DIR [-k ed25519|p256] NAME=DID=SAN[,SAN...] ...
 #   ca.sh /run/lab 'edge=did:web:edge.lab.example=DNS:edge.lab.example,IP:fd10:ee:1::2'
+# ca.sh DIR -r FILE [-u YYYYMMDDHHMMSSZ] [NAME ...] writes the list of revoked certificates, with that time of issue.
 # Writes DIR/ca.pem, DIR/ca.key, DIR/NAME.pem, DIR/NAME.key (keys 0600). An existing CA is used again.
 set -eu
 umask 077
-[ $# -ge 2 ] || { sed -n 3,5p "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n 3,6p "$0" >&2; exit 2; }
 dir=$1 kind=ed25519
 shift
 if [ "$1" = -k ]; then
@@ -19,6 +20,24 @@ key() {
 	*) echo "ca.sh: kind $kind: ed25519 or p256" >&2; exit 2 ;;
 	esac
 }
+# The list of openssl ca wants a database: one line a certificate, made anew each time.
+revoke() {
+	local file=$1 since=() name serial
+	shift
+	[ "${1:-}" != -u ] || { since=(-crl_lastupdate "$2") && shift 2; }
+	: > "$dir/index"
+	printf '[ca]\ndefault_ca=c\n[c]\ndatabase=%s\ndefault_md=default\ndefault_crl_days=1\n' "$dir/index" > "$dir/ca.cnf"
+	for name; do
+		serial=$(openssl x509 -in "$dir/$name.pem" -noout -serial)
+		printf 'R\t351231235959Z\t200101000000Z\t%s\tunknown\t/CN=%s\n' "${serial#*=}" "$name" >> "$dir/index"
+	done
+	openssl ca -gencrl -config "$dir/ca.cnf" -cert "$dir/ca.pem" -keyfile "$dir/ca.key" "${since[@]}" -out "$file" 2>/dev/null
+}
+if [ "${1:-}" = -r ]; then
+	shift
+	revoke "$@"
+	exit
+fi
 mkdir -p "$dir"
 if [ ! -e "$dir/ca.pem" ]; then
 	key "$dir/ca.key"

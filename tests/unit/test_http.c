@@ -337,6 +337,77 @@ static void tls_admits_only_names_of_our_ca(void **state)
 	assert_int_equal(http_server_stats(srv).requests, 3);
 }
 
+struct one_call {
+	const char *cert;
+	uint16_t port;
+	int status;
+};
+
+static void call_once(void *arg)
+{
+	static const char req[] = "GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
+	struct one_call *c = arg;
+	struct wire_end w;
+	char buf[512];
+
+	c->status = -2;
+	if (!end_tls(&w, c->port, c->cert, 0)) {
+		(void)end_write(&w, req, sizeof(req) - 1);
+		c->status = end_reply(&w, buf, sizeof(buf));
+	}
+	end_close(&w);
+}
+
+static int status_of(const char *cert, uint16_t at)
+{
+	struct one_call c = { .cert = cert, .port = at };
+
+	assert_int_equal(lab_beside(loop, call_once, &c), 0);
+	return c.status;
+}
+
+/* $D is the lab's directory. */
+static void lab_run(const char *cmd)
+{
+	assert_int_equal(setenv("D", lab_dir, 1), 0);
+	assert_int_equal(system(cmd), 0);
+}
+
+static void expired_and_revoked_are_refused(void **state)
+{
+	struct tls_id *id = NULL;
+	struct err e = { 0 };
+	uint16_t at;
+
+	(void)state;
+	lab_run("CA_DAYS=-1 tests/lab/ca.sh $D old=did:web:old.example=IP:127.0.0.1");
+	assert_int_equal(lab_id(&id, "alice"), 0);
+	assert_int_equal(tls_crl_dir(id, lab_path("crl", ""), &e), -ENOENT);
+	id = tls_id_free(id);
+	e = (struct err){ 0 };
+	lab_run("mkdir $D/crl && echo no list > $D/crl/a.pem");
+	assert_int_equal(lab_id(&id, "alice"), 0);
+	assert_int_equal(tls_crl_dir(id, lab_path("crl", ""), &e), -EBADMSG);
+	assert_non_null(strstr(e.text, "a.pem: no certificate revocation list"));
+	id = tls_id_free(id);
+	lab_run("rm $D/crl/a.pem; tests/lab/ca.sh $D -r $D/crl/one.pem -u 20260101000000Z");
+	assert_int_equal(lab_id(&id, "alice"), 0);
+	assert_int_equal(tls_crl_dir(id, lab_path("crl", ""), &e), 0);
+	assert_int_equal(http_listen_tls(srv, "127.0.0.1", 0, id, &e), 0);
+	at = http_listen_port(srv, 2);
+	assert_int_equal(status_of("bob", port), 200);
+	assert_int_equal(status_of("old", port), 0);
+	assert_int_equal(status_of("bob", at), 200);
+	lab_run("tests/lab/ca.sh $D -r $D/new bob && mv $D/new $D/crl/one.pem");
+	for (int i = 0; i < 100 && status_of("bob", at) == 200; i++)
+		run_for(50000);
+	assert_int_equal(status_of("bob", at), 0);
+	assert_int_equal(status_of("alice", at), 200);
+	assert_int_equal(status_of("bob", port), 200); /* nobody asked for lists there */
+	srv = http_server_free(srv);
+	id = tls_id_free(id);
+}
+
 static void crowd(void *arg)
 {
 	static const char req[] = "GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -380,6 +451,7 @@ int main(void)
 		T(reply_after_the_client_left),
 		T(reply_after_the_server_left),
 		T(tls_admits_only_names_of_our_ca),
+		T(expired_and_revoked_are_refused),
 		T(many_connections),
 	};
 
