@@ -306,6 +306,9 @@ static int config_take(struct dp *d, const struct dp_config *cfg, struct err *e)
 	d->rules = cfg->rules ? cfg->rules : DP_RULES_DFL;
 	if (d->rules > DP_RULES)
 		return err_set(e, -EINVAL, "rules: above %u", DP_RULES);
+	d->watched = cfg->watched ? cfg->watched : DP_WATCHED;
+	if (d->watched > DP_WATCHED)
+		return err_set(e, -EINVAL, "watched: above %u", DP_WATCHED);
 	if (!cfg->offline && !cfg->pin_dir)
 		return err_set(e, -EINVAL, "pin_dir: missing");
 	return 0;
@@ -449,7 +452,8 @@ void dp_features(const struct dp *d, struct dp_features *ret)
 				     .labels = d->labels,
 				     .flows = d->flows,
 				     .cpus = d->cpus,
-				     .rules = d->rules };
+				     .rules = d->rules,
+				     .watched = d->watched };
 }
 
 int dp_prog_fd(const struct dp *d, enum dp_prog p)

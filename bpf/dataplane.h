@@ -37,6 +37,7 @@ struct dp_config {
 	uint32_t labels;     /* table size: labels 1..labels-1 may be used; 0 = 4096; <= 0x100000 */
 	uint32_t flows;      /* flow cache entries of 64 bytes; 0 = 16384; <= 1 << 22 */
 	uint32_t rules;      /* room for rules; 0 = 4096; <= DP_RULES */
+	uint32_t watched;    /* labels watched at one time; 0 = DP_WATCHED, the most */
 	enum dp_hook hook;   /* AUTO: TCX where the kernel has it */
 	bool offline;        /* tests: nothing is pinned or attached, the clock is set by hand */
 };
@@ -65,7 +66,7 @@ int dp_wipe(const char *pin_dir, struct err *e);
 struct dp_features {
 	bool tcx;     /* TCX links (Linux 6.6) */
 	bool adopted; /* maps were found pinned */
-	uint32_t labels, flows, cpus, rules;
+	uint32_t labels, flows, cpus, rules, watched;
 };
 void dp_features(const struct dp *d, struct dp_features *ret);
 
@@ -212,6 +213,7 @@ int dp_rules_set(struct dp *d, const struct dp_rule *r, size_t n, enum refusal *
 int dp_rule_put(struct dp *d, const struct dp_rule *r, enum refusal *no, struct err *e);
 /* Idempotent. */
 int dp_rule_del(struct dp *d, uint32_t id, enum refusal *no, struct err *e);
+int dp_rule_get(struct dp *d, uint32_t id, struct dp_rule *ret); /* -ENOENT */
 /* Fills up to cap rules in match order; returns how many there are. */
 size_t dp_rules_get(struct dp *d, struct dp_rule *r, size_t cap);
 

@@ -39,7 +39,7 @@ struct dp {
 	char pin_dir[DP_PATH_MAX];
 	bool offline, adopted, made_dir, tcx;
 	enum dp_hook hook;
-	uint32_t labels, flows, cpus, rules, heads;
+	uint32_t labels, flows, cpus, rules, heads, watched;
 	struct dp_tables table;
 	uint32_t key[16];
 	struct dp_cells at;

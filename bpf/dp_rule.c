@@ -195,6 +195,20 @@ size_t dp_rules_get(struct dp *d, struct dp_rule *r, size_t cap)
 	return n;
 }
 
+int dp_rule_get(struct dp *d, uint32_t id, struct dp_rule *ret)
+{
+	size_t n;
+	const struct dp_rule_line *l = live_rules(d, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (l[i].id != id)
+			continue;
+		rule_restore(ret, &l[i]);
+		return 0;
+	}
+	return -ENOENT;
+}
+
 /* The table without rule `id`, with room for one more; *n = how many, *all = how many before. */
 static struct dp_rule *rules_without(struct dp *d, uint32_t id, size_t *n, size_t *all)
 {

@@ -36,10 +36,10 @@ int dp_watch_take(struct dp *d, uint32_t label, struct err *e)
 	if (r < 0 || d->lines[label].watch)
 		return r;
 	slot = d->watcher[0] ? d->watcher[0] : 1; /* element 0: where the search begins */
-	while (slot <= DP_WATCHED && d->watcher[slot])
+	while (slot <= d->watched && d->watcher[slot])
 		slot++;
 	d->watcher[0] = slot;
-	if (slot > DP_WATCHED)
+	if (slot > d->watched)
 		return 0;
 	r = watch_order(d, label, slot, e);
 	if (r < 0)

@@ -112,8 +112,9 @@ struct enforcer_shaper {
 	uint32_t adopted;             /* 1 = the data plane was found pinned and taken over */
 	uint32_t abi;                 /* DP_ABI_VERSION */
 	uint32_t labels_used, rules_used, rules;
-	uint32_t full; /* steps refused because something was full, since the start */
-	uint32_t n;    /* devices with a rate */
+	uint32_t watched; /* labels that may have histograms at one time */
+	uint32_t full;    /* steps refused because something was full, since the start */
+	uint32_t n;       /* devices with a rate */
 	struct enforcer_shaped {
 		name_t device;
 		char kind[16];

@@ -224,7 +224,10 @@ static void on_monitor(void *arg, int fd, unsigned what)
 static int open_parts(struct enforcer_node *n, struct err *e)
 {
 	const struct dp_config dc = { .pin_dir = n->c->node.pin_dir,
-				      .labels = n->c->node.max_labels };
+				      .labels = n->c->node.max_labels,
+				      .flows = n->c->node.max_flows,
+				      .rules = n->c->node.max_rules,
+				      .watched = n->c->node.max_watched };
 	int r = nl_new(&n->nl, e);
 
 	r = r ? r : dp_open(&n->dp, &dc, e);

@@ -38,10 +38,20 @@ static int observe_classes(struct enforcer_node *n, uint16_t minor, struct obser
 	return r;
 }
 
+/* The caller frees; NULL and none without memory. */
+static struct dp_rule *rules_all(struct enforcer_node *n, size_t *count)
+{
+	size_t room = dp_rules_get(n->dp, NULL, 0);
+	struct dp_rule *all = calloc(room + 1, sizeof(*all));
+
+	*count = all ? dp_rules_get(n->dp, all, room) : 0;
+	return all;
+}
+
 static void observe_rules(struct enforcer_node *n, struct observation *o)
 {
-	struct dp_rule *all = calloc(DP_RULES, sizeof(*all));
-	size_t count = all ? dp_rules_get(n->dp, all, DP_RULES) : 0;
+	size_t count = 0;
+	struct dp_rule *all = rules_all(n, &count);
 
 	for (size_t i = 0; i < count; i++)
 		if (all[i].label == o->label && o->n_rules < UINT8_MAX)
@@ -247,7 +257,8 @@ int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 	p->abi = DP_ABI_VERSION;
 	p->labels_used = labels_used(n);
 	p->rules_used = (uint32_t)dp_rules_get(n->dp, NULL, 0);
-	p->rules = DP_RULES;
+	p->rules = f.rules;
+	p->watched = f.watched;
 	p->full = n->full;
 	return 0;
 }
@@ -278,8 +289,8 @@ static bool held_labels(struct enforcer_node *n, uint32_t *a, struct enforcer_he
 /* a = position in match order. */
 static bool held_rules(struct enforcer_node *n, uint32_t *a, struct enforcer_held *p)
 {
-	struct dp_rule *all = calloc(DP_RULES, sizeof(*all));
-	size_t count = all ? dp_rules_get(n->dp, all, DP_RULES) : 0;
+	size_t count = 0;
+	struct dp_rule *all = rules_all(n, &count);
 
 	for (; p->n < ENFORCER_HELD_MAX && *a < count; (*a)++)
 		object(p, STEP_RULE_DEL, all[*a].id)->label = all[*a].label;

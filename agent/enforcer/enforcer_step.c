@@ -267,17 +267,7 @@ static bool same_rule(const struct dp_rule *a, const struct dp_rule *b)
 
 static bool rule_find(struct enforcer_node *n, uint32_t id, struct dp_rule *ret)
 {
-	struct dp_rule *all = calloc(DP_RULES, sizeof(*all));
-	size_t count = all ? dp_rules_get(n->dp, all, DP_RULES) : 0;
-	bool found = false;
-
-	for (size_t i = 0; i < count && !found; i++) {
-		found = all[i].id == id;
-		if (found)
-			*ret = all[i];
-	}
-	free(all);
-	return found;
+	return !dp_rule_get(n->dp, id, ret);
 }
 
 static int rule_set(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)

@@ -440,18 +440,6 @@ static void counters_fd_is_safe(void **state)
 /* --- all of it twice ---------------------------------------------------------------------------
  */
 
-static int enter(void)
-{
-	(void)snprintf(bpffs, sizeof(bpffs), "/tmp/treaty-bpf-XXXXXX");
-	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
-	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(bpffs) ||
-	    mount("bpf", bpffs, "bpf", 0, NULL))
-		return -1;
-	(void)snprintf(pins, sizeof(pins), "%s/dp", bpffs);
-	/* only our own packets */
-	return system("sysctl -qw net.ipv6.conf.default.disable_ipv6=1");
-}
-
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -470,25 +458,6 @@ int main(void)
 		T(other_version_is_refused),
 		T(counters_fd_is_safe),
 	};
-	struct dp_features f;
-	struct dp *d;
-	int bad;
 
-	if (geteuid() || enter()) {
-		(void)fprintf(stderr, "needs root: own namespaces and a bpffs\n");
-		return 1;
-	}
-	d = offline_open(64);
-	dp_features(d, &f);
-	d = dp_close(d);
-	hook = DP_HOOK_CLSACT;
-	bad = cmocka_run_group_tests_name("bpf attach, clsact", tests, NULL, NULL);
-	hook = DP_HOOK_TCX;
-	if (f.tcx)
-		bad += cmocka_run_group_tests_name("bpf attach, TCX", tests, NULL, NULL);
-	else
-		print_message("this kernel has no TCX\n");
-	(void)umount(bpffs);
-	(void)rmdir(bpffs);
-	return bad;
+	return stage_run("bpf attach", tests, ARRAY_LEN(tests));
 }

@@ -302,17 +302,6 @@ static void refuses_what_it_does_not_know(void **state)
 	assert_no_old();
 }
 
-static int enter(void)
-{
-	(void)snprintf(bpffs, sizeof(bpffs), "/tmp/treaty-bpf-XXXXXX");
-	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
-	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(bpffs) ||
-	    mount("bpf", bpffs, "bpf", 0, NULL))
-		return -1;
-	(void)snprintf(pins, sizeof(pins), "%s/dp", bpffs);
-	return system("sysctl -qw net.ipv6.conf.default.disable_ipv6=1"); /* only our packets */
-}
-
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -321,25 +310,6 @@ int main(void)
 		T(goes_on_after_a_death),
 		T(refuses_what_it_does_not_know),
 	};
-	struct dp_features f;
-	struct dp *d;
-	int bad;
 
-	if (geteuid() || enter()) {
-		(void)fprintf(stderr, "needs root: own namespaces and a bpffs\n");
-		return 1;
-	}
-	d = offline_open(64);
-	dp_features(d, &f);
-	d = dp_close(d);
-	hook = DP_HOOK_CLSACT;
-	bad = cmocka_run_group_tests_name("migrate, clsact", tests, NULL, NULL);
-	hook = DP_HOOK_TCX;
-	if (f.tcx)
-		bad += cmocka_run_group_tests_name("migrate, TCX", tests, NULL, NULL);
-	else
-		print_message("this kernel has no TCX\n");
-	(void)umount(bpffs);
-	(void)rmdir(bpffs);
-	return bad;
+	return stage_run("migrate", tests, ARRAY_LEN(tests));
 }

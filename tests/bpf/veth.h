@@ -147,4 +147,44 @@ static inline void host_state(char *to, size_t cap)
 	assert_true(n > 0 && n < cap - 1);
 }
 
+/* --- all of a program's tests, by clsact and where there is TCX by that too --------------------
+ */
+
+static int stage_enter(void)
+{
+	(void)snprintf(bpffs, sizeof(bpffs), "/tmp/treaty-bpf-XXXXXX");
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(bpffs) ||
+	    mount("bpf", bpffs, "bpf", 0, NULL))
+		return -1;
+	(void)snprintf(pins, sizeof(pins), "%s/dp", bpffs);
+	/* only our own packets */
+	return system("sysctl -qw net.ipv6.conf.default.disable_ipv6=1");
+}
+
+static int stage_run(const char *name, const struct CMUnitTest *tests, size_t n)
+{
+	struct dp_features f;
+	struct dp *d;
+	int bad;
+
+	if (geteuid() || stage_enter()) {
+		(void)fprintf(stderr, "needs root: own namespaces and a bpffs\n");
+		return 1;
+	}
+	d = offline_open(64);
+	dp_features(d, &f);
+	d = dp_close(d);
+	hook = DP_HOOK_CLSACT;
+	print_message("%s, clsact\n", name);
+	bad = _cmocka_run_group_tests(name, tests, n, NULL, NULL);
+	hook = DP_HOOK_TCX;
+	print_message("%s, %s\n", name, f.tcx ? "TCX" : "no TCX here");
+	if (f.tcx)
+		bad += _cmocka_run_group_tests(name, tests, n, NULL, NULL);
+	(void)umount(bpffs);
+	(void)rmdir(bpffs);
+	return bad;
+}
+
 #endif

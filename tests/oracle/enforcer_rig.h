@@ -371,4 +371,39 @@ static inline void rig_leave(void)
 	(void)rmdir(rig.dir);
 }
 
+/* Of every test: the stage anew, and no enforcer yet. */
+static inline int rig_setup(void **st)
+{
+	(void)st;
+	links_make();
+	configure();
+	take_away_at_end = true;
+	return 0;
+}
+
+static inline int rig_teardown(void **st)
+{
+	(void)st;
+	(void)system("ip link del acc0 2>/dev/null; ip link del lan0 2>/dev/null; "
+		     "ip -6 addr flush dev lo");
+	return 0;
+}
+
+#define staged(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
+
+/* A program's tests in the rig; its exit code. */
+static inline int rig_run_all(const struct CMUnitTest *tests, size_t n)
+{
+	int r;
+
+	if (!rig_enter()) {
+		print_message("SKIPPED: needs root\n");
+		return 77;
+	}
+	r = _cmocka_run_group_tests("rig", tests, n, NULL, NULL);
+	rig_leave();
+	return r;
+}
+#define rig_run(tests) rig_run_all(tests, ARRAY_LEN(tests))
+
 #endif

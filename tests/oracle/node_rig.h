@@ -79,9 +79,7 @@ static inline int turn(int64_t ms)
 
 static inline int setup(void **st)
 {
-	(void)st;
-	links_make();
-	configure();
+	(void)rig_setup(st);
 	rig.cfg.daemon.sample_ms = 50;
 	rig.cfg.node.probe_ms = 5;
 	rig.cfg.node.reflector = (struct cfg_listen){ address("fd10:a1::1"), 8620 };
@@ -96,7 +94,6 @@ static inline int setup(void **st)
 	rig.cfg.classes = 1;
 	(void)snprintf(state_dir, sizeof(state_dir), "%s/state", rig.dir);
 	assert_int_equal(mkdir(state_dir, 0700), 0);
-	take_away_at_end = true;
 	enforcer_up();
 	agents_up();
 	return 0;
@@ -104,11 +101,10 @@ static inline int setup(void **st)
 
 static inline int teardown(void **st)
 {
-	(void)st;
 	agents_down();
 	if (enforcer_down())
 		return -1;
-	(void)system("ip link del acc0; ip link del lan0; ip -6 addr flush dev lo");
+	(void)rig_teardown(st);
 	return nftw(state_dir, rm_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 

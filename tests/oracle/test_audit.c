@@ -7,23 +7,6 @@
 
 static struct enforcer_findings f;
 
-static int setup(void **st)
-{
-	(void)st;
-	links_make();
-	configure();
-	take_away_at_end = true;
-	return 0;
-}
-
-static int teardown(void **st)
-{
-	(void)st;
-	(void)system("ip link del acc0 2>/dev/null; ip link del lan0 2>/dev/null; "
-		     "ip -6 addr flush dev lo");
-	return 0;
-}
-
 static void look(void)
 {
 	struct err e = { 0 };
@@ -203,17 +186,10 @@ static void test_others(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_dry, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_others, setup, teardown),
+		staged(test_dry),
+		staged(test_damage),
+		staged(test_others),
 	};
-	int r;
 
-	if (!rig_enter()) {
-		print_message("SKIPPED: needs root\n");
-		return 77;
-	}
-	r = cmocka_run_group_tests(tests, NULL, NULL);
-	rig_leave();
-	return r;
+	return rig_run(tests);
 }

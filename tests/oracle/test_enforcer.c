@@ -2,23 +2,6 @@
 /* The enforcer's node role against the kernel's own words: ip, tc and the pinned maps. */
 #include "enforcer_rig.h"
 
-static int setup(void **st)
-{
-	(void)st;
-	links_make();
-	configure();
-	take_away_at_end = true;
-	return 0;
-}
-
-static int teardown(void **st)
-{
-	(void)st;
-	(void)system("ip link del acc0 2>/dev/null; ip link del lan0 2>/dev/null; "
-		     "ip -6 addr flush dev lo");
-	return 0;
-}
-
 /* A pinned map's element, read without any code of ours. */
 static void element(const char *map, uint32_t i, void *ret)
 {
@@ -441,6 +424,43 @@ static void test_refusals(void **st)
 	assert_int_equal(enforcer_down(), 0);
 }
 
+/* Tables as small as the configuration makes them: full is a refusal, and room comes back. */
+static void test_sizes(void **st)
+{
+	struct step del = { .kind = STEP_RULE_DEL, .rule = { .id = 2 } }, s = rule_step(4, 21);
+	struct enforcer_shaper sh = { 0 };
+	struct err e = { 0 };
+
+	(void)st;
+	rig.cfg.node.max_rules = 3;
+	rig.cfg.node.max_flows = 64;
+	rig.cfg.node.max_watched = 5;
+	enforcer_up();
+	for (uint32_t i = 1; i <= 3; i++) {
+		struct step x = rule_step(i, 21);
+
+		done(&x, 1);
+	}
+	no(&s, REFUSE_MAP_FULL);
+	assert_int_equal(enforcer_shaper(&rig.c, &sh, &e), 0);
+	assert_int_equal(sh.rules, 3);
+	assert_int_equal(sh.rules_used, 3);
+	assert_int_equal(sh.flows, 64);
+	assert_int_equal(sh.watched, 5);
+	assert_int_equal(sh.full, 1);
+	done(&del, 1);
+	done(&s, 1);
+	for (uint32_t i = 10; i < 20; i++) { /* beyond the watched ones labels work all the same */
+		struct step l = label_step(i);
+		struct dp_line line;
+
+		done(&l, 1);
+		element("lines", i, &line);
+		assert_int_equal(line.watch, i < 15 ? i - 9 : 0);
+	}
+	assert_int_equal(enforcer_down(), 0);
+}
+
 static void test_many_rules(void **st)
 {
 	const uint32_t many = 300;
@@ -568,27 +588,12 @@ static void test_comes_back(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_start, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_label, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_steer_and_rule, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_class, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_batch, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_class_bent, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_customer, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_many_rules, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_liar, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_foreign_root, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_foreign_later, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_comes_back, setup, teardown),
+		staged(test_start),         staged(test_label),      staged(test_steer_and_rule),
+		staged(test_class),         staged(test_batch),      staged(test_class_bent),
+		staged(test_customer),      staged(test_refusals),   staged(test_sizes),
+		staged(test_many_rules),    staged(test_liar),       staged(test_foreign_root),
+		staged(test_foreign_later), staged(test_comes_back),
 	};
-	int r;
 
-	if (!rig_enter()) {
-		print_message("SKIPPED: needs root\n");
-		return 77;
-	}
-	r = cmocka_run_group_tests(tests, NULL, NULL);
-	rig_leave();
-	return r;
+	return rig_run(tests);
 }

@@ -233,13 +233,6 @@ static void test_deaths(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_deaths) };
-	int r;
 
-	if (!rig_enter()) {
-		print_message("SKIPPED: needs root\n");
-		return 77;
-	}
-	r = cmocka_run_group_tests(tests, NULL, NULL);
-	rig_leave();
-	return r;
+	return rig_run(tests);
 }

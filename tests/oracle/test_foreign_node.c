@@ -119,14 +119,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_tools, setup, teardown),
 	};
-	int r;
 
-	if (!rig_enter()) {
-		print_message("SKIPPED: needs root\n");
-		return 77;
-	}
 	log_init("agents", LOG_LEVEL_ERROR);
-	r = crypto_init() || cmocka_run_group_tests(tests, NULL, NULL);
-	rig_leave();
-	return r;
+	return crypto_init() || rig_run(tests);
 }

@@ -317,14 +317,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_probe_and_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mcp, setup, teardown),
 	};
-	int r;
 
-	if (!rig_enter()) {
-		print_message("SKIPPED: needs root\n");
-		return 77;
-	}
 	log_init("agents", LOG_LEVEL_ERROR);
-	r = crypto_init() || cmocka_run_group_tests(tests, NULL, NULL);
-	rig_leave();
-	return r;
+	return crypto_init() || rig_run(tests);
 }

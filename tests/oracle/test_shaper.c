@@ -10,23 +10,6 @@
 
 #define FRAME 1000u /* bytes: a millisecond at 8 Mbit/s */
 
-static int setup(void **st)
-{
-	(void)st;
-	links_make();
-	configure();
-	take_away_at_end = true;
-	return 0;
-}
-
-static int teardown(void **st)
-{
-	(void)st;
-	(void)system("ip link del acc0 2>/dev/null; ip link del lan0 2>/dev/null; "
-		     "ip -6 addr flush dev lo");
-	return 0;
-}
-
 static struct enforcer_shaper status(void)
 {
 	struct enforcer_shaper sh = { 0 };
@@ -329,19 +312,9 @@ static void test_edt_packets(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_auto, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_edt_missing, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_policer, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cap, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_edt_packets, setup, teardown),
+		staged(test_auto), staged(test_edt_missing), staged(test_policer),
+		staged(test_cap),  staged(test_edt_packets),
 	};
-	int r;
 
-	if (!rig_enter()) {
-		print_message("SKIPPED: needs root\n");
-		return 77;
-	}
-	r = cmocka_run_group_tests(tests, NULL, NULL);
-	rig_leave();
-	return r;
+	return rig_run(tests);
 }

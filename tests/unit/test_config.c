@@ -25,6 +25,7 @@ static const char good[] =
 	"role = operator\n"
 	"[peer popA]\ndid = did:key:z6Mk\nrole = node\n"
 	"[node]\npin-dir = /run/t/bpf\nmax-labels = 1000\nlabel-range = 100-1099\n"
+	"max-rules = 1048576\nmax-flows = 64\nmax-watched = 7\n"
 	"reflector = [fd10:ff:b::1]:8620\nprobe-interval-ms = 30\n"
 	"[device lan0]\nrole = customer\n[device acc0]\nrole = network\nrate = 200M\n"
 	"[path 1]\nname = short\nkind = det\ndevice = acc0\nnexthop6 = fd10:a1::2\n"
@@ -128,6 +129,9 @@ static void test_defaults(void **state)
 	assert_int_equal(c->daemon.sample_ms, 100);
 	assert_int_equal(c->daemon.on_exit, ON_EXIT_KEEP);
 	assert_int_equal(c->node.max_labels, 4096);
+	assert_int_equal(c->node.max_rules, 4096);
+	assert_int_equal(c->node.max_flows, 16384);
+	assert_int_equal(c->node.max_watched, 4096);
 	assert_int_equal(c->node.probe_ms, 20);
 	assert_int_equal(c->op.police_pct, 105);
 	assert_string_equal(c->ledger.currency, "EUR");
@@ -202,6 +206,12 @@ static const struct {
 	{ MINIMAL "[node]\nlabel-range = 9-5\n", "t.conf:5: node.label-range: must be N or LOW" },
 	{ MINIMAL "[node]\nmax-labels = 10\nlabel-range = 1-11\n",
 	  "t.conf: node.label-range: must fit into max-labels" },
+	{ MINIMAL "[node]\nmax-rules = 0\n",
+	  "t.conf:5: node.max-rules: must be a whole number from 1 to 1048576" },
+	{ MINIMAL "[node]\nmax-rules = 1048577\n", "t.conf:5: node.max-rules: must be a whole" },
+	{ MINIMAL "[node]\nmax-flows = 3\n", "t.conf:5: node.max-flows: must be a whole number" },
+	{ MINIMAL "[node]\nmax-watched = 4097\n",
+	  "t.conf:5: node.max-watched: must be a whole number from 1 to 4096" },
 	{ MINIMAL "[hop 1 edge]\nsteers = maybe\n",
 	  "t.conf:5: hop 1 edge.steers: must be yes or no" },
 	{ MINIMAL "[device " L100 "]\n", "t.conf:4: [: a section must be" },
