@@ -80,6 +80,7 @@ struct cfg_node {
 	cfg_file pin_dir;
 	uint32_t max_labels;         /* slots of the label maps */
 	uint32_t max_classes;        /* HTB classes of one device */
+	uint32_t class_pool;         /* of them made ahead of need; not more than labels */
 	struct cfg_range labels;     /* 1..0xfffff */
 	cfg_name oss;                /* the peer that may send steps */
 	struct cfg_listen reflector; /* STAMP reflector; port 0 = none */

@@ -107,6 +107,7 @@ static const struct cfg_key node_keys[] = {
 	{ "pin-dir", cfg_path_abs, AT(pin_dir), ANY, .def = "/run/treaty/bpf" },
 	{ "max-labels", cfg_u32, AT(max_labels), BETWEEN(1, 1048576), "4096" },
 	{ "max-classes", cfg_u32, AT(max_classes), BETWEEN(1, 32256), "4096" },
+	{ "class-pool", cfg_u32, AT(class_pool), BETWEEN(0, 32256), "4096" },
 	{ "label-range", cfg_range, AT(labels), BETWEEN(1, 0xfffff), "1-4095" },
 	{ "oss", cfg_word, AT(oss), SIZE(sizeof(cfg_name)) },
 	{ "reflector", cfg_parse_listen, AT(reflector), ANY },
