@@ -83,6 +83,7 @@ struct cfg_node {
 	uint32_t max_rules;          /* room for classifier rules */
 	uint32_t max_flows;          /* entries of the flow cache */
 	uint32_t max_watched;        /* labels with histograms at one time */
+	uint32_t class_pool;         /* of them made ahead of need; not more than labels */
 	struct cfg_range labels;     /* 1..0xfffff */
 	cfg_name oss;                /* the peer that may send steps */
 	struct cfg_listen reflector; /* STAMP reflector; port 0 = none */

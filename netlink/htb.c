@@ -46,6 +46,20 @@ struct nl_class htb_class(uint32_t minor, rate_t rate, rate_t ceil, uint32_t mtu
 	return c;
 }
 
+struct nl_class htb_idle(uint32_t minor, rate_t ceil, uint32_t mtu)
+{
+	struct nl_class c = htb_class(minor, (rate_t){ HTB_IDLE_BPS }, ceil, mtu);
+
+	c.prio = 7;
+	c.quantum = QUANTUM_MAX + 1;
+	return c;
+}
+
+bool htb_is_idle(const struct nl_class *c)
+{
+	return !htb_inner(c->minor) && c->quantum == QUANTUM_MAX + 1;
+}
+
 static int check(uint32_t ifindex, const struct nl_class *c, struct err *e)
 {
 	struct nl_obj o = { .kind = NL_CLASS, .ours = true, .ifindex = ifindex, .u.class = *c };

@@ -20,6 +20,13 @@ bool htb_inner(uint32_t minor);
  * frames), quantum and leaf limit (50 ms at ceil, >= 16 full frames). mtu in bytes. */
 struct nl_class htb_class(uint32_t minor, rate_t rate, rate_t ceil, uint32_t mtu);
 
+/* A class that stands ready for a deal: almost no rate of its own, borrows up to ceil after all
+ * others, so that a packet that still names it travels as what has no agreement. Known by its
+ * quantum, which htb_class() never gives. */
+#define HTB_IDLE_BPS 8000u
+struct nl_class htb_idle(uint32_t minor, rate_t ceil, uint32_t mtu);
+bool htb_is_idle(const struct nl_class *c);
+
 /* Our root, the root class at the device's rate and the default class, idempotently. dflt is the
  * rate guaranteed to traffic without an agreement; it may borrow up to rate. -EEXIST: foreign root.
  */

@@ -120,7 +120,8 @@ struct enforcer_shaper {
 		char kind[16];
 		char refused[160]; /* the back ends before it and why not; empty = it is the first
 				    */
-		uint32_t classes, max_classes;
+		uint32_t classes, max_classes; /* all that the steps asked for; HTB's most */
+		uint32_t idle, policed;        /* ready for a deal; of classes, beyond the cap */
 		rate_t rate, promised;
 		uint64_t drops, marks; /* of the virtual queues */
 	} dev[DEVICES_MAX];

@@ -52,6 +52,13 @@ bool class_policed(const struct device *d, uint32_t minor)
 	return c && shaper_of(d, c) != d->shaper;
 }
 
+bool class_has_customer(const struct device *d, uint32_t minor)
+{
+	const struct nl_class *c = class_of(d, minor);
+
+	return c && c->parent;
+}
+
 uint32_t class_next(const struct device *d, uint32_t minor)
 {
 	for (uint32_t i = minor ? slot_of(minor) + 1 : 0; i < d->n_slots; i++)
@@ -93,6 +100,7 @@ static void table_drop(struct device *d, uint32_t minor)
 		return;
 	d->promised -= share(c);
 	d->n_classes--;
+	d->n_policed -= !c->limit && !htb_inner(minor);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -106,6 +114,7 @@ static int table_set(struct device *d, const struct nl_class *c)
 	d->slot[slot_of(c->minor)] = *c;
 	d->promised += share(c);
 	d->n_classes++;
+	d->n_policed += !c->limit && !htb_inner(c->minor);
 	return 0;
 }
 
@@ -113,8 +122,9 @@ void classes_forget(struct device *d)
 {
 	free(d->slot);
 	d->slot = NULL;
-	d->n_slots = d->n_classes = 0;
+	d->n_slots = d->n_classes = d->n_policed = 0;
 	d->promised = 0;
+	pool_forget(d);
 }
 
 int classes_adopt(struct enforcer_node *n, struct device *d, struct err *e)
@@ -285,7 +295,7 @@ static bool beyond_cap(const struct enforcer_node *n, const struct device *d,
 		return true;
 	if (d->shaper != &shaper_htb || htb_inner(c->minor))
 		return false;
-	return old ? !old->limit : d->n_classes >= n->c->node.max_classes;
+	return old ? !old->limit : d->n_classes - d->n_policed >= n->c->node.max_classes;
 }
 
 /* Whether the step may be tried; then *ret is the class it asks for. */

@@ -30,7 +30,12 @@ struct device {
 	/* What its tree should hold, by minor; promised = guarantees against the device's rate. */
 	struct nl_class *slot;
 	uint32_t n_slots, n_classes;
+	uint32_t n_policed; /* of n_classes, those that HTB does not hold */
 	uint64_t promised;
+	/* Of an HTB device, class_pool.c: the minors whose idle class stands in the kernel. */
+	uint64_t idle[HTB_SLOTS_MAX / 64];
+	uint32_t n_idle;
+	bool pool_stuck; /* the kernel refused one, and it was said */
 };
 
 struct enforcer_node {
@@ -40,7 +45,9 @@ struct enforcer_node {
 	struct nl *nl;
 	struct nl_monitor *monitor;
 	struct loop_fd *watch;
-	struct loop_timer *healing;
+	struct loop_timer *healing, *filling;
+	mono_t last_step;    /* loop's clock */
+	uint32_t pool_batch; /* classes that take the kernel about a millisecond */
 	struct device dev[CFG_DEVICES];
 	uint32_t n_dev;
 	uint32_t full;            /* steps refused with MAP_FULL */
@@ -91,7 +98,21 @@ void classes_forget(struct device *d);
 /* What the device should have: by minor; whether beyond HTB's cap; the minor after m, 0 = end. */
 bool class_wanted(const struct device *d, uint32_t minor);
 bool class_policed(const struct device *d, uint32_t minor);
+bool class_has_customer(const struct device *d, uint32_t minor);
 uint32_t class_next(const struct device *d, uint32_t minor);
+
+/* class_pool.c: idle HTB classes, made ahead of need, some at a time while no step comes. A step
+ * that names one changes it instead of adding a class. */
+void pool_adopt(struct enforcer_node *n, struct device *d); /* what stands in the kernel */
+void pool_start(struct enforcer_node *n);                   /* fills or trims from now on */
+void pool_stop(struct enforcer_node *n);
+void pool_forget(struct device *d); /* the tree is gone */
+bool pool_has(const struct device *d, uint32_t minor);
+/* The class at minor is a deal's now, or gone. */
+void pool_taken(struct device *d, uint32_t minor);
+/* Whether the class of a deal that ends goes back to the pool instead of away. */
+bool pool_wants(const struct enforcer_node *n, const struct device *d, uint32_t minor);
+int pool_give(struct enforcer_node *n, struct device *d, uint32_t minor, struct err *e);
 
 /* Answers of a step; all return 0. failed: a failure of the data plane or of netlink. */
 int refuse(struct enforcer_receipt *p, enum refusal r, const char *fmt, ...) printf_like(3, 4);

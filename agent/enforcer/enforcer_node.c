@@ -99,15 +99,19 @@ static int shape(struct enforcer_node *n, struct device *d, struct err *e)
 	if (!d->rate.bps || (d->shaped && d->shaper->stands(n, d)))
 		return 0;
 	d->shaped = false;
+	pool_forget(d);
 	r = shaper_choose(n, d, &mine);
 	if (r == -EEXIST)
 		return foreign(d, e);
 	if (r)
 		return err_set(e, r, "device %s: shaper: %s", d->cfg->name, mine.text);
 	d->shaped = true;
+	pool_adopt(n, d);
 	if (d->n_classes)
 		classes_again(n, d);
-	return classes_adopt(n, d, e);
+	r = classes_adopt(n, d, e);
+	pool_start(n);
+	return r;
 }
 
 static int heal_device(struct enforcer_node *n, struct device *d, struct err *e)
@@ -310,6 +314,7 @@ struct enforcer_node *enforcer_node_close(struct enforcer_node *n)
 		return NULL;
 	if (n->loop)
 		loop_cancel(n->loop, n->healing);
+	pool_stop(n);
 	n->watch = loop_fd_free(n->watch);
 	n->monitor = monitor_free(n->monitor);
 	n->dp = dp_close(n->dp);

@@ -17,23 +17,22 @@ static int observe_classes(struct enforcer_node *n, uint16_t minor, struct obser
 {
 	int r = 0;
 
-	for (uint32_t i = 0; !r && minor && i < n->n_dev; i++) {
-		const struct device *d = &n->dev[i];
-		size_t count = 0;
+	for (uint32_t i = 0; !r && minor && i < n->n_dev && o->n_classes < DEVICES_MAX; i++) {
+		struct observed_class *c = &o->cls[o->n_classes];
+		struct device *d = &n->dev[i];
+		const uint32_t want = minor;
+		struct nl_class seen = { 0 };
 
 		if (d->shaped)
-			r = device_classes(n, d, &count, e);
-		for (size_t k = 0; !r && k < count && o->n_classes < DEVICES_MAX; k++) {
-			struct observed_class *c = &o->cls[o->n_classes];
-
-			if (n->classes[k].minor != minor)
-				continue;
-			str_cut(c->device.s, d->cfg->name);
-			c->minor = minor;
-			c->rate = n->classes[k].rate;
-			c->ceil = n->classes[k].ceil;
-			o->n_classes++;
-		}
+			r = (class_policed(d, minor) ? &shaper_policer : d->shaper)
+				    ->get(n, d, &want, 1, &seen, e);
+		if (r || seen.minor != minor)
+			continue;
+		str_cut(c->device.s, d->cfg->name);
+		c->minor = minor;
+		c->rate = seen.rate;
+		c->ceil = seen.ceil;
+		o->n_classes++;
 	}
 	return r;
 }
@@ -205,6 +204,8 @@ static void fill_shaped(struct enforcer_node *n, const struct device *d, struct 
 	str_cut(s->refused, d->refused);
 	s->classes = d->n_classes;
 	s->max_classes = d->shaper == &shaper_htb ? n->c->node.max_classes : HTB_SLOTS_MAX;
+	s->idle = d->n_idle;
+	s->policed = d->shaper == &shaper_policer ? d->n_classes : d->n_policed;
 	s->rate = d->rate;
 	s->promised.bps = d->promised;
 	for (uint32_t i = 0; (i = dp_shape_next(n->dp, d->link.ifindex, i));) {

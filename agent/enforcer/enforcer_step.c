@@ -358,6 +358,8 @@ int steps_run(struct enforcer_node *n, const struct step *s, size_t count,
 	for (size_t i = 0; i < count; i++)
 		if (!names_end(&s[i]))
 			return err_set(e, -EPROTO, "step: a name does not end");
+	if (n->loop)
+		n->last_step = loop_now(n->loop);
 	for (size_t i = 0; i < count;) {
 		int64_t from = clock_us(CLOCK_BOOTTIME);
 		size_t k = run_of_classes(s + i, count - i);
@@ -372,5 +374,6 @@ int steps_run(struct enforcer_node *n, const struct step *s, size_t count,
 			n->full += ret[i].refusal == REFUSE_MAP_FULL;
 		}
 	}
+	pool_start(n);
 	return 0;
 }

@@ -223,16 +223,28 @@ static void htb_fit(const struct device *d, struct nl_class *c)
 	(void)c;
 }
 
+/* A class cannot move below a customer: the idle one makes room. */
+static int make_room(struct enforcer_node *n, struct device *d, const struct nl_class *c,
+		     struct err *e)
+{
+	if (!pool_has(d, c->minor))
+		return 0;
+	pool_taken(d, c->minor);
+	return c->parent ? htb_class_del(n->nl, d->link.ifindex, c->minor, e) : 0;
+}
+
 static int htb_put(struct enforcer_node *n, struct device *d, const struct nl_class *c,
 		   size_t count, int *result, struct err *e)
 {
-	int r;
+	int r = 0;
 
 	if (count == 1 && htb_inner(c->minor)) {
 		*result = htb_class_put(n->nl, d->link.ifindex, c, e);
 		return 0;
 	}
-	r = htb_classes_put(n->nl, d->link.ifindex, c, count, result, e);
+	for (size_t i = 0; !r && i < count; i++)
+		r = make_room(n, d, &c[i], e);
+	r = r ? r : htb_classes_put(n->nl, d->link.ifindex, c, count, result, e);
 	for (size_t i = 0; !r && i < count; i++)
 		if (!result[i])
 			(void)queue_set(n, d, &c[i], &marking, NULL); /* a help, no promise */
@@ -242,18 +254,34 @@ static int htb_put(struct enforcer_node *n, struct device *d, const struct nl_cl
 static int htb_get(struct enforcer_node *n, struct device *d, const uint32_t *minor, size_t count,
 		   struct nl_class *out, struct err *e)
 {
-	return htb_classes_get(n->nl, d->link.ifindex, minor, count, out, e);
+	int r = htb_classes_get(n->nl, d->link.ifindex, minor, count, out, e);
+
+	for (size_t i = 0; !r && i < count; i++)
+		if (htb_is_idle(&out[i]))
+			out[i].minor = 0;
+	return r;
 }
 
 static int htb_del(struct enforcer_node *n, struct device *d, uint32_t minor, struct err *e)
 {
 	dp_shape_del(n->dp, d->link.ifindex, minor);
-	return htb_class_del(n->nl, d->link.ifindex, minor, e);
+	return pool_wants(n, d, minor) ? pool_give(n, d, minor, e)
+				       : htb_class_del(n->nl, d->link.ifindex, minor, e);
 }
 
 static int htb_list(struct enforcer_node *n, const struct device *d, size_t *count, struct err *e)
 {
-	return htb_class_list(n->nl, d->link.ifindex, n->classes, n->stats, CLASSES_CAP, count, e);
+	int r = htb_class_list(n->nl, d->link.ifindex, n->classes, n->stats, CLASSES_CAP, count, e);
+	size_t to = 0;
+
+	for (size_t i = 0; !r && i < *count; i++) {
+		if (htb_is_idle(&n->classes[i]))
+			continue;
+		n->classes[to] = n->classes[i];
+		n->stats[to++] = n->stats[i];
+	}
+	*count = r ? *count : to;
+	return r;
 }
 
 const struct shaper shaper_htb = {

@@ -5,9 +5,11 @@
  *   apply_per_s       label lines: changes of labels that are there
  *   apply_class_per_s HTB classes: changes of classes that are there (and apart: adds)
  *   load_1m_s         a million new label lines
- *   htb_add_us        what one more class costs once so many stand */
+ *   htb_add_us        what one more class costs once so many stand
+ *   htb_take_us       what a deal costs that takes one of so many idle classes
+ *   htb_pool_s        until that many idle classes stand, at leisure
+ *   apply_filling_us  a label's step meanwhile, beside apply_filled_us once they stand */
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -25,6 +27,8 @@
 #define CHANGES 20000u
 #define CLASSES 1000u
 #define CURVE   4000u
+#define TAKEN   100u
+#define PROBES  200
 
 static struct config cfg;
 static struct step step[LABELS];
@@ -45,27 +49,66 @@ static void die(const char *what)
 	exit(1);
 }
 
+struct served {
+	struct enforcer_node *node; /* first: the rows look for it */
+	struct loop *loop;
+};
+
+static void on_request(void *arg, int fd, unsigned what)
+{
+	struct served *s = arg;
+	int r = msg_serve(fd, enforcer_node_rows, ENFORCER_NODE_ROWS, s, NULL);
+
+	(void)what;
+	if (r)
+		loop_stop(s->loop, r);
+}
+
 static int serve(int fd)
 {
-	struct {
-		struct enforcer_node *node; /* first: the rows look for it */
-	} served = { NULL };
+	struct served s = { 0 };
 	struct err e = { 0 };
 	int r;
 
 	log_init("bench_apply", LOG_LEVEL_ERROR);
-	r = enforcer_node_open(&served.node, &cfg, NULL, &e);
-	while (!r) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-
-		(void)poll(&p, 1, -1);
-		r = msg_serve(fd, enforcer_node_rows, ENFORCER_NODE_ROWS, &served, &e);
-	}
+	r = loop_new(&s.loop, false);
+	r = r ? r : enforcer_node_open(&s.node, &cfg, s.loop, &e);
+	if (!r && loop_watch(s.loop, fd, LOOP_READ, on_request, &s))
+		r = loop_run(s.loop);
 	if (r == -EPIPE)
-		r = enforcer_node_remove(&served.node, &e);
+		r = enforcer_node_remove(&s.node, &e);
 	if (r)
 		(void)fprintf(stderr, "bench_apply: %s\n", e.text);
 	return r ? 1 : 0;
+}
+
+static pid_t start(void)
+{
+	struct err e = { 0 };
+	int pair[2];
+	pid_t pid;
+
+	if (msg_pair(pair))
+		die("no sockets");
+	pid = fork();
+	if (pid == 0) {
+		(void)close(pair[0]);
+		_exit(serve(pair[1]));
+	}
+	(void)close(pair[1]);
+	c.fd = pair[0];
+	if (enforcer_wait(&c, &e))
+		die(e.text);
+	return pid;
+}
+
+static void stop(pid_t pid)
+{
+	int status = 0;
+
+	(void)close(c.fd);
+	if (waitpid(pid, &status, 0) != pid || status)
+		die("the enforcer failed");
 }
 
 static void stage(char pins[64])
@@ -137,10 +180,15 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static double percentile(double *v, size_t n, size_t p)
+{
+	qsort(v, n, sizeof(*v), by_value);
+	return v[n * p / 100];
+}
+
 static double median(double *v)
 {
-	qsort(v, ROUNDS, sizeof(*v), by_value);
-	return v[ROUNDS / 2];
+	return percentile(v, ROUNDS, 50);
 }
 
 static void line(const char *metric, double v, const char *unit, const char *more)
@@ -201,10 +249,72 @@ static void classes(void)
 	}
 }
 
+static uint32_t idle(void)
+{
+	static struct enforcer_shaper sh;
+	struct err e = { 0 };
+
+	memset(&sh, 0, sizeof(sh));
+	if (enforcer_shaper(&c, &sh, &e))
+		die(e.text);
+	return sh.dev[0].idle;
+}
+
+static void rest(int64_t ms)
+{
+	const struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+
+	(void)nanosleep(&t, NULL);
+}
+
+/* Single steps of one label, so far apart that the pool is filled between them. */
+static void lone_steps(const char *metric, uint32_t size)
+{
+	static double v[PROBES];
+	char more[96];
+	uint32_t at = idle();
+
+	for (uint32_t i = 0; i < PROBES; i++) {
+		label(&step[0], 1, 30000000 + i * 100000ull);
+		v[i] = apply(1) * 1e6;
+		rest(35);
+	}
+	(void)snprintf(more, sizeof(more),
+		       ",\"classes\":%u,\"p50\":%.1f,\"tried\":%d,\"filled\":%u", size,
+		       percentile(v, PROBES, 50), PROBES, idle() - at);
+	line(metric, percentile(v, PROBES, 99), "us", more);
+}
+
+/* A pool of its own for each size; the classes that are taken are the last of it. */
+static void pool(uint32_t size)
+{
+	double from;
+	char more[64];
+	pid_t pid;
+
+	cfg.node.class_pool = size;
+	pid = start();
+	from = now_s();
+	if (size == CURVE)
+		lone_steps("apply_filling_us", size);
+	while (idle() < size)
+		rest(20);
+	(void)snprintf(more, sizeof(more), ",\"classes\":%u", size);
+	if (size == CURVE)
+		lone_steps("apply_filled_us", size);
+	else
+		line("htb_pool_s", now_s() - from, "s", more);
+	for (uint32_t i = 0; i < TAKEN; i++)
+		class(&step[i], size - TAKEN + i, 8000000);
+	line("htb_take_us", apply(TAKEN) / TAKEN * 1e6, "us", more);
+	if (idle() != size - TAKEN)
+		die("the deals took no idle class");
+	stop(pid);
+}
+
 int main(void)
 {
 	char pins[64] = "/tmp/treaty-apply-XXXXXX";
-	int pair[2], status = 0;
 	pid_t pid;
 
 	if (geteuid() != 0) {
@@ -212,20 +322,16 @@ int main(void)
 		return 77;
 	}
 	stage(pins);
-	if (msg_pair(pair))
-		die("no sockets");
-	pid = fork();
-	if (pid == 0) {
-		(void)close(pair[0]);
-		_exit(serve(pair[1]));
-	}
-	(void)close(pair[1]);
-	c.fd = pair[0];
+	pid = start();
 	labels();
 	classes();
-	(void)close(pair[0]);
-	(void)waitpid(pid, &status, 0);
+	stop(pid);
+	cfg.node.max_labels = 4096;
+	cfg.node.labels.high = 4095;
+	pool(TAKEN);
+	pool(CLASSES);
+	pool(CURVE);
 	(void)umount(pins);
 	(void)rmdir(pins);
-	return status ? 1 : 0;
+	return 0;
 }

@@ -186,6 +186,116 @@ static void test_cap(void **st)
 	assert_int_equal(enforcer_down(), 0);
 }
 
+/* --- classes made ahead of need -------------------------------------------------------------- */
+
+static uint32_t idle_wanted;
+
+/* As the enforcer says, and as tc does. */
+static bool pool_is_full(void)
+{
+	char *t = told("tc class show dev acc0 | "
+		       "grep -c 'leaf.*prio 7 rate 8Kbit ceil 200Mbit' || true");
+	bool full = (uint32_t)atoi(t) == idle_wanted && status().dev[0].idle == idle_wanted;
+
+	free(t);
+	return full;
+}
+
+static void pool_holds(uint32_t n)
+{
+	idle_wanted = n;
+	if (!within(30000, pool_is_full))
+		fail_msg("%u idle classes, not %u", status().dev[0].idle, n);
+}
+
+static int kernel_classes(void)
+{
+	char *t = told("tc class show dev acc0 | grep -c leaf");
+	int n = atoi(t);
+
+	free(t);
+	return n;
+}
+
+static void test_pool(void **st)
+{
+	struct step c = class_step(22, 0x110, 20 * MBIT), two[2];
+	struct step del = { .kind = STEP_CLASS_DEL, .device = { "acc0" }, .minor = 0x110 };
+	struct enforcer_receipt p[2] = { 0 };
+	char *before = host(), *after;
+	struct err e = { 0 };
+
+	(void)st;
+	rig.cfg.node.class_pool = 32;
+	enforcer_up();
+	pool_holds(32);
+	assert_int_equal(kernel_classes(), 33); /* and that of what has no agreement */
+	assert_int_equal(enforcer_steps_check(&rig.c, &c, 1, p, &e), 0);
+	assert_string_equal(p[0].why.s, "absent from the kernel");
+	done(&c, 1);
+	done(&c, 0);
+	pool_holds(31);
+	assert_int_equal(kernel_classes(), 33); /* changed, not added */
+	says("tc class show dev acc0", "54:110 parent 54:1 leaf 110: prio 1 rate 20Mbit", true);
+	enforcer_kill(); /* its successor tells a deal's class from an idle one */
+	enforcer_up();
+	pool_holds(31);
+	assert_int_equal(status().dev[0].classes, 1);
+	assert_int_equal(status().dev[0].promised.bps, 20 * MBIT);
+	done(&c, 0);
+	done(&del, 1);
+	done(&del, 0);
+	assert_int_equal(status().dev[0].promised.bps, 0);
+	pool_holds(32);
+	/* below a customer the idle class makes room, and comes back */
+	two[0] = class_step(0, 0x8001, 20 * MBIT);
+	two[1] = c;
+	two[1].customer = 0x8001;
+	assert_int_equal(enforcer_steps(&rig.c, two, 2, p, &e), 0);
+	assert_string_equal(p[0].why.s, "");
+	assert_string_equal(p[1].why.s, "");
+	says("tc class show dev acc0", "54:110 parent 54:8001 leaf 110:", true);
+	pool_holds(31);
+	done(&del, 1);
+	pool_holds(32);
+	enforcer_kill();
+	rig.cfg.node.class_pool = 8; /* fewer are wanted now */
+	enforcer_up();
+	pool_holds(8);
+	sh("tc qdisc del dev acc0 root"); /* a tree made anew gets its pool anew */
+	pool_holds(8);
+	assert_int_equal(enforcer_down(), 0);
+	after = host();
+	same(before, after, "removed");
+	free(before);
+	free(after);
+}
+
+/* HTB never holds more than max-classes, whatever minors the steps name. */
+static void test_pool_cap(void **st)
+{
+	struct step c = class_step(22, 0x200, MBIT);
+	struct enforcer_receipt p;
+
+	(void)st;
+	rig.cfg.node.class_pool = 32;
+	rig.cfg.node.max_classes = 4;
+	enforcer_up();
+	pool_holds(4);
+	for (uint16_t i = 0; i < 4; i++) {
+		c.minor = (uint16_t)(0x200 + i);
+		done(&c, 1);
+		pool_holds(3u - i);
+	}
+	c.minor = 0x101;
+	p = take(&c);
+	assert_int_equal(p.refusal, REFUSE_NONE);
+	assert_string_equal(p.why.s, "policed: the device has max-classes already");
+	assert_int_equal(status().dev[0].policed, 1);
+	assert_int_equal(kernel_classes(), 5);
+	assert_int_equal(enforcer_down(), 0);
+}
+
 /* --- packets through fq ---------------------------------------------------------------------- */
 
 static int64_t mono_ns(void)
@@ -312,8 +422,9 @@ static void test_edt_packets(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		staged(test_auto), staged(test_edt_missing), staged(test_policer),
-		staged(test_cap),  staged(test_edt_packets),
+		staged(test_auto),        staged(test_edt_missing), staged(test_policer),
+		staged(test_cap),         staged(test_pool),        staged(test_pool_cap),
+		staged(test_edt_packets),
 	};
 
 	return rig_run(tests);
