@@ -355,6 +355,9 @@ int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e)
 	if (r < 0)
 		return r;
 	dp_wall_set(d);
+	r = dp_marks_renew(d, e);
+	if (r < 0)
+		return r;
 	d->tcx = dp_probe_tcx(bpf_program__fd(d->skel->progs.treaty_out));
 	if (d->hook == DP_HOOK_TCX && !d->tcx)
 		return err_set(e, -EOPNOTSUPP, "hook: this kernel has no TCX");
@@ -394,7 +397,7 @@ static bool name_is_ours(const char *name)
 	static const char *const own[] = { "ctl",     "lines", "ceilings", "binds",  "counts",
 					   "watches", "rules", "ports",    "flows",  "frags",
 					   "stamps",  "base",  "tables",   "tuples", "heads",
-					   "nodes",   "marks", "shapes",   "steer", "meters" };
+					   "nodes",   "marks", "shapes",   "steer",  "meters" };
 
 	if (!strncmp(name, "old_", 4))
 		name += 4;

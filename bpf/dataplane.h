@@ -273,7 +273,8 @@ struct dp_mark {
 	int64_t first_ns, sum_ns; /* of the first packet; of all packets together */
 };
 /* point: DP_MARK_IN, DP_MARK_OUT. Whether the block is over already is the caller's question.
- * -ENOENT: no packet of it, or not kept any more (DP_BLOCKS are). -ERANGE. */
+ * -ENOENT: the cell is a newer block's already (DP_BLOCKS are kept), or the slot's owner came
+ * later. -ERANGE. */
 int dp_marks_get(const struct dp_marks *m, uint32_t slot, enum dp_dir dir, uint32_t point,
 		 uint64_t block, struct dp_mark *ret);
 /* The label's watched slot, 0 = none or outside the table. */

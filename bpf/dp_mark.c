@@ -28,8 +28,8 @@ int dp_mark_check(const struct dp *d, const struct dp_label *l, enum refusal *no
 	if (!d->colours.block_ns || !remarks || l->dscp > 63 || l->dscp_over > 63 ||
 	    !d->colours.code[l->dscp] || d->colours.code[l->dscp_over])
 		return 0;
-	return dp_refuse(no, e, REFUSE_BODY_MALFORMED,
-			 "dscp_over: %u has no second colour, %u has", l->dscp_over, l->dscp);
+	return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "dscp_over: %u has no second colour, %u has",
+			 l->dscp_over, l->dscp);
 }
 
 static uint64_t clock_ns(clockid_t id)
@@ -40,14 +40,22 @@ static uint64_t clock_ns(clockid_t id)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* The closest of a few looks: who was interrupted between the two clocks looked in vain. */
 void dp_wall_set(struct dp *d)
 {
-	uint64_t before = clock_ns(CLOCK_BOOTTIME), wall = clock_ns(CLOCK_REALTIME);
-	uint64_t after = clock_ns(CLOCK_BOOTTIME);
+	uint64_t closest = UINT64_MAX, offset = 0;
 
+	for (int i = 0; i < 5; i++) {
+		uint64_t before = clock_ns(CLOCK_BOOTTIME), wall = clock_ns(CLOCK_REALTIME);
+		uint64_t took = clock_ns(CLOCK_BOOTTIME) - before;
+
+		if (took >= closest)
+			continue;
+		closest = took;
+		offset = wall - before - took / 2;
+	}
 	if (!d->offline)
-		__atomic_store_n(&d->skel->bss->wall_offset,
-				 wall - before - (after - before) / 2, __ATOMIC_RELAXED);
+		__atomic_store_n(&d->skel->bss->wall_offset, offset, __ATOMIC_RELAXED);
 }
 
 int dp_marks_fd(const struct dp *d)
@@ -69,6 +77,30 @@ int dp_marks_freeze(struct dp *d, struct err *e)
 		return 0;
 	(void)munmap(p, sizeof(struct dp_block));
 	return err_set(e, r, "marks: %s", strerror(-r));
+}
+
+/* Of what the programs were told: other code points or blocks make figures of the time before
+ * worthless. */
+static uint64_t colours_sum(const struct dp_colours *c)
+{
+	uint64_t h = c->block_ns;
+
+	for (size_t i = 0; i < ARRAY_LEN(c->code); i++)
+		h = (h ^ c->code[i]) * 0x100000001b3u;
+	return h;
+}
+
+int dp_marks_renew(struct dp *d, struct err *e)
+{
+	uint64_t sum = colours_sum(&d->colours);
+	int r = 0;
+
+	for (uint32_t i = 1; !r && d->ctl->colours != sum && i < d->labels; i++)
+		if (d->lines[i].watch)
+			r = dp_watch_order(d, i, d->lines[i].watch, e);
+	if (!r)
+		d->ctl->colours = sum;
+	return r;
 }
 
 /* --- any process that holds the fd ------------------------------------------------------------ */
@@ -115,20 +147,23 @@ int dp_marks_get(const struct dp_marks *m, uint32_t slot, enum dp_dir dir, uint3
 {
 	const struct dp_block *c;
 	struct dp_mark x;
+	uint64_t was;
 
 	if (!slot || slot > DP_WATCHED || (unsigned int)dir > DP_DOWN || point > DP_MARK_OUT)
 		return -ERANGE;
 	c = &m->cell[DP_MARK_AT(slot, dir, point) + block % DP_BLOCKS];
-	if (__atomic_load_n(&c->block, __ATOMIC_ACQUIRE) != block)
-		return -ENOENT;
+	*ret = (struct dp_mark){ .block = block };
+	was = __atomic_load_n(&c->block, __ATOMIC_ACQUIRE);
+	if (was != block) /* older: no packet came since */
+		return was < block ? 0 : -ENOENT;
 	x = (struct dp_mark){ .block = block,
 			      .packets = LOAD(c->packets) - LOAD(c->base_packets),
 			      .bytes = LOAD(c->bytes) - LOAD(c->base_bytes),
 			      .sum_ns = LOAD(c->sum_ns) - LOAD(c->base_sum_ns),
 			      .first_ns = LOAD(c->first_ns) };
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	if (LOAD(c->block) != block || !x.packets)
-		return -ENOENT; /* a newer block has taken the cell meanwhile */
+	if (LOAD(c->block) != block) /* a newer one has taken the cell meanwhile */
+		return -ENOENT;
 	*ret = x;
 	return 0;
 }

@@ -139,11 +139,11 @@ static void nodes_take_the_nearest_block(void **state)
 	} t[] = {
 		{ 0, EF1, 103 },
 		{ BLOCK - 1, EF1, 103 },
-		{ 0, EF, 102 },                /* delayed */
-		{ BLOCK / 2 - 1, EF, 102 },    /* the most */
-		{ BLOCK / 2, EF, 104 },        /* or a fast sender's clock, the most */
-		{ BLOCK - 1, EF, 104 },        /* the sender has begun already */
-		{ -1, EF1, 103 },              /* the same, seen from the block before */
+		{ 0, EF, 102 },             /* delayed */
+		{ BLOCK / 2 - 1, EF, 102 }, /* the most */
+		{ BLOCK / 2, EF, 104 },     /* or a fast sender's clock, the most */
+		{ BLOCK - 1, EF, 104 },     /* the sender has begun already */
+		{ -1, EF1, 103 },           /* the same, seen from the block before */
 		{ -(int64_t)BLOCK / 2, EF1, 103 },
 		{ -(int64_t)BLOCK / 2 - 1, EF1, 101 },
 		{ 3 * (int64_t)BLOCK / 2 - 1, EF1, 103 },
@@ -395,16 +395,11 @@ static void pairs_are_checked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(the_edge_writes_the_colour),
-		CASE(strangers_are_left_alone),
-		CASE(nodes_take_the_nearest_block),
-		CASE(a_remark_keeps_the_colour),
-		CASE(points_lie_around_the_meter),
-		CASE(the_outer_header_shows_the_colour),
-		CASE(a_new_owner_begins_anew),
-		CASE(a_clock_may_be_set),
-		CASE(the_difference_is_the_loss),
-		CASE(off_is_off),
+		CASE(the_edge_writes_the_colour),    CASE(strangers_are_left_alone),
+		CASE(nodes_take_the_nearest_block),  CASE(a_remark_keeps_the_colour),
+		CASE(points_lie_around_the_meter),   CASE(the_outer_header_shows_the_colour),
+		CASE(a_new_owner_begins_anew),       CASE(a_clock_may_be_set),
+		CASE(the_difference_is_the_loss),    CASE(off_is_off),
 		cmocka_unit_test(pairs_are_checked),
 	};
 
