@@ -17,6 +17,7 @@ enum {
 	CFG_HOPS = 128,
 	CFG_CLASSES = 16,
 	CFG_ISSUERS = 8,
+	CFG_COLOURS = 32,
 	CFG_FILE_MAX = 256 * 1024,
 };
 
@@ -78,17 +79,20 @@ struct cfg_peer {
 
 struct cfg_node {
 	cfg_file pin_dir;
-	uint32_t max_labels;         /* slots of the label maps */
-	uint32_t max_classes;        /* HTB classes of one device */
-	uint32_t max_rules;          /* room for classifier rules */
-	uint32_t max_flows;          /* entries of the flow cache */
-	uint32_t max_watched;        /* labels with histograms at one time */
-	uint32_t class_pool;         /* of them made ahead of need; not more than labels */
-	struct cfg_range labels;     /* 1..0xfffff */
-	cfg_name oss;                /* the peer that may send steps */
-	struct cfg_listen reflector; /* STAMP reflector; port 0 = none */
-	uint32_t probe_ms;           /* between two probes of a path */
-	uint32_t clock_us;           /* uncertainty between this clock and the reflector's */
+	uint32_t max_labels;            /* slots of the label maps */
+	uint32_t max_classes;           /* HTB classes of one device */
+	uint32_t max_rules;             /* room for classifier rules */
+	uint32_t max_flows;             /* entries of the flow cache */
+	uint32_t max_watched;           /* labels with histograms at one time */
+	uint32_t class_pool;            /* of them made ahead of need; not more than labels */
+	struct cfg_range labels;        /* 1..0xfffff */
+	cfg_name oss;                   /* the peer that may send steps */
+	struct cfg_listen reflector;    /* STAMP reflector; port 0 = none */
+	uint32_t probe_ms;              /* between two probes of a path */
+	uint32_t clock_us;              /* uncertainty between this clock and the reflector's */
+	uint8_t colour[CFG_COLOURS][2]; /* pairs of code points; alternate marking (RFC 9341) */
+	uint32_t colours;               /* 0 = no marking */
+	uint32_t block_ms;              /* length of a block of one colour */
 };
 
 enum cfg_shaper { SHAPER_AUTO, SHAPER_EDT, SHAPER_HTB, SHAPER_POLICER };

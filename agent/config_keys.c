@@ -49,6 +49,38 @@ static int parse_issuers(const char *v, void *out, const struct cfg_rule *r, str
 	return more;
 }
 
+/* 46:47,34:35 - each class's two code points; the whole struct, like the lists above. */
+static int parse_colours(const char *v, void *out, const struct cfg_rule *r, struct err *e)
+{
+	const struct cfg_rule dscp = { .max = 63 };
+	struct cfg_node *n = out;
+	uint64_t seen = 0;
+	char item[16];
+	int more;
+
+	(void)r;
+	while ((more = cfg_next_item(&v, item, sizeof(item), e)) > 0) {
+		char *colon = strchr(item, ':');
+		uint32_t p[2];
+
+		if (n->colours == CFG_COLOURS)
+			return err_set(e, -EINVAL, "must name at most %d pairs", CFG_COLOURS);
+		if (!colon)
+			return err_set(e, -EINVAL, "must be pairs of DSCP values, as 46:47");
+		*colon = 0;
+		if (cfg_u32(item, &p[0], &dscp, e) || cfg_u32(colon + 1, &p[1], &dscp, e))
+			return -EINVAL;
+		for (int i = 0; i < 2; i++) {
+			if (seen >> p[i] & 1)
+				return err_set(e, -EINVAL, "must not name %u twice", p[i]);
+			seen |= 1ull << p[i];
+			n->colour[n->colours][i] = (uint8_t)p[i];
+		}
+		n->colours++;
+	}
+	return more;
+}
+
 static int parse_currency(const char *v, void *out, const struct cfg_rule *r, struct err *e)
 {
 	char *c = out;
@@ -117,6 +149,8 @@ static const struct cfg_key node_keys[] = {
 	{ "reflector", cfg_parse_listen, AT(reflector), ANY },
 	{ "probe-interval-ms", cfg_u32, AT(probe_ms), BETWEEN(1, 10000), "20" },
 	{ "clock-uncertainty-us", cfg_u32, AT(clock_us), BETWEEN(0, 10000000), "0" },
+	{ "colour-pairs", parse_colours, 0, ANY },
+	{ "colour-block-ms", cfg_u32, AT(block_ms), BETWEEN(10, 60000), "1000" },
 };
 #undef AT
 

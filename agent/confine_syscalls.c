@@ -67,14 +67,14 @@ static const int base_calls[] = {
 
 /* Agents: sockets, SQLite, curl, OpenSSL, libevent. Files are landlock's matter. */
 static const int agents_calls[] = {
-	SCMP_SYS(connect),    SCMP_SYS(bind),        SCMP_SYS(listen),      SCMP_SYS(accept),
-	SCMP_SYS(accept4),    SCMP_SYS(getsockname), SCMP_SYS(getpeername), SCMP_SYS(getsockopt),
-	SCMP_SYS(setsockopt), SCMP_SYS(sendmmsg),    SCMP_SYS(recvmmsg),    SCMP_SYS(eventfd2),
-	SCMP_SYS(select),     SCMP_SYS(pselect6),    SCMP_SYS(mkdir),       SCMP_SYS(unlink),
-	SCMP_SYS(unlinkat),   SCMP_SYS(rename),      SCMP_SYS(renameat),    SCMP_SYS(renameat2),
-	SCMP_SYS(chmod),      SCMP_SYS(fchmod),      SCMP_SYS(fallocate),   SCMP_SYS(truncate),
-	SCMP_SYS(flock),      SCMP_SYS(fadvise64),   SCMP_SYS(utimensat),   SCMP_SYS(getdents64),
-	SCMP_SYS(membarrier),
+	SCMP_SYS(connect),    SCMP_SYS(bind),        SCMP_SYS(listen),        SCMP_SYS(accept),
+	SCMP_SYS(accept4),    SCMP_SYS(getsockname), SCMP_SYS(getpeername),   SCMP_SYS(getsockopt),
+	SCMP_SYS(setsockopt), SCMP_SYS(sendmmsg),    SCMP_SYS(recvmmsg),      SCMP_SYS(eventfd2),
+	SCMP_SYS(select),     SCMP_SYS(pselect6),    SCMP_SYS(mkdir),         SCMP_SYS(unlink),
+	SCMP_SYS(unlinkat),   SCMP_SYS(rename),      SCMP_SYS(renameat),      SCMP_SYS(renameat2),
+	SCMP_SYS(chmod),      SCMP_SYS(fchmod),      SCMP_SYS(fallocate),     SCMP_SYS(truncate),
+	SCMP_SYS(flock),      SCMP_SYS(fadvise64),   SCMP_SYS(utimensat),     SCMP_SYS(getdents64),
+	SCMP_SYS(membarrier), SCMP_SYS(adjtimex),    SCMP_SYS(clock_adjtime),
 };
 
 /* Agents and enforcer both open files and run the loop. */

@@ -31,6 +31,10 @@ int node_apply(struct side *s, const struct plan *p, node_done_fn done, void *ar
 /* Running totals now. -ERANGE outside the table, -EOPNOTSUPP without role node. No I/O. */
 int node_label_sample(struct side *s, uint32_t label, struct label_sample *ret);
 int node_class_sample(struct side *s, uint8_t class_id, struct class_sample *ret);
+/* The newest finished block of a coloured label, at DP_MARK_IN or DP_MARK_OUT. -ENOENT: nothing is
+ * coloured here, the label is not watched, or it was not when the block began. */
+int node_mark(const struct side *s, uint32_t label, enum dir dir, uint32_t point,
+	      struct mark_sample *ret);
 /* The last full window of the path's probes. -ENOENT: no such path here. */
 int node_path_sample(struct side *s, uint8_t path, struct path_sample *ret);
 /* What the kernel holds for the label, read back through the enforcer. */

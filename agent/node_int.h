@@ -55,6 +55,10 @@ bool prober_alive(const struct prober *p, uint8_t path);
 bool prober_has(const struct prober *p, uint8_t path);
 int prober_sample(const struct prober *p, uint8_t path, struct path_sample *ret);
 
+/* --- node_marks.c */
+/* This node's clock, and how sure its kernel is of it. */
+void node_clock(const struct side *s, struct mark_clock *ret);
+
 /* --- node_telemetry.c */
 int telemetry_rows(struct err *e) must_check;
 

@@ -84,6 +84,20 @@ static int add_labels(struct side *s, json_t *to)
 	return r;
 }
 
+/* As it left: between the first node's and the last one's egress lies the network. */
+static int add_marks(struct side *s, json_t *to)
+{
+	struct mark_sample x;
+	uint32_t at = 0, label;
+	int r = 0;
+
+	while (!r && counters_next(s->node->counters, &at, &label))
+		for (int dir = 0; !r && dir < DIR_MAX_; dir++)
+			if (!node_mark(s, label, (enum dir)dir, DP_MARK_OUT, &x))
+				r = add(to, &mark_sample_fields, &x);
+	return r;
+}
+
 static int add_paths(struct side *s, json_t *to)
 {
 	struct path_sample x;
@@ -110,16 +124,21 @@ static int call_telemetry_read(struct side *s, const struct peer *p, const json_
 			       const char *key, struct mcp_turn *t, struct err *e)
 {
 	json_t *labels = json_array(), *paths = json_array(), *classes = json_array(), *js;
+	json_t *marks = json_array();
+	struct mark_clock clock;
 	int r = json_only(args, "", e, NULL, NULL);
 
 	(void)p;
 	(void)key;
-	if (!r && (!labels || !paths || !classes))
+	if (!r && (!labels || !paths || !classes || !marks))
 		r = err_set(e, -ENOMEM, "out of memory");
 	r = r ? r : add_labels(s, labels);
 	r = r ? r : add_paths(s, paths);
 	r = r ? r : add_classes(s, classes);
-	js = json_pack("{s:o,s:o,s:o,s:I}", "labels", labels, "paths", paths, "classes", classes,
+	r = r ? r : add_marks(s, marks);
+	node_clock(s, &clock);
+	js = json_pack("{s:o,s:o,s:o,s:o,s:o,s:I}", "labels", labels, "paths", paths, "classes",
+		       classes, "marks", marks, "clock", noun_encode(&mark_clock_fields, &clock),
 		       "mono", (json_int_t)loop_now(s->loop).us);
 	if (!r && js)
 		mcp_turn_result(t, js);
@@ -170,7 +189,8 @@ static struct mcp_row rows[] = {
 	  .call = call_step_apply },
 	{ .name = "telemetry_read",
 	  .title = "Read telemetry",
-	  .help = "Running totals of labels and classes, and the last window of every path.",
+	  .help = "Running totals of labels and classes, the last window of every path, and the "
+		  "last finished block of every coloured label (RFC 9341).",
 	  .read_only = true,
 	  .idempotent = true,
 	  .who = WHO_OSS | WHO_HUMAN,

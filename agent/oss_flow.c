@@ -7,6 +7,8 @@
  * SRv6 header at the far end, so the same packets are fewer bytes there. */
 #include "oss_flow.h"
 
+#include "oss_mark.h"
+
 #define LAG_WINDOWS 8
 
 /* The totals of one end, as many windows back. */
@@ -164,6 +166,10 @@ static void at_last(const struct side *s, struct side_flow *f, const struct labe
 	f->last = *now;
 	if (f->first.label)
 		f->drops = lost(g, f);
+	if (oss_mark_live(s, f, DIR_UP)) { /* counted, not estimated */
+		f->drops = f->exact[DIR_UP].fresh;
+		f->exact[DIR_UP].fresh = 0;
+	}
 	if (g->offer.us && out.us)
 		f->at = loop_now(s->loop);
 }

@@ -9,6 +9,7 @@
 #include "agent/log.h"
 #include "agent/mcp_table.h"
 #include "agent/oss_flow.h"
+#include "agent/oss_mark.h"
 #include "agent/peer.h"
 #include "agent/state/forecast_core.h"
 #include "agent/state/scarcity_core.h"
@@ -87,6 +88,31 @@ static int take_labels(struct link *l, const json_t *js, struct err *e)
 	return 0;
 }
 
+/* A node of an older version tells of none. */
+static int take_marks(struct link *l, const json_t *js, struct err *e)
+{
+	const json_t *clock = json_object_get(js, "clock");
+	struct mark_sample sample;
+	struct mark_clock c;
+	json_t *arr, *one;
+	size_t i;
+	int r;
+
+	if (!clock)
+		return 0;
+	r = noun_decode(&mark_clock_fields, clock, &c, e);
+	r = r ? r : json_need_arr(js, "", "marks", 0, 2 * LABELS_MAX, &arr, e);
+	if (r)
+		return r;
+	json_array_foreach (arr, i, one) {
+		r = noun_decode(&mark_sample_fields, one, &sample, e);
+		if (r)
+			return r;
+		oss_mark_sample(tm.s, l->peer->name, &sample, &c);
+	}
+	return 0;
+}
+
 static void say_silent(struct link *l, const char *why)
 {
 	if (!l->silent)
@@ -104,7 +130,8 @@ static void on_answer(void *arg, int err, const struct mcp_result *r, const char
 		say_silent(l, err ? why : r->code ? r->error : r->text);
 		return;
 	}
-	if (take_paths(l, r->structured, &e) || take_labels(l, r->structured, &e)) {
+	if (take_paths(l, r->structured, &e) || take_labels(l, r->structured, &e) ||
+	    take_marks(l, r->structured, &e)) {
 		say_silent(l, e.text);
 		return;
 	}

@@ -472,7 +472,8 @@ int queries_start(struct side *s, struct err *e)
 	static const struct mcp_row *const all[] = { query_rows_deals,    query_rows_log,
 						     query_rows_tmf,      query_rows_ledger,
 						     query_rows_verify,   query_rows_human,
-						     query_rows_approval, query_rows_dataplane };
+						     query_rows_approval, query_rows_dataplane,
+						     query_rows_measure };
 	int r = 0;
 
 	started = loop_now(s->loop);

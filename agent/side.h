@@ -9,6 +9,7 @@
 #include "agent/codec/did.h"
 #include "agent/config.h"
 #include "agent/loop.h"
+#include "agent/mark_core.h"
 #include "agent/tools/tools.h"
 #include "treaty/advice.h"
 #include "treaty/sign.h"
@@ -28,6 +29,13 @@ struct side_paths {
 	struct path_def def[PATHS_MAX];
 };
 
+/* Exact loss of one direction of a coloured label. */
+struct side_exact {
+	struct mark_pair pair;
+	mono_t at;      /* of the last compared block; us = 0: none yet */
+	uint64_t fresh; /* packets lost that nobody took notice of yet */
+};
+
 /* One label's rates over the last window, at the edge's or the first and last node. */
 struct side_flow {
 	uint32_t label;
@@ -36,6 +44,7 @@ struct side_flow {
 	uint64_t drops;            /* of the last window */
 	uint32_t rtt_us;
 	struct label_sample first, last; /* newest raw samples */
+	struct side_exact exact[DIR_MAX_];
 };
 
 #define SIDE_FLOWS_MAX 256

@@ -190,6 +190,7 @@ static int programs_load(struct dp *d, struct err *e)
 	d->skel->rodata->cfg_slots = dp_slots_of(d->labels);
 	memcpy((void *)&d->skel->rodata->cfg_at, &d->at, sizeof(d->at));
 	d->skel->rodata->cfg_test_clock = d->offline;
+	memcpy((void *)&d->skel->rodata->cfg_colours, &d->colours, sizeof(d->colours));
 	d->skel->rodata->cfg_flow_sets = d->flows / DP_FLOW_WAYS;
 	for (size_t i = 0; i < ARRAY_LEN(d->key); i++)
 		d->skel->rodata->cfg_key[i] = d->key[i];
@@ -296,6 +297,7 @@ static int config_take(struct dp *d, const struct dp_config *cfg, struct err *e)
 	d->cpus = (uint32_t)cpus;
 	d->offline = cfg->offline;
 	d->hook = cfg->hook;
+	d->colours = cfg->colours;
 	d->labels = cfg->labels ? cfg->labels : DP_LABELS_DFL;
 	d->flows = cfg->flows ? cfg->flows : DP_FLOWS_DFL;
 	if (d->labels < 2 || d->labels > DP_LABEL_MAX + 1)
@@ -347,10 +349,16 @@ int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e)
 	r = r ? r : programs_load(d, e);
 	if (!r)
 		r = maps_map(d, e);
+	if (!r)
+		r = dp_marks_freeze(d, e);
 	if (!r && !d->adopted)
 		r = stamp(d, e);
 	if (!r)
 		r = dp_view_open(&d->view, dp_counters_fd(d), e);
+	if (r < 0)
+		return r;
+	dp_wall_set(d);
+	r = dp_marks_renew(d, e);
 	if (r < 0)
 		return r;
 	d->tcx = dp_probe_tcx(bpf_program__fd(d->skel->progs.treaty_out));
@@ -392,7 +400,7 @@ static bool name_is_ours(const char *name)
 	static const char *const own[] = { "ctl",     "lines", "ceilings", "binds",  "counts",
 					   "watches", "rules", "ports",    "flows",  "frags",
 					   "stamps",  "base",  "tables",   "tuples", "heads",
-					   "nodes",   "steer", "meters",   "shapes" };
+					   "nodes",   "marks", "shapes",   "steer",  "meters" };
 
 	if (!strncmp(name, "old_", 4))
 		name += 4;

@@ -40,6 +40,7 @@ struct dp_config {
 	uint32_t watched;    /* labels watched at one time; 0 = DP_WATCHED, the most */
 	enum dp_hook hook;   /* AUTO: TCX where the kernel has it */
 	bool offline;        /* tests: nothing is pinned or attached, the clock is set by hand */
+	struct dp_colours colours; /* alternate marking; block_ns 0 = none */
 };
 
 /* Loads the programs; adopts the maps pinned under pin_dir if there are any (their sizes win over
@@ -253,6 +254,33 @@ void dp_view_cache(const struct dp_view *v, struct dp_cache_count *ret);
 int dp_view_rtt(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct dp_rtt *ret);
 /* a - b for all counters. */
 void dp_count_sub(struct dp_count *a, const struct dp_count *b);
+
+/* --- alternate marking (RFC 9341) ---------------------------------------------------------- */
+
+/* Adds a class's two code points, colour 0 and colour 1. -EINVAL: out of 0..63, or used already. */
+int dp_colours_pair(struct dp_colours *c, uint32_t zero, uint32_t one, struct err *e);
+/* Tells the programs the wall clock again: blocks follow a clock that was set only when told. Once
+ * at open, then once a second. */
+void dp_wall_set(struct dp *d);
+/* The map of blocks, frozen like the counters; owned by d; pass it by SCM_RIGHTS. */
+int dp_marks_fd(const struct dp *d);
+
+struct dp_marks; /* of any process that holds the fd */
+int dp_marks_open(struct dp_marks **ret, int fd, struct err *e) must_check;
+struct dp_marks *dp_marks_close(struct dp_marks *m); /* NULL in, NULL out */
+
+/* What one point counted of one block. Offsets in ns from the block's nominal start. */
+struct dp_mark {
+	uint64_t block, packets, bytes;
+	int64_t first_ns, sum_ns; /* of the first packet; of all packets together */
+};
+/* point: DP_MARK_IN, DP_MARK_OUT. Whether the block is over already is the caller's question.
+ * -ENOENT: the cell is a newer block's already (DP_BLOCKS are kept), or the slot's owner came
+ * later. -ERANGE. */
+int dp_marks_get(const struct dp_marks *m, uint32_t slot, enum dp_dir dir, uint32_t point,
+		 uint64_t block, struct dp_mark *ret);
+/* The label's watched slot, 0 = none or outside the table. */
+uint32_t dp_view_watched(const struct dp_view *v, uint32_t label);
 
 /* --- offline: tests and the bench --------------------------------------------------------- */
 

@@ -42,6 +42,7 @@ struct dp {
 	uint32_t labels, flows, cpus, rules, heads, watched;
 	struct dp_tables table;
 	uint32_t key[16];
+	struct dp_colours colours;
 	struct dp_cells at;
 	struct dp_ctl *ctl; /* mapped read-write, like what follows: one store per change */
 	struct dp_line *lines;
@@ -102,6 +103,14 @@ int dp_source_check(const struct dp_profile *p, enum refusal *no, struct err *e)
 int dp_source_write(struct dp *d, uint32_t at, const struct dp_profile *p, enum refusal *no,
 		    struct err *e);
 int dp_source_read(struct dp *d, uint32_t at, struct dp_profile *p);
+/* dp_mark.c */
+int dp_mark_check(const struct dp *d, const struct dp_label *l, enum refusal *no, struct err *e);
+int dp_marks_freeze(struct dp *d, struct err *e);
+/* Begins every watched label's blocks anew if the code points or the blocks are not the ones that
+ * they were counted by; histograms begin anew with them. */
+int dp_marks_renew(struct dp *d, struct err *e);
+
+int dp_watch_order(struct dp *d, uint32_t label, uint32_t slot, struct err *e);
 int dp_watch_take(struct dp *d, uint32_t label, struct err *e);
 int dp_watch_drop(struct dp *d, uint32_t label, struct err *e);
 

@@ -63,7 +63,8 @@ static int label_check(const struct dp *d, const struct dp_label *l, enum refusa
 	if (l->ceiling >= DP_CEILINGS || (l->ceiling && !ceiling_known(d, l->ceiling)))
 		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "ceiling: %u is not set",
 				 l->ceiling);
-	r = profile_check(&l->dir[DP_UP], DP_UP, no, e);
+	r = dp_mark_check(d, l, no, e);
+	r = r < 0 ? r : profile_check(&l->dir[DP_UP], DP_UP, no, e);
 	return r < 0 ? r : profile_check(&l->dir[DP_DOWN], DP_DOWN, no, e);
 }
 

@@ -168,6 +168,11 @@ int dp_view_rtt(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct
 	return 0;
 }
 
+uint32_t dp_view_watched(const struct dp_view *v, uint32_t label)
+{
+	return label < v->labels ? index_of(v, label) >> DP_INDEX_WATCH : 0;
+}
+
 void dp_count_sub(struct dp_count *a, const struct dp_count *b)
 {
 	a->rx_packets -= b->rx_packets;

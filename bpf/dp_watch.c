@@ -3,7 +3,7 @@
  * source prefixes, a customer's ceiling. */
 #include "dp_internal.h"
 
-static int watch_order(struct dp *d, uint32_t label, uint32_t slot, struct err *e)
+int dp_watch_order(struct dp *d, uint32_t label, uint32_t slot, struct err *e)
 {
 	struct dp_watch_order o = { label, slot };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &o, .ctx_size_in = sizeof(o));
@@ -41,7 +41,7 @@ int dp_watch_take(struct dp *d, uint32_t label, struct err *e)
 	d->watcher[0] = slot;
 	if (slot > d->watched)
 		return 0;
-	r = watch_order(d, label, slot, e);
+	r = dp_watch_order(d, label, slot, e);
 	if (r < 0)
 		return r;
 	d->watcher[slot] = label;
@@ -57,7 +57,7 @@ int dp_watch_drop(struct dp *d, uint32_t label, struct err *e)
 	if (r < 0 || !slot)
 		return r;
 	__atomic_store_n(&d->lines[label].watch, 0, __ATOMIC_RELEASE);
-	r = watch_order(d, label, 0, e);
+	r = dp_watch_order(d, label, 0, e);
 	d->watcher[slot] = 0;
 	if (slot < d->watcher[0])
 		d->watcher[0] = slot;

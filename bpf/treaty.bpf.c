@@ -15,6 +15,7 @@
 #include "prog_classify.h"
 #include "prog_count.h"
 #include "prog_maps.h"
+#include "prog_mark.h"
 #include "prog_meter.h"
 #include "prog_parse.h"
 #include "prog_rtt.h"
@@ -146,6 +147,8 @@ INLINE int edge_in(struct __sk_buff *skb)
 	dscp = l->dscp < 64 ? l->dscp : KEEP;
 	if ((l->flags & DP_L_POLICE_EDGE) && police(l, &p, label, dir, now, &dscp, &ce))
 		return TC_ACT_SHOT;
+	if (l->watch)
+		dscp = mark_edge(&p, l->watch * 2 + dir, now, dscp);
 	tag(skb, &p, label, dscp, ce);
 	set_mark(skb, label, path_of(l, dir));
 	count_rx(label, dir, p.packets, p.bytes);
@@ -193,7 +196,7 @@ INLINE void node_rtt(struct __sk_buff *skb, struct pkt *p, __u32 at, __u64 now)
 
 INLINE int node_in(struct __sk_buff *skb)
 {
-	__u32 label, dir, dscp = KEEP, ce = 0;
+	__u32 label, dir, dscp = KEEP, came, ce = 0;
 	enum cause why = CAUSE_NONE;
 	struct pkt p = {};
 	struct dp_line *l;
@@ -203,6 +206,7 @@ INLINE int node_in(struct __sk_buff *skb)
 	if (state != PARSE_OK)
 		return not_parsed(skb, &p, state);
 	label = p.label;
+	came = p.k.dscp; /* the outer header's */
 	hot_fetch(label, 0);
 	l = line_of(label);
 	dir = l ? direction(l, skb->ingress_ifindex) : 0;
@@ -218,10 +222,12 @@ INLINE int node_in(struct __sk_buff *skb)
 	wire_size(skb, &p);
 	if (!l || why != CAUSE_NONE)
 		return best_effort(skb, &p, label * 2 + dir, why);
+	if (cfg_colours.block_ns && l->watch)
+		mark_seen(came, l->watch * 2 + dir, DP_MARK_IN, now, p.packets, p.bytes);
 	if ((l->flags & DP_L_POLICE_NODE) && police(l, &p, label, dir, now, &dscp, &ce))
 		return TC_ACT_SHOT;
 	if (dscp != KEEP || ce)
-		tag(skb, &p, KEEP, dscp, ce);
+		tag(skb, &p, KEEP, dscp == KEEP ? KEEP : mark_keep(came, dscp), ce);
 	set_mark(skb, label, path_of(l, dir));
 	count_rx(label, dir, p.packets, p.bytes);
 	if (l->watch && p.k.proto != IPPROTO_UDP)
@@ -297,6 +303,8 @@ int treaty_out(struct __sk_buff *skb)
 		}
 		return TC_ACT_SHOT;
 	}
+	if (cfg_colours.block_ns && l->watch)
+		mark_out(skb, &p, l->watch * 2 + (dir & 1), packets, bytes);
 	c = hot_of(label);
 	if (!c)
 		return TC_ACT_UNSPEC;
@@ -320,6 +328,8 @@ int treaty_watch(struct dp_watch_order *o)
 		if (c)
 			__builtin_memset(c, 0, sizeof(*c));
 	}
+	if (slot)
+		mark_clear(slot);
 	c = cell_at(cfg_at.index + label / 16);
 	if (!c)
 		return -1;

@@ -36,6 +36,11 @@ const struct verb verbs[] = {
 	{ "service", "show", "ID", NULL, ctl_show, "service_show", "one service as a TMF638 body" },
 	{ "flows", NULL, NULL, "watch every=SPAN", ctl_flows, NULL,
 	  "rates, drops and round trips of each label; --watch keeps the table live" },
+	{ "loss", NULL, NULL, NULL, ctl_list,
+	  "loss_list losses label dir between verdict sent lost lossPpm delayMicros:ms "
+	  "uncertaintyMicros:ms clocks allSent allLost missing agreement",
+	  "exact loss and one-way delay of coloured labels (RFC 9341), by the last finished "
+	  "block" },
 	{ "path", "show", NULL, NULL, ctl_list,
 	  "path_list paths path name type alive baseMicros:ms delayMicros:ms forecastMicros:ms "
 	  "lossPpm capacityBps:rate reservedBps:rate loadBps:rate band ageMs",

@@ -80,6 +80,11 @@ int enforcer_counters(struct msg_client *c, struct enforcer_counters *ret, int *
 	return msg_call(c, MSG_COUNTERS, NULL, 0, ret, sizeof(*ret), ret_fd, ENFORCER_WAIT_MS, e);
 }
 
+int enforcer_marks(struct msg_client *c, struct enforcer_marks *ret, int *ret_fd, struct err *e)
+{
+	return msg_call(c, MSG_MARKS, NULL, 0, ret, sizeof(*ret), ret_fd, ENFORCER_WAIT_MS, e);
+}
+
 int enforcer_links(struct msg_client *c, struct enforcer_links *ret, struct err *e)
 {
 	return msg_call(c, MSG_LINKS, NULL, 0, ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);

@@ -28,6 +28,7 @@ enum enforcer_msg {
 	MSG_STEPS,                    /* struct enforcer_batch -> struct enforcer_receipts */
 	MSG_FINDINGS,                 /* struct enforcer_cursor -> struct enforcer_findings */
 	MSG_GC,                       /* -> struct enforcer_gc */
+	MSG_MARKS, /* -> struct enforcer_marks and the frozen map of blocks' fd */
 };
 
 /* The answer to one step. REFUSE_NONE: applied, read back and found as asked. */
@@ -68,6 +69,10 @@ struct enforcer_base {
 struct enforcer_counters {
 	uint32_t labels; /* size of the table: 1..labels-1 may be used */
 	uint32_t pad;
+};
+
+struct enforcer_marks {
+	uint64_t host; /* one number for every daemon of this kernel, below 2^53 */
 };
 
 struct enforcer_link {
@@ -191,6 +196,9 @@ int enforcer_observe(struct msg_client *c, uint32_t label, struct observation *r
 /* *ret_fd is the caller's: dp_view_open() it. */
 int enforcer_counters(struct msg_client *c, struct enforcer_counters *ret, int *ret_fd,
 		      struct err *e) must_check;
+/* *ret_fd is the caller's: dp_marks_open() it. */
+int enforcer_marks(struct msg_client *c, struct enforcer_marks *ret, int *ret_fd,
+		   struct err *e) must_check;
 int enforcer_links(struct msg_client *c, struct enforcer_links *ret, struct err *e) must_check;
 /* -ENODEV: not one of [device]. */
 int enforcer_device(struct msg_client *c, const char *name, struct enforcer_device *ret,

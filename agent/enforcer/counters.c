@@ -15,6 +15,8 @@ struct entry {
 struct counters {
 	struct msg_client *c;
 	struct dp_view *view;
+	struct dp_marks *marks;
+	uint64_t host;
 	struct entry *e;
 	uint32_t n, cap;
 };
@@ -23,7 +25,8 @@ int counters_new(struct counters **ret, struct msg_client *c, struct err *e)
 {
 	struct counters *k = calloc(1, sizeof(*k));
 	struct enforcer_counters about;
-	auto_close int fd = -1;
+	struct enforcer_marks marks;
+	auto_close int fd = -1, marks_fd = -1;
 	int r;
 
 	if (!k)
@@ -31,10 +34,13 @@ int counters_new(struct counters **ret, struct msg_client *c, struct err *e)
 	k->c = c;
 	r = enforcer_counters(c, &about, &fd, e);
 	r = r ? r : dp_view_open(&k->view, fd, e);
+	r = r ? r : enforcer_marks(c, &marks, &marks_fd, e);
+	r = r ? r : dp_marks_open(&k->marks, marks_fd, e);
 	if (r) {
 		k = counters_free(k);
 		return r;
 	}
+	k->host = marks.host;
 	*ret = k;
 	return 0;
 }
@@ -44,6 +50,7 @@ struct counters *counters_free(struct counters *k)
 	if (!k)
 		return NULL;
 	k->view = dp_view_close(k->view);
+	k->marks = dp_marks_close(k->marks);
 	free(k->e);
 	free(k);
 	return NULL;
@@ -183,4 +190,28 @@ int counters_class(const struct counters *k, uint8_t class_id, struct class_samp
 					      .bytes = c.bytes,
 					      .packets = c.packets };
 	return r;
+}
+
+int counters_mark(const struct counters *k, uint32_t label, enum dir dir, uint32_t point,
+		  uint64_t block, struct mark_sample *ret)
+{
+	uint32_t slot = dp_view_watched(k->view, label);
+	struct dp_mark m;
+	int r = slot ? dp_marks_get(k->marks, slot, (enum dp_dir)dir, point, block, &m) : -ENOENT;
+
+	if (r)
+		return r;
+	*ret = (struct mark_sample){ .label = label,
+				     .dir = (uint8_t)dir,
+				     .block = block,
+				     .packets = m.packets,
+				     .bytes = m.bytes,
+				     .first_ns = m.packets ? m.first_ns : 0,
+				     .mean_ns = m.packets ? m.sum_ns / (int64_t)m.packets : 0 };
+	return 0;
+}
+
+uint64_t counters_host(const struct counters *k)
+{
+	return k->host;
 }

@@ -28,6 +28,13 @@ bool counters_next(const struct counters *k, uint32_t *i, uint32_t *label);
 int counters_label(const struct counters *k, uint32_t label, struct label_sample *ret);
 int counters_class(const struct counters *k, uint8_t class_id, struct class_sample *ret);
 
+/* What this node counted of a block of the label; whether it may be read is the caller's question.
+ * -ENOENT: the label is not watched, or the block is not known any more. point: DP_MARK_*. */
+int counters_mark(const struct counters *k, uint32_t label, enum dir dir, uint32_t point,
+		  uint64_t block, struct mark_sample *ret);
+/* The number of this node's kernel, for struct mark_clock. */
+uint64_t counters_host(const struct counters *k);
+
 /* Median of a histogram of round trips, microseconds; 0 when it is empty. */
 uint32_t counters_median(const uint32_t bucket[DP_RTT_BUCKETS]);
 

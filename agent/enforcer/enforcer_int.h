@@ -45,7 +45,7 @@ struct enforcer_node {
 	struct nl *nl;
 	struct nl_monitor *monitor;
 	struct loop_fd *watch;
-	struct loop_timer *healing, *filling;
+	struct loop_timer *healing, *filling, *second;
 	mono_t last_step;    /* loop's clock */
 	uint32_t pool_batch; /* classes that take the kernel about a millisecond */
 	struct device dev[CFG_DEVICES];
@@ -83,6 +83,10 @@ int path_present(struct enforcer_node *n, uint8_t path, bool *ret, struct err *e
  * failure: the sender broke a rule. took_us of classes that went together is that of all. */
 int steps_run(struct enforcer_node *n, const struct step *s, size_t count,
 	      struct enforcer_receipt *ret, struct err *e);
+/* enforcer_second.c: the wall clock for the programs, once a second from now on. */
+void second_start(struct enforcer_node *n);
+int colours_from(const struct config *c, struct dp_colours *ret, struct err *e);
+
 /* Label lines that are bound to the ifindex d->was, to the present one. */
 void labels_rebind(struct enforcer_node *n, struct device *d);
 
@@ -130,6 +134,7 @@ int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 int show_held(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_findings(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int on_gc(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
+int show_marks(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_base(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 
 /* The node behind a handler's ctx; NULL and *e when this daemon is none. */

@@ -227,13 +227,14 @@ static void on_monitor(void *arg, int fd, unsigned what)
 
 static int open_parts(struct enforcer_node *n, struct err *e)
 {
-	const struct dp_config dc = { .pin_dir = n->c->node.pin_dir,
-				      .labels = n->c->node.max_labels,
-				      .flows = n->c->node.max_flows,
-				      .rules = n->c->node.max_rules,
-				      .watched = n->c->node.max_watched };
+	struct dp_config dc = { .pin_dir = n->c->node.pin_dir,
+				.labels = n->c->node.max_labels,
+				.flows = n->c->node.max_flows,
+				.rules = n->c->node.max_rules,
+				.watched = n->c->node.max_watched };
 	int r = nl_new(&n->nl, e);
 
+	r = r ? r : colours_from(n->c, &dc.colours, e);
 	r = r ? r : dp_open(&n->dp, &dc, e);
 	if (!r && n->loop)
 		r = monitor_new(&n->monitor, e);
@@ -300,6 +301,8 @@ int enforcer_node_open(struct enforcer_node **ret, const struct config *c, struc
 	n->loop = l;
 	r = open_parts(n, e);
 	r = r ? r : open_devices(n, e);
+	if (!r)
+		second_start(n);
 	if (r) {
 		n = enforcer_node_close(n);
 		return r;
@@ -313,7 +316,7 @@ struct enforcer_node *enforcer_node_close(struct enforcer_node *n)
 	if (!n)
 		return NULL;
 	if (n->loop)
-		loop_cancel(n->loop, n->healing);
+		loop_cancel(n->loop, n->healing), loop_cancel(n->loop, n->second);
 	pool_stop(n);
 	n->watch = loop_fd_free(n->watch);
 	n->monitor = monitor_free(n->monitor);
@@ -400,4 +403,5 @@ const struct msg_handler enforcer_node_rows[ENFORCER_NODE_ROWS] = {
 	{ MSG_FINDINGS, sizeof(struct enforcer_cursor), sizeof(struct enforcer_findings),
 	  show_findings },
 	{ MSG_GC, 0, sizeof(struct enforcer_gc), on_gc },
+	{ MSG_MARKS, 0, sizeof(struct enforcer_marks), show_marks },
 };

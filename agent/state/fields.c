@@ -227,6 +227,22 @@ static const struct field label_sample_f[] = {
 FIELD_TABLE(label_sample_fields, struct label_sample_wire, label_sample_f);
 #undef T
 
+#define T struct mark_sample
+static const struct field mark_sample_f[] = {
+	F_UINT(T, label), F_UINT(T, dir),     F_UINT(T, block),  F_UINT(T, packets),
+	F_UINT(T, bytes), F_INT(T, first_ns), F_INT(T, mean_ns),
+};
+FIELD_TABLE(mark_sample_fields, struct mark_sample, mark_sample_f);
+#undef T
+
+#define T struct mark_clock
+static const struct field mark_clock_f[] = {
+	F_UINT(T, host),         F_UINT(T, block_ms),     F_BOOL(T, synced),
+	F_UINT(T, max_error_us), F_UINT(T, est_error_us),
+};
+FIELD_TABLE(mark_clock_fields, struct mark_clock, mark_clock_f);
+#undef T
+
 #define T struct class_sample
 static const struct field class_sample_f[] = {
 	F_UINT(T, class_id),

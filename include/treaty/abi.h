@@ -274,7 +274,8 @@ struct dp_ctl {
 	__u64 made_dir;   /* the pin directory is ours to remove */
 	__u32 slots_used; /* rare slots given to labels, by the programs */
 	__u32 rules;      /* room for them in one copy */
-	__u64 pad[2];
+	__u64 colours;    /* checksum of the code points that the marks were counted by */
+	__u64 pad;
 	__u32 key[16]; /* random: keys of the flow hash */
 };
 _Static_assert(sizeof(struct dp_ctl) == 128, "ctl");
@@ -339,6 +340,37 @@ struct dp_watch_order {
 	__u32 label;
 	__u32 slot; /* 0 = stop watching */
 };
+
+/* --- alternate marking (RFC 9341): own map of cells, frozen like the counters -------------------
+ */
+
+/* Code points in pairs, one pair a class: colour 0 and colour 1 of the same treatment. Element =
+ * DSCP. */
+struct dp_colours {
+	__u64 block_ns; /* length of a block of one colour; 0 = nothing is coloured or counted */
+	__u8 code[64];  /* DP_CODE_*; 0 = not ours: never rewritten, never counted */
+};
+#define DP_CODE_PAIRED  0x80u
+#define DP_CODE_ONE     0x40u /* this one is colour 1 */
+#define DP_CODE_PARTNER 0x3fu
+
+/* One block of (watched slot, direction, point). Totals never go back: a block's own figures are
+ * the totals less the base, so that no packet is lost when a cell passes to a newer block. Offsets
+ * are from the block's nominal start by the node's own wall clock. */
+struct dp_block {
+	__u64 block;          /* number = wall clock / block_ns; its parity is the colour */
+	__u64 packets, bytes; /* totals of the cell, atomic adds */
+	__s64 sum_ns;         /* total of the packets' offsets */
+	__u64 base_packets, base_bytes; /* the totals when the block began */
+	__s64 base_sum_ns;
+	__s64 first_ns; /* offset of the block's first packet */
+};
+_Static_assert(sizeof(struct dp_block) == 64, "one cache line");
+
+#define DP_BLOCKS                    4u /* the last blocks of each point */
+#define DP_MARK_IN                   0u /* coloured at the edge, or arrived at a node: before its meter */
+#define DP_MARK_OUT                  1u /* left through our egress program: behind meter and virtual queue */
+#define DP_MARK_AT(slot, dir, point) ((((slot)*2u + (dir)) * 2u + (point)) * DP_BLOCKS)
 
 /* Ports of a fragmented datagram, noted from its first fragment. */
 struct dp_frag_key {

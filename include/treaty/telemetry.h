@@ -40,6 +40,25 @@ struct path_sample {
 	rate_t load; /* layer 2 rate that left on the path's device */
 };
 
+/* One finished block of a coloured label (RFC 9341) as it left one node, in one direction. Offsets
+ * are ns from the block's nominal start by that node's wall clock. */
+struct mark_sample {
+	uint32_t label;
+	uint8_t dir;
+	uint64_t block; /* number: wall clock / block length */
+	uint64_t packets, bytes;
+	int64_t first_ns, mean_ns; /* of the first packet, of all; 0 without packets */
+};
+
+/* A node's clock, as its kernel judges it. */
+struct mark_clock {
+	uint64_t host;         /* one number for all nodes of one kernel: they share the clock */
+	uint32_t block_ms;     /* 0 = the node colours nothing */
+	bool synced;           /* else the errors mean nothing */
+	uint32_t max_error_us; /* adjtimex: maximum error */
+	uint32_t est_error_us; /* adjtimex: estimated error */
+};
+
 enum band { BAND_PLENTY, BAND_MODEST, BAND_STEEP, BAND_WITHDRAWN, BAND_MAX_ };
 
 /* What the operator knows of a path when it prices, plans or assures. */

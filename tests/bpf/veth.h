@@ -49,7 +49,7 @@ static int packet_socket(uint32_t ifindex)
 	return fd;
 }
 
-static int setup(void **state)
+static inline int setup(void **state)
 {
 	(void)state;
 	sh("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up");
@@ -60,7 +60,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static inline int teardown(void **state)
 {
 	(void)state;
 	(void)close(to_v0);
@@ -90,7 +90,7 @@ static void attach(struct dp *d, enum dp_role role)
 }
 
 /* Opens, one label and one rule (port 7001), v0 is a customer's device. */
-static struct dp *start(void)
+static inline struct dp *start(void)
 {
 	const struct dp_label l = { .label = L, .valid_until = { INT64_MAX }, .dscp = 34 };
 	const struct dp_rule r = {
@@ -111,7 +111,7 @@ static void blast(int fd, const struct pkt *p, int n)
 		assert_int_equal(send(fd, p->b, p->n, 0), (ssize_t)p->n);
 }
 
-static void send_flow(int n)
+static inline void send_flow(int n)
 {
 	struct pkt p;
 
@@ -120,7 +120,7 @@ static void send_flow(int n)
 }
 
 /* Counters arrive with the softirq: wait for them, two seconds at most. */
-static void await_rx(struct dp *d, uint64_t want)
+static inline void await_rx(struct dp *d, uint64_t want)
 {
 	struct dp_count c = { 0 };
 

@@ -56,6 +56,8 @@ struct lab_node {
 	uint32_t steps;
 	struct label_count up;
 	struct path_sample path[3];
+	struct mark_sample mark; /* block 0 = none */
+	struct mark_clock clock;
 };
 
 struct answer {
@@ -152,17 +154,20 @@ static json_t *lab_steps(struct lab_node *n, const json_t *args)
 static json_t *lab_telemetry(struct lab_node *n)
 {
 	struct label_sample s = { .label = LABEL, .at = loop_now(lab.side.loop) };
-	json_t *paths = json_array(), *labels = json_array();
+	json_t *paths = json_array(), *labels = json_array(), *marks = json_array();
 
 	lab.telemetry_calls++;
+	if (n->mark.block)
+		json_array_append_new(marks, noun_encode(&mark_sample_fields, &n->mark));
 	s.dir[DIR_UP] = n->up;
 	json_array_append_new(labels, noun_encode(&label_sample_fields, &s));
 	for (unsigned i = 0; i < 3; i++) {
 		n->path[i].at = s.at;
 		json_array_append_new(paths, noun_encode(&path_sample_fields, &n->path[i]));
 	}
-	return json_pack("{s:o, s:o, s:[], s:I}", "labels", labels, "paths", paths, "classes",
-			 "mono", (json_int_t)s.at.us);
+	return json_pack("{s:o, s:o, s:[], s:o, s:o, s:I}", "labels", labels, "paths", paths,
+			 "classes", "marks", marks, "clock",
+			 noun_encode(&mark_clock_fields, &n->clock), "mono", (json_int_t)s.at.us);
 }
 
 static void lab_answer(void *arg)

@@ -142,6 +142,57 @@ static void flows_count_what_is_lost_for_good(void **state)
 	assert_int_equal(lab_deal()->life, LIFE_AT_RISK);
 }
 
+/* One second of 10 Mbit/s: the counters say that `gone` packets never came out, the block's marks
+ * that `lost` are; block 0 = no marks. Returns what the flow's windows said. */
+static uint64_t second(uint64_t block, uint64_t lost, uint64_t gone)
+{
+	struct lab_node *a = lab_node("popA"), *b = lab_node("popB");
+	uint64_t told = 0;
+
+	a->mark = (struct mark_sample){ .label = LABEL, .block = block, .packets = 1000 };
+	b->mark = a->mark;
+	b->mark.packets -= lost;
+	b->mark.mean_ns = 5000000;
+	a->clock = b->clock = (struct mark_clock){ .host = 1, .block_ms = 1000 };
+	for (int i = 0; i < 10; i++) {
+		a->up.rx_bytes += 125000;
+		a->up.rx_packets += 100;
+		b->up.tx_packets += 100 - gone / 10;
+		b->up.tx_bytes = b->up.tx_packets * 1250;
+		lab_run(100);
+		if (side_flow(&lab.side, LABEL, false))
+			told += side_flow(&lab.side, LABEL, false)->drops;
+	}
+	return told;
+}
+
+/* Where blocks are compared, nothing is estimated: neither more nor less. */
+static void coloured_blocks_are_the_loss(void **state)
+{
+	const struct mark_pair *p;
+	uint64_t told = 0;
+
+	(void)state;
+	provision(30000);
+	for (uint64_t b = 100; b < 104; b++)
+		told += second(b, b == 102 ? 7 : 0, 0);
+	assert_int_equal(told, 7);
+	p = &side_flow(&lab.side, LABEL, false)->exact[DIR_UP].pair;
+	assert_int_equal(p->blocks, 4);
+	assert_int_equal(p->all_sent, 4000);
+	assert_int_equal(p->all_lost, 7);
+	assert_int_equal(p->delay_ns, 5000000);
+	assert_int_equal(side_flow(&lab.side, LABEL, false)->exact[DIR_DOWN].pair.blocks, 0);
+	told = 0;
+	for (uint64_t b = 104; b < 108; b++)
+		told += second(b, 0, 100);
+	assert_int_equal(told, 0);
+	for (int i = 0; i < 8; i++) /* no news of colours: estimated again */
+		told += second(0, 0, 100);
+	assert_in_range(told, 300, 800);
+	assert_int_equal(p->all_lost, 7);
+}
+
 /* --- assurance ------------------------------------------------------------------------------- */
 
 /* The load grows by 5 Mbit/s an interval; the delay suffers only near the capacity. */
@@ -361,6 +412,7 @@ int main(void)
 		T(a_ramp_is_seen_before_the_delay_is_hurt),
 		T(noise_says_nothing),
 		T(risk_passes_slowly_and_is_said_once),
+		T(coloured_blocks_are_the_loss),
 		T(stale_telemetry_says_nothing),
 		T(a_dead_path_is_a_breach),
 		T(no_order_on_a_dead_path),

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is measured rather than estimated: loss and delay of coloured labels (RFC 9341). */
+#include "node.h"
+#include "node_int.h"
+#include "queries_int.h"
+#include "treaty/abi.h"
+
+#include <errno.h>
+
+static json_int_t micros(int64_t ns)
+{
+	return (ns + (ns < 0 ? -999 : 999)) / 1000;
+}
+
+static json_int_t ppm(uint64_t part, uint64_t all)
+{
+	return all ? (json_int_t)(part * 1000000 / all) : 0;
+}
+
+/* How sure the two clocks are of each other. */
+static const char *clocks(const struct mark_pair *p)
+{
+	if (p->near.clock.host && p->near.clock.host == p->far.clock.host)
+		return "same host";
+	return p->unsure ? "not synchronised" : "adjtimex";
+}
+
+static json_t *pair_row(const struct side *s, const char *where, uint32_t label, int dir,
+			const struct mark_pair *p)
+{
+	const struct deal *d = world_deal_by_label(engine_world(s->engine), label);
+	json_t *o = json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+			      "label", (json_int_t)label, "dir", dir == DIR_UP ? "up" : "down",
+			      "agreement", d ? d->lineage.s : "", "between", where, "verdict",
+			      mark_verdict_text(p->verdict), "block", (json_int_t)p->block, "sent",
+			      (json_int_t)p->sent, "lost", (json_int_t)p->lost, "lossPpm",
+			      ppm(p->lost, p->sent), "blocks", (json_int_t)p->blocks, "allSent",
+			      (json_int_t)p->all_sent, "allLost", (json_int_t)p->all_lost,
+			      "missing", (json_int_t)p->missing);
+
+	if (o && p->delayed)
+		(void)json_object_set_new(o, "delayMicros", json_integer(micros(p->delay_ns)));
+	if (o && p->delayed)
+		(void)json_object_set_new(o, "uncertaintyMicros",
+					  p->unsure ? json_null()
+						    : json_integer(micros(p->uncertainty_ns)));
+	if (o && p->delayed)
+		(void)json_object_set_new(o, "clocks", json_string(clocks(p)));
+	return o;
+}
+
+/* Inside this node: from its ingress programs to its egress programs, the newest block alone. */
+static bool own_pair(struct side *s, uint32_t label, enum dir dir, struct mark_pair *ret)
+{
+	struct mark_sample in, out;
+	struct mark_pair p = { 0 };
+	struct mark_clock c;
+
+	if (node_mark(s, label, dir, DP_MARK_IN, &in) ||
+	    node_mark(s, label, dir, DP_MARK_OUT, &out))
+		return false;
+	node_clock(s, &c);
+	if (!mark_note(&p.near, &in, &c) || !mark_note(&p.far, &out, &c) || !mark_settle(&p))
+		return false;
+	*ret = p;
+	return in.packets || out.packets;
+}
+
+static int loss_rows(struct side *s, json_t *rows)
+{
+	struct mark_pair p;
+	uint32_t at = 0, label;
+	int r = 0;
+
+	for (uint32_t i = 0; i < s->flows.n; i++)
+		for (int dir = 0; !r && dir < DIR_MAX_; dir++) {
+			const struct side_flow *f = &s->flows.flow[i];
+
+			if (f->exact[dir].pair.verdict != MARK_NOTHING)
+				r = json_array_append_new(rows, pair_row(s, "network", f->label,
+									 dir, &f->exact[dir].pair));
+		}
+	while (!r && s->node && counters_next(s->node->counters, &at, &label))
+		for (int dir = 0; !r && dir < DIR_MAX_; dir++)
+			if (own_pair(s, label, (enum dir)dir, &p))
+				r = json_array_append_new(rows,
+							  pair_row(s, "node", label, dir, &p));
+	return r;
+}
+
+static int on_loss_list(struct side *s, const struct peer *p, const json_t *args, const char *key,
+			struct mcp_turn *t, struct err *e)
+{
+	json_t *rows = json_array();
+
+	(void)p;
+	(void)args;
+	(void)key;
+	if (!rows || loss_rows(s, rows)) {
+		json_decref(rows);
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	return query_answer(t, json_pack("{s:o}", "losses", rows), e);
+}
+
+const struct mcp_row query_rows_measure[] = {
+	{ "loss_list", "Loss and delay",
+	  "Exact loss and one-way delay of coloured labels (RFC 9341), by the last finished block: "
+	  "between a path's first and last node, or from ingress to egress of this node",
+	  .read_only = true, .idempotent = true, .who = WHO_HUMAN | WHO_APP, .call = on_loss_list },
+	{ 0 },
+};
