@@ -47,10 +47,11 @@ enum sign_verdict sign_check(const struct sign_req *q, int64_t limit, int64_t no
 enum sign_verdict sign_check_revision(const struct sign_last *last, uint64_t revision,
 				      const uint8_t digest[32]);
 
-/* burst tokens, refilled at rate per second. */
+/* burst tokens, refilled at rate per second (both >= 1). 0 = taken, or microseconds until there is
+ * one again; nothing is taken then. */
 struct sign_bucket {
 	int64_t full_us; /* when the bucket will be full again, boot clock */
 };
-bool sign_take(struct sign_bucket *b, uint32_t rate_per_s, uint32_t burst, int64_t now_us);
+int64_t sign_take(struct sign_bucket *b, uint32_t rate_per_s, uint32_t burst, int64_t now_us);
 
 #endif

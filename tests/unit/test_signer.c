@@ -346,11 +346,14 @@ static void test_damage(void **state)
 	assert_int_equal(attest(p.count, p.head), 0);
 }
 
+/* A bucket per key, and the refusal says when to come again. */
 static void test_rate(void **state)
 {
 	struct sign_req q = want(SIGNER_PRESENTATION, 0, 0, 1);
 	struct sign_bucket b = { 0 };
+	struct err e = { 0 };
 	struct sign_rep p;
+	int ms = 0;
 
 	(void)state;
 	conf.keys.rate_per_s = 1;
@@ -358,14 +361,18 @@ static void test_rate(void **state)
 	start();
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(sign(&q, &p, ""), 0);
-	assert_int_equal(sign(&q, &p, "rate: above keys.rate"), -EAGAIN);
+	assert_int_equal(signer_sign(&cl, &q, &p, &e), -EAGAIN);
+	assert_int_equal(sscanf(e.text, "rate: above keys.rate, again in %d ms", &ms), 1);
+	assert_in_range(ms, 1, 1000);
+	q = want(SIGNER_WALLET, 0, 0, 1); /* another key */
+	assert_int_equal(sign(&q, &p, ""), 0);
 	/* the bucket alone, in its own time */
 	for (int i = 0; i < 5; i++)
-		assert_true(sign_take(&b, 10, 5, 1000000));
-	assert_false(sign_take(&b, 10, 5, 1000000));
-	assert_false(sign_take(&b, 10, 5, 1099999));
-	assert_true(sign_take(&b, 10, 5, 1100000));
-	assert_false(sign_take(&b, 10, 5, 1100000));
+		assert_int_equal(sign_take(&b, 10, 5, 1000000), 0);
+	assert_int_equal(sign_take(&b, 10, 5, 1000000), 100000);
+	assert_int_equal(sign_take(&b, 10, 5, 1099999), 1);
+	assert_int_equal(sign_take(&b, 10, 5, 1100000), 0);
+	assert_int_equal(sign_take(&b, 10, 5, 1100000), 100000);
 }
 
 static void put(const char *path, const void *data, size_t n, mode_t mode)
