@@ -184,6 +184,9 @@ struct cfg_enterprise {
 	uint32_t detect_intervals;
 };
 
+/* A key that the service manager hands over: its file in $CREDENTIALS_DIRECTORY. */
+#define CFG_CREDENTIAL "credential:"
+
 /* Private keys and the state file belong to the signer alone. */
 struct cfg_keys {
 	cfg_file file[KEY_MAX_]; /* empty = this side has no such key */

@@ -429,6 +429,32 @@ static void test_keyfile(void **state)
 }
 
 /* A second signer on the same state is refused, and a key that is missing is named. */
+/* A key that the service manager hands over passes the same checks. */
+static void test_credential(void **state)
+{
+	const char *const name = "credential:agreement.key";
+	struct key_pair *k = NULL;
+	struct err e = { 0 };
+	char path[80];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/agreement.key", dir);
+	put(path, "0123456789abcdef0123456789abcdef", 32, 0400);
+	assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+	assert_int_equal(key_load(&k, name, &e), -ENOENT);
+	assert_non_null(strstr(e.text, "LoadCredential="));
+	assert_int_equal(setenv("CREDENTIALS_DIRECTORY", dir, 1), 0);
+	assert_int_equal(key_load(&k, name, NULL), 0);
+	k = key_free(k);
+	put(path, "0123456789abcdef0123456789abcdef", 32, 0440);
+	e = (struct err){ 0 };
+	assert_int_equal(key_load(&k, name, &e), -EPERM);
+	assert_string_equal(
+		e.text, "credential:agreement.key: a key must have mode 0600 or 0400, not 0440");
+	assert_int_equal(key_load(&k, "credential:none", NULL), -ENOENT);
+	assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+}
+
 static void test_one_signer_and_missing_keys(void **state)
 {
 	struct sign_req q = want(SIGNER_WALLET, 1, 1, 1);
@@ -466,6 +492,7 @@ int main(void)
 		CASE(test_damage),
 		CASE(test_rate),
 		CASE(test_keyfile),
+		CASE(test_credential),
 		CASE(test_one_signer_and_missing_keys),
 	};
 
