@@ -190,6 +190,7 @@ struct cfg_enterprise {
 /* Private keys and the state file belong to the signer alone. */
 struct cfg_keys {
 	cfg_file file[KEY_MAX_]; /* empty = this side has no such key */
+	cfg_file next[KEY_MAX_]; /* stands by for `treatyctl key rotate` */
 	cfg_file state;          /* default <state-dir>/signer.state */
 	uint32_t rate_per_s, burst;
 	uint32_t checkpoint_s, checkpoint_events; /* whichever comes first; only what is new */

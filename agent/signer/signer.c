@@ -125,21 +125,6 @@ static int on_sign(void *ctx, const void *req, void *rep, int *ret_fd, struct er
 	return sstate_head(s->state, p->count, p->head);
 }
 
-static int on_pubkey(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
-{
-	const struct pubkey_req *q = req;
-	struct pubkey_rep *p = rep;
-	struct signer *s = ctx;
-
-	(void)ret_fd;
-	if (q->key >= KEY_MAX_ || q->pad)
-		return err_set(e, -EPROTO, "key: unknown");
-	if (!s->key[q->key])
-		return err_set(e, -ENOKEY, "key: this side has no such key");
-	memcpy(p->public, s->key[q->key]->public, sizeof(p->public));
-	return 0;
-}
-
 /* A state that is ahead of the log is normal: the crash came after our fsync and before the log's
  * commit. A state behind it was restored from a backup or replaced. */
 static int on_attest(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
@@ -179,25 +164,23 @@ static int on_ping(void *ctx, const void *req, void *rep, int *ret_fd, struct er
 const struct msg_handler signer_rows[SIGNER_ROWS] = {
 	{ MSG_PING, sizeof(struct msg_ping), sizeof(struct msg_ping), on_ping },
 	{ MSG_SIGN, sizeof(struct sign_req), sizeof(struct sign_rep), on_sign },
-	{ MSG_PUBKEY, sizeof(struct pubkey_req), sizeof(struct pubkey_rep), on_pubkey },
+	{ MSG_PUBKEY, sizeof(struct pubkey_req), sizeof(struct pubkey_rep), keys_on_pubkey },
 	{ MSG_ATTEST, sizeof(struct attest_req), sizeof(struct attest_rep), on_attest },
+	{ MSG_KEY, sizeof(struct key_req), sizeof(struct key_rep), keys_on_act },
 };
 
 int signer_open(struct signer *s, const struct config *c, struct err *e)
 {
-	int r = 0;
+	int r;
 
 	*s = (struct signer){ .c = c };
-	for (size_t i = 0; i < KEY_MAX_ && !r; i++)
-		if (s->c->keys.file[i][0])
-			r = key_load(&s->key[i], s->c->keys.file[i], e);
-	return r ? r : sstate_open(&s->state, s->c->keys.state, e);
+	r = sstate_open(&s->state, c->keys.state, e);
+	return r ? r : keys_open(s, e);
 }
 
 void signer_close(struct signer *s)
 {
-	for (size_t i = 0; i < KEY_MAX_; i++)
-		s->key[i] = key_free(s->key[i]);
+	keys_close(s);
 	s->state = sstate_free(s->state);
 }
 

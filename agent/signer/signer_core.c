@@ -11,6 +11,11 @@ bool sign_has_revisions(uint32_t kind)
 	return kind == SIGNER_AGREEMENT || kind == SIGNER_ACCEPTANCE || kind == SIGNER_CHECKPOINT;
 }
 
+bool sign_recorded(uint32_t kind)
+{
+	return sign_has_revisions(kind) || kind == SIGN_STATE_KEY || kind == SIGN_STATE_DEAD;
+}
+
 static bool has_money(uint32_t kind)
 {
 	return kind == SIGNER_WALLET || kind == SIGNER_AGREEMENT || kind == SIGNER_ACCEPTANCE;

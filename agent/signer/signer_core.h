@@ -41,6 +41,13 @@ struct checkpoint_view {
 bool checkpoint_parse(struct checkpoint_view *ret, const uint8_t *text, uint32_t len);
 
 bool sign_has_revisions(uint32_t kind);
+
+/* Kinds of record in the state file beside those of enum signer_kind that have revisions. */
+enum {
+	SIGN_STATE_KEY = 64, /* per role: revision = generation, digest = its key, zeros = none */
+	SIGN_STATE_DEAD,     /* per public key: compromised */
+};
+bool sign_recorded(uint32_t kind);
 /* Fields of the request on their own: sizes, money (limit: configured ceiling), expiry. */
 enum sign_verdict sign_check(const struct sign_req *q, int64_t limit, int64_t now_ms);
 /* Forward only. */
