@@ -192,9 +192,13 @@ struct cfg_enterprise {
 	uint32_t detect_intervals;
 };
 
+/* A key that the service manager hands over: its file in $CREDENTIALS_DIRECTORY. */
+#define CFG_CREDENTIAL "credential:"
+
 /* Private keys and the state file belong to the signer alone. */
 struct cfg_keys {
 	cfg_file file[KEY_MAX_]; /* empty = this side has no such key */
+	cfg_file next[KEY_MAX_]; /* stands by for `treatyctl key rotate` */
 	cfg_file state;          /* default <state-dir>/signer.state */
 	uint32_t rate_per_s, burst;
 	uint32_t checkpoint_s, checkpoint_events; /* whichever comes first; only what is new */

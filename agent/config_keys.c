@@ -267,10 +267,14 @@ static const struct cfg_key enterprise_keys[] = {
 
 #define AT(m) offsetof(struct cfg_keys, m)
 static const struct cfg_key keys_keys[] = {
-	{ "wallet", cfg_path_abs, AT(file[KEY_WALLET]), ANY },
-	{ "presentation", cfg_path_abs, AT(file[KEY_PRESENTATION]), ANY },
-	{ "agreement", cfg_path_abs, AT(file[KEY_AGREEMENT]), ANY },
-	{ "checkpoint", cfg_path_abs, AT(file[KEY_CHECKPOINT]), ANY },
+	{ "wallet", cfg_key_file, AT(file[KEY_WALLET]), ANY },
+	{ "presentation", cfg_key_file, AT(file[KEY_PRESENTATION]), ANY },
+	{ "agreement", cfg_key_file, AT(file[KEY_AGREEMENT]), ANY },
+	{ "checkpoint", cfg_key_file, AT(file[KEY_CHECKPOINT]), ANY },
+	{ "next-wallet", cfg_key_file, AT(next[KEY_WALLET]), ANY },
+	{ "next-presentation", cfg_key_file, AT(next[KEY_PRESENTATION]), ANY },
+	{ "next-agreement", cfg_key_file, AT(next[KEY_AGREEMENT]), ANY },
+	{ "next-checkpoint", cfg_key_file, AT(next[KEY_CHECKPOINT]), ANY },
 	{ "state", cfg_path_abs, AT(state), ANY },
 	{ "rate", cfg_u32, AT(rate_per_s), BETWEEN(1, 100000), "200" },
 	{ "burst", cfg_u32, AT(burst), BETWEEN(1, 100000), "1000" },

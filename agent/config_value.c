@@ -48,6 +48,19 @@ int cfg_path_abs(const char *v, void *out, const struct cfg_rule *r, struct err 
 	return copy(v, out, sizeof(cfg_file), e);
 }
 
+int cfg_key_file(const char *v, void *out, const struct cfg_rule *r, struct err *e)
+{
+	size_t n = sizeof(CFG_CREDENTIAL) - 1;
+
+	if (strncmp(v, CFG_CREDENTIAL, n) != 0)
+		return cfg_path_abs(v, out, r, e);
+	if (!v[n] || v[n] == '.' || !only(v + n, "._-"))
+		return err_set(e, -EINVAL,
+			       "must be " CFG_CREDENTIAL
+			       "NAME of letters, digits, '.', '_', '-', no '.' first");
+	return copy(v, out, sizeof(cfg_file), e);
+}
+
 int cfg_parse_did(const char *v, void *out, const struct cfg_rule *r, struct err *e)
 {
 	(void)r;

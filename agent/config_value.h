@@ -18,6 +18,8 @@ typedef int (*cfg_parser)(const char *v, void *out, const struct cfg_rule *rule,
 
 int cfg_word(const char *v, void *out, const struct cfg_rule *r, struct err *e); /* char[size] */
 int cfg_path_abs(const char *v, void *out, const struct cfg_rule *r, struct err *e); /* cfg_file */
+/* cfg_file: an absolute path, or "credential:NAME" of the service manager. */
+int cfg_key_file(const char *v, void *out, const struct cfg_rule *r, struct err *e);
 int cfg_parse_did(const char *v, void *out, const struct cfg_rule *r, struct err *e);
 int cfg_parse_url(const char *v, void *out, const struct cfg_rule *r, struct err *e);
 int cfg_u32(const char *v, void *out, const struct cfg_rule *r, struct err *e);

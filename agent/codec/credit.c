@@ -128,7 +128,7 @@ int credit_note_verify(const json_t *vc, const struct did_resolver *keys, struct
 		       uint8_t digest[DIGEST_LEN], struct err *e)
 {
 	struct vc *v = NULL;
-	int r = vc_read(&v, (json_t *)(uintptr_t)vc, &credit_note_profile, e);
+	int r = vc_read(&v, vc, &credit_note_profile, e);
 
 	if (!r)
 		r = vc_verified(v, &credit_note_profile, keys, e);

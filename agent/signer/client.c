@@ -19,13 +19,26 @@ int signer_attest(struct msg_client *c, const struct attest_req *q, struct attes
 
 int signer_public(struct msg_client *c, enum cfg_key_kind key, uint8_t ret[32], struct err *e)
 {
-	const struct pubkey_req q = { .key = key };
 	struct pubkey_rep p;
-	int r = msg_call(c, MSG_PUBKEY, &q, sizeof(q), &p, sizeof(p), NULL, SIGNER_WAIT_MS, e);
+	int r = signer_key(c, key, SIGNER_ACTIVE, &p, e);
 
 	if (!r)
 		memcpy(ret, p.public, sizeof(p.public));
 	return r;
+}
+
+int signer_key(struct msg_client *c, enum cfg_key_kind key, enum signer_which which,
+	       struct pubkey_rep *ret, struct err *e)
+{
+	const struct pubkey_req q = { .key = key, .which = which };
+
+	return msg_call(c, MSG_PUBKEY, &q, sizeof(q), ret, sizeof(*ret), NULL, SIGNER_WAIT_MS, e);
+}
+
+int signer_key_act(struct msg_client *c, const struct key_req *q, struct key_rep *ret,
+		   struct err *e)
+{
+	return msg_call(c, MSG_KEY, q, sizeof(*q), ret, sizeof(*ret), NULL, SIGNER_WAIT_MS, e);
 }
 
 int signer_sign(struct msg_client *c, const struct sign_req *q, struct sign_rep *ret, struct err *e)

@@ -13,6 +13,11 @@ int signer_attest(struct msg_client *c, const struct attest_req *q, struct attes
 		  struct err *e) must_check;
 int signer_public(struct msg_client *c, enum cfg_key_kind key, uint8_t ret[32],
 		  struct err *e) must_check;
+/* The same with its generation, or of the key that stands by. */
+int signer_key(struct msg_client *c, enum cfg_key_kind key, enum signer_which which,
+	       struct pubkey_rep *ret, struct err *e) must_check;
+int signer_key_act(struct msg_client *c, const struct key_req *q, struct key_rep *ret,
+		   struct err *e) must_check;
 int signer_sign(struct msg_client *c, const struct sign_req *q, struct sign_rep *ret,
 		struct err *e) must_check;
 

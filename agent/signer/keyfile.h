@@ -4,7 +4,7 @@
 #ifndef TREATY_KEYFILE_H
 #define TREATY_KEYFILE_H
 
-#include "treaty/err.h"
+#include "agent/config.h"
 
 #define KEY_SEED_LEN   32
 #define KEY_PUBLIC_LEN 32
@@ -17,6 +17,8 @@ struct key_pair {
 
 /* Makes a new seed file (0600, fails with -EEXIST rather than overwrite), synced to disk. */
 int key_new(const char *path, uint8_t ret_public[KEY_PUBLIC_LEN], struct err *e) must_check;
+/* path may be "credential:NAME": that file of $CREDENTIALS_DIRECTORY (systemd's LoadCredential=).
+ */
 int key_load(struct key_pair **ret, const char *path, struct err *e) must_check;
 struct key_pair *key_free(struct key_pair *k); /* NULL in, NULL out */
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The order of a signature: rate, rules, record on disk, sign, reply. */
-#include "signer_state.h"
-#include "keyfile.h"
+#include "signer_int.h"
 #include "agent/confine.h"
 #include "agent/log.h"
 #include "agent/role.h"
@@ -11,14 +10,6 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <time.h>
-
-struct signer {
-	const struct config *c;
-	struct key_pair *key[KEY_MAX_];
-	struct signer_state *state;
-	struct sign_bucket bucket;
-	bool attested;
-};
 
 static const struct {
 	const char *rule;
@@ -93,6 +84,17 @@ static int record(struct signer *s, const struct sign_req *q, struct err *e)
 	return v == SIGN_AGAIN ? 0 : refuse(v, e);
 }
 
+/* Each key has a bucket of its own: a flood at one does not keep the others from signing. */
+static int take_token(struct signer *s, enum cfg_key_kind key, struct err *e)
+{
+	int64_t wait = sign_take(&s->bucket[key], s->c->keys.rate_per_s, s->c->keys.burst,
+				 clock_us(CLOCK_BOOTTIME));
+
+	return wait ? err_set(e, verdicts[SIGN_TOO_FAST].code, "%s, again in %lld ms",
+			      verdicts[SIGN_TOO_FAST].rule, (long long)(wait + 999) / 1000)
+		    : 0;
+}
+
 static int on_sign(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
 {
 	const struct sign_req *q = req;
@@ -103,9 +105,11 @@ static int on_sign(void *ctx, const void *req, void *rep, int *ret_fd, struct er
 	int r;
 
 	(void)ret_fd;
-	if (!sign_take(&s->bucket, s->c->keys.rate_per_s, s->c->keys.burst,
-		       clock_us(CLOCK_BOOTTIME)))
-		return refuse(SIGN_TOO_FAST, e);
+	if (q->kind >= SIGNER_MAX_)
+		return refuse(SIGN_BAD_KIND, e);
+	r = take_token(s, key_of[q->kind], e);
+	if (r)
+		return r;
 	v = sign_check(q, s->c->ledger.ceiling.minor, clock_us(CLOCK_REALTIME) / 1000);
 	if (v != SIGN_OK)
 		return refuse(v, e);
@@ -119,21 +123,6 @@ static int on_sign(void *ctx, const void *req, void *rep, int *ret_fd, struct er
 	memcpy(p->public, k->public, sizeof(p->public));
 	p->count = sstate_count(s->state);
 	return sstate_head(s->state, p->count, p->head);
-}
-
-static int on_pubkey(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
-{
-	const struct pubkey_req *q = req;
-	struct pubkey_rep *p = rep;
-	struct signer *s = ctx;
-
-	(void)ret_fd;
-	if (q->key >= KEY_MAX_ || q->pad)
-		return err_set(e, -EPROTO, "key: unknown");
-	if (!s->key[q->key])
-		return err_set(e, -ENOKEY, "key: this side has no such key");
-	memcpy(p->public, s->key[q->key]->public, sizeof(p->public));
-	return 0;
 }
 
 /* A state that is ahead of the log is normal: the crash came after our fsync and before the log's
@@ -172,21 +161,27 @@ static int on_ping(void *ctx, const void *req, void *rep, int *ret_fd, struct er
 	return 0;
 }
 
-static const struct msg_handler table[] = {
+const struct msg_handler signer_rows[SIGNER_ROWS] = {
 	{ MSG_PING, sizeof(struct msg_ping), sizeof(struct msg_ping), on_ping },
 	{ MSG_SIGN, sizeof(struct sign_req), sizeof(struct sign_rep), on_sign },
-	{ MSG_PUBKEY, sizeof(struct pubkey_req), sizeof(struct pubkey_rep), on_pubkey },
+	{ MSG_PUBKEY, sizeof(struct pubkey_req), sizeof(struct pubkey_rep), keys_on_pubkey },
 	{ MSG_ATTEST, sizeof(struct attest_req), sizeof(struct attest_rep), on_attest },
+	{ MSG_KEY, sizeof(struct key_req), sizeof(struct key_rep), keys_on_act },
 };
 
-static int load(struct signer *s, struct err *e)
+int signer_open(struct signer *s, const struct config *c, struct err *e)
 {
-	int r = 0;
+	int r;
 
-	for (size_t i = 0; i < KEY_MAX_ && !r; i++)
-		if (s->c->keys.file[i][0])
-			r = key_load(&s->key[i], s->c->keys.file[i], e);
-	return r ? r : sstate_open(&s->state, s->c->keys.state, e);
+	*s = (struct signer){ .c = c };
+	r = sstate_open(&s->state, c->keys.state, e);
+	return r ? r : keys_open(s, e);
+}
+
+void signer_close(struct signer *s)
+{
+	keys_close(s);
+	s->state = sstate_free(s->state);
 }
 
 /* Files are open, keys are read: from here on nothing can be opened any more. The state file's
@@ -227,7 +222,7 @@ static int serve(struct signer *s, int parent_fd, int agents_fd, struct err *e)
 			return 0;
 		if (!p[1].revents)
 			continue;
-		r = msg_serve(agents_fd, table, ARRAY_LEN(table), s, e);
+		r = msg_serve(agents_fd, signer_rows, SIGNER_ROWS, s, e);
 		if (r == -EPIPE) { /* agents are gone: wait for the parent's word */
 			p[1].fd = -1;
 			if (e)
@@ -240,15 +235,13 @@ static int serve(struct signer *s, int parent_fd, int agents_fd, struct err *e)
 
 int signer_run(const struct config *c, int parent_fd, int agents_fd, struct err *e)
 {
-	struct signer s = { .c = c };
-	int r = load(&s, e);
+	struct signer s;
+	int r = signer_open(&s, c, e);
 
 	r = r ? r : confine(c, e);
 	if (!r)
 		log_info("ready, %llu records", (unsigned long long)sstate_count(s.state));
 	r = r ? r : serve(&s, parent_fd, agents_fd, e);
-	for (size_t i = 0; i < KEY_MAX_; i++)
-		s.key[i] = key_free(s.key[i]);
-	s.state = sstate_free(s.state);
+	signer_close(&s);
 	return r;
 }

@@ -12,6 +12,7 @@ enum {
 	MSG_SIGN = MSG_SIGNER_BASE,
 	MSG_PUBKEY,
 	MSG_ATTEST,
+	MSG_KEY,
 };
 
 enum signer_kind {
@@ -50,13 +51,37 @@ struct sign_rep {
 	uint8_t head[32];
 };
 
+enum signer_which { SIGNER_ACTIVE, SIGNER_STANDBY };
+
+/* -ENOKEY: none. After a compromise a role has no active key until it is rotated. */
 struct pubkey_req {
-	uint32_t key; /* enum cfg_key_kind */
-	uint32_t pad;
+	uint32_t key;   /* enum cfg_key_kind */
+	uint32_t which; /* enum signer_which */
 };
 
 struct pubkey_rep {
 	uint8_t public[32];
+	uint64_t generation; /* of the role: 1 until it is first rotated, never down */
+};
+
+enum signer_key_act {
+	SIGNER_ROTATE =
+		1, /* public signs for the role from now on: one of the two that are loaded */
+	SIGNER_COMPROMISE, /* public never signs again; the role has no key, if it was the active
+			      one */
+};
+
+/* Both are recorded on disk before they take effect, and may be asked for again. */
+struct key_req {
+	uint32_t key; /* enum cfg_key_kind */
+	uint32_t act; /* enum signer_key_act */
+	uint8_t public[32];
+};
+
+struct key_rep {
+	uint64_t generation;
+	uint64_t count; /* as in struct sign_rep */
+	uint8_t head[32];
 };
 
 /* What the log knows of the signer: until it was told, and when the state file is behind it or

@@ -11,6 +11,11 @@ bool sign_has_revisions(uint32_t kind)
 	return kind == SIGNER_AGREEMENT || kind == SIGNER_ACCEPTANCE || kind == SIGNER_CHECKPOINT;
 }
 
+bool sign_recorded(uint32_t kind)
+{
+	return sign_has_revisions(kind) || kind == SIGN_STATE_KEY || kind == SIGN_STATE_DEAD;
+}
+
 static bool has_money(uint32_t kind)
 {
 	return kind == SIGNER_WALLET || kind == SIGNER_AGREEMENT || kind == SIGNER_ACCEPTANCE;
@@ -67,15 +72,15 @@ enum sign_verdict sign_check_revision(const struct sign_last *last, uint64_t rev
 
 /* A bucket as one instant: each token moves it forward by its refill time, and it may be at most
  * burst tokens ahead of now. */
-bool sign_take(struct sign_bucket *b, uint32_t rate_per_s, uint32_t burst, int64_t now_us)
+int64_t sign_take(struct sign_bucket *b, uint32_t rate_per_s, uint32_t burst, int64_t now_us)
 {
 	int64_t step = 1000000 / rate_per_s;
 	int64_t from = b->full_us > now_us ? b->full_us : now_us;
 
 	if (from + step - now_us > step * burst)
-		return false;
+		return from + step - now_us - step * burst;
 	b->full_us = from + step;
-	return true;
+	return 0;
 }
 
 /* --- checkpoints --------------------------------------------------------------------------- */

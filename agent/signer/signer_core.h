@@ -41,16 +41,24 @@ struct checkpoint_view {
 bool checkpoint_parse(struct checkpoint_view *ret, const uint8_t *text, uint32_t len);
 
 bool sign_has_revisions(uint32_t kind);
+
+/* Kinds of record in the state file beside those of enum signer_kind that have revisions. */
+enum {
+	SIGN_STATE_KEY = 64, /* per role: revision = generation, digest = its key, zeros = none */
+	SIGN_STATE_DEAD,     /* per public key: compromised */
+};
+bool sign_recorded(uint32_t kind);
 /* Fields of the request on their own: sizes, money (limit: configured ceiling), expiry. */
 enum sign_verdict sign_check(const struct sign_req *q, int64_t limit, int64_t now_ms);
 /* Forward only. */
 enum sign_verdict sign_check_revision(const struct sign_last *last, uint64_t revision,
 				      const uint8_t digest[32]);
 
-/* burst tokens, refilled at rate per second. */
+/* burst tokens, refilled at rate per second (both >= 1). 0 = taken, or microseconds until there is
+ * one again; nothing is taken then. */
 struct sign_bucket {
 	int64_t full_us; /* when the bucket will be full again, boot clock */
 };
-bool sign_take(struct sign_bucket *b, uint32_t rate_per_s, uint32_t burst, int64_t now_us);
+int64_t sign_take(struct sign_bucket *b, uint32_t rate_per_s, uint32_t burst, int64_t now_us);
 
 #endif

@@ -88,7 +88,7 @@ static bool record_good(const struct signer_state *s, const struct record *r)
 	uint8_t chain[32];
 
 	chain_of(chain, s->head, r);
-	return r->magic == RECORD_MAGIC && sign_has_revisions(r->kind) &&
+	return r->magic == RECORD_MAGIC && sign_recorded(r->kind) &&
 	       !memcmp(chain, r->chain, sizeof(chain)) &&
 	       sign_check_revision(&last, r->revision, r->digest) == SIGN_OK;
 }

@@ -45,7 +45,7 @@ static const char good[] =
 	"[ledger]\ncurrency = USD\nceiling = 1000000\n"
 	"[operator]\nquote-ttl = 30\nsurge-max-ppm = 2000000\npolice-percent = 110\n"
 	"[enterprise]\nbargain = no\n"
-	"[keys]\nwallet = /etc/t/w.key\npresentation = /etc/t/p.key\nagreement = /etc/t/a.key\n"
+	"[keys]\nwallet = /etc/t/w.key\npresentation = /etc/t/p.key\nagreement = credential:a.key\n"
 	"checkpoint = /etc/t/c.key\nstate = /var/lib/t/signer\nrate = 10\nburst = 20\n";
 
 static int parse(struct config **c, const char *text, struct err *e)
@@ -111,6 +111,7 @@ static void test_good(void **state)
 	assert_int_equal(c->op.police_pct, 110);
 	assert_false(c->enterprise.bargain);
 	assert_string_equal(c->keys.file[KEY_CHECKPOINT], "/etc/t/c.key");
+	assert_string_equal(c->keys.file[KEY_AGREEMENT], "credential:a.key");
 	check_classes(c);
 	c = config_free(c);
 	assert_null(config_free(NULL));

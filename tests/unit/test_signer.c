@@ -346,11 +346,14 @@ static void test_damage(void **state)
 	assert_int_equal(attest(p.count, p.head), 0);
 }
 
+/* A bucket per key, and the refusal says when to come again. */
 static void test_rate(void **state)
 {
 	struct sign_req q = want(SIGNER_PRESENTATION, 0, 0, 1);
 	struct sign_bucket b = { 0 };
+	struct err e = { 0 };
 	struct sign_rep p;
+	int ms = 0;
 
 	(void)state;
 	conf.keys.rate_per_s = 1;
@@ -358,14 +361,18 @@ static void test_rate(void **state)
 	start();
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(sign(&q, &p, ""), 0);
-	assert_int_equal(sign(&q, &p, "rate: above keys.rate"), -EAGAIN);
+	assert_int_equal(signer_sign(&cl, &q, &p, &e), -EAGAIN);
+	assert_int_equal(sscanf(e.text, "rate: above keys.rate, again in %d ms", &ms), 1);
+	assert_in_range(ms, 1, 1000);
+	q = want(SIGNER_WALLET, 0, 0, 1); /* another key */
+	assert_int_equal(sign(&q, &p, ""), 0);
 	/* the bucket alone, in its own time */
 	for (int i = 0; i < 5; i++)
-		assert_true(sign_take(&b, 10, 5, 1000000));
-	assert_false(sign_take(&b, 10, 5, 1000000));
-	assert_false(sign_take(&b, 10, 5, 1099999));
-	assert_true(sign_take(&b, 10, 5, 1100000));
-	assert_false(sign_take(&b, 10, 5, 1100000));
+		assert_int_equal(sign_take(&b, 10, 5, 1000000), 0);
+	assert_int_equal(sign_take(&b, 10, 5, 1000000), 100000);
+	assert_int_equal(sign_take(&b, 10, 5, 1099999), 1);
+	assert_int_equal(sign_take(&b, 10, 5, 1100000), 0);
+	assert_int_equal(sign_take(&b, 10, 5, 1100000), 100000);
 }
 
 static void put(const char *path, const void *data, size_t n, mode_t mode)
@@ -422,6 +429,104 @@ static void test_keyfile(void **state)
 }
 
 /* A second signer on the same state is refused, and a key that is missing is named. */
+static int act(enum signer_key_act a, const uint8_t public[32], struct key_rep *p, const char *says)
+{
+	struct key_req q = { .key = KEY_AGREEMENT, .act = a };
+	struct err e = { 0 };
+	int r;
+
+	memcpy(q.public, public, 32);
+	r = signer_key_act(&cl, &q, p, &e);
+	if (says && strcmp(e.text, says))
+		fail_msg("says \"%s\", not \"%s\"", e.text, says);
+	return r;
+}
+
+/* The next key takes over for good; a compromised one never signs again, whatever the files say. */
+static void test_key_life(void **state)
+{
+	struct sign_req q = want(SIGNER_AGREEMENT, 1, 1, 1);
+	struct pubkey_rep one, two, none;
+	struct sign_rep p;
+	struct key_rep k;
+	struct err e = { 0 };
+	uint8_t pub[32];
+
+	(void)state;
+	(void)snprintf(conf.keys.next[KEY_AGREEMENT], sizeof(cfg_file), "%s/next", dir);
+	assert_int_equal(key_new(conf.keys.next[KEY_AGREEMENT], pub, NULL), 0);
+	start();
+	assert_int_equal(signer_key(&cl, KEY_AGREEMENT, SIGNER_ACTIVE, &one, NULL), 0);
+	assert_int_equal(signer_key(&cl, KEY_AGREEMENT, SIGNER_STANDBY, &two, NULL), 0);
+	assert_memory_equal(two.public, pub, 32);
+	assert_int_equal(act(SIGNER_ROTATE, pub, &k, "state: the log has not confirmed it"),
+			 -EACCES);
+	assert_int_equal(attest(0, NULL), 0);
+	assert_int_equal(act(SIGNER_ROTATE, (const uint8_t *)"a key that nobody has loaded....", &k,
+			     "key: is not loaded: keys.next-agreement"),
+			 -ENOKEY);
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(act(SIGNER_ROTATE, pub, &k, ""), 0);
+		assert_int_equal(k.generation, 2);
+		assert_int_equal(k.count, 1);
+	}
+	assert_int_equal(sign(&q, &p, ""), 0);
+	assert_memory_equal(p.public, pub, 32);
+	/* by the file alone, with the new key in either place, never by the old one alone */
+	assert_int_equal(halt(), 0);
+	start();
+	assert_int_equal(attest(p.count, p.head), 0);
+	assert_int_equal(signer_key(&cl, KEY_AGREEMENT, SIGNER_ACTIVE, &two, NULL), 0);
+	assert_memory_equal(two.public, pub, 32);
+	assert_int_equal(two.generation, 2);
+	assert_int_equal(act(SIGNER_COMPROMISE, pub, &k, ""), 0);
+	assert_int_equal(k.generation, 3);
+	q.revision = 2;
+	assert_int_equal(sign(&q, &p, "kind: this side has no such key"), -ENOKEY);
+	assert_int_equal(act(SIGNER_ROTATE, pub, &k, "key: is compromised"), -EACCES);
+	assert_int_equal(halt(), 0);
+	start();
+	assert_int_equal(attest(k.count, k.head), 0);
+	assert_int_equal(signer_key(&cl, KEY_AGREEMENT, SIGNER_ACTIVE, &none, &e), -ENOKEY);
+	assert_int_equal(sign(&q, &p, "kind: this side has no such key"), -ENOKEY);
+	assert_int_equal(act(SIGNER_ROTATE, one.public, &k, ""), 0);
+	assert_int_equal(k.generation, 4);
+	assert_int_equal(sign(&q, &p, ""), 0);
+	assert_memory_equal(p.public, one.public, 32);
+	assert_int_equal(halt(), 0);
+	/* the state names a key that is not there */
+	memcpy(conf.keys.file[KEY_AGREEMENT], conf.keys.next[KEY_AGREEMENT], sizeof(cfg_file));
+	start();
+	assert_int_equal(signer_ping(&cl, NULL), -EPIPE);
+	assert_int_not_equal(halt(), 0);
+}
+
+/* A key that the service manager hands over passes the same checks. */
+static void test_credential(void **state)
+{
+	const char *const name = "credential:agreement.key";
+	struct key_pair *k = NULL;
+	struct err e = { 0 };
+	char path[80];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/agreement.key", dir);
+	put(path, "0123456789abcdef0123456789abcdef", 32, 0400);
+	assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+	assert_int_equal(key_load(&k, name, &e), -ENOENT);
+	assert_non_null(strstr(e.text, "LoadCredential="));
+	assert_int_equal(setenv("CREDENTIALS_DIRECTORY", dir, 1), 0);
+	assert_int_equal(key_load(&k, name, NULL), 0);
+	k = key_free(k);
+	put(path, "0123456789abcdef0123456789abcdef", 32, 0440);
+	e = (struct err){ 0 };
+	assert_int_equal(key_load(&k, name, &e), -EPERM);
+	assert_string_equal(
+		e.text, "credential:agreement.key: a key must have mode 0600 or 0400, not 0440");
+	assert_int_equal(key_load(&k, "credential:none", NULL), -ENOENT);
+	assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+}
+
 static void test_one_signer_and_missing_keys(void **state)
 {
 	struct sign_req q = want(SIGNER_WALLET, 1, 1, 1);
@@ -459,6 +564,8 @@ int main(void)
 		CASE(test_damage),
 		CASE(test_rate),
 		CASE(test_keyfile),
+		CASE(test_credential),
+		CASE(test_key_life),
 		CASE(test_one_signer_and_missing_keys),
 	};
 
