@@ -159,6 +159,7 @@ struct cfg_trust {
 	cfg_file revoked_file;
 	cfg_file documents;    /* directory of pinned did:web documents, *.json */
 	cfg_file status_lists; /* directory of status list credentials, *.json */
+	uint32_t depth_max;    /* wallets above a sub-wallet, 0 = none is taken */
 };
 
 struct cfg_wallet {

@@ -229,6 +229,7 @@ static const struct cfg_key trust_keys[] = {
 	{ "revoked-file", cfg_path_abs, offsetof(struct cfg_trust, revoked_file), ANY },
 	{ "documents", cfg_path_abs, offsetof(struct cfg_trust, documents), ANY },
 	{ "status-lists", cfg_path_abs, offsetof(struct cfg_trust, status_lists), ANY },
+	{ "delegation-depth", cfg_u32, offsetof(struct cfg_trust, depth_max), BETWEEN(0, 3), "2" },
 };
 
 static const struct cfg_key wallet_keys[] = {

@@ -103,13 +103,17 @@ const struct verb verbs[] = {
 	  "key=KEYFILE issuer=DID holder=DID operator=DID+ class=SPEC+ currency=CUR ceiling=MINOR "
 	  "agreement-max=MINOR human-above=MINOR term-max=SPAN valid-from=TIME valid-for=SPAN "
 	  "id=URN wallet-id=URN after=OLD policy=FILE policy-id=URN status-list=URL "
-	  "status-index=N suspend-list=URL suspend-index=N out=FILE",
+	  "status-index=N suspend-list=URL suspend-index=N parent=FILE sub-wallets=N out=FILE",
 	  ctl_wallet_issue, NULL,
 	  "sign an IntentWallet credential offline; FILE holds the options as a JSON object; SPEC "
 	  "is NAME:ceiling=N[,latency=30ms][,bandwidth=1M][,availability=99.9]"
-	  "[,scarcity=step-up|step-down]" },
-	{ "wallet", "show", "FILE", "document=FILE", ctl_wallet_show, NULL,
-	  "read and verify a wallet credential; a did:web issuer's keys come from --document" },
+	  "[,scarcity=step-up|step-down]; with --parent: a sub-wallet of that one's holder, no "
+	  "limit "
+	  "wider, as wide where not said; --sub-wallets: how many may stand below it" },
+	{ "wallet", "show", "FILE", "document=FILE+", ctl_wallet_show, NULL,
+	  "read and verify a wallet credential and those above it; a did:web issuer's keys come "
+	  "from "
+	  "--document" },
 	{ "wallet", "status-list", "ACTION [FILE]",
 	  "key=KEYFILE issuer=DID id=URL purpose=revocation|suspension entries=N index=N+ clear=N+ "
 	  "valid-for=SPAN ttl=SPAN out=FILE",

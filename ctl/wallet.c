@@ -181,9 +181,10 @@ static int terms_money(const struct ctl *c, struct wallet *w, bool fresh, struct
 	return r < 0 ? r : text_opt(c, "currency", w->currency, sizeof(w->currency), true, e);
 }
 
-static int terms_time(const struct ctl *c, struct wallet *w, wall_t now, struct err *e)
+/* Not longer than the parent's, which w still says. */
+static int terms_time(const struct ctl *c, struct wallet *w, wall_t now, bool below, struct err *e)
 {
-	int64_t length = VALID_DAYS;
+	int64_t length = VALID_DAYS, end = w->not_after.ms;
 	int r;
 
 	w->valid_from = (wall_t){ now.ms / 1000 * 1000 };
@@ -192,6 +193,8 @@ static int terms_time(const struct ctl *c, struct wallet *w, wall_t now, struct 
 	if (r < 0)
 		return r;
 	w->valid_until = (wall_t){ w->valid_from.ms + length };
+	if (below && !opt_get(c, "valid-for") && w->valid_until.ms > end)
+		w->valid_until.ms = end;
 	w->not_before = w->valid_from;
 	w->not_after = w->valid_until;
 	return 0;
@@ -250,8 +253,17 @@ static int terms_status(const struct ctl *c, struct wallet *w, struct err *e)
 	return r ? r : terms_entry(c, w, "suspend", STATUS_SUSPENSION, e);
 }
 
-/* --after OLD: the same wallet's next generation, its terms taken over where not given. */
-static int terms_after(const struct ctl *c, struct wallet *w, bool *fresh, struct err *e)
+static json_t *parent_of(const json_t *vc)
+{
+	const json_t *s = json_object_get(vc, "credentialSubject");
+
+	return json_object_get(json_object_get(s, "delegation"), "parent");
+}
+
+/* --after OLD: the same wallet's next generation, below the same parent, its terms taken over where
+ * not given. *parent: new reference or NULL. */
+static int terms_after(const struct ctl *c, struct wallet *w, bool *fresh, json_t **parent,
+		       struct err *e)
 {
 	const char *file = opt_get(c, "after");
 	uint8_t digest[DIGEST_LEN];
@@ -268,27 +280,65 @@ static int terms_after(const struct ctl *c, struct wallet *w, bool *fresh, struc
 	str_cut(w->supersedes, w->id);
 	w->generation++;
 	*fresh = false;
+	*parent = json_incref(parent_of(vc));
 	return 0;
 }
 
-static int terms_read(const struct ctl *c, struct wallet *w, wall_t now, struct err *e)
+/* --parent FILE: a sub-wallet below that one, which is as wide as its parent where not said. */
+static int terms_parent(const struct ctl *c, struct wallet *w, bool *fresh, json_t **parent,
+			struct err *e)
 {
-	bool fresh = true;
+	const char *file = opt_get(c, "parent");
+	uint8_t digest[DIGEST_LEN];
+	int r;
+
+	if (!file)
+		return 0;
+	json_decref(*parent);
+	*parent = NULL;
+	if (file_json(file, parent))
+		return err_set(e, -EIO, "--parent: cannot be read");
+	if (!*fresh) /* a re-issue moves below its parent's own re-issue */
+		return 0;
+	r = wallet_read(*parent, w, digest, e);
+	if (r)
+		return r;
+	memcpy(w->issuer, w->holder, sizeof(w->issuer));
+	memset(w->wallet_id, 0, sizeof(w->wallet_id));
+	memset(w->supersedes, 0, sizeof(w->supersedes));
+	memset(w->holder, 0, sizeof(w->holder));
+	memset(w->status, 0, sizeof(w->status));
+	w->n_status = 0;
+	w->generation = 1;
+	w->sub_depth = 0;
+	return 0;
+}
+
+static int terms_read(const struct ctl *c, struct wallet *w, wall_t now, json_t **parent,
+		      struct err *e)
+{
+	bool fresh = true, below = opt_get(c, "parent");
+	int64_t depth;
 	int r;
 
 	memset(w, 0, sizeof(*w));
 	w->generation = 1;
-	r = terms_after(c, w, &fresh, e);
+	r = terms_after(c, w, &fresh, parent, e);
+	r = r ? r : terms_parent(c, w, &fresh, parent, e);
 	random_urn(w->id);
 	if (fresh)
 		random_urn(w->wallet_id);
+	fresh &= !below;
+	depth = w->sub_depth;
 	r = r ? r : text_opt(c, "id", w->id, sizeof(w->id), false, e);
 	r = r ? r : text_opt(c, "wallet-id", w->wallet_id, sizeof(w->wallet_id), false, e);
 	r = r ? r : text_opt(c, "issuer", w->issuer, sizeof(w->issuer), false, e);
 	r = r ? r : text_opt(c, "holder", w->holder, sizeof(w->holder), true, e);
 	r = r ? r : terms_lists(c, w, e);
 	r = r ? r : terms_money(c, w, fresh, e);
-	r = r ? r : terms_time(c, w, now, e);
+	r = r ? r : opt_int(c, "sub-wallets", 0, WALLET_PARENTS_MAX, &depth, e);
+	r = r < 0 ? r : terms_time(c, w, now, below, e);
+	w->sub_depth = (uint32_t)depth;
 	r = r ? r : terms_policy(c, w, fresh, e);
 	return r ? r : terms_status(c, w, e);
 }
@@ -299,12 +349,12 @@ static int terms_read(const struct ctl *c, struct wallet *w, wall_t now, struct 
 static int issue(struct ctl *c, const char *key, struct err *e)
 {
 	struct sign_port port = { .sign = signing_sign };
-	auto_json json_t *vc = NULL;
+	auto_json json_t *vc = NULL, *parent = NULL;
 	auto_free char *text = NULL;
 	wall_t now = wall_clock();
 	struct key_pair *k;
 	struct wallet w;
-	int r = terms_read(c, &w, now, e);
+	int r = terms_read(c, &w, now, &parent, e);
 
 	if (r)
 		return CTL_USAGE;
@@ -312,7 +362,7 @@ static int issue(struct ctl *c, const char *key, struct err *e)
 		return CTL_FAILED;
 	port.arg = k;
 	r = signing_method(w.issuer, k, &port, e);
-	r = r ? r : wallet_issue(&w, now, &port, &vc, e);
+	r = r ? r : wallet_issue_below(&w, parent, now, &port, &vc, e);
 	(void)key_free(k);
 	if (r)
 		return r == -EINVAL || r == -EPERM ? CTL_USAGE : CTL_FAILED;
@@ -353,46 +403,83 @@ int ctl_wallet_issue(struct ctl *c)
 /* --- showing -----------------------------------------------------------------------------------
  */
 
+/* arg: array of documents. The one of the method's DID. */
 static int resolve(void *arg, const char *method, const char *purpose, uint8_t pub[32],
 		   struct err *e)
 {
-	const json_t *doc = arg;
+	size_t n = strcspn(method, "#"), i;
+	const json_t *doc;
 
-	return !strncmp(method, "did:key:", 8) || !doc
-		       ? did_resolve_key(NULL, method, purpose, pub, e)
-		       : did_document_key(doc, method, purpose, pub, e);
+	json_array_foreach ((json_t *)arg, i, doc) {
+		const char *id = json_string_value(json_object_get(doc, "id"));
+
+		if (id && strlen(id) == n && !memcmp(id, method, n))
+			return did_document_key(doc, method, purpose, pub, e);
+	}
+	return did_resolve_key(NULL, method, purpose, pub, e);
 }
 
-/* Verifies too: did:key by itself, did:web with --document. */
+static int documents_read(const struct ctl *c, json_t **ret)
+{
+	const char *file;
+	int r = 0;
+
+	*ret = json_array();
+	for (size_t i = 0; !r && (file = opt_nth(c, "document", i)); i++) {
+		json_t *doc = NULL;
+
+		r = file_json(file, &doc);
+		if (!r && json_array_append_new(*ret, doc))
+			r = fail(CTL_FAILED, "out of memory");
+	}
+	return r;
+}
+
+/* Those above the wallet, its parent first. */
+static json_t *line_json(const struct wallet_line *l)
+{
+	json_t *rows = json_array();
+
+	for (uint32_t i = 0; i < l->n; i++) {
+		const struct wallet *p = &l->up[i];
+
+		(void)json_array_append_new(
+			rows, json_pack("{s:s, s:s, s:s, s:s, s:I}", "id", p->id, "walletId",
+					p->wallet_id, "issuer", p->issuer, "holder", p->holder,
+					"ceiling", (json_int_t)p->ceiling.minor));
+	}
+	return rows;
+}
+
+/* Verifies too, the whole line: did:key by itself, did:web with a --document each. */
 int ctl_wallet_show(struct ctl *c)
 {
-	auto_json json_t *vc = NULL, *doc = NULL, *subject = NULL;
+	auto_json json_t *vc = NULL, *docs = NULL, *subject = NULL;
 	struct did_resolver keys = { resolve, NULL };
-	uint8_t digest[DIGEST_LEN];
 	struct err e = { 0 }, why = { 0 };
-	struct wallet w;
+	struct wallet_chain w;
 	char hex[2 * DIGEST_LEN + 1];
 	int r, verified;
 
 	if (crypto_init())
 		return fail(CTL_FAILED, "libsodium");
 	r = file_json(c->arg[0], &vc);
-	if (!r && opt_get(c, "document"))
-		r = file_json(opt_get(c, "document"), &doc);
+	if (!r)
+		r = documents_read(c, &docs);
 	if (r)
 		return r;
-	keys.arg = doc;
-	if (wallet_read(vc, &w, digest, &e)) {
+	keys.arg = docs;
+	if (wallet_chain_read(vc, &w, &e)) {
 		say_err(&e);
 		return CTL_REFUSED;
 	}
-	verified = wallet_verify(vc, &keys, &w, digest, &why);
-	(void)hex_encode(digest, sizeof(digest), hex, sizeof(hex));
-	subject = json_pack("{s:s, s:s, s:b, s:s, s:O, s:O, s:O}", "id", w.id, "digest", hex,
-			    "verified", !verified, "reason", why.text, "issuer",
+	(void)hex_encode(w.digest[0], DIGEST_LEN, hex, sizeof(hex));
+	verified = wallet_chain_verify(vc, &keys, &w, &why);
+	subject = json_pack("{s:s, s:s, s:b, s:s, s:O, s:O, s:O, s:o}", "id", w.wallet.id, "digest",
+			    hex, "verified", !verified, "reason", why.text, "issuer",
 			    json_object_get(vc, "issuer"), "validUntil",
 			    json_object_get(vc, "validUntil"), "wallet",
-			    json_object_get(vc, "credentialSubject"));
+			    json_object_get(vc, "credentialSubject"), "above", line_json(&w.line));
 	if (!subject)
 		return fail(CTL_FAILED, "out of memory");
 	if (c->json)
@@ -400,6 +487,6 @@ int ctl_wallet_show(struct ctl *c)
 	else
 		print_object(subject);
 	return verified ? fail(CTL_REFUSED, "not verified: %s%s", why.text,
-			       doc ? "" : " (did:web: give --document FILE)")
+			       opt_get(c, "document") ? "" : " (did:web: give --document FILE)")
 			: CTL_OK;
 }

@@ -30,6 +30,8 @@ static const struct field wallet_facts_f[] = {
 	F_INT(T, seen_generation),
 	F_BOOL(T, same_digest),
 	F_BOOL(T, equivocated),
+	F_UINT(T, parent),
+	F_UINT(T, parent_wrong),
 };
 FIELD_TABLE(wallet_facts_fields, struct wallet_facts, wallet_facts_f);
 #undef T
@@ -85,8 +87,16 @@ static const struct field wallet_f[] = {
 	F_STR(T, policy_id),
 	F_BYTES(T, policy_digest),
 	F_ARR(T, status, wallet_status_fields, n_status),
+	F_UINT(T, sub_depth),
 };
 FIELD_TABLE(wallet_fields, struct wallet, wallet_f);
+#undef T
+
+#define T struct wallet_line
+static const struct field wallet_line_f[] = {
+	F_ARR(T, up, wallet_fields, n),
+};
+static FIELD_TABLE(wallet_line_fields, struct wallet_line, wallet_line_f);
 #undef T
 
 #define T struct wallet_ask
@@ -101,14 +111,18 @@ FIELD_TABLE(wallet_ask_fields, struct wallet_ask, wallet_ask_f);
 #define T struct admit_limits
 static const struct field admit_limits_f[] = {
 	F_INT(T, skew_ms),
+	F_UINT(T, depth_max),
 };
 static FIELD_TABLE(admit_limits_fields, struct admit_limits, admit_limits_f);
 #undef T
 
 #define T struct bss_admit_in
 static const struct field bss_admit_in_f[] = {
-	F_OBJ(T, facts, wallet_facts_fields),  F_OBJ(T, wallet, wallet_fields),
-	F_OBJ(T, ask, wallet_ask_fields),      F_INT(T, now),
+	F_OBJ(T, facts, wallet_facts_fields),
+	F_OBJ(T, wallet, wallet_fields),
+	F_OBJ(T, line, wallet_line_fields),
+	F_OBJ(T, ask, wallet_ask_fields),
+	F_INT(T, now),
 	F_OBJ(T, limits, admit_limits_fields),
 };
 FIELD_TABLE(bss_admit_in_fields, struct bss_admit_in, bss_admit_in_f);
@@ -129,8 +143,8 @@ void bss_admit(const struct bss_admit_in *in, struct bss_admit_out *out)
 	struct admit_why why = { .why = "" };
 
 	memset(out, 0, sizeof(*out));
-	out->refusal = wallet_admit_judge(&in->facts, &in->wallet, &in->ask, in->now, &in->limits,
-					  ADMIT_ALL, &why);
+	out->refusal = wallet_admit_judge(&in->facts, &in->wallet, &in->line, &in->ask, in->now,
+					  &in->limits, ADMIT_ALL, &why);
 	out->step = why.step;
 	out->freeze = why.freeze;
 	str_cut(out->why.s, why.why);

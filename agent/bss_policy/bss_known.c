@@ -204,11 +204,39 @@ int known_evidence(struct side *s, const struct wallet *w, char **ret, struct er
 	return r > 0 ? 0 : err_set(e, r ? r : -ENOENT, "wallet: not frozen");
 }
 
+static int revoke_one(struct side *s, const struct ledger_wallet_id *w, wall_t now, struct err *e)
+{
+	struct ledger_result res;
+	int r = mark(s, "revoked", w->issuer, w->wallet_id, "1", e);
+
+	/* WALLET_MISSING: never seen here, the mark is enough */
+	return r ? r : ledger_wallet_revoke(engine_store(s->engine), w, now, &res, e);
+}
+
+/* Sub-wallets of that id: their issuers are no registered ones. */
+struct below {
+	const char *wallet_id;
+	struct ledger_wallet_id id[CFG_PEERS];
+	size_t n;
+};
+
+static int find_below(void *arg, const struct ledger_wallet *w)
+{
+	struct below *b = arg;
+
+	if (w->id.side != LEDGER_SHADOW || !w->parent_row || strcmp(w->id.wallet_id, b->wallet_id))
+		return 0;
+	if (b->n == ARRAY_LEN(b->id))
+		return -ENOBUFS;
+	b->id[b->n++] = w->id;
+	return 0;
+}
+
 int known_revoke(struct side *s, const struct ev_ref *ref, wall_t now, struct err *e)
 {
 	const ident_t *id = ident_empty(ref->about) ? &ref->deal : &ref->about;
 	struct ledger_wallet_id w = { .side = LEDGER_SHADOW };
-	struct ledger_result res;
+	struct below b = { .wallet_id = id->s };
 	int r = 0;
 
 	if (ident_empty(*id))
@@ -216,9 +244,11 @@ int known_revoke(struct side *s, const struct ev_ref *ref, wall_t now, struct er
 	str_cut(w.wallet_id, id->s);
 	for (uint32_t i = 0; !r && i < s->cfg->trust.n_issuers; i++) {
 		str_cut(w.issuer, s->cfg->trust.issuers[i]);
-		r = mark(s, "revoked", w.issuer, w.wallet_id, "1", e);
-		if (!r) /* WALLET_MISSING: never seen here, the mark is enough */
-			r = ledger_wallet_revoke(engine_store(s->engine), &w, now, &res, e);
+		r = revoke_one(s, &w, now, e);
 	}
+	if (!r)
+		r = ledger_wallets(engine_store(s->engine), find_below, &b, e);
+	for (size_t i = 0; !r && i < b.n; i++)
+		r = revoke_one(s, &b.id[i], now, e);
 	return r;
 }

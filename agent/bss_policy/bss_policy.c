@@ -7,6 +7,7 @@
 #include "agent/crypto/crypto.h"
 #include "agent/log.h"
 #include "agent/store/ledger.h"
+#include "agent/wallet_terms.h"
 #include "bss_known.h"
 
 #include <errno.h>
@@ -127,30 +128,6 @@ static void ask_from(const struct side *s, const struct intent *i, struct wallet
 	str_cut(ask->currency, s->cfg->ledger.currency);
 }
 
-/* The verified terms as the ledger keeps them; the time window narrows the validity. */
-static void ledger_terms(const struct wallet *w, const struct admit_result *res,
-			 struct ledger_wallet *lw)
-{
-	memset(lw, 0, sizeof(*lw));
-	lw->id.side = LEDGER_SHADOW;
-	str_cut(lw->id.issuer, w->issuer);
-	str_cut(lw->id.wallet_id, w->wallet_id);
-	str_cut(lw->holder, w->holder);
-	memcpy(lw->credential.b, res->digest, sizeof(lw->credential.b));
-	lw->generation = (uint32_t)w->generation;
-	str_cut(lw->currency, w->currency);
-	lw->digits = 2;
-	lw->ceiling = w->ceiling;
-	lw->agreement_max = w->agreement_max;
-	lw->valid_from = w->valid_from.ms > w->not_before.ms ? w->valid_from : w->not_before;
-	lw->valid_until = w->valid_until.ms < w->not_after.ms ? w->valid_until : w->not_after;
-	lw->classes = w->n_classes;
-	for (uint32_t i = 0; i < w->n_classes; i++) {
-		str_cut(lw->klass[i].name, w->classes[i].name);
-		lw->klass[i].ceiling = w->classes[i].ceiling;
-	}
-}
-
 static bool admit_event(const struct desk_call *c, const struct intent *i,
 			const struct ledger_wallet *lw, struct ev_admit *a)
 {
@@ -169,12 +146,40 @@ static bool admit_event(const struct desk_call *c, const struct intent *i,
 	       str_set(a->wallet.s, lw->id.wallet_id);
 }
 
-/* The credential inside the presentation that came along. */
-static const json_t *wallet_part(const struct desk_call *c)
+/* The credential inside the presentation that came along, or the i-th above it. */
+static const json_t *wallet_part(const struct desk_call *c, uint32_t i)
 {
 	const json_t *vp = json_array_get(c->msg->data, 1);
+	const json_t *vc = json_array_get(json_object_get(vp, "verifiableCredential"), 0);
 
-	return json_array_get(json_object_get(vp, "verifiableCredential"), 0);
+	while (i--) {
+		const json_t *s = json_object_get(vc, "credentialSubject");
+
+		vc = json_object_get(json_object_get(s, "delegation"), "parent");
+	}
+	return vc;
+}
+
+/* The whole line into the shadow ledger, or nothing of it. Its credentials are kept: should another
+ * content of one of these generations come, they are the proof. */
+static int keep_line(struct desk_call *c, const struct wallet_chain *line, struct ledger_wallet *lw,
+		     unsigned n, struct ledger_result *lr, struct err *e)
+{
+	struct store *st = engine_store(c->side->engine);
+	digest_t kept;
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < n; i++)
+		r = known_supersedes(c->side, i ? &line->line.up[i - 1] : &line->wallet,
+				     &lw[i].supersedes, e);
+	if (!r)
+		r = ledger_chain_put(st, lw, n, engine_now(c->side->engine), lr, e);
+	for (unsigned i = 0; !r && lr->why == REFUSE_NONE && i < n; i++) {
+		r = known_put(c->side, i ? &line->line.up[i - 1] : &line->wallet, e);
+		if (!r)
+			r = desk_body_put(c->side, c->peer->did, wallet_part(c, i), &kept, e);
+	}
+	return r;
 }
 
 static int admitted(struct desk_call *c, const struct intent *i, const struct bss_admit_in *in,
@@ -184,31 +189,24 @@ static int admitted(struct desk_call *c, const struct intent *i, const struct bs
 	struct decision dec = { "bss_admit", &bss_admit_in_fields, &bss_admit_out_fields, in,
 				&out };
 	const ident_t *deal = ident_empty(i->lineage) ? &i->negotiation : &i->lineage;
-	struct ledger_wallet lw;
+	struct ledger_wallet lw[LEDGER_CHAIN_MAX];
 	struct ledger_result lr;
 	struct ev_admit a;
 	struct err e = { 0 };
 	enum refusal no;
-	digest_t kept;
-	int r;
+	int r, n = wallet_terms(&res->chain, LEDGER_SHADOW, 2, lw, &e);
 
 	bss_admit(in, &out);
-	ledger_terms(&res->wallet, res, &lw);
-	if (out.refusal != REFUSE_NONE || !admit_event(c, i, &lw, &a))
+	if (n < 0 || out.refusal != REFUSE_NONE || !admit_event(c, i, lw, &a))
 		return refuse(c, deal, REFUSE_WALLET_MALFORMED, "walletId, issuer: too long");
-	r = known_supersedes(c->side, &res->wallet, &lw.supersedes, &e);
-	if (!r)
-		r = ledger_wallet_put(engine_store(c->side->engine), &lw,
-				      engine_now(c->side->engine), &lr, &e);
+	r = keep_line(c, &res->chain, lw, (unsigned)n, &lr, &e);
 	if (r)
 		return r;
 	if (lr.why != REFUSE_NONE)
-		return refuse(c, deal, lr.why, "generation: must follow the one known here");
-	r = known_put(c->side, &res->wallet, &e);
-	if (!r) /* kept: should another content of this generation come, this one is the proof */
-		r = desk_body_put(c->side, c->peer->did, wallet_part(c), &kept, &e);
-	if (r)
-		return r;
+		return refuse(c, deal, lr.why,
+			      lr.why == REFUSE_WALLET_DELEGATION
+				      ? "delegation.parent: not where it stood before"
+				      : "generation: must follow the one known here");
 	no = tool_wallet_admit(&cap, &a, &dec, &a.credential);
 	if (no != REFUSE_NONE)
 		return refuse(c, deal, no, "wallet_admit");
@@ -216,12 +214,17 @@ static int admitted(struct desk_call *c, const struct intent *i, const struct bs
 	return 0;
 }
 
+static const struct wallet *meant(const struct admit_result *res)
+{
+	return res->why.link ? &res->chain.line.up[res->why.link - 1] : &res->chain.wallet;
+}
+
 static int take_intent(struct desk_call *c)
 {
 	struct admit_env env = { .now = engine_now(c->side->engine),
 				 .operator_did = c->side->cfg->daemon.did,
 				 .peer = c->peer->did,
-				 .limits = { SKEW_MS },
+				 .limits = { SKEW_MS, c->side->cfg->trust.depth_max },
 				 .keys = c->side->keys };
 	const json_t *body = json_array_get(c->msg->data, 0);
 	struct bss_admit_in in = { 0 };
@@ -243,11 +246,14 @@ static int take_intent(struct desk_call *c)
 	if (r)
 		return r;
 	if (res.refusal != REFUSE_NONE) {
-		r = res.why.freeze ? known_freeze(c->side, &res.wallet, wallet_part(c), &e) : 0;
+		r = res.why.freeze
+			    ? known_freeze(c->side, meant(&res), wallet_part(c, res.why.link), &e)
+			    : 0;
 		return r ? r : refuse(c, &i.negotiation, res.refusal, res.why.why);
 	}
 	in.facts = res.facts;
-	in.wallet = res.wallet;
+	in.wallet = res.chain.wallet;
+	in.line = res.chain.line;
 	in.now = env.now;
 	in.limits = env.limits;
 	return admitted(c, &i, &in, &res);

@@ -2,17 +2,19 @@
 /* Whether a wallet is believed. The draft wants the wallet verified before any quoting work.
  * We judge in this order, and a wallet that breaks several rules is refused for the first:
  *   0 present  1 size  2 parse  3 shape  4 domain, challenge, created, intent  5 issuer and holder
- *   known  6 presentation's signature  7 challenge used up  8 credential's signature
- *   9 subject == holder == peer  10 times  11 revocation  12 fit  13 generation
- * What costs nothing comes first, a stranger costs no cryptography, and the challenge is used up
- * only by one who could sign, so nobody can burn another's. */
+ *   known, no link of the line wider than the one above  6 presentation's signature  7 challenge
+ * used up  8 credential's signature 9 subject == holder == peer  10 times  11 revocation  12 fit 13
+ * generation What costs nothing comes first, a stranger costs no cryptography, and the challenge is
+ * used up only by one who could sign, so nobody can burn another's. */
 #include "agent/bss_policy/bss_policy_core.h"
 
+#include "treaty/delegation.h"
 #include "treaty/pure.h"
 
 struct judged {
 	const struct wallet_facts *f;
 	const struct wallet *w;
+	const struct wallet_line *line;
 	const struct wallet_ask *ask;
 	wall_t now;
 	const struct admit_limits *lim;
@@ -51,12 +53,9 @@ static enum refusal holder(struct judged *j)
 	return REFUSE_NONE;
 }
 
-static enum refusal times(struct judged *j)
+/* Each in the line by itself: a parent may end before its child says. */
+static enum refusal time_of(struct judged *j, const struct wallet *w)
 {
-	const struct wallet *w = j->w;
-
-	if (j->f->proof_expires.ms && j->now.ms > j->f->proof_expires.ms)
-		return no(j, REFUSE_WALLET_EXPIRED, "proof.expires: in the past");
 	if (j->now.ms < w->valid_from.ms)
 		return no(j, REFUSE_WALLET_EXPIRED, "validFrom: in the future");
 	if (j->now.ms > w->valid_until.ms)
@@ -64,6 +63,39 @@ static enum refusal times(struct judged *j)
 	if (j->now.ms < w->not_before.ms || j->now.ms > w->not_after.ms)
 		return no(j, REFUSE_WALLET_EXPIRED, "timeWindow: does not hold now");
 	return REFUSE_NONE;
+}
+
+static enum refusal times(struct judged *j)
+{
+	enum refusal r = REFUSE_NONE;
+
+	if (j->f->proof_expires.ms && j->now.ms > j->f->proof_expires.ms)
+		return no(j, REFUSE_WALLET_EXPIRED, "proof.expires: in the past");
+	for (uint32_t i = 0; r == REFUSE_NONE && i <= j->line->n; i++) {
+		j->why->link = i;
+		r = time_of(j, i ? &j->line->up[i - 1] : j->w);
+	}
+	if (r == REFUSE_NONE)
+		j->why->link = 0;
+	return r;
+}
+
+static enum refusal parents(struct judged *j)
+{
+	static const char *const text[] = {
+		[PARENT_FINE] = "admitted",
+		[PARENT_OLDER] = "delegation.parent: a later generation was seen",
+		[PARENT_FORKED] = "delegation.parent: seen before with another content",
+		[PARENT_FROZEN] = "delegation.parent: frozen, two were issued",
+	};
+	enum parent_wrong wrong = j->f->parent_wrong;
+
+	if (!j->f->parent)
+		return REFUSE_NONE;
+	j->why->link = j->f->parent;
+	j->why->freeze = wrong == PARENT_FORKED;
+	return no(j, REFUSE_WALLET_GENERATION,
+		  text[wrong <= PARENT_FROZEN ? wrong : PARENT_FROZEN]);
 }
 
 static enum refusal generation(struct judged *j)
@@ -76,7 +108,7 @@ static enum refusal generation(struct judged *j)
 			  "generation: wallet frozen, two were issued");
 	}
 	if (f->seen == WALLET_SEEN_NEVER || j->w->generation > f->seen_generation)
-		return REFUSE_NONE;
+		return parents(j);
 	if (j->w->generation < f->seen_generation)
 		return no(j, REFUSE_WALLET_GENERATION, "generation: a later one was seen");
 	if (!f->same_digest) {
@@ -84,7 +116,7 @@ static enum refusal generation(struct judged *j)
 		return no(j, REFUSE_WALLET_GENERATION,
 			  "generation: seen before with another content");
 	}
-	return REFUSE_NONE;
+	return parents(j);
 }
 
 static bool has_operator(const struct wallet *w, const char *did)
@@ -149,11 +181,13 @@ static enum refusal fits(struct judged *j)
 
 static enum refusal trust(struct judged *j)
 {
+	const char *wrong = wallet_line_wrong(j->w, j->line, j->lim->depth_max);
+
 	if (!j->f->issuer_trusted)
 		return no(j, REFUSE_WALLET_ISSUER, "issuer: not in the trust registry");
 	if (!j->f->holder_trusted)
 		return no(j, REFUSE_WALLET_ISSUER, "holder: not in the trust registry");
-	return REFUSE_NONE;
+	return wrong ? no(j, REFUSE_WALLET_DELEGATION, wrong) : REFUSE_NONE;
 }
 
 static enum refusal status(struct judged *j)
@@ -217,11 +251,11 @@ static enum refusal judge(struct judged *j, enum admit_step s)
 }
 
 enum refusal wallet_admit_judge(const struct wallet_facts *f, const struct wallet *w,
-				const struct wallet_ask *ask, wall_t now,
-				const struct admit_limits *lim, enum admit_step upto,
+				const struct wallet_line *line, const struct wallet_ask *ask,
+				wall_t now, const struct admit_limits *lim, enum admit_step upto,
 				struct admit_why *why)
 {
-	struct judged j = { f, w, ask, now, lim, why };
+	struct judged j = { f, w, line, ask, now, lim, why };
 
 	*why = (struct admit_why){ .why = "admitted" };
 	for (unsigned s = ADMIT_PRESENT; s <= (unsigned)upto; s++) {

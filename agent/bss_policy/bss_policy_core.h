@@ -29,13 +29,15 @@ enum admit_step {
 
 enum wallet_seen { WALLET_SEEN_NEVER, WALLET_SEEN_BEFORE };
 
+enum parent_wrong { PARENT_FINE, PARENT_OLDER, PARENT_FORKED, PARENT_FROZEN };
+
 struct wallet_facts {
 	bool present, size_ok, parse_ok, shape_ok; /* 0..3 */
 	bool domain_ok;                            /* 4: the proof's domain is this operator */
 	bool challenge_ok; /* 4: issued to this peer, not expired, not used */
 	bool intent_bound; /* 4: presentedWith names the intent that came along, by digest */
 	wall_t created;    /* 4: the presentation's proof */
-	bool issuer_trusted, holder_trusted; /* 5 */
+	bool issuer_trusted, holder_trusted; /* 5: the issuer of the root, the presenting holder */
 	bool vp_signature_ok;                /* 6: controller == holder included */
 	bool challenge_consumed;             /* 7: we, and nobody before us */
 	bool vc_signature_ok;                /* 8: controller == issuer included */
@@ -48,23 +50,29 @@ struct wallet_facts {
 	int64_t seen_generation; /*     credential's digest */
 	bool same_digest;        /* 13: the seen one is this very credential */
 	bool equivocated;        /* 13: frozen before */
+	/* 13: the same of the first one above it with which something is wrong. */
+	uint32_t parent; /* which, from 1; 0 = none */
+	enum parent_wrong parent_wrong;
 };
 
 struct admit_limits {
-	int64_t skew_ms; /* |now - created| at most; 120 s by default */
+	int64_t skew_ms;    /* |now - created| at most; 120 s by default */
+	uint32_t depth_max; /* parents taken above a wallet, 0 = no sub-wallets */
 };
 
 struct admit_why {
 	enum admit_step step; /* where it ended */
 	const char *why;      /* static text: field and rule */
 	bool freeze;          /* equivocation seen: freeze the wallet, keep both as evidence */
+	uint32_t link;        /* which wallet is meant: 0 the presented one, 1 its parent, ... */
 };
 
 /* REFUSE_NONE or the first refusal in order, steps 0..upto. w and ask are looked at from ADMIT_TIME
- * and ADMIT_FIT on; w also at ADMIT_HOLDER. why may not be NULL. */
+ * and ADMIT_FIT on; w also at ADMIT_TRUST, with those above it, and at ADMIT_HOLDER. why may not be
+ * NULL. */
 enum refusal wallet_admit_judge(const struct wallet_facts *f, const struct wallet *w,
-				const struct wallet_ask *ask, wall_t now,
-				const struct admit_limits *lim, enum admit_step upto,
+				const struct wallet_line *line, const struct wallet_ask *ask,
+				wall_t now, const struct admit_limits *lim, enum admit_step upto,
 				struct admit_why *why);
 
 /* Step 12 alone: also asked by the enterprise before it presents. */
@@ -75,6 +83,7 @@ enum refusal wallet_fits(const struct wallet *w, const struct wallet_ask *ask, w
 struct bss_admit_in {
 	struct wallet_facts facts;
 	struct wallet wallet;
+	struct wallet_line line;
 	struct wallet_ask ask;
 	wall_t now;
 	struct admit_limits limits;

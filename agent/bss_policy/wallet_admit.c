@@ -18,6 +18,17 @@ struct admission {
 	struct admit_result *ret;
 };
 
+/* The presented wallet's, then those above it. */
+static const struct vc *vc_at(const struct admission *a, uint32_t i)
+{
+	return i ? a->p->up[i - 1] : a->p->vc;
+}
+
+static const struct wallet *wallet_at(const struct admission *a, uint32_t i)
+{
+	return i ? &a->p->line.up[i - 1] : &a->p->wallet;
+}
+
 static void gather_shape(struct admission *a)
 {
 	int r = presentation_read(&a->p, a->vp, &a->ret->detail);
@@ -26,8 +37,10 @@ static void gather_shape(struct admission *a)
 	a->f.parse_ok = r != -EBADMSG;
 	a->f.shape_ok = r == 0;
 	if (!r) {
-		a->ret->wallet = a->p->wallet;
-		memcpy(a->ret->digest, a->p->vc->digest, DIGEST_LEN);
+		a->ret->chain.wallet = a->p->wallet;
+		a->ret->chain.line = a->p->line;
+		for (uint32_t i = 0; i <= a->p->line.n; i++)
+			memcpy(a->ret->chain.digest[i], vc_at(a, i)->digest, DIGEST_LEN);
 	}
 }
 
@@ -59,7 +72,7 @@ static void gather_trust(struct admission *a)
 	const struct admit_env *env = a->env;
 
 	a->f.issuer_trusted = a->f.holder_trusted =
-		env->trusted(env->arg, a->p->vc->author, a->p->vp->author);
+		env->trusted(env->arg, vc_at(a, a->p->line.n)->author, a->p->vp->author);
 }
 
 static void gather_holder(struct admission *a)
@@ -70,19 +83,19 @@ static void gather_holder(struct admission *a)
 }
 
 /* A list that came along: verified only now, and only when the operator has no good copy. */
-static int stapled(struct admission *a, const struct wallet_status *s)
+static int stapled(struct admission *a, const struct wallet *w, const struct wallet_status *s)
 {
 	const struct admit_env *env = a->env;
 	int r = err_set(&a->ret->detail, -ENOENT, "credentialStatus: no list at hand");
 
-	for (size_t i = 0; i < STATUS_PURPOSES; i++) {
+	for (size_t i = 0; i < LISTS_MAX; i++) {
 		struct status_list *l = NULL;
 
 		if (!a->p->stapled[i] || strcmp(a->p->stapled[i]->id, s->list) != 0)
 			continue;
 		r = status_list_open(&l, a->p->stapled[i], &env->keys, &a->ret->detail);
 		if (!r)
-			r = status_list_bit(l, &a->p->wallet, s, env->now, &a->ret->detail);
+			r = status_list_bit(l, w, s, env->now, &a->ret->detail);
 		l = status_list_free(l);
 		if (r >= 0)
 			break;
@@ -91,30 +104,66 @@ static int stapled(struct admission *a, const struct wallet_status *s)
 }
 
 /* The operator's own copy before what the holder brings: that one may be the last good one. */
-static int bit_of(struct admission *a, const struct wallet_status *s)
+static int bit_of(struct admission *a, const struct wallet *w, const struct wallet_status *s)
 {
 	const struct admit_env *env = a->env;
 	const struct status_list *own =
 		env->status_list ? env->status_list(env->arg, s->list) : NULL;
-	int r = own ? status_list_bit(own, &a->p->wallet, s, env->now, &a->ret->detail) : -ENOENT;
+	int r = own ? status_list_bit(own, w, s, env->now, &a->ret->detail) : -ENOENT;
 
-	return r >= 0 ? r : stapled(a, s);
+	return r >= 0 ? r : stapled(a, w, s);
 }
 
-static void gather_status(struct admission *a)
+static void status_of(struct admission *a, const struct wallet *w)
 {
-	const struct wallet *w = &a->p->wallet;
 	int r = a->env->revoked(a->env->arg, w);
 
 	a->f.status_known = r >= 0;
 	a->f.revoked = r > 0;
 	for (uint32_t i = 0; a->f.status_known && !a->f.revoked && i < w->n_status; i++) {
-		r = bit_of(a, &w->status[i]);
+		r = bit_of(a, w, &w->status[i]);
 		a->f.status_known = r >= 0;
 		if (r > 0 && w->status[i].purpose == STATUS_REVOCATION)
 			a->f.revoked = true;
 		else if (r > 0)
 			a->f.suspended = true;
+	}
+}
+
+/* A wallet stands as long as everything above it stands. */
+static void gather_status(struct admission *a)
+{
+	a->f.status_known = true;
+	for (uint32_t i = 0; a->f.status_known && !a->f.revoked && i <= a->p->line.n; i++)
+		status_of(a, wallet_at(a, i));
+}
+
+static void gather_signatures(struct admission *a)
+{
+	a->f.vc_signature_ok = true;
+	for (uint32_t i = 0; a->f.vc_signature_ok && i <= a->p->line.n; i++)
+		a->f.vc_signature_ok =
+			!vc_verified(vc_at(a, i), &wallet_profile, &a->env->keys, &a->ret->detail);
+}
+
+static void gather_generation(struct admission *a)
+{
+	const struct admit_env *env = a->env;
+
+	env->generation(env->arg, &a->p->wallet, a->p->vc->digest, &a->f);
+	for (uint32_t i = 1; !a->f.parent && i <= a->p->line.n; i++) {
+		const struct wallet *w = wallet_at(a, i);
+		struct wallet_facts f = { .present = true };
+
+		env->generation(env->arg, w, vc_at(a, i)->digest, &f);
+		if (f.equivocated)
+			a->f.parent_wrong = PARENT_FROZEN;
+		else if (f.seen != WALLET_SEEN_NEVER && w->generation < f.seen_generation)
+			a->f.parent_wrong = PARENT_OLDER;
+		else if (f.seen != WALLET_SEEN_NEVER && w->generation == f.seen_generation &&
+			 !f.same_digest)
+			a->f.parent_wrong = PARENT_FORKED;
+		a->f.parent = a->f.parent_wrong == PARENT_FINE ? 0 : i;
 	}
 }
 
@@ -138,33 +187,25 @@ static void gather(struct admission *a, enum admit_step s)
 		a->f.challenge_consumed =
 			env->challenge_consume(env->arg, a->p->vp->challenge, env->peer);
 		break;
-	case ADMIT_VC_SIGNATURE:
-		a->f.vc_signature_ok =
-			!vc_verified(a->p->vc, &wallet_profile, &env->keys, &a->ret->detail);
-		break;
+	case ADMIT_VC_SIGNATURE: gather_signatures(a); break;
 	case ADMIT_HOLDER: gather_holder(a); break;
 	case ADMIT_STATUS: gather_status(a); break;
 	case ADMIT_TIME:
 	case ADMIT_FIT: break;
-	case ADMIT_GENERATION:
-		env->generation(env->arg, &a->p->wallet, a->p->vc->digest, &a->f);
-		break;
+	case ADMIT_GENERATION: gather_generation(a); break;
 	}
 }
 
 static int walk(struct admission *a)
 {
 	struct admit_result *ret = a->ret;
-	struct wallet none;
-
-	memset(&none, 0, sizeof(none));
 	for (unsigned s = ADMIT_PRESENT; s <= ADMIT_ALL; s++) {
 		gather(a, (enum admit_step)s);
 		if (ret->detail.code == -ENOMEM)
 			return -ENOMEM;
-		ret->refusal =
-			wallet_admit_judge(&a->f, a->p ? &a->p->wallet : &none, a->ask, a->env->now,
-					   &a->env->limits, (enum admit_step)s, &ret->why);
+		ret->refusal = wallet_admit_judge(&a->f, &ret->chain.wallet, &ret->chain.line,
+						  a->ask, a->env->now, &a->env->limits,
+						  (enum admit_step)s, &ret->why);
 		if (ret->refusal != REFUSE_NONE)
 			break;
 	}
@@ -190,7 +231,6 @@ int wallet_admit_bytes(const void *buf, size_t len, const json_t *intent,
 {
 	struct json_limits lim = JSON_LIMITS_WALLET;
 	struct wallet_facts f = { .present = true };
-	struct wallet none;
 	struct err detail = { 0 };
 	auto_json json_t *vp = NULL;
 	int r = json_read(&vp, buf, len, &lim, &detail);
@@ -198,10 +238,9 @@ int wallet_admit_bytes(const void *buf, size_t len, const json_t *intent,
 	if (!r)
 		return wallet_admit(vp, intent, ask, env, ret);
 	memset(ret, 0, sizeof(*ret));
-	memset(&none, 0, sizeof(none));
 	ret->detail = detail;
 	f.size_ok = r != -EMSGSIZE;
-	ret->refusal =
-		wallet_admit_judge(&f, &none, ask, env->now, &env->limits, ADMIT_PARSE, &ret->why);
+	ret->refusal = wallet_admit_judge(&f, &ret->chain.wallet, &ret->chain.line, ask, env->now,
+					  &env->limits, ADMIT_PARSE, &ret->why);
 	return r == -ENOMEM ? r : 0;
 }

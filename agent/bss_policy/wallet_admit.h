@@ -22,13 +22,13 @@ struct admit_env {
 	bool (*challenge_known)(void *arg, const char *challenge, const char *peer);
 	/* True for exactly one caller per challenge. */
 	bool (*challenge_consume)(void *arg, const char *challenge, const char *peer);
-	/* What the operator knows by itself. 0 valid, 1 revoked, negative: cannot tell (then
-	 * refused). */
+	/* What the operator knows by itself; once for each of the line. 0 valid, 1 revoked,
+	 * negative: cannot tell (then refused). */
 	int (*revoked)(void *arg, const struct wallet *w);
 	/* The operator's own copy of a status list, verified, or NULL; then a stapled one is taken
 	 * while it is fresh. May be NULL: no copies are kept. Called once for each entry. */
 	const struct status_list *(*status_list)(void *arg, const char *url);
-	/* Fills seen, seen_generation, same_digest, equivocated. */
+	/* Fills seen, seen_generation, same_digest, equivocated. Once for each of the line. */
 	void (*generation)(void *arg, const struct wallet *w, const uint8_t digest[DIGEST_LEN],
 			   struct wallet_facts *f);
 };
@@ -36,10 +36,9 @@ struct admit_env {
 struct admit_result {
 	enum refusal refusal;
 	struct admit_why why;
-	struct err detail;    /* the codec's words, when a step failed on shape or signature */
-	struct wallet wallet; /* valid from ADMIT_SHAPE on; believed only when admitted */
-	uint8_t digest[DIGEST_LEN]; /* of the wallet credential */
-	struct wallet_facts facts;  /* what was judged */
+	struct err detail;         /* the codec's words, when a step failed on shape or signature */
+	struct wallet_chain chain; /* valid from ADMIT_SHAPE on; believed only when admitted */
+	struct wallet_facts facts; /* what was judged */
 };
 
 /* vp: parsed presentation or NULL (none came); intent: as received, hashed here. The result is

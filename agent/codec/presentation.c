@@ -46,7 +46,7 @@ int presentation_new(const json_t *wallet_vc, const struct presentation_ask *a,
 	body = json_pack("{s:s, s:[O], s:{s:s, s:s}}", "holder", a->holder, "verifiableCredential",
 			 (json_t *)(uintptr_t)wallet_vc, "presentedWith", "id", a->intent_id,
 			 "digestMultibase", digest);
-	for (size_t i = 0; body && i < STATUS_PURPOSES; i++)
+	for (size_t i = 0; body && i < LISTS_MAX; i++)
 		if (a->stapled[i] &&
 		    json_array_append(json_object_get(body, "verifiableCredential"),
 				      (json_t *)(uintptr_t)a->stapled[i]))
@@ -74,12 +74,11 @@ static int read_with(struct presentation *p, struct err *e)
 	return r;
 }
 
-/* The wallet first, then at most one status list for each purpose. */
+/* The wallet first, then at most one status list for each purpose and wallet of its line. */
 static int read_presented(struct presentation *p, struct err *e)
 {
 	json_t *list = NULL;
-	int r = json_need_arr(p->vp->doc, "", "verifiableCredential", 1, 1 + STATUS_PURPOSES, &list,
-			      e);
+	int r = json_need_arr(p->vp->doc, "", "verifiableCredential", 1, 1 + LISTS_MAX, &list, e);
 
 	if (!r)
 		r = read_with(p, e);
@@ -87,7 +86,9 @@ static int read_presented(struct presentation *p, struct err *e)
 		r = vc_read_inner(&p->vc, p->vp, 0, &wallet_profile, e);
 	for (size_t i = 1; !r && i < json_array_size(list); i++)
 		r = vc_read_inner(&p->stapled[i - 1], p->vp, i, &status_profile, e);
-	return r ? r : wallet_read_body(&p->wallet, p->vc->doc, e);
+	if (!r)
+		r = wallet_read_body(&p->wallet, p->vc->doc, e);
+	return r ? r : wallet_line_read(&p->line, p->up, p->vp, e);
 }
 
 int presentation_read(struct presentation **ret, const json_t *vp, struct err *e)
@@ -113,8 +114,10 @@ struct presentation *presentation_free(struct presentation *p)
 	if (p) {
 		p->vp = vc_free(p->vp);
 		p->vc = vc_free(p->vc);
-		for (size_t i = 0; i < STATUS_PURPOSES; i++)
+		for (size_t i = 0; i < LISTS_MAX; i++)
 			p->stapled[i] = vc_free(p->stapled[i]);
+		for (size_t i = 0; i < WALLET_PARENTS_MAX; i++)
+			p->up[i] = vc_free(p->up[i]);
 	}
 	free(p);
 	return NULL;

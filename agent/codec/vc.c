@@ -42,23 +42,32 @@ static json_t *new_list(const char *const *list)
 	return v;
 }
 
-/* Below the top: no @context anywhere. */
-static int check_inside(json_t *v, struct err *e)
+static json_t *parent_of(const json_t *vc)
+{
+	const json_t *s = json_object_get(vc, "credentialSubject");
+
+	return json_object_get(json_object_get(s, "delegation"), "parent");
+}
+
+/* Below the top: no @context anywhere, but in what is read by a profile of its own. */
+static int check_inside(json_t *v, const json_t *apart, struct err *e)
 {
 	const char *key;
 	json_t *c;
 	size_t i;
 	int r = 0;
 
+	if (v == apart)
+		return 0;
 	json_object_foreach (v, key, c) {
 		if (!strcmp(key, "@context"))
 			return err_set(e, -EINVAL, "@context: only at the top of a document");
-		r = check_inside(c, e);
+		r = check_inside(c, apart, e);
 		if (r)
 			return r;
 	}
 	json_array_foreach (v, i, c) {
-		r = check_inside(c, e);
+		r = check_inside(c, apart, e);
 		if (r)
 			return r;
 	}
@@ -78,7 +87,7 @@ static int check_members(const struct vc *v, const struct vc_profile *pf, struct
 			return err_set(e, -EINVAL, "document: a member that the profile lacks");
 		if (pf->presentation && !strcmp(key, "verifiableCredential"))
 			continue; /* has its own context and is read by its own profile */
-		r = check_inside(c, e);
+		r = check_inside(c, pf->parents ? parent_of(v->doc) : NULL, e);
 		if (r)
 			return r;
 	}
@@ -246,7 +255,16 @@ static int read_all(struct vc *v, const char *text, const struct canon_mark *doc
 static void ask_marks(struct vc *v, const json_t *in)
 {
 	const json_t *list = json_object_get(in, "verifiableCredential");
+	const json_t *p = parent_of(list ? json_array_get(list, 0) : in);
 
+	for (; p && v->parents <= VC_PARENTS_MAX; p = parent_of(p)) {
+		struct canon_mark *m = &v->marks[VC_PARENTS_AT + 2 * v->parents];
+
+		if (v->parents++ == VC_PARENTS_MAX)
+			break;
+		m[0].value = p;
+		m[1].value = json_object_get(p, "proof");
+	}
 	v->marks[0].value = json_object_get(in, "proof");
 	for (size_t i = 0; i < VC_INNER_MAX; i++) {
 		const json_t *c = json_array_get(list, i);
@@ -306,6 +324,25 @@ int vc_read_inner(struct vc **ret, const struct vc *outer, size_t i, const struc
 	v->doc =
 		json_incref(json_array_get(json_object_get(outer->doc, "verifiableCredential"), i));
 	r = read_all(v, outer->text, &outer->marks[1 + 2 * i], &outer->marks[2 + 2 * i], pf, e);
+	if (r) {
+		(void)vc_free(v);
+		return r;
+	}
+	*ret = v;
+	return 0;
+}
+
+int vc_read_parent(struct vc **ret, const struct vc *outer, size_t i, const struct vc_profile *pf,
+		   struct err *e)
+{
+	const struct canon_mark *m = &outer->marks[VC_PARENTS_AT + 2 * i];
+	struct vc *v = i < VC_PARENTS_MAX ? calloc(1, sizeof(*v)) : NULL;
+	int r;
+
+	if (!v)
+		return err_set(e, -ENOMEM, "document: no memory");
+	v->doc = json_incref((json_t *)(uintptr_t)m[0].value);
+	r = read_all(v, outer->text, &m[0], &m[1], pf, e);
 	if (r) {
 		(void)vc_free(v);
 		return r;

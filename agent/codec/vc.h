@@ -48,9 +48,15 @@ struct vc_profile {
 	bool integers_only;        /* refuse every non-integer number, however spelt */
 	struct json_limits limits; /* of the canonical text */
 	bool presentation; /* the proof must hold domain and challenge; otherwise it must not */
+	bool parents; /* credentialSubject.delegation.parent is a whole credential, read apart */
 };
 
-enum { VC_INNER_MAX = 4, VC_MARKS = 1 + 2 * VC_INNER_MAX };
+enum {
+	VC_PARENTS_MAX = 3,
+	VC_INNER_MAX = 9, /* a wallet, and two status lists for it and each above it */
+	VC_PARENTS_AT = 1 + 2 * VC_INNER_MAX,
+	VC_MARKS = VC_PARENTS_AT + 2 * VC_PARENTS_MAX,
+};
 
 /* A document that has our shape. Nothing in it is believed before vc_verified(). */
 struct vc {
@@ -70,7 +76,8 @@ struct vc {
 	uint8_t digest[DIGEST_LEN];
 	char *text; /* owned, canonical; NULL for one inside another */
 	size_t len;
-	/* The proof, then each credential inside and its proof. */
+	size_t parents; /* of it, or of the first one inside; VC_PARENTS_MAX + 1: too many */
+	/* The proof, then each credential inside and its proof, then each parent and its proof. */
 	struct canon_mark marks[VC_MARKS];
 };
 
@@ -82,6 +89,9 @@ int vc_read(struct vc **ret, const json_t *in, const struct vc_profile *pf,
 /* The i-th credential of outer's verifiableCredential (below VC_INNER_MAX), out of outer's text. */
 int vc_read_inner(struct vc **ret, const struct vc *outer, size_t i, const struct vc_profile *pf,
 		  struct err *e) must_check;
+/* The i-th above the credential (below its parents), out of outer's text. */
+int vc_read_parent(struct vc **ret, const struct vc *outer, size_t i, const struct vc_profile *pf,
+		   struct err *e) must_check;
 struct vc *vc_free(struct vc *v);
 /* 0; -ENOKEY: no such key; -EPERM: the key's controller is not the author; -EKEYREJECTED. */
 int vc_verified(const struct vc *v, const struct vc_profile *pf, const struct did_resolver *keys,

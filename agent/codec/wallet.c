@@ -8,6 +8,7 @@
 
 #include "agent/codec/status_list.h"
 #include "agent/crypto/crypto.h"
+#include "treaty/delegation.h"
 
 #define INT_SAFE_MAX 9007199254740991LL /* 2^53 - 1 */
 #define KBPS_MAX     1000000000000LL
@@ -28,6 +29,7 @@ const struct vc_profile wallet_profile = {
 	.purpose = "assertionMethod",
 	.author = "issuer",
 	.integers_only = true,
+	.parents = true,
 	.limits = JSON_LIMITS_WALLET,
 };
 
@@ -201,22 +203,25 @@ static int read_policy(struct wallet *w, const json_t *s, struct err *e)
 	return r;
 }
 
-/* Delegated wallets need the parent's ledger; until that exists every other value is refused. */
-static int read_delegation(const json_t *s, struct err *e)
+/* The parent is read by wallet_line_read(). */
+static int read_delegation(struct wallet *w, const json_t *s, struct err *e)
 {
-	bool allowed = true;
-	int64_t depth;
+	bool allowed = false;
+	int64_t depth = 0;
 	json_t *v = NULL;
 	int r = json_need_obj(s, SUBJECT, "delegation", &v, e);
 
 	if (!r)
-		r = json_only(v, SUBJECT ".delegation", e, "allowed", "depth", NULL);
+		r = json_only(v, SUBJECT ".delegation", e, "allowed", "depth", "parent", NULL);
 	if (!r)
 		r = json_need_bool(v, SUBJECT ".delegation", "allowed", &allowed, e);
 	if (!r)
-		r = json_need_int(v, SUBJECT ".delegation", "depth", 0, 0, &depth, e);
-	if (!r && allowed)
-		r = err_set(e, -EINVAL, SUBJECT ".delegation.allowed: false required");
+		r = json_need_int(v, SUBJECT ".delegation", "depth", 0, WALLET_PARENTS_MAX, &depth,
+				  e);
+	if (!r && allowed != (depth > 0))
+		r = err_set(e, -EINVAL,
+			    SUBJECT ".delegation.allowed: true with a depth, only then");
+	w->sub_depth = (uint32_t)depth;
 	return r;
 }
 
@@ -264,7 +269,7 @@ static int read_subject(struct wallet *w, const json_t *doc, struct err *e)
 		r = read_window(w, s, e);
 	if (!r)
 		r = read_policy(w, s, e);
-	return r ? r : read_delegation(s, e);
+	return r ? r : read_delegation(w, s, e);
 }
 
 static int read_entry(struct wallet *w, const json_t *v, const char *p, struct err *e)
@@ -343,35 +348,6 @@ int wallet_read_body(struct wallet *ret, const json_t *doc, struct err *e)
 	return 0;
 }
 
-int wallet_read(const json_t *vc, struct wallet *ret, uint8_t digest[DIGEST_LEN], struct err *e)
-{
-	struct vc *v = NULL;
-	int r = vc_read(&v, vc, &wallet_profile, e);
-
-	if (!r)
-		r = wallet_read_body(ret, v->doc, e);
-	if (!r)
-		memcpy(digest, v->digest, DIGEST_LEN);
-	(void)vc_free(v);
-	return r;
-}
-
-int wallet_verify(const json_t *vc, const struct did_resolver *keys, struct wallet *ret,
-		  uint8_t digest[DIGEST_LEN], struct err *e)
-{
-	struct vc *v = NULL;
-	int r = vc_read(&v, vc, &wallet_profile, e);
-
-	if (!r)
-		r = vc_verified(v, &wallet_profile, keys, e);
-	if (!r)
-		r = wallet_read_body(ret, v->doc, e);
-	if (!r)
-		memcpy(digest, v->digest, DIGEST_LEN);
-	(void)vc_free(v);
-	return r;
-}
-
 /* --- writing --- */
 
 static json_t *classes_new(const struct wallet *w)
@@ -416,13 +392,13 @@ static json_t *envelope_new(const struct wallet *w)
 			 "maxTermSeconds", (json_int_t)w->term_max_s);
 }
 
-static json_t *subject_new(const struct wallet *w)
+static json_t *subject_new(const struct wallet *w, const json_t *parent)
 {
 	char digest[DIGEST_MULTIBASE_MAX];
 
 	digest_encode(w->policy_digest, digest);
 	return json_pack("{s:s, s:s, s:s, s:I, s:s*, s:o, s:o, s:o, s:{s:o, s:o}, s:{s:s, s:s, "
-			 "s:I}, s:{s:b, s:i}}",
+			 "s:I}, s:{s:b, s:i, s:O*}}",
 			 "id", w->holder, "type", "IntentWallet", "walletId", w->wallet_id,
 			 "generation", (json_int_t)w->generation, "supersedes",
 			 *w->supersedes ? w->supersedes : NULL, "operator", operators_new(w),
@@ -430,7 +406,8 @@ static json_t *subject_new(const struct wallet *w)
 			 "notBefore", json_time(w->not_before), "notAfter", json_time(w->not_after),
 			 "policy", "id", w->policy_id, "digestMultibase", digest,
 			 "humanApprovalAbove", (json_int_t)w->human_above.minor, "delegation",
-			 "allowed", 0, "depth", 0);
+			 "allowed", w->sub_depth > 0, "depth", (int)w->sub_depth, "parent",
+			 (json_t *)(uintptr_t)parent);
 }
 
 static json_t *entry_new(const struct wallet_status *s)
@@ -453,12 +430,12 @@ static json_t *status_new(const struct wallet *w)
 	return json_pack("[o, o]", entry_new(&w->status[0]), entry_new(&w->status[1]));
 }
 
-static json_t *body_new(const struct wallet *w)
+static json_t *body_new(const struct wallet *w, const json_t *parent)
 {
 	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o*}", "id", w->id, "issuer", w->issuer,
 			 "validFrom", json_time(w->valid_from), "validUntil",
-			 json_time(w->valid_until), SUBJECT, subject_new(w), "credentialStatus",
-			 status_new(w));
+			 json_time(w->valid_until), SUBJECT, subject_new(w, parent),
+			 "credentialStatus", status_new(w));
 }
 
 /* What the spelling would silently lose. */
@@ -474,15 +451,35 @@ static int check_spellable(const struct wallet *w, struct err *e)
 	return 0;
 }
 
-int wallet_issue(const struct wallet *w, wall_t now, const struct sign_port *port, json_t **ret,
-		 struct err *e)
+/* The parent must let it be: what no operator would take is not signed. */
+static int check_parent(const struct wallet *w, const json_t *parent, struct err *e)
+{
+	struct wallet_chain c;
+	struct wallet_line line;
+	const char *wrong;
+	int r = wallet_chain_read(parent, &c, e);
+
+	if (r)
+		return r;
+	if (c.line.n == WALLET_PARENTS_MAX)
+		return err_set(e, -EINVAL, "delegation.parent: at most %d above a wallet",
+			       WALLET_PARENTS_MAX);
+	line.n = c.line.n + 1;
+	line.up[0] = c.wallet;
+	memcpy(&line.up[1], c.line.up, c.line.n * sizeof(line.up[0]));
+	wrong = wallet_line_wrong(w, &line, WALLET_PARENTS_MAX);
+	return wrong ? err_set(e, -EPERM, "%s", wrong) : 0;
+}
+
+int wallet_issue_below(const struct wallet *w, const json_t *parent, wall_t now,
+		       const struct sign_port *port, json_t **ret, struct err *e)
 {
 	struct sign_request rq = { .kind = SIGN_WALLET,
 				   .revision = w->generation,
 				   .amount = w->ceiling };
 	struct vc_proof_options po = { .created = now };
 	struct wallet back;
-	auto_json json_t *body = body_new(w);
+	auto_json json_t *body = body_new(w, parent);
 	int r = check_spellable(w, e);
 
 	if (r)
@@ -490,8 +487,16 @@ int wallet_issue(const struct wallet *w, wall_t now, const struct sign_port *por
 	if (!body)
 		return err_set(e, -EINVAL, "wallet: a text is not UTF-8, or no memory");
 	r = wallet_read_body(&back, body, e);
+	if (!r && parent)
+		r = check_parent(&back, parent, e);
 	if (r)
 		return r;
 	memcpy(rq.subject, back.wallet_id, sizeof(rq.subject));
 	return vc_issue(body, &wallet_profile, &po, port, &rq, ret, e);
+}
+
+int wallet_issue(const struct wallet *w, wall_t now, const struct sign_port *port, json_t **ret,
+		 struct err *e)
+{
+	return wallet_issue_below(w, NULL, now, port, ret, e);
 }

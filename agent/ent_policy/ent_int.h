@@ -6,6 +6,7 @@
 #include "agent/codec/json.h"
 #include "agent/codec/nego.h"
 #include "agent/codec/tmf.h"
+#include "agent/codec/wallet.h"
 #include "agent/node.h"
 #include "agent/peer.h"
 #include "agent/store/ledger.h"
@@ -56,6 +57,7 @@ struct ent {
 	json_t *vc; /* the wallet as read; NULL: none */
 	bool has_wallet;
 	struct wallet wallet;
+	struct wallet_line line; /* those above it */
 	uint8_t wallet_digest[DIGEST_LEN];
 	struct ledger_wallet_id wid;
 	struct conv *convs;
@@ -76,7 +78,7 @@ why_t ent_why(const char *text);
 /* ent_wallet.c */
 int ent_wallet_take(struct ent *en, const json_t *vc, enum refusal *no, struct err *e) must_check;
 /* The wallet's status lists that are at hand, fresh and small enough to travel; NULL for others. */
-void ent_wallet_staple(struct ent *en, const json_t *stapled[STATUS_PURPOSES]);
+void ent_wallet_staple(struct ent *en, const json_t *stapled[LISTS_MAX]);
 int ent_wallet_limits(struct ent *en, const name_t *class_name, struct wallet_limits *ret,
 		      struct err *e) must_check;
 int ent_wallet_start(struct ent *en, json_t *file, struct err *e) must_check;

@@ -98,6 +98,7 @@ int db_verify(struct store *s, struct store_pos *pos, struct store_report *rep,
  * poisoned. ledger_cold() forgets them. */
 int ledger_flush(struct store *s, struct err *e) must_check;
 void ledger_cold(struct store *s);
+int ledger_room(struct store *s, struct err *e) must_check;
 /* Schema, every row of the log and its head, but not the ledger: -EUCLEAN with what is wrong. */
 int db_log_sound(struct store *s, struct err *e) must_check;
 /* The writer, opened although the ledger may be wrong. */

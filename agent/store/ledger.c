@@ -105,16 +105,29 @@ static bool extends(const struct lg_line *l, bool is_new, int64_t wallet,
 	return (int64_t)q->rev > l->rev && hash_eq(&q->prev, &l->l.head);
 }
 
-/* Only growth needs a living wallet and room: a walk-back or a step-down costs nothing more. */
-static int may_grow(struct op *o, const struct ledger_wallet *w, money_t amount, wall_t now)
+static enum refusal living(const struct ledger_wallet *w, money_t amount, wall_t now)
 {
 	if (w->revoked)
-		return lg_refuse(o, REFUSE_WALLET_REVOKED);
+		return REFUSE_WALLET_REVOKED;
 	if (now.ms < w->valid_from.ms || now.ms >= w->valid_until.ms)
-		return lg_refuse(o, REFUSE_WALLET_EXPIRED);
-	if (amount.minor > w->agreement_max.minor)
-		return lg_refuse(o, REFUSE_OVER_AGREEMENT_MAX);
-	return 0;
+		return REFUSE_WALLET_EXPIRED;
+	return amount.minor > w->agreement_max.minor ? REFUSE_OVER_AGREEMENT_MAX : REFUSE_NONE;
+}
+
+/* Only growth needs a living wallet and room: a walk-back or a step-down costs nothing more. A
+ * sub-wallet lives no longer than those above it. */
+static int may_grow(struct op *o, const struct ledger_wallet *w, money_t amount, wall_t now)
+{
+	int r;
+
+	do {
+		enum refusal no = living(w, amount, now);
+
+		if (no != REFUSE_NONE)
+			return lg_refuse(o, no);
+		r = lg_hot_above(o, w, &w);
+	} while (r > 0);
+	return r;
 }
 
 /* One that a later generation no longer lists is there under ceiling 0, as one of the 16 listed

@@ -25,6 +25,7 @@ enum {
 	LEDGER_CLASS_MAX = 32,
 	LEDGER_CLASSES_MAX = 16,
 	LEDGER_HOLD_ID_LEN = 35, /* "h-" and 32 hex digits, with the 0 */
+	LEDGER_CHAIN_MAX = 4,    /* a wallet and those above it */
 };
 
 enum ledger_side { LEDGER_GATE, LEDGER_SHADOW };
@@ -59,7 +60,12 @@ struct ledger_wallet {
 	wall_t valid_from, valid_until;
 	unsigned classes; /* 1..LEDGER_CLASSES_MAX */
 	struct ledger_class klass[LEDGER_CLASSES_MAX];
+	/* A sub-wallet's parent, of the same side; "" = none. Counters of a parent hold those of
+	 * all below it. */
+	char parent_issuer[LEDGER_DID_MAX], parent_id[LEDGER_ID_MAX];
 	/* out only */
+	int64_t parent_row; /* 0 = none */
+	unsigned depth;     /* how many stand above it */
 	bool revoked;
 	money_t held, captured;
 	struct hash receipt; /* last receipt of this wallet, zero = none */
@@ -82,7 +88,13 @@ struct ledger_result {
  * LEDGER_CURRENCY. A class that is no longer listed keeps its counters under ceiling 0. */
 int ledger_wallet_put(struct store *s, const struct ledger_wallet *w, wall_t now,
 		      struct ledger_result *ret, struct err *e) must_check;
-/* No new money is held after this; live revisions run on (ruling 6). */
+/* A sub-wallet and those above it, nearest first, n of 1..LEDGER_CHAIN_MAX: each w[i]'s parent is
+ * w[i+1], the last one's is none or known here. All are put or none; the answer is w[0]'s. Refuses
+ * as above, and WALLET_DELEGATION: the parent is not known, or another than before, too many stand
+ * above, or a class that the parent never listed. */
+int ledger_chain_put(struct store *s, const struct ledger_wallet *w, unsigned n, wall_t now,
+		     struct ledger_result *ret, struct err *e) must_check;
+/* No new money is held after this, below it neither; live revisions run on (ruling 6). */
 int ledger_wallet_revoke(struct store *s, const struct ledger_wallet_id *id, wall_t now,
 			 struct ledger_result *ret, struct err *e) must_check;
 
@@ -90,7 +102,8 @@ int ledger_wallet_revoke(struct store *s, const struct ledger_wallet_id *id, wal
  * order: WALLET_MISSING, LEDGER_REPLAY, LEDGER_CURRENCY, WALLET_POLICY (class not listed),
  * LEDGER_FORK (rev or prev does not extend the head, or another wallet or class than the
  * lineage's), IN_FLIGHT (a live hold of the lineage), and when the sum would grow: WALLET_REVOKED,
- * WALLET_EXPIRED, OVER_AGREEMENT_MAX, OVER_CLASS_CEILING, OVER_CEILING. */
+ * WALLET_EXPIRED, OVER_AGREEMENT_MAX, OVER_CLASS_CEILING, OVER_CEILING, of the wallet or of one
+ * above it. */
 struct ledger_hold {
 	struct ledger_wallet_id wallet;
 	char class_name[LEDGER_CLASS_MAX];

@@ -6,9 +6,15 @@
 #include "db.h"
 #include "ledger.h"
 
-/* Counters move by this; klass is an index into the wallet's classes. */
+/* Counters move by this. */
 struct ledger_delta {
 	int64_t held, captured;
+};
+
+/* One wallet's part of a move; klass is an index into its classes. */
+struct ledger_moved {
+	int64_t row;
+	struct ledger_delta d;
 	unsigned klass;
 };
 
@@ -21,8 +27,9 @@ struct op {
 	struct ledger_result res;
 	uint64_t jseq; /* to put back */
 	struct hash jhash;
-	struct ledger_delta moved[4];
+	struct ledger_moved moved[2 * LEDGER_CHAIN_MAX]; /* a late capture moves twice */
 	unsigned moves;
+	bool flushed; /* counters of other operations were written inside of this one */
 };
 
 /* A row for the journal; strings may be "". */
@@ -44,7 +51,8 @@ int lg_journal(struct op *o, const struct entry *j) must_check;
 struct hash lg_journal_hash(uint64_t seq, int64_t wallet, const struct entry *j, uint64_t event,
 			    const struct hash *prev);
 
-/* Adds to a wallet's and a class's counters through the gates; sets a refusal when one is shut. */
+/* Adds to the counters of o->wallet and of those above it, and of the class in each, through all
+ * their gates; sets a refusal when one is shut. */
 int lg_move(struct op *o, const char *class_name, int64_t held, int64_t captured) must_check;
 void lg_unmove(struct op *o);
 /* The wallet of an id, or of o->wallet, as this turn leaves it, with its classes; 1 found, 0 none.
@@ -52,6 +60,9 @@ void lg_unmove(struct op *o);
 int lg_hot(struct op *o, const struct ledger_wallet_id *id,
 	   const struct ledger_wallet **ret) must_check;
 int lg_hot_row(struct op *o, const struct ledger_wallet **ret) must_check;
+/* The same for the wallet above w; 0 = w has none. */
+int lg_hot_above(struct op *o, const struct ledger_wallet *w,
+		 const struct ledger_wallet **ret) must_check;
 /* Reads the wallet's counters (and the lineage's unless NULL) into the answer. */
 int lg_counters(struct op *o, enum ledger_side side, const char *lineage) must_check;
 

@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include "agent/crypto/crypto.h"
 #include "ledger_int.h"
+#include "schema.h"
 
 int lg_side(enum ledger_side side, struct err *e)
 {
@@ -19,6 +20,8 @@ int lg_begin(struct op *o, struct store *s, struct err *e)
 	int r = db_turn(s, e);
 
 	*o = (struct op){ .s = s, .e = e, .jseq = s->now.jseq, .jhash = s->now.jhash };
+	if (!r)
+		r = ledger_room(s, e);
 	if (!r)
 		r = db_run(s, Q_SAVE, e, "");
 	return r < 0 ? r : 0;
@@ -45,6 +48,8 @@ int lg_end(struct op *o, int r, struct ledger_result *ret)
 		lg_unmove(o);
 		o->s->now.jseq = o->jseq;
 		o->s->now.jhash = o->jhash;
+		if (o->flushed)
+			o->s->poisoned = true;
 		if (!o->s->poisoned && db_run(o->s, Q_SAVE_BACK, o->e, "") < 0)
 			o->s->poisoned = true;
 	}
@@ -227,25 +232,34 @@ static int journal_walk(struct store *s, struct store_pos *pos, struct store_rep
 	return r;
 }
 
+/* Every wallet with itself and all below it: what these commit, it commits. */
+#define TREE                                                                               \
+	"WITH RECURSIVE tree(top,id) AS (SELECT id,id FROM wallet UNION SELECT t.top,w.id" \
+	" FROM tree t JOIN wallet w ON w.parent=t.id) "
+
 /* Each counts the rows whose cached counter is not what the journal adds up to. */
 static const struct {
 	const char *what, *sql;
 } recounts[] = {
 	{ "wallet counters differ from the journal",
-	  "SELECT count(*) FROM wallet w LEFT JOIN (SELECT wallet,sum(held) h,sum(captured) c"
-	  " FROM journal GROUP BY wallet) j ON j.wallet=w.id"
-	  " WHERE w.held<>coalesce(h,0) OR w.captured<>coalesce(c,0)" },
+	  TREE "SELECT count(*) FROM wallet w LEFT JOIN (SELECT t.top,sum(h) h,sum(c) c FROM tree t"
+	       " JOIN (SELECT wallet,sum(held) h,sum(captured) c FROM journal GROUP BY wallet) j"
+	       " ON j.wallet=t.id GROUP BY t.top) j ON j.top=w.id"
+	       " WHERE w.held<>coalesce(h,0) OR w.captured<>coalesce(c,0)" },
 	{ "class counters differ from the journal",
-	  "SELECT count(*) FROM class_budget b LEFT JOIN (SELECT wallet,class,sum(held) h,"
-	  "sum(captured) c FROM journal GROUP BY wallet,class) j ON j.wallet=b.wallet AND"
-	  " j.class=b.class WHERE b.held<>coalesce(h,0) OR b.captured<>coalesce(c,0)" },
+	  TREE "SELECT count(*) FROM class_budget b LEFT JOIN (SELECT t.top,class,sum(h) h,sum(c) c"
+	       " FROM tree t JOIN (SELECT wallet,class,sum(held) h,sum(captured) c FROM journal"
+	       " GROUP BY wallet,class) j ON j.wallet=t.id GROUP BY t.top,class) j"
+	       " ON j.top=b.wallet AND j.class=b.class"
+	       " WHERE b.held<>coalesce(h,0) OR b.captured<>coalesce(c,0)" },
 	{ "lineage counters differ from the journal",
 	  "SELECT count(*) FROM lineage l LEFT JOIN (SELECT w.side,j.lineage,sum(j.captured) c"
 	  " FROM journal j JOIN wallet w ON w.id=j.wallet GROUP BY w.side,j.lineage) j"
 	  " ON j.side=l.side AND j.lineage=l.lineage WHERE l.captured<>coalesce(c,0)" },
 	{ "live holds differ from the journal",
-	  "SELECT count(*) FROM wallet w LEFT JOIN (SELECT wallet,sum(amount) a FROM hold"
-	  " WHERE state=0 GROUP BY wallet) h ON h.wallet=w.id WHERE w.held<>coalesce(a,0)" },
+	  TREE "SELECT count(*) FROM wallet w LEFT JOIN (SELECT t.top,sum(amount) a FROM tree t"
+	       " JOIN hold h ON h.wallet=t.id AND h.state=0 GROUP BY t.top) h ON h.top=w.id"
+	       " WHERE w.held<>coalesce(a,0)" },
 	{ "hold states differ from the journal",
 	  "SELECT count(*) FROM hold h LEFT JOIN (SELECT wallet,hold_id,kind,max(seq) FROM journal"
 	  " WHERE hold_id<>'' GROUP BY wallet,hold_id) j ON j.wallet=h.wallet AND"
@@ -276,18 +290,23 @@ int ledger_audit(struct store *s, struct store_pos *pos, struct store_report *re
 	return r;
 }
 
+#define BELOW(w)                                                                       \
+	" IN (WITH RECURSIVE sub(id) AS (SELECT " w " UNION SELECT x.id FROM wallet x" \
+	" JOIN sub ON x.parent=sub.id) SELECT id FROM sub)"
+#define SUMS(w, more)                                                                \
+	"(SELECT coalesce(sum(j.held),0),coalesce(sum(j.captured),0) FROM journal j" \
+	" WHERE j.wallet" BELOW(w) more ")"
+#define CLASS " AND j.class=class_budget.class"
+
 /* Counters from the journal, in one transaction that is kept only when the ledger then passes its
- * audit. The gates judge these too: a sum above the ceiling stays an error for a human. */
+ * audit. The gates judge these too: a sum above the ceiling stays an error for a human. Each row is
+ * counted by itself, so meanwhile none is carried upwards. */
 static const char *const counts[] = {
-	"UPDATE wallet SET (held,captured)=(SELECT coalesce(sum(j.held),0),"
-	"coalesce(sum(j.captured),0) FROM journal j WHERE j.wallet=wallet.id)"
-	" WHERE (held,captured)<>(SELECT coalesce(sum(j.held),0),coalesce(sum(j.captured),0)"
-	" FROM journal j WHERE j.wallet=wallet.id)",
-	"UPDATE class_budget SET (held,captured)=(SELECT coalesce(sum(j.held),0),"
-	"coalesce(sum(j.captured),0) FROM journal j WHERE j.wallet=class_budget.wallet AND"
-	" j.class=class_budget.class) WHERE (held,captured)<>(SELECT coalesce(sum(j.held),0),"
-	"coalesce(sum(j.captured),0) FROM journal j WHERE j.wallet=class_budget.wallet AND"
-	" j.class=class_budget.class)",
+	"UPDATE wallet SET (held,captured)=" SUMS("wallet.id", "") " WHERE (held,captured)<>" SUMS(
+		"wallet.id", ""),
+	"UPDATE class_budget SET (held,captured)=" SUMS(
+		"class_budget.wallet", CLASS) " WHERE (held,captured)<>" SUMS("class_budget.wallet",
+									      CLASS),
 	"UPDATE lineage SET captured=(SELECT coalesce(sum(j.captured),0) FROM journal j WHERE"
 	" j.wallet=lineage.wallet AND j.lineage=lineage.lineage) WHERE captured<>(SELECT"
 	" coalesce(sum(j.captured),0) FROM journal j WHERE j.wallet=lineage.wallet AND"
@@ -300,11 +319,15 @@ static int recount(struct store *s, uint64_t *ret, struct err *e)
 	int r = db_turn(s, e);
 
 	*ret = 0;
+	if (!r)
+		r = db_exec(s, "DROP TRIGGER wallet_up; DROP TRIGGER class_up;", e);
 	for (size_t i = 0; !r && i < ARRAY_LEN(counts); i++) {
 		r = db_exec(s, counts[i], e);
 		if (!r)
 			*ret += (uint64_t)sqlite3_changes(s->db);
 	}
+	if (!r)
+		r = db_exec(s, LEDGER_UP, e);
 	if (!r)
 		r = ledger_audit(s, &s->now, &rep, e);
 	if (!r && rep.fault != STORE_SOUND)

@@ -24,7 +24,12 @@ static int wallet_row(sqlite3_stmt *st, struct ledger_wallet *w, struct err *e)
 		.revoked = sqlite3_column_int(st, 13) != 0,
 		.held.minor = sqlite3_column_int64(st, 14),
 		.captured.minor = sqlite3_column_int64(st, 15),
+		.parent_row = sqlite3_column_int64(st, 17),
+		.depth = (unsigned)sqlite3_column_int(st, 20),
 	};
+	if (w->parent_row && (lg_text(st, 18, w->parent_issuer, sizeof(w->parent_issuer), e) ||
+			      lg_text(st, 19, w->parent_id, sizeof(w->parent_id), e)))
+		return -EUCLEAN;
 	if (lg_text(st, 2, w->id.issuer, sizeof(w->id.issuer), e) ||
 	    lg_text(st, 3, w->id.wallet_id, sizeof(w->id.wallet_id), e) ||
 	    lg_text(st, 4, w->holder, sizeof(w->holder), e) ||
@@ -148,6 +153,11 @@ static int terms_check(const struct ledger_wallet *w, struct err *e)
 		return err_set(e, -EINVAL, "perAgreementMax: negative");
 	if (w->valid_from.ms >= w->valid_until.ms)
 		return err_set(e, -EINVAL, "validUntil: not after validFrom");
+	if (w->parent_issuer[0] || w->parent_id[0]) {
+		if (!text_ok(w->parent_issuer, sizeof(w->parent_issuer)) ||
+		    !text_ok(w->parent_id, sizeof(w->parent_id)))
+			return err_set(e, -EINVAL, "parent: issuer and walletId");
+	}
 	return classes_check(w, e);
 }
 
@@ -167,20 +177,63 @@ static int classes_put(struct op *o, const struct ledger_wallet *w)
 	return db_run(o->s, Q_C_REST, o->e, "ii", o->wallet, (int64_t)w->generation);
 }
 
-static int wallet_new(struct op *o, const struct ledger_wallet *w)
+static int wallet_new(struct op *o, const struct ledger_wallet *w, int64_t parent, unsigned depth)
 {
-	return db_run(o->s, Q_W_PUT, o->e, "ittthitiiiii", (int64_t)w->id.side, w->id.issuer,
-		      w->id.wallet_id, w->holder, &w->credential, (int64_t)w->generation,
-		      w->currency, (int64_t)w->digits, w->ceiling.minor, w->agreement_max.minor,
-		      w->valid_from.ms, w->valid_until.ms);
+	int r = db_run(o->s, Q_W_PUT, o->e, "ittthitiiiiiii", (int64_t)w->id.side, w->id.issuer,
+		       w->id.wallet_id, w->holder, &w->credential, (int64_t)w->generation,
+		       w->currency, (int64_t)w->digits, w->ceiling.minor, w->agreement_max.minor,
+		       w->valid_from.ms, w->valid_until.ms, parent, (int64_t)depth);
+
+	o->wallet = sqlite3_last_insert_rowid(o->s->db);
+	return r;
+}
+
+/* Every class must have a row above it, or its money would be counted here alone. */
+static int classes_above(struct op *o, const struct ledger_wallet *w, int64_t parent)
+{
+	for (unsigned i = 0; i < w->classes; i++) {
+		auto_done sqlite3_stmt *st = NULL;
+		int r = db_bind(o->s, Q_C_GET, &st, o->e, "it", parent, w->klass[i].name);
+
+		if (!r)
+			r = db_step(o->s, st, o->e);
+		if (r <= 0)
+			return r < 0 ? r : lg_refuse(o, REFUSE_WALLET_DELEGATION);
+	}
+	return 0;
+}
+
+/* The row of the wallet above, and how deep w stands below it; 0 and 0 for one of its own. */
+static int find_parent(struct op *o, const struct ledger_wallet *w, int64_t *row, unsigned *depth)
+{
+	struct ledger_wallet_id id = { .side = w->id.side };
+	struct ledger_wallet p;
+	int r;
+
+	*row = 0;
+	*depth = 0;
+	if (!w->parent_issuer[0])
+		return 0;
+	text_put(id.issuer, w->parent_issuer);
+	text_put(id.wallet_id, w->parent_id);
+	r = lg_wallet(o->s, &id, &p, row, o->e);
+	if (r <= 0 || p.depth + 1 >= LEDGER_CHAIN_MAX)
+		return r < 0 ? r : lg_refuse(o, REFUSE_WALLET_DELEGATION);
+	*depth = p.depth + 1;
+	if (strcmp(p.currency, w->currency) != 0 || p.digits != w->digits)
+		return lg_refuse(o, REFUSE_LEDGER_CURRENCY);
+	return classes_above(o, w, *row);
 }
 
 /* The row's own generation and credential are in the UPDATE's condition: of two re-issues of one
  * generation the second finds nothing to change. */
-static int wallet_next(struct op *o, const struct ledger_wallet *w, const struct ledger_wallet *was)
+static int wallet_next(struct op *o, const struct ledger_wallet *w, const struct ledger_wallet *was,
+		       int64_t parent)
 {
 	int r;
 
+	if (parent != was->parent_row)
+		return lg_refuse(o, REFUSE_WALLET_DELEGATION);
 	if (strcmp(w->currency, was->currency) != 0 || w->digits != was->digits)
 		return lg_refuse(o, REFUSE_LEDGER_CURRENCY);
 	r = db_run(o->s, Q_W_REISSUE, o->e, "ithiiiiih", o->wallet, w->holder, &w->credential,
@@ -199,19 +252,21 @@ static int wallet_put(struct op *o, const struct ledger_wallet *w, wall_t now)
 			   .note = w->credential,
 			   .time = now };
 	struct ledger_wallet was;
-	int r = lg_wallet(o->s, &w->id, &was, &o->wallet, o->e);
+	int64_t parent;
+	unsigned depth;
+	int r = find_parent(o, w, &parent, &depth);
 
+	if (r < 0 || o->res.why != REFUSE_NONE)
+		return r;
+	o->res.replayed = false;
+	r = lg_wallet(o->s, &w->id, &was, &o->wallet, o->e);
 	if (r < 0)
 		return r;
-	if (r == 0) {
-		r = wallet_new(o, w);
-		o->wallet = sqlite3_last_insert_rowid(o->s->db);
-	} else if (w->generation == was.generation && hash_eq(&w->credential, &was.credential)) {
+	if (r > 0 && w->generation == was.generation && hash_eq(&w->credential, &was.credential)) {
 		o->res.replayed = true;
 		return lg_counters(o, w->id.side, NULL);
-	} else {
-		r = wallet_next(o, w, &was);
 	}
+	r = r ? wallet_next(o, w, &was, parent) : wallet_new(o, w, parent, depth);
 	if (r < 0 || o->res.why != REFUSE_NONE)
 		return r;
 	r = classes_put(o, w);
@@ -220,17 +275,54 @@ static int wallet_put(struct op *o, const struct ledger_wallet *w, wall_t now)
 	return r < 0 ? r : lg_counters(o, w->id.side, NULL);
 }
 
-int ledger_wallet_put(struct store *s, const struct ledger_wallet *w, wall_t now,
-		      struct ledger_result *ret, struct err *e)
+static int chain_put(struct op *o, const struct ledger_wallet *w, unsigned n, wall_t now)
+{
+	int r = 0;
+
+	while (!r && n-- && o->res.why == REFUSE_NONE)
+		r = wallet_put(o, &w[n], now);
+	return r;
+}
+
+static int chain_check(const struct ledger_wallet *w, unsigned n, struct err *e)
+{
+	int r = n < 1 || n > LEDGER_CHAIN_MAX
+			? err_set(e, -EINVAL, "wallets: 1 to %d", LEDGER_CHAIN_MAX)
+			: 0;
+
+	for (unsigned i = 0; !r && i < n; i++) {
+		r = terms_check(&w[i], e);
+		if (!r && i + 1 < n &&
+		    (w[i].id.side != w[i + 1].id.side ||
+		     strcmp(w[i].parent_issuer, w[i + 1].id.issuer) != 0 ||
+		     strcmp(w[i].parent_id, w[i + 1].id.wallet_id) != 0))
+			r = err_set(e, -EINVAL, "wallets[%u]: not the parent of the one before",
+				    i + 1);
+	}
+	return r;
+}
+
+int ledger_chain_put(struct store *s, const struct ledger_wallet *w, unsigned n, wall_t now,
+		     struct ledger_result *ret, struct err *e)
 {
 	struct op o;
-	int r = terms_check(w, e);
+	int r = chain_check(w, n, e);
 
 	if (!r)
 		r = settle(s, e);
 	if (!r)
 		r = lg_begin(&o, s, e);
-	return r ? r : lg_end(&o, wallet_put(&o, w, now), ret);
+	if (r)
+		return r;
+	r = lg_end(&o, chain_put(&o, w, n, now), ret);
+	ledger_cold(s); /* terms that went back may have been read; nothing was counted on them */
+	return r;
+}
+
+int ledger_wallet_put(struct store *s, const struct ledger_wallet *w, wall_t now,
+		      struct ledger_result *ret, struct err *e)
+{
+	return ledger_chain_put(s, w, 1, now, ret, e);
 }
 
 /* --- revocation, receipts --- */

@@ -49,6 +49,19 @@ static const char schema_log[] =
 	", answer BLOB NOT NULL CHECK(length(answer)<=1048576), PRIMARY KEY(principal,key)) STRICT;"
 	APPEND_ONLY("idempotency");
 
+/* What a wallet commits, those above it commit too: a sub-wallet spends out of its parent's ceiling,
+ * so its counters are part of the parent's and the parent's gates judge each of its steps. */
+#define LEDGER_UP                                                                                  \
+	"CREATE TRIGGER wallet_up AFTER UPDATE OF held,captured ON wallet WHEN NEW.parent NOTNULL AND" \
+	" (NEW.held<>OLD.held OR NEW.captured<>OLD.captured) BEGIN"                                \
+	" UPDATE wallet SET held=held+NEW.held-OLD.held,captured=captured+NEW.captured-OLD.captured" \
+	" WHERE id=NEW.parent; END;"                                                               \
+	"CREATE TRIGGER class_up AFTER UPDATE OF held,captured ON class_budget WHEN"               \
+	" NEW.held<>OLD.held OR NEW.captured<>OLD.captured BEGIN"                                  \
+	" UPDATE class_budget SET held=held+NEW.held-OLD.held,"                                    \
+	"captured=captured+NEW.captured-OLD.captured WHERE class=NEW.class AND"                    \
+	" wallet=(SELECT parent FROM wallet WHERE id=NEW.wallet); END;"
+
 static const char schema_ledger[] =
 	"CREATE TABLE wallet(id INTEGER PRIMARY KEY," FLAG("side") "," NAME("issuer") ","
 	NAME("wallet_id") "," NAME("holder") "," HASH("credential") ","
@@ -59,16 +72,24 @@ static const char schema_ledger[] =
 	" agreement_max INTEGER NOT NULL CHECK(agreement_max>=0),"
 	" valid_from INTEGER NOT NULL, valid_until INTEGER NOT NULL," FLAG("revoked") ","
 	COUNT("held") "," COUNT("captured") "," HASH("receipt") ","
+	" parent INTEGER REFERENCES wallet, depth INTEGER NOT NULL CHECK(depth BETWEEN 0 AND 3),"
 	" UNIQUE(side,issuer,wallet_id)) STRICT;"
+	"CREATE INDEX wallet_parent ON wallet(parent) WHERE parent NOTNULL;"
 	KEEP("wallet")
 	REFUSE_WHEN("wallet_new BEFORE INSERT ON wallet",
 		"NEW.held<>0 OR NEW.captured<>0 OR EXISTS(SELECT 1 FROM wallet WHERE id=NEW.id OR"
 		" (side=NEW.side AND issuer=NEW.issuer AND wallet_id=NEW.wallet_id))",
 		"wallet: known, or born with counters")
+	REFUSE_WHEN("wallet_sub BEFORE INSERT ON wallet",
+		"NOT CASE WHEN NEW.parent ISNULL THEN NEW.depth=0 ELSE EXISTS(SELECT 1 FROM wallet"
+		" WHERE id=NEW.parent AND side=NEW.side AND currency=NEW.currency AND"
+		" digits=NEW.digits AND depth=NEW.depth-1) END",
+		"wallet: its parent is of another side, currency or depth")
 	REFUSE_WHEN("wallet_key BEFORE UPDATE ON wallet",
 		"NEW.id<>OLD.id OR NEW.side<>OLD.side OR NEW.issuer<>OLD.issuer OR"
-		" NEW.wallet_id<>OLD.wallet_id OR NEW.currency<>OLD.currency OR NEW.digits<>OLD.digits",
-		"wallet: identity and currency are fixed")
+		" NEW.wallet_id<>OLD.wallet_id OR NEW.currency<>OLD.currency OR NEW.digits<>OLD.digits"
+		" OR NEW.parent IS NOT OLD.parent OR NEW.depth<>OLD.depth",
+		"wallet: identity, parent and currency are fixed")
 	REFUSE_WHEN("wallet_terms BEFORE UPDATE ON wallet",
 		"NEW.generation<>OLD.generation+1 AND (NEW.generation<>OLD.generation OR"
 		" NEW.ceiling<>OLD.ceiling OR NEW.agreement_max<>OLD.agreement_max OR"
@@ -89,6 +110,10 @@ static const char schema_ledger[] =
 		" NEW.generation<>(SELECT generation FROM wallet WHERE id=NEW.wallet) OR"
 		" EXISTS(SELECT 1 FROM class_budget WHERE wallet=NEW.wallet AND class=NEW.class)",
 		"class: known, born with counters, or of another generation")
+	REFUSE_WHEN("class_sub BEFORE INSERT ON class_budget",
+		"EXISTS(SELECT 1 FROM wallet w WHERE w.id=NEW.wallet AND w.parent NOTNULL AND NOT"
+		" EXISTS(SELECT 1 FROM class_budget WHERE wallet=w.parent AND class=NEW.class))",
+		"class: not one of the parent wallet''s")
 	REFUSE_WHEN("class_terms BEFORE UPDATE ON class_budget",
 		"NEW.wallet<>OLD.wallet OR NEW.class<>OLD.class OR NEW.generation<OLD.generation OR"
 		" (NEW.ceiling<>OLD.ceiling AND NOT (NEW.generation>OLD.generation AND"
@@ -97,6 +122,7 @@ static const char schema_ledger[] =
 	REFUSE_WHEN("class_gate BEFORE UPDATE ON class_budget",
 		"NEW.held+NEW.captured>NEW.ceiling AND NEW.held+NEW.captured>OLD.held+OLD.captured",
 		"class: ceiling")
+	LEDGER_UP
 	"CREATE TABLE lineage(" FLAG("side") "," NAME("lineage") ","
 	" wallet INTEGER NOT NULL REFERENCES wallet," NAME("class") ","
 	" rev INTEGER NOT NULL DEFAULT -1," HASH("head") "," COUNT("captured") ","

@@ -15,7 +15,8 @@ enum {
 	CURRENCY_MAX = 4, /* three letters of ISO 4217 and NUL */
 	WALLET_CLASSES_MAX = 8,
 	WALLET_OPERATORS_MAX = 4,
-	DIGEST_LEN = 32, /* SHA-256 */
+	WALLET_PARENTS_MAX = 3, /* above a wallet */
+	DIGEST_LEN = 32,        /* SHA-256 */
 };
 
 /* What a class's flows do when capacity is scarce. */
@@ -62,6 +63,13 @@ struct wallet {
 	uint8_t policy_digest[DIGEST_LEN];
 	uint32_t n_status; /* 0 = the issuer cannot take it back by a list */
 	struct wallet_status status[STATUS_PURPOSES];
+	uint32_t sub_depth; /* how many sub-wallets may stand below it, one under the other */
+};
+
+/* The wallets above one, its parent first, the root last. */
+struct wallet_line {
+	uint32_t n; /* 0 = it is no sub-wallet */
+	struct wallet up[WALLET_PARENTS_MAX];
 };
 
 /* What is asked of a wallet. grade_known = false leaves the three floors unchecked (an intent that

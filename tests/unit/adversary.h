@@ -27,7 +27,8 @@ static struct operator_state {
 	int64_t seen; /* generation, 0 = never */
 	uint8_t seen_digest[DIGEST_LEN];
 	bool frozen;
-	int local; /* what the operator knows of revocation: 0, 1, -EIO */
+	char about[URN_MAX]; /* the wallet that all this is known of; "" = any */
+	int local;           /* what the operator knows of revocation: 0, 1, -EIO */
 	struct status_list *list;
 	char challenge[URN_MAX], peer[DID_MAX];
 	bool used;
@@ -65,11 +66,16 @@ static bool consume(void *arg, const char *challenge, const char *peer)
 	return first;
 }
 
+static bool op_about(const struct wallet *w)
+{
+	return !op.about[0] || !strcmp(op.about, w->wallet_id);
+}
+
 static int revoked(void *arg, const struct wallet *w)
 {
-	(void)arg, (void)w;
+	(void)arg;
 	counts.lists++;
-	return op.local;
+	return op_about(w) ? op.local : 0;
 }
 
 static const struct status_list *own_list(void *arg, const char *url)
@@ -81,8 +87,10 @@ static const struct status_list *own_list(void *arg, const char *url)
 static void generation(void *arg, const struct wallet *w, const uint8_t digest[DIGEST_LEN],
 		       struct wallet_facts *f)
 {
-	(void)arg, (void)w;
+	(void)arg;
 	counts.generations++;
+	if (!op_about(w))
+		return;
 	f->seen = op.seen ? WALLET_SEEN_BEFORE : WALLET_SEEN_NEVER;
 	f->seen_generation = op.seen;
 	f->same_digest = !memcmp(digest, op.seen_digest, DIGEST_LEN);
@@ -100,6 +108,7 @@ struct offer { /* what is shown to the operator, and when */
 	json_t *intent;
 	struct wallet_ask want;
 	wall_t now;
+	unsigned line; /* wallets above it */
 };
 
 static void offer_init(struct offer *o)
@@ -129,13 +138,13 @@ static void offer_init(struct offer *o)
 	must_set(op.peer, agent.did);
 }
 
-static json_t *offer_vc(struct offer *o)
+static inline json_t *offer_vc(struct offer *o)
 {
 	o->vc_signer.port.arg = &o->vc_signer;
 	return wallet_vc_fixture(&o->w, &o->vc_signer);
 }
 
-static json_t *offer_vp(struct offer *o, const json_t *vc)
+static inline json_t *offer_vp(struct offer *o, const json_t *vc)
 {
 	struct err e = { 0 };
 	json_t *vp = NULL;
@@ -152,7 +161,7 @@ static void show(const struct offer *o, const char *text, size_t len, struct adm
 	struct admit_env env = { .now = o->now,
 				 .operator_did = OP,
 				 .peer = o->peer,
-				 .limits = { .skew_ms = 120000 },
+				 .limits = { .skew_ms = 120000, .depth_max = 2 },
 				 .keys = { .resolve = resolve },
 				 .trusted = trusted,
 				 .challenge_known = known,
@@ -166,13 +175,15 @@ static void show(const struct offer *o, const char *text, size_t len, struct adm
 }
 
 /* Nothing costly before the cheap: what each step may have caused by the time it refuses. */
-static void check_order(enum admit_step step, const char *what)
+static void check_order(enum admit_step step, unsigned line, const char *what)
 {
-	unsigned signatures = step >= ADMIT_VC_SIGNATURE ? 2 : step >= ADMIT_VP_SIGNATURE ? 1 : 0;
+	unsigned signatures = step >= ADMIT_VC_SIGNATURE   ? 2 + line
+			      : step >= ADMIT_VP_SIGNATURE ? 1
+							   : 0;
 
 	if (counts.signatures > signatures || counts.consumed > (step >= ADMIT_CONSUME) ||
-	    counts.lists > (step >= ADMIT_STATUS) ||
-	    counts.generations > (step >= ADMIT_GENERATION))
+	    counts.lists > (step >= ADMIT_STATUS ? 1 + line : 0) ||
+	    counts.generations > (step >= ADMIT_GENERATION ? 1 + line : 0))
 		fail_msg("%s: refused at step %d after %u signatures, %u challenges, %u lists",
 			 what, (int)step, counts.signatures, counts.consumed, counts.lists);
 }
@@ -187,7 +198,7 @@ static void refused(const struct offer *o, const char *text, size_t len, enum re
 	if (res.refusal != want)
 		fail_msg("%s: %s (%s; %s), expected %s", what, refusal_name(res.refusal),
 			 res.why.why, res.detail.text, refusal_name(want));
-	check_order(res.why.step, what);
+	check_order(res.why.step, o->line, what);
 	if (res.why.step > ADMIT_CONSUME)
 		op.used = before.used; /* its holder's own */
 	if (memcmp(&before, &op, sizeof(op)))
@@ -203,7 +214,7 @@ static void admitted(const struct offer *o, const char *text, size_t len, const 
 	show(o, text, len, &res);
 	if (res.refusal != REFUSE_NONE)
 		fail_msg("twin of %s: %s: %s", what, refusal_name(res.refusal), res.why.why);
-	assert_int_equal(counts.signatures, 2);
+	assert_int_equal(counts.signatures, 2 + o->line);
 	assert_int_equal(counts.consumed, 1);
 	op = before;
 }

@@ -75,6 +75,7 @@ static inline void lab_config(void)
 	must_set(lab.cfg.daemon.did, lab.op.did);
 	must_set(lab.cfg.trust.issuers[0], lab.issuer.did);
 	lab.cfg.trust.n_issuers = 1;
+	lab.cfg.trust.depth_max = 2;
 	must_set(lab.cfg.ledger.currency, "EUR");
 	lab.cfg.op = (struct cfg_operator){ .quote_ttl_s = 30, .labels = { 100, 103 } };
 	lab_peer("enterprise-x", &lab.ent);

@@ -12,6 +12,8 @@ static const struct tmf_parties parties = { { "enterprise-x" }, { "op" }, 2 };
 struct road {
 	const struct party *who;
 	struct wallet w;
+	const struct party *boss; /* who issued w below `top`; NULL: the issuer, below nothing */
+	struct wallet top;
 	struct intent i;
 	struct quote q;
 	struct ev_accept a;
@@ -99,10 +101,36 @@ static inline const struct deal *deal(const struct road *r)
 	return world_deal(lab_world(), &r->i.negotiation);
 }
 
+/* The wallet becomes one of two below boss's. */
+static inline void road_below(struct road *r, const struct party *boss, uint32_t nth)
+{
+	r->boss = boss;
+	r->top = r->w;
+	must_set(r->top.holder, boss->did);
+	r->top.sub_depth = 1;
+	must_set(r->w.issuer, boss->did);
+	r->w.id[strlen(r->w.id) - 1] = (char)('a' + nth);
+	r->w.wallet_id[strlen(r->w.wallet_id) - 1] = (char)('b' + nth);
+}
+
+static inline json_t *road_vc(const struct road *r)
+{
+	auto_json json_t *top = NULL;
+	json_t *vc = NULL;
+	struct err e = { 0 };
+
+	if (!r->boss)
+		return wallet_vc_fixture(&r->w, &lab.issuer);
+	top = wallet_vc_fixture(&r->top, &lab.issuer);
+	if (wallet_issue_below(&r->w, top, NOW, &r->boss->port, &vc, &e))
+		fail_msg("sub-wallet: %s", e.text);
+	return vc;
+}
+
 /* Steps 1 and 2. */
 static inline void ask_quote(struct road *r)
 {
-	auto_json json_t *vc = wallet_vc_fixture(&r->w, &lab.issuer);
+	auto_json json_t *vc = road_vc(r);
 	auto_json json_t *intent = intent_json(&r->i);
 	char ch[80];
 
@@ -163,7 +191,7 @@ static inline void acceptance_of(const struct road *r, struct acceptance *acc, s
 	struct ledger_wallet w;
 	digest_t last;
 
-	must_set(id.issuer, lab.issuer.did);
+	must_set(id.issuer, r->w.issuer);
 	must_set(id.wallet_id, r->w.wallet_id);
 	assert_int_equal(ledger_wallet_get(lab.store, &id, &w, NULL), 0);
 	*acc = (struct acceptance){ .revision = r->t.revision, .accepted_at = lab.now };

@@ -465,7 +465,7 @@ static void raw_bytes(void **state)
 	admitted(&o, big, 32768, "padded");
 	for (size_t n = 32769; n <= 65536; n += 4096)
 		refused(&o, big, n, REFUSE_BODY_TOO_LARGE, "oversized");
-	for (size_t d = 17; d < 4000; d *= 2) { /* deeper than any stack should see */
+	for (size_t d = 21; d < 4000; d *= 2) { /* deeper than any stack should see */
 		memset(big, '[', d);
 		memset(big + d, ']', d);
 		refused(&o, big, 2 * d, REFUSE_BODY_TOO_LARGE, "deep");

@@ -11,6 +11,7 @@
 struct given {
 	struct wallet_facts f;
 	struct wallet w;
+	struct wallet_line line;
 	struct wallet_ask ask;
 	wall_t now;
 };
@@ -127,7 +128,7 @@ static void spoil(struct given *g, size_t row)
 
 static enum refusal judge(const struct given *g, enum admit_step upto, struct admit_why *why)
 {
-	return wallet_admit_judge(&g->f, &g->w, &g->ask, g->now, &limits, upto, why);
+	return wallet_admit_judge(&g->f, &g->w, &g->line, &g->ask, g->now, &limits, upto, why);
 }
 
 static void the_good_one(void **state)

@@ -167,6 +167,47 @@ static void expired_quote(void **state)
 	take_agreement(&r);
 }
 
+/* Two enterprises, each with a sub-wallet as wide as the one above both, which has room for one. */
+static void overspending_together(void **state)
+{
+	auto_road struct road a = road_new(&lab.ent, "0d1"), b = road_new(&lab.other, "0d2");
+	struct ledger_wallet_id top = { .side = LEDGER_SHADOW };
+	struct ledger_wallet w;
+	struct ev_ref ref = { 0 };
+	const struct cap_human cap = { lab.side.engine };
+	struct snap s;
+
+	(void)state;
+	a.w.classes[0].ceiling.minor = b.w.classes[0].ceiling.minor = 2500;
+	road_below(&a, &lab.stranger, 0);
+	road_below(&b, &lab.stranger, 1);
+	ask_quote(&a);
+	take_quote(&a);
+	choose(&a, item_on(&a, 1));
+	ask_quote(&b);
+	take_quote(&b);
+	choose(&b, item_on(&b, 1));
+	send_accept(a.who, &a.a);
+	take_agreement(&a);
+	s = snap();
+	send_accept(b.who, &b.a);
+	expect(REFUSE_OVER_CLASS_CEILING, s, "overspend of the parent");
+	accept_agreement(&a);
+	must_set(top.issuer, lab.issuer.did);
+	must_set(top.wallet_id, a.top.wallet_id);
+	assert_int_equal(ledger_wallet_get(lab.store, &top, &w, NULL), 0);
+	assert_int_equal(w.captured.minor, a.a.amount.minor);
+	/* The parent is taken back, and with it both. */
+	must_set(ref.about.s, a.top.wallet_id);
+	assert_int_equal(tool_wallet_revoke(&cap, &ref, NULL, NULL), REFUSE_NONE);
+	lab_turn();
+	s = snap();
+	must_set(b.i.negotiation.s, "neg-0d3");
+	must_set(b.i.id.s, "int-0d3");
+	ask_quote(&b);
+	assert_int_equal(problem(), REFUSE_WALLET_REVOKED);
+}
+
 static void overspending(void **state)
 {
 	auto_road struct road a = road_new(&lab.ent, "0d1"), b = road_new(&lab.ent, "0d2");
@@ -505,10 +546,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
-		T(changed_choices),       T(expired_quote),   T(overspending),
-		T(revoked_before_choice), T(repeated_choice), T(changed_acceptances),
-		T(repeated_acceptance),   T(failed_service),  T(refused_order),
-		T(foreign_hands),         T(malformed),       T(labels_run_out),
+		T(changed_choices),       T(expired_quote),         T(overspending),
+		T(overspending_together), T(revoked_before_choice), T(repeated_choice),
+		T(changed_acceptances),   T(repeated_acceptance),   T(failed_service),
+		T(refused_order),         T(foreign_hands),         T(malformed),
+		T(labels_run_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

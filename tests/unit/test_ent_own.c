@@ -436,6 +436,48 @@ static void wallet_reloaded(void **state)
 	assert_int_equal(lab_purse().generation, 2);
 }
 
+/* A sub-wallet is spent from, and its parent is spent with it. */
+static void wallet_below(void **state)
+{
+	auto_json json_t *root = NULL;
+	struct wallet top = lab.wallet, w = lab.wallet;
+	struct party boss;
+	struct err e = { 0 };
+	json_t *vc = NULL;
+
+	(void)state;
+	party_init(&boss, 9);
+	must_set(top.holder, boss.did);
+	must_set(top.wallet_id, "urn:uuid:00000000-0000-4000-8000-0000000000bb");
+	top.sub_depth = 1;
+	top.ceiling.minor = 200000;
+	root = wallet_vc_fixture(&top, &lab.wallet_key);
+	must_set(w.issuer, boss.did);
+	must_set(w.wallet_id, "urn:uuid:00000000-0000-4000-8000-0000000000cc");
+	w.ceiling.minor = 190000;
+	if (wallet_issue_below(&w, root, NOW, &boss.port, &vc, &e))
+		fail_msg("%s", e.text);
+	mcp_call("wallet_load", json_pack("{s:O}", "credential", vc), NULL);
+	if (is_error)
+		fail_msg("%s", said);
+	lab_declare("market-data", 0);
+	assert_true(lab_run(lab_settled, 30));
+	lab.wallet = top;
+	assert_int_equal(lab_purse().captured.minor, 140000);
+	lab.wallet = w;
+	assert_int_equal(lab_purse().captured.minor, 140000);
+	assert_int_equal(lab_purse().held.minor, 0);
+	json_decref(vc);
+	/* One that was changed after it was signed is not taken. */
+	vc = NULL;
+	assert_int_equal(wallet_issue_below(&w, root, NOW, &boss.port, &vc, &e), 0);
+	(void)json_object_set(
+		json_object_get(json_object_get(vc, "credentialSubject"), "delegation"), "parent",
+		json_null());
+	mcp_call("wallet_load", json_pack("{s:o}", "credential", vc), NULL);
+	assert_true(is_error);
+}
+
 static int own_teardown(void **state)
 {
 	mcp = mcp_server_free(mcp);
@@ -464,6 +506,7 @@ int main(void)
 		ROAD(ended_in_mid_talk),
 		ROAD(declared_over_mcp),
 		ROAD(wallet_reloaded),
+		ROAD(wallet_below),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

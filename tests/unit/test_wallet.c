@@ -134,8 +134,8 @@ static void round_trip(void **state)
 	assert_memory_equal(digest, again, sizeof(again));
 	vp = vp_fixture(vc, &agent, OP, CHALLENGE);
 	assert_int_equal(admit(vp, &res), REFUSE_NONE);
-	assert_memory_equal(&w, &res.wallet, sizeof(w));
-	assert_memory_equal(digest, res.digest, sizeof(digest));
+	assert_memory_equal(&w, &res.chain.wallet, sizeof(w));
+	assert_memory_equal(digest, res.chain.digest[0], sizeof(digest));
 	w.generation = 2;
 	must_set(w.supersedes, w.id);
 	must_set(w.id, "urn:uuid:00000000-0000-4000-8000-000000000002");
@@ -436,7 +436,7 @@ static void replay_and_status(void **state)
 	assert_true(res.why.freeze);
 	memset(&fork, 0, sizeof(fork));
 	fork.seen = 1;
-	memcpy(fork.seen_digest, res.digest, DIGEST_LEN);
+	memcpy(fork.seen_digest, res.chain.digest[0], DIGEST_LEN);
 	assert_int_equal(wallet_admit(vp, intent, &ask, &env, &res), 0);
 	assert_int_equal(res.refusal, REFUSE_NONE);
 	memset(&s, 0, sizeof(s));
