@@ -122,6 +122,7 @@ int ctl_log_replay(struct ctl *c);
 int ctl_log_redecide(struct ctl *c);
 int ctl_ledger_rebuild(struct ctl *c);
 int ctl_log_prove(struct ctl *c);
+int ctl_log_checkpoint(struct ctl *c);
 int ctl_log_check_proof(struct ctl *c);
 int ctl_key_new(struct ctl *c);
 int ctl_key_show(struct ctl *c);

@@ -79,11 +79,14 @@ const struct verb verbs[] = {
 	  "build the world from the log twice and compare, offline" },
 	{ "log", "redecide", NULL, "state=DIR", ctl_log_redecide, NULL,
 	  "run every logged decision again and compare, offline" },
-	{ "log", "prove", "SEQ", "state=DIR out=FILE", ctl_log_prove, NULL,
-	  "write one event with its inclusion proof and the newest signed checkpoint, offline" },
-	{ "log", "check-proof", "FILE", "document=FILE+", ctl_log_check_proof, NULL,
-	  "check such a file against the DID documents of the log's side and of its cosigners; "
-	  "needs neither daemon nor database" },
+	{ "log", "prove", "[SEQ]", "from=SIZE state=DIR out=FILE", ctl_log_prove, NULL,
+	  "write one event with its inclusion proof and the newest signed checkpoint, offline; "
+	  "with --from the proof that the log only grew since it had SIZE events" },
+	{ "log", "checkpoint", NULL, "state=DIR out=FILE", ctl_log_checkpoint, NULL,
+	  "print the newest signed checkpoint, to hold the log to it later" },
+	{ "log", "check-proof", "FILE", "document=FILE+ old=FILE", ctl_log_check_proof, NULL,
+	  "check such a file against the DID documents of the log's side and of its cosigners, one "
+	  "of --from against the older checkpoint in --old; needs neither daemon nor database" },
 	{ "tools", NULL, NULL, NULL, ctl_tools, NULL, "what this caller may ask of the daemon" },
 	{ "key", "new", "PATH", NULL, ctl_key_new, NULL,
 	  "make an Ed25519 seed file (0600, never overwritten) and print its public key" },
