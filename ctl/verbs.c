@@ -87,6 +87,21 @@ const struct verb verbs[] = {
 	{ "log", "check-proof", "FILE", "document=FILE+ old=FILE", ctl_log_check_proof, NULL,
 	  "check such a file against the DID documents of the log's side and of its cosigners, one "
 	  "of --from against the older checkpoint in --old; needs neither daemon nor database" },
+	{ "log", "export", NULL, "for=AUDIENCE peer=DID agreement=ID after=SEQ out=FILE",
+	  ctl_log_export, NULL,
+	  "what the disclosure policy lets a consumer, an operator or an auditor see of the log, "
+	  "signed, with salted digests for what is hidden and proofs for each event" },
+	{ "log", "check-export", "FILE", "document=FILE+ opened=FILE+", ctl_log_check_export, NULL,
+	  "check such a file against the DID documents of the log's side and of its cosigners; "
+	  "--opened: that a hidden member was what log open says" },
+	{ "log", "open", "SEQ MEMBER", "out=FILE", ctl_log_open, NULL,
+	  "print the value and the salt behind a digest of an export" },
+	{ "disclosure", "show", NULL, NULL, ctl_disclosure_show, NULL,
+	  "the signed policy in force: who may see what of this side" },
+	{ "disclosure", "sign", "FILE", "out=FILE", ctl_disclosure_sign, NULL,
+	  "check a policy of the next version and let the daemon sign it" },
+	{ "disclosure", "load", "FILE", NULL, ctl_disclosure_load, NULL,
+	  "put a signed policy into force; an unsigned, older or bent one is refused and logged" },
 	{ "tools", NULL, NULL, NULL, ctl_tools, NULL, "what this caller may ask of the daemon" },
 	{ "key", "new", "PATH", NULL, ctl_key_new, NULL,
 	  "make an Ed25519 seed file (0600, never overwritten) and print its public key" },

@@ -16,6 +16,7 @@ struct sse_reader {
 	struct http_stream *stream;
 	uint64_t seen;
 	char types[256], agreement[128], class_name[64]; /* "" = any */
+	struct peer peer;
 	bool dead; /* being closed; freed by whoever closes it */
 };
 
@@ -23,6 +24,7 @@ struct sse_hub {
 	LIST_HEAD(, sse_reader) readers;
 	size_t n, max;
 	sse_replay_fn replay;
+	sse_view_fn view;
 	void *arg;
 };
 
@@ -102,6 +104,11 @@ int sse_hub_new(struct sse_hub **ret, size_t max_readers, sse_replay_fn replay, 
 	return 0;
 }
 
+void sse_hub_view(struct sse_hub *h, sse_view_fn view)
+{
+	h->view = view;
+}
+
 struct sse_hub *sse_hub_free(struct sse_hub *h)
 {
 	if (!h)
@@ -153,6 +160,23 @@ static int event_text(const struct sse_event *ev, char **ret)
 	return sse_format(*ret, (size_t)n + 1, ev->seq, ev->type, ev->data);
 }
 
+/* As this reader sees it. */
+static int write_seen(struct sse_reader *r, const struct sse_event *ev, const char *text, int len)
+{
+	auto_free char *data = NULL, *own = NULL;
+	struct sse_event seen = *ev;
+	int sight = r->hub->view ? r->hub->view(r->hub->arg, &r->peer, ev, &data) : 1;
+	int n;
+
+	if (sight <= 0)
+		return sight;
+	if (sight == 1)
+		return http_stream_write(r->stream, text, (size_t)len);
+	seen.data = data;
+	n = event_text(&seen, &own);
+	return n < 0 ? n : http_stream_write(r->stream, own, (size_t)n);
+}
+
 static int give(struct sse_reader *r, const struct sse_event *ev, const char *text, int len)
 {
 	int w = 0;
@@ -162,7 +186,7 @@ static int give(struct sse_reader *r, const struct sse_event *ev, const char *te
 	if (ev->seq && ev->seq <= r->seen)
 		return 0;
 	if (wants(r, ev))
-		w = http_stream_write(r->stream, text, (size_t)len);
+		w = write_seen(r, ev, text, len);
 	if (w)
 		r->dead = true;
 	else if (ev->seq)
@@ -265,6 +289,7 @@ void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_
 		return;
 	}
 	rd->hub = h;
+	rd->peer = *r->peer;
 	rd->stream = http_reply_stream(token, &head, on_close, rd);
 	if (!rd->stream) {
 		free(rd);
