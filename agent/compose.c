@@ -3,7 +3,9 @@
 
 #include "agent/bss_negotiation/bss_negotiation.h"
 #include "agent/bss_policy/bss_policy.h"
+#include "agent/codec/json.h"
 #include "agent/crypto/crypto.h"
+#include "agent/disclosure.h"
 #include "agent/ent_policy/ent_policy.h"
 #include "agent/ent_requirement/ent_requirement.h"
 #include "agent/log.h"
@@ -124,6 +126,31 @@ static void publish(void *arg, const struct event *ev)
 	sse_publish(m->sse, &out);
 }
 
+/* A reader sees of an event what the disclosure policy lets it see. */
+static int see(void *arg, const struct peer *p, const struct sse_event *ev, char **ret)
+{
+	const struct compose *m = arg;
+	const struct disclosure_lens l = { .side = &m->side, .who = disclosure_who(&m->side, p) };
+	auto_json json_t *seen = NULL;
+	struct err e = { 0 };
+	bool whole = true;
+	int r = l.who.owner ? 1
+			    : disclosure_row(&l, ev->seq, ev->data, strlen(ev->data), &seen, &whole,
+					     &e);
+
+	if (r || !seen || whole)
+		return r ? r : seen != NULL;
+	*ret = json_dumps(seen, JSON_COMPACT | JSON_SORT_KEYS);
+	return *ret ? 2 : -ENOMEM;
+}
+
+static bool may_watch(const struct compose *m, const struct peer *p)
+{
+	const struct disclose_who who = disclosure_who(&m->side, p);
+
+	return who.owner || disclose_may_watch(disclosure_of(&m->side), &who);
+}
+
 struct replay_to {
 	const struct compose *m;
 	struct sse_reader *reader;
@@ -175,7 +202,7 @@ static void on_request(void *arg, const struct wire_request *r, struct http_repl
 		a2a_server_handle(m->side.a2a, r, sink);
 	else if (mcp_server_path(m->mcp, r->path))
 		mcp_server_handle(m->mcp, r, sink);
-	else if (r->peer->local && !strcmp(r->path, "/events"))
+	else if (!strcmp(r->path, "/events") && may_watch(m, r->peer))
 		sse_subscribe(m->sse, r, token);
 	else
 		not_found(token);
@@ -303,8 +330,10 @@ static int start_wires(struct compose *m, struct err *e)
 
 	if (!r)
 		r = sse_hub_new(&m->sse, m->side.loop, READERS_MAX, replay_after, m);
-	if (!r)
+	if (!r) {
+		sse_hub_view(m->sse, see);
 		r = start_a2a(m, e);
+	}
 	if (!r)
 		r = mcp_table_serve(&m->side, &m->mcp, e);
 	if (!r)
@@ -334,6 +363,7 @@ static const struct {
 	{ ROLE_OSS, oss_planning_start },
 	{ ROLE_OSS, oss_assurance_start },
 	{ ROLE_ENTERPRISE | ROLE_BSS, witness_start },
+	{ ROLE_ENTERPRISE | ROLE_BSS | ROLE_OSS | ROLE_NODE, disclosure_start },
 	{ ROLE_ENTERPRISE | ROLE_BSS | ROLE_OSS | ROLE_NODE, queries_start },
 };
 
@@ -413,6 +443,7 @@ struct compose *compose_free(struct compose *m)
 	m->http = http_server_free(m->http);
 	m->side.http = http_client_free(m->side.http);
 	witness_free(&m->side);
+	disclosure_free(&m->side);
 	m->side.engine = engine_free(m->side.engine);
 	m->store = store_free(m->store);
 	m->id = tls_id_free(m->id);

@@ -3,6 +3,7 @@
 
 #include "agent/codec/json.h"
 #include "agent/codec/noun.h"
+#include "agent/disclosure.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -47,6 +48,13 @@ static const char *resource_tool[ARRAY_LEN(offered)];
 static size_t n_rows, n_resources;
 static struct side *side;
 
+/* The read under way: a handler answers inside its call. */
+static struct {
+	const char *tool; /* NULL: its owner asks, or nobody */
+	const json_t *args;
+	struct disclosure_lens lens;
+} looking;
+
 int mcp_table_add(const struct mcp_row *r, struct err *e)
 {
 	struct mcp_tool *t = &tools[n_rows];
@@ -84,9 +92,6 @@ static unsigned who_is(const struct peer *p)
 
 	if (p->local)
 		return p->uid == 0 || p->uid == geteuid() ? WHO_HUMAN | WHO_APP : WHO_APP;
-	for (uint32_t i = 0; i < side->cfg->peers; i++)
-		if (!strcmp(side->cfg->peer[i].did, p->did))
-			who |= WHO_PEER;
 	oss = config_peer(side->cfg, side->cfg->node.oss);
 	if (oss && !strcmp(oss->did, p->did))
 		who |= WHO_OSS;
@@ -101,12 +106,24 @@ static const struct mcp_row *row_of(const char *name)
 	return NULL;
 }
 
+/* Acts are for whom their row names, and so are reads to a side's owner and to a node's OSS. */
+static bool by_row(const struct mcp_row *r, const struct peer *p)
+{
+	unsigned who = who_is(p) & r->who;
+
+	return r->read_only ? who & (WHO_HUMAN | WHO_OSS) : who;
+}
+
 static bool allowed(void *arg, const struct peer *p, const char *tool)
 {
 	const struct mcp_row *r = row_of(tool);
+	const struct disclosure_lens l = { .side = side, .who = disclosure_who(side, p) };
 
 	(void)arg;
-	return r && (r->who & who_is(p));
+	if (!r || by_row(r, p))
+		return r;
+	return r->read_only && (!p->local || (r->who & WHO_APP)) &&
+	       !disclosure_ask(&l, tool, NULL, NULL);
 }
 
 static int call(void *arg, const struct peer *p, const char *tool, const json_t *args,
@@ -114,11 +131,26 @@ static int call(void *arg, const struct peer *p, const char *tool, const json_t 
 {
 	const struct mcp_row *r = row_of(tool);
 	struct err e = { 0 };
-	int err = r ? r->call(arg, p, args, key, t, &e) : -ENOENT;
+	int err = r ? 0 : -ENOENT;
 
+	if (r && r->read_only && !by_row(r, p)) {
+		looking.tool = tool;
+		looking.args = args;
+		looking.lens =
+			(struct disclosure_lens){ .side = side, .who = disclosure_who(side, p) };
+		err = disclosure_ask(&looking.lens, tool, args, &e);
+	}
+	err = err ? err : r->call(arg, p, args, key, t, &e);
+	looking.tool = NULL;
 	if (err)
 		mcp_turn_refuse(t, e.text[0] ? e.text : strerror(-err));
 	return 0;
+}
+
+int mcp_table_view(json_t **io, struct err *e)
+{
+	return looking.tool ? disclosure_answer(&looking.lens, looking.tool, looking.args, io, e)
+			    : 0;
 }
 
 /* --- resources ----------------------------------------------------------------------------------

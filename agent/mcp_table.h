@@ -12,9 +12,10 @@ enum mcp_who {
 	WHO_HUMAN = 1, /* the unix socket, root or the daemon's own user */
 	WHO_APP = 2,   /* the unix socket, anybody who may open it */
 	WHO_OSS = 4,   /* the TLS peer named by [node] oss */
-	WHO_PEER = 8,  /* any configured TLS peer */
 };
 
+/* A row that only reads is also for whom the disclosure policy lets see it (agent/disclosure.h); an
+ * app sees it by that policy alone. */
 struct mcp_row {
 	const char *name, *title, *help;
 	/* JSON text, or NULL and a table from which it is made, or both NULL: no arguments. */
@@ -35,6 +36,8 @@ int mcp_table_add(const struct mcp_row *r, struct err *e) must_check;
 int mcp_table_serve(struct side *s, struct mcp_server **ret, struct err *e) must_check;
 /* Tells those who listen that the log grew, and about which deal ("" or NULL: none). */
 void mcp_table_changed(struct mcp_server *m, const char *deal);
+/* What the call under way may be told of o: *io is replaced. Every read answers through it. */
+int mcp_table_view(json_t **io, struct err *e) must_check;
 /* The refusal as a tool's answer: "over_ceiling: held plus captured ...: why". */
 void mcp_refuse(struct mcp_turn *t, enum refusal r, const char *why);
 

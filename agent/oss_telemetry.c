@@ -342,14 +342,17 @@ static int answer_list(struct mcp_turn *t, const char *key, const struct field_t
 		       const void *at, size_t size, uint8_t n, struct err *e)
 {
 	auto_json json_t *arr = json_array(), *js = json_object();
+	int r;
 
 	for (uint8_t i = 0; i < n; i++)
 		if (json_array_append_new(arr, noun_encode(table, (const char *)at + i * size)))
 			return err_set(e, -ENOMEM, "%s", key);
 	if (json_object_set(js, key, arr))
 		return err_set(e, -ENOMEM, "%s", key);
-	mcp_turn_result(t, js);
-	return 0;
+	r = mcp_table_view(&js, e);
+	if (!r)
+		mcp_turn_result(t, js);
+	return r;
 }
 
 static int capacity_query(struct side *s, const struct peer *p, const json_t *args, const char *key,
@@ -378,14 +381,14 @@ static const struct mcp_row rows[] = {
 	  .help = "What each path holds, carries, is expected to carry, and how scarce it is",
 	  .read_only = true,
 	  .idempotent = true,
-	  .who = WHO_HUMAN | WHO_PEER,
+	  .who = WHO_HUMAN | WHO_APP,
 	  .call = capacity_query },
 	{ .name = "topology",
 	  .title = "Topology",
 	  .help = "The paths, their nodes in order and the devices they leave by",
 	  .read_only = true,
 	  .idempotent = true,
-	  .who = WHO_HUMAN | WHO_PEER,
+	  .who = WHO_HUMAN | WHO_APP,
 	  .call = topology },
 };
 

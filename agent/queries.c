@@ -22,11 +22,12 @@ static mono_t started;
 
 int query_answer(struct mcp_turn *t, json_t *o, struct err *e)
 {
-	if (!o)
-		return err_set(e, -ENOMEM, "out of memory");
-	mcp_turn_result(t, o);
+	int r = o ? mcp_table_view(&o, e) : err_set(e, -ENOMEM, "out of memory");
+
+	if (!r)
+		mcp_turn_result(t, o);
 	json_decref(o);
-	return 0;
+	return r;
 }
 
 int query_id(const json_t *args, const char **ret, struct err *e)
@@ -469,11 +470,11 @@ static int add_rows(const struct mcp_row *r, struct err *e)
 
 int queries_start(struct side *s, struct err *e)
 {
-	static const struct mcp_row *const all[] = { query_rows_deals,    query_rows_log,
-						     query_rows_tmf,      query_rows_ledger,
-						     query_rows_verify,   query_rows_human,
-						     query_rows_approval, query_rows_dataplane,
-						     query_rows_measure };
+	static const struct mcp_row *const all[] = { query_rows_deals,      query_rows_log,
+						     query_rows_tmf,        query_rows_ledger,
+						     query_rows_verify,     query_rows_human,
+						     query_rows_approval,   query_rows_dataplane,
+						     query_rows_disclosure, query_rows_measure };
 	int r = 0;
 
 	started = loop_now(s->loop);

@@ -182,6 +182,7 @@ static const char *undo(enum event_kind k)
 	case EV_WALLET_REVOKED: return "issue a wallet of a new id: a revocation is final";
 	case EV_CREDIT_ISSUED:
 	case EV_CREDIT_TAKEN: return "declare the intent again: a void revision stays void";
+	case EV_DISCLOSURE_LOADED: return "treatyctl disclosure load FILE, of the next version";
 	case EV_CONSUMER_ERASED: return "nothing: what was erased cannot be read again";
 	default: return "";
 	}

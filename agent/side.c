@@ -116,6 +116,8 @@ static const struct {
 	[SIGN_RECEIPT] = { SIGNER_RECEIPT, KEY_AGREEMENT, "agreement", "assertionMethod" },
 	/* A receipt for money that went the other way. */
 	[SIGN_CREDIT] = { SIGNER_RECEIPT, KEY_AGREEMENT, "agreement", "assertionMethod" },
+	[SIGN_DISCLOSURE] = { SIGNER_DISCLOSURE, KEY_AGREEMENT, "agreement", "assertionMethod" },
+	[SIGN_EXPORT] = { SIGNER_EXPORT, KEY_AGREEMENT, "agreement", "assertionMethod" },
 };
 
 /* The signer's record goes into the same turn as what carries the signature: see side_attest(). */
@@ -206,9 +208,8 @@ int side_document_row(enum cfg_key_kind key, const char **fragment, const char *
 		*purpose = "assertionMethod";
 		return 0;
 	}
-	for (unsigned k = SIGN_WALLET; k < SIGN_KIND_MAX_; k++)
-		if (keys[k].key == key && k != SIGN_ACCEPTANCE && k != SIGN_RECEIPT &&
-		    k != SIGN_CREDIT) {
+	for (unsigned k = SIGN_WALLET; k <= SIGN_AGREEMENT; k++) /* the others share its key */
+		if (keys[k].key == key) {
 			*fragment = keys[k].fragment;
 			*purpose = keys[k].purpose;
 			return 0;

@@ -20,6 +20,7 @@ struct http_client;
 struct msg_client;
 struct node;
 struct witness;
+struct disclosure_state;
 
 /* One link of the operator's view: filled by the OSS telemetry, read by pricing and assurance. */
 struct side_paths {
@@ -63,6 +64,7 @@ struct side {
 	struct a2a_server *a2a;   /* NULL when no role speaks to other organisations */
 	struct node *node;        /* the local node; NULL without that role */
 	struct witness *witness;  /* NULL without a checkpoint key */
+	struct disclosure_state *disclosure;   /* NULL before its start: the built-in policy */
 	struct sign_port port[SIGN_KIND_MAX_]; /* by enum sign_kind; method empty = no such key */
 	struct did_resolver keys;              /* did:key, and pinned did:web documents */
 	struct err *sign_err;    /* where the signer refusal is told; owned by agents.c */

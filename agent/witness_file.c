@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "witness_file.h"
 
+#include "agent/store/store.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -80,4 +82,29 @@ int witness_file_get(const char *dir, const char *name, char ret[NOTE_MAX], stru
 		return err_set(e, -EMSGSIZE, "%s: at most %d bytes", path, NOTE_MAX - 1);
 	ret[n] = 0;
 	return 0;
+}
+
+int witness_newest(struct store *st, const char *dir, uint64_t covers, char ret[NOTE_MAX],
+		   struct checkpoint *cp, struct err *e)
+{
+	auto_free void *p = NULL;
+	struct note n;
+	size_t len;
+	int r = witness_file_get(dir, WITNESS_FILE, ret, e);
+
+	if (!r && !note_parse(ret, strlen(ret), &n, e) && !checkpoint_read(n.text, n.len, cp, e) &&
+	    cp->size >= covers)
+		return 0;
+	if (store_kv_get(st, "checkpoint:own", &p, &len, NULL) || len >= NOTE_MAX)
+		return err_set(e, -ENOENT,
+			       "log: no checkpoint was signed (configure keys.checkpoint)");
+	memcpy(ret, p, len);
+	ret[len] = 0;
+	r = note_parse(ret, len, &n, e);
+	if (!r)
+		r = checkpoint_read(n.text, n.len, cp, e);
+	if (!r && cp->size < covers)
+		r = err_set(e, -ENOENT, "event %llu: the newest checkpoint covers only %llu",
+			    (unsigned long long)covers, (unsigned long long)cp->size);
+	return r;
 }

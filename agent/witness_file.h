@@ -5,6 +5,8 @@
 
 #include "agent/crypto/note.h"
 
+struct store;
+
 /* Our newest checkpoint with the other side's cosignature. */
 #define WITNESS_FILE "cosigned.note"
 
@@ -15,5 +17,9 @@ int witness_file_new(const char *dir, const char *name, const char *text, struct
 /* -ENOENT; -EMSGSIZE when it does not fit. */
 int witness_file_get(const char *dir, const char *name, char ret[NOTE_MAX],
 		     struct err *e) must_check;
+/* The newest checkpoint of the log in st, which lies in dir: the cosigned one when it covers that
+ * many events, else the one that only we signed. -ENOENT: none does. */
+int witness_newest(struct store *st, const char *dir, uint64_t covers, char ret[NOTE_MAX],
+		   struct checkpoint *cp, struct err *e) must_check;
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One event of the log as evidence: a file with the event, its inclusion proof and the checkpoint
- * that both sides signed. Whoever has the two DID documents checks it, without us. */
-#include "ctl.h"
+/* The log as evidence: a file with an event, its inclusion proof and the checkpoint that both sides
+ * signed; or one that leads from an older checkpoint to it. Whoever has the two DID documents
+ * checks them, without us. */
+#include "evidence.h"
 
-#include "agent/codec/did.h"
 #include "agent/codec/json.h"
 #include "agent/crypto/crypto.h"
 #include "agent/store/store.h"
@@ -13,42 +13,13 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define DOCUMENTS_MAX 16
-
-/* The newest checkpoint: the cosigned one when it covers the event, else the one that only we
- * signed. */
-static int newest_note(struct store *st, const char *dir, uint64_t seq, char ret[NOTE_MAX],
-		       struct checkpoint *cp, struct err *e)
-{
-	auto_free void *p = NULL;
-	struct note n;
-	size_t len;
-	int r = witness_file_get(dir, WITNESS_FILE, ret, e);
-
-	if (!r && !note_parse(ret, strlen(ret), &n, e) && !checkpoint_read(n.text, n.len, cp, e) &&
-	    cp->size >= seq)
-		return 0;
-	if (store_kv_get(st, "checkpoint:own", &p, &len, NULL) || len >= NOTE_MAX)
-		return err_set(e, -ENOENT,
-			       "log: no checkpoint was signed (configure keys.checkpoint)");
-	memcpy(ret, p, len);
-	ret[len] = 0;
-	r = note_parse(ret, len, &n, e);
-	if (!r)
-		r = checkpoint_read(n.text, n.len, cp, e);
-	if (!r && cp->size < seq)
-		r = err_set(e, -ENOENT, "event %llu: the newest checkpoint covers only %llu",
-			    (unsigned long long)seq, (unsigned long long)cp->size);
-	return r;
-}
-
 static int prove(struct store *st, const char *dir, uint64_t seq, char **ret, struct err *e)
 {
 	char note[NOTE_MAX];
 	auto_free char *body = NULL;
 	struct proof_file f = { .index = seq - 1, .note = note };
 	struct checkpoint cp;
-	int r = newest_note(st, dir, seq, note, &cp, e);
+	int r = witness_newest(st, dir, seq, note, &cp, e);
 
 	if (!r)
 		r = store_get(st, seq, &body, &f.body_len, e);
@@ -67,76 +38,77 @@ static int prove(struct store *st, const char *dir, uint64_t seq, char **ret, st
 	return r;
 }
 
-int ctl_log_prove(struct ctl *c)
+/* From the first `old` events to the newest checkpoint: an add-checkpoint body. */
+static int prove_from(struct store *st, const char *dir, uint64_t old, char **ret, struct err *e)
 {
-	const char *dir = ctl_state_dir(c);
-	auto_free char *text = NULL;
-	struct store *st = NULL;
-	struct err e = { 0 };
-	char *end = NULL;
-	uint64_t seq = strtoull(c->arg[0], &end, 10);
-	int r;
+	char note[NOTE_MAX];
+	struct merkle_proof proof;
+	struct checkpoint cp;
+	int r = witness_newest(st, dir, old, note, &cp, e);
 
-	if (*end || !seq || seq > INT64_MAX)
-		return fail(CTL_USAGE, "SEQ: a number of an event, from 1");
-	r = ctl_open_reader(c, &st);
+	if (!r)
+		r = store_prove_consistency(st, old, cp.size, &proof, e);
 	if (r)
 		return r;
-	r = prove(st, dir, seq, &text, &e);
-	(void)store_free(st);
+	*ret = malloc(WITNESS_ASK_MAX + 1);
+	if (!*ret)
+		return err_set(e, -ENOMEM, "out of memory");
+	r = witness_ask_write(*ret, WITNESS_ASK_MAX, old, &proof, note, strlen(note));
+	return r < 0 ? err_set(e, r, "proof: too long") : 0;
+}
+
+static int put_text(const struct ctl *c, int r, const struct err *e, char *text)
+{
 	if (r) {
-		say_err(&e);
+		say_err(e);
 		return r == -EBADMSG || r == -EUCLEAN ? CTL_REFUSED : CTL_FAILED;
 	}
 	text[strlen(text) - 1] = 0; /* file_put() ends the line */
 	return file_put(opt_get(c, "out"), text);
 }
 
-/* --- checking -------------------------------------------------------------------------------- */
-
-struct checked {
-	struct checkpoint cp;
-	bool is_signed;
-	json_t *cosigners;
-};
-
-/* The document's key signed the log, cosigned it, or has nothing to do with it. */
-static int check_document(const char *path, const struct note *n, struct checked *ret)
+int ctl_log_prove(struct ctl *c)
 {
-	auto_json json_t *doc = NULL;
-	char method[DID_URL_MAX];
-	struct note_key k = { .alg = NOTE_COSIGNATURE };
-	uint64_t at = 0;
-	const char *id;
+	const char *dir = ctl_state_dir(c), *from = opt_get(c, "from");
+	const char *number = from ? from : c->n_args ? c->arg[0] : "";
+	auto_free char *text = NULL;
+	struct store *st = NULL;
 	struct err e = { 0 };
-	int r = file_json(path, &doc);
+	char *end = NULL;
+	uint64_t seq = strtoull(number, &end, 10);
+	int r;
+
+	if (from && c->n_args)
+		return fail(CTL_USAGE, "SEQ or --from SIZE, not both");
+	if (*end || !seq || seq > INT64_MAX)
+		return fail(CTL_USAGE, from ? "--from: the size of an older checkpoint, from 1"
+					    : "SEQ: a number of an event, from 1");
+	r = ctl_open_reader(c, &st);
+	if (r)
+		return r;
+	r = from ? prove_from(st, dir, seq, &text, &e) : prove(st, dir, seq, &text, &e);
+	(void)store_free(st);
+	return put_text(c, r, &e, text);
+}
+
+int ctl_log_checkpoint(struct ctl *c)
+{
+	char note[NOTE_MAX];
+	struct checkpoint cp;
+	struct store *st = NULL;
+	struct err e = { 0 };
+	int r = ctl_open_reader(c, &st);
 
 	if (r)
 		return r;
-	id = json_string_value(json_object_get(doc, "id"));
-	if (!id || !str_set(k.name, id))
-		return fail(CTL_USAGE, "%s: id: a DID is required", path);
-	(void)snprintf(method, sizeof(method), "%s#checkpoint", id);
-	if (did_document_key(doc, method, "assertionMethod", k.pub, &e))
-		return fail(CTL_USAGE, "%s: %s", path, e.text);
-	if (!strncmp(ret->cp.origin, id, strlen(id)) && ret->cp.origin[strlen(id)] == '/') {
-		k.alg = NOTE_ED25519;
-		memcpy(k.name, ret->cp.origin, sizeof(k.name));
-	}
-	r = note_verify(n, &k, &at);
-	if (r == -EBADMSG)
-		return fail(CTL_REFUSED, "%s: its signature does not verify", id);
-	if (r)
-		return CTL_OK;
-	if (k.alg == NOTE_ED25519)
-		ret->is_signed = true;
-	else if (json_array_append_new(ret->cosigners, json_pack("{s:s, s:I}", "did", id, "seconds",
-								 (json_int_t)at)))
-		return fail(CTL_FAILED, "out of memory");
-	return CTL_OK;
+	r = witness_newest(st, ctl_state_dir(c), 0, note, &cp, &e);
+	(void)store_free(st);
+	return put_text(c, r, &e, note);
 }
 
-static int show(const struct ctl *c, const struct proof_file *f, const struct checked *k)
+/* --- checking -------------------------------------------------------------------------------- */
+
+static int show(const struct proof_file *f, const struct evidence *k)
 {
 	auto_json json_t *ev = json_loadb(f->body, f->body_len, JSON_REJECT_DUPLICATES, NULL);
 	auto_json json_t *o = NULL;
@@ -149,38 +121,87 @@ static int show(const struct ctl *c, const struct proof_file *f, const struct ch
 	if (!o)
 		return fail(CTL_FAILED, "out of memory");
 	print_json(o);
-	(void)c;
 	return CTL_OK;
 }
 
-static int check(const struct ctl *c, const struct proof_file *f)
+static int check_event(const struct ctl *c, const char *text, size_t len)
 {
-	struct checked k = { .is_signed = false };
-	auto_json json_t *cosigners = json_array();
-	const char *doc;
+	struct evidence k = { .is_signed = false };
+	struct proof_file f;
 	struct err e = { 0 };
-	struct note n;
 	int r;
 
-	k.cosigners = cosigners;
-	if (proof_check(f, &k.cp, &e))
+	if (proof_read(text, len, &f, &e))
 		return fail(CTL_REFUSED, "%s", e.text);
-	r = note_parse(f->note, f->note_len, &n, &e) ? CTL_REFUSED : CTL_OK;
-	for (size_t i = 0; !r && i < DOCUMENTS_MAX && (doc = opt_nth(c, "document", i)); i++)
-		r = check_document(doc, &n, &k);
+	r = proof_check(&f, &k.cp, &e) ? fail(CTL_REFUSED, "%s", e.text)
+				       : evidence_note(c, f.note, f.note_len, &k);
+	if (!r)
+		r = show(&f, &k);
+	json_decref(k.cosigners);
+	free(f.body);
+	return r;
+}
+
+/* The older checkpoint: a note, or a proof file with one at its end. */
+static int old_note(const struct ctl *c, struct evidence *ret)
+{
+	const char *path = opt_get(c, "old");
+	auto_free char *text = NULL;
+	struct proof_file f = { .index = 0 };
+	size_t len;
+	int r;
+
+	if (!path)
+		return fail(CTL_USAGE, "--old: the older checkpoint is required");
+	r = file_text(path, PROOF_FILE_MAX, &text, &len);
 	if (r)
 		return r;
-	if (!k.is_signed)
-		return fail(CTL_REFUSED, "%s: no --document holds a key that signed this log",
-			    k.cp.origin);
-	return show(c, f, &k);
+	if (proof_read(text, len, &f, NULL))
+		f = (struct proof_file){ .note = text, .note_len = len };
+	r = evidence_note(c, f.note, f.note_len, ret);
+	free(f.body);
+	return r;
+}
+
+static int check_consistency(const struct ctl *c, const char *text, size_t len)
+{
+	struct evidence old = { .is_signed = false }, new = { .is_signed = false };
+	struct witness_ask q;
+	struct hash from, to;
+	struct err e = { 0 };
+	int r;
+
+	if (witness_ask_read(text, len, &q, &e))
+		return fail(CTL_REFUSED, "%s", e.text);
+	r = old_note(c, &old);
+	r = r ? r : evidence_note(c, q.note.text, (size_t)(text + len - q.note.text), &new);
+	memcpy(from.b, old.cp.root, HASH_LEN);
+	memcpy(to.b, q.cp.root, HASH_LEN);
+	if (!r && strcmp(old.cp.origin, q.cp.origin) != 0)
+		r = fail(CTL_REFUSED, "--old: of another log: %s", old.cp.origin);
+	if (!r && old.cp.size != q.old)
+		r = fail(CTL_REFUSED, "--old: has %llu events, the proof begins at %llu",
+			 (unsigned long long)old.cp.size, (unsigned long long)q.old);
+	if (!r && merkle_check_consistency(q.old, q.cp.size, &q.proof, &from, &to))
+		r = fail(CTL_REFUSED, "the log of %llu events does not extend that of %llu",
+			 (unsigned long long)q.cp.size, (unsigned long long)q.old);
+	if (!r) {
+		auto_json json_t *o = json_pack("{s:s, s:I, s:I, s:O}", "log", new.cp.origin,
+						"oldSize", (json_int_t)q.old, "logSize",
+						(json_int_t)q.cp.size, "cosignedBy", new.cosigners);
+
+		r = o ? CTL_OK : fail(CTL_FAILED, "out of memory");
+		if (o)
+			print_json(o);
+	}
+	json_decref(old.cosigners);
+	json_decref(new.cosigners);
+	return r;
 }
 
 int ctl_log_check_proof(struct ctl *c)
 {
 	auto_free char *text = NULL;
-	struct proof_file f;
-	struct err e = { 0 };
 	size_t len;
 	int r;
 
@@ -192,9 +213,6 @@ int ctl_log_check_proof(struct ctl *c)
 	r = file_text(c->arg[0], PROOF_FILE_MAX, &text, &len);
 	if (r)
 		return r;
-	if (proof_read(text, len, &f, &e))
-		return fail(CTL_REFUSED, "%s", e.text);
-	r = check(c, &f);
-	free(f.body);
-	return r;
+	return !strncmp(text, "old ", 4) ? check_consistency(c, text, len)
+					 : check_event(c, text, len);
 }

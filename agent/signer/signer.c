@@ -48,6 +48,7 @@ static const enum cfg_key_kind key_of[SIGNER_MAX_] = {
 	[SIGNER_WALLET] = KEY_WALLET,         [SIGNER_PRESENTATION] = KEY_PRESENTATION,
 	[SIGNER_AGREEMENT] = KEY_AGREEMENT,   [SIGNER_ACCEPTANCE] = KEY_AGREEMENT,
 	[SIGNER_CHECKPOINT] = KEY_CHECKPOINT, [SIGNER_RECEIPT] = KEY_AGREEMENT,
+	[SIGNER_DISCLOSURE] = KEY_AGREEMENT,  [SIGNER_EXPORT] = KEY_AGREEMENT,
 };
 
 /* What the state remembers of a request. A checkpoint is known by its origin, moves by its size and

@@ -22,6 +22,8 @@ enum signer_kind {
 	SIGNER_ACCEPTANCE,   /* agreement key; counted apart from our own agreements */
 	SIGNER_CHECKPOINT,   /* checkpoint key; a C2SP note body or its cosignature/v1 message */
 	SIGNER_RECEIPT,      /* agreement key; a debit receipt, chained by the ledger */
+	SIGNER_DISCLOSURE,   /* agreement key; a disclosure policy, its versions forward only */
+	SIGNER_EXPORT,       /* agreement key; what was disclosed of the log */
 	SIGNER_MAX_,
 };
 

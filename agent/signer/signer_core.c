@@ -8,7 +8,8 @@
 
 bool sign_has_revisions(uint32_t kind)
 {
-	return kind == SIGNER_AGREEMENT || kind == SIGNER_ACCEPTANCE || kind == SIGNER_CHECKPOINT;
+	return kind == SIGNER_AGREEMENT || kind == SIGNER_ACCEPTANCE || kind == SIGNER_CHECKPOINT ||
+	       kind == SIGNER_DISCLOSURE;
 }
 
 bool sign_recorded(uint32_t kind)

@@ -46,6 +46,7 @@ const ident_t *event_deal(const struct event *ev)
 	case EV_REFUSED:
 	case EV_ADVICE_GIVEN:
 	case EV_POLICY_LOADED:
+	case EV_DISCLOSURE_LOADED:
 	case EV_WITNESS_ALARM:
 	case EV_CONSUMER_ERASED:
 	case EV_WALLET_REVOKED: return NULL;
@@ -273,6 +274,8 @@ enum refusal fold_guard(const struct world *w, const struct event *ev)
 		return guard_steps(w, &ev->u.plan);
 	if (ev->kind == EV_REMOVAL_OWED || ev->kind == EV_REMOVAL_SETTLED)
 		return debt_guard(w, ev);
+	if (ev->kind == EV_DISCLOSURE_LOADED)
+		return ev->u.ref.rev > w->disclosure_rev ? REFUSE_NONE : REFUSE_DISCLOSURE_STALE;
 	if (!id)
 		return REFUSE_NONE;
 	d = world_deal(w, id);
@@ -494,6 +497,10 @@ void fold(struct world *w, const struct event *ev)
 	w->seq = ev->seq;
 	w->events++;
 	w->refusals += ev->kind == EV_REFUSED;
+	if (ev->kind == EV_DISCLOSURE_LOADED) {
+		w->disclosure_rev = ev->u.ref.rev;
+		w->disclosure = ev->u.ref.about;
+	}
 	if (ev->kind == EV_INTENT_DECLARED)
 		fold_intent(w, &ev->u.intent, ev);
 	else if (ev->kind == EV_WALLET_ADMITTED)

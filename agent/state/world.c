@@ -40,5 +40,6 @@ int world_compare(const struct world *a, const struct world *b)
 	return memcmp(a->deal, b->deal, a->n_deals * sizeof(*a->deal)) ||
 	       memcmp(a->wanted, b->wanted, a->n_wanted * sizeof(*a->wanted)) ||
 	       memcmp(a->debt, b->debt, a->n_debts * sizeof(*a->debt)) ||
+	       a->disclosure_rev != b->disclosure_rev || !ident_eq(a->disclosure, b->disclosure) ||
 	       memcmp(&a->spur, &b->spur, sizeof(a->spur));
 }

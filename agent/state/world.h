@@ -101,8 +101,11 @@ struct world {
 	struct wanted *wanted;
 	uint32_t n_debts; /* oldest first */
 	struct debt debt[WORLD_DEBTS_MAX];
-	struct ev_spur spur; /* latest division of the own access link */
-	uint64_t seq;        /* last event folded */
+	struct ev_spur spur;     /* latest division of the own access link */
+	uint32_t disclosure_rev; /* version of the disclosure policy that was loaded last; 0 = none
+				  */
+	ident_t disclosure;      /* its digest, hexadecimal */
+	uint64_t seq;            /* last event folded */
 	uint64_t events, refusals;
 	digest_t fingerprint; /* unused by cores: set by world_fingerprint() */
 };

@@ -93,6 +93,16 @@ int store_prove_inclusion(struct store *s, uint64_t seq, uint64_t size, struct m
 int store_prove_consistency(struct store *s, uint64_t old, uint64_t size, struct merkle_proof *ret,
 			    struct err *e) must_check;
 
+/* Many inclusion proofs of the tree of `size` events: memory 64 bytes an event, time linear once
+ * and then logarithmic. -EFBIG above STORE_PROVER_MAX. */
+enum { STORE_PROVER_MAX = 4 * 1000 * 1000 };
+struct store_prover;
+int store_prover_new(struct store *s, uint64_t size, struct store_prover **ret,
+		     struct err *e) must_check;
+int store_prover_inclusion(const struct store_prover *p, uint64_t seq,
+			   struct merkle_proof *ret) must_check;
+struct store_prover *store_prover_free(struct store_prover *p); /* NULL in, NULL out */
+
 /* --- verification --- */
 enum store_fault {
 	STORE_SOUND,

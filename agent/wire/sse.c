@@ -22,7 +22,7 @@ enum {
 /* One event that was published: its text, made once, and what filters look at. */
 struct kept {
 	struct sse_event ev;
-	size_t len;
+	size_t len, size; /* of the text, of all of it */
 	char text[];
 };
 
@@ -38,6 +38,7 @@ struct sse_reader {
 	bool told;             /* something, since the last ping */
 	uint64_t given, taken; /* bytes; taken of the connection, as of the last ping */
 	char types[256], agreement[128], class_name[64]; /* "" = any */
+	struct peer peer;
 };
 
 struct sse_hub {
@@ -51,6 +52,7 @@ struct sse_hub {
 	char *slice; /* what the reader whose turn it is gets */
 	size_t used, cap;
 	sse_replay_fn replay;
+	sse_view_fn view;
 	void *arg;
 };
 
@@ -147,9 +149,14 @@ static void forget_first(struct sse_hub *h)
 {
 	struct kept **k = &h->kept[h->first++ % KEPT_MAX];
 
-	h->bytes -= (*k)->len;
+	h->bytes -= (*k)->size;
 	free(*k);
 	*k = NULL;
+}
+
+void sse_hub_view(struct sse_hub *h, sse_view_fn view)
+{
+	h->view = view;
 }
 
 struct sse_hub *sse_hub_free(struct sse_hub *h)
@@ -214,52 +221,73 @@ static char *slice_room(struct sse_hub *h, size_t n)
 	return p + h->used;
 }
 
-int sse_send(struct sse_reader *r, const struct sse_event *ev)
+/* The event as this reader sees it, behind what its slice has; text: as everybody sees it, if that
+ * is made. */
+static int append(struct sse_reader *r, const struct sse_event *ev, const char *text, size_t len)
 {
 	struct sse_hub *h = r->hub;
-	int n = wants(r, ev) ? sse_format(NULL, 0, ev->seq, ev->type, ev->data) : 0;
+	auto_free char *data = NULL;
+	struct sse_event seen = *ev;
+	int sight = h->view ? h->view(h->arg, &r->peer, ev, &data) : 1, n;
 	char *p;
 
+	if (sight <= 0)
+		return sight;
+	if (sight > 1) {
+		seen.data = data;
+		text = NULL;
+	}
+	n = text ? (int)len : sse_format(NULL, 0, seen.seq, seen.type, seen.data);
 	if (n < 0)
 		return n;
 	p = slice_room(h, (size_t)n + 1);
 	if (!p)
 		return -ENOMEM;
-	if (n)
-		(void)sse_format(p, (size_t)n + 1, ev->seq, ev->type, ev->data);
+	if (text)
+		memcpy(p, text, len);
+	else
+		(void)sse_format(p, (size_t)n + 1, seen.seq, seen.type, seen.data);
 	h->used += (size_t)n;
+	return 0;
+}
+
+int sse_send(struct sse_reader *r, const struct sse_event *ev)
+{
+	int n = wants(r, ev) ? append(r, ev, NULL, 0) : 0;
+
+	if (n)
+		return n;
 	r->seen = ev->seq;
-	return h->used >= SLICE;
+	return r->hub->used >= SLICE;
 }
 
 /* What was published after the reader's place, up to a slice. */
 static int from_kept(struct sse_reader *r)
 {
 	struct sse_hub *h = r->hub;
+	int n;
 
 	for (; r->next < h->end && h->used < SLICE; r->next++) {
 		const struct kept *k = h->kept[r->next % KEPT_MAX];
-		char *p;
 
 		if ((k->ev.seq && k->ev.seq <= r->seen) || !wants(r, &k->ev))
 			continue;
-		p = slice_room(h, k->len);
-		if (!p)
-			return -ENOMEM;
-		memcpy(p, k->text, k->len);
-		h->used += k->len;
+		n = append(r, &k->ev, k->text, k->len);
+		if (n < 0)
+			return n;
 		if (k->ev.seq)
 			r->seen = k->ev.seq;
 	}
 	return r->next < h->end;
 }
 
+/* Until the log has no more; then from where the kept begin, of which it has seen most. */
 static int from_log(struct sse_reader *r)
 {
 	int more = r->hub->replay(r->hub->arg, r->seen, r);
 
 	r->from_log = more != 0;
-	r->next = r->hub->first; /* what it has seen of these is passed over */
+	r->next = r->hub->first;
 	return more ? more : r->next < r->hub->end;
 }
 
@@ -406,6 +434,7 @@ void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_
 	rd->next = h->end;
 	rd->from_log = from && h->replay;
 	rd->told = true;
+	rd->peer = *r->peer;
 	rd->stream = http_reply_stream(token, &head, on_close, rd);
 	if (!rd->stream) {
 		free(rd);
@@ -441,18 +470,22 @@ static struct kept *kept_new(const struct sse_event *ev)
 {
 	int n = sse_format(NULL, 0, ev->seq, ev->type, ev->data);
 	struct kept *k;
+	size_t size;
 	char *at;
 
 	if (n < 0)
 		return NULL;
-	k = malloc(sizeof(*k) + (size_t)n + 1 + room_for(ev->type) + room_for(ev->about[0]) +
-		   room_for(ev->about[1]) + room_for(ev->class_name));
+	size = sizeof(*k) + (size_t)n + 1 + room_for(ev->data) + room_for(ev->type) +
+	       room_for(ev->about[0]) + room_for(ev->about[1]) + room_for(ev->class_name);
+	k = malloc(size);
 	if (!k)
 		return NULL;
 	k->len = (size_t)n;
+	k->size = size;
 	(void)sse_format(k->text, k->len + 1, ev->seq, ev->type, ev->data);
 	at = k->text + k->len + 1;
 	k->ev = (struct sse_event){ .seq = ev->seq };
+	k->ev.data = keep_string(&at, ev->data);
 	k->ev.type = keep_string(&at, ev->type);
 	k->ev.about[0] = keep_string(&at, ev->about[0]);
 	k->ev.about[1] = keep_string(&at, ev->about[1]);
@@ -467,10 +500,10 @@ void sse_publish(struct sse_hub *h, const struct sse_event *ev)
 	if (!k)
 		return;
 	while (h->first < h->end &&
-	       (h->end - h->first >= KEPT_MAX || h->bytes + k->len > KEPT_BYTES))
+	       (h->end - h->first >= KEPT_MAX || h->bytes + k->size > KEPT_BYTES))
 		forget_first(h);
 	h->kept[h->end++ % KEPT_MAX] = k;
-	h->bytes += k->len;
+	h->bytes += k->size;
 	TAILQ_CONCAT(&h->behind, &h->current, entry);
 	arm(h, 0);
 }

@@ -29,12 +29,18 @@ struct sse_event {
 	const char *data;
 };
 
+/* What a caller sees of an event: 1 all of it; 0 nothing; 2 *ret instead of its data, to be freed;
+ * negative: it is let go. */
+typedef int (*sse_view_fn)(void *arg, const struct peer *p, const struct sse_event *ev, char **ret);
+
 /* Whoever publishes pays for one copy of the event, however many read. Readers are fed from later
  * turns of the loop, some at a time, each with all that waits for it in one piece; one that cannot
  * keep up is fed from the log when it reads on, and closed when it has read nothing for two pings. */
 int sse_hub_new(struct sse_hub **ret, struct loop *l, size_t max_readers, sse_replay_fn replay,
 		void *arg) must_check;
 struct sse_hub *sse_hub_free(struct sse_hub *h); /* ends every stream */
+/* Asked for each reader and event, with replay's arg; without it everybody sees everything. */
+void sse_hub_view(struct sse_hub *h, sse_view_fn view);
 /* Turns the request into a reader: Last-Event-ID or ?after= names where to begin; without either
  * only new events come. ?type=A,B, ?agreement=ID and ?class=NAME leave out what is not of them, all
  * of those that are given; an unknown parameter is a 400. Answers 400 or 503 itself. Spends the

@@ -14,6 +14,8 @@ enum sign_kind {
 	SIGN_ACCEPTANCE,   /* enterprise's agreement key, assertionMethod */
 	SIGN_RECEIPT,      /* enterprise's agreement key, assertionMethod */
 	SIGN_CREDIT,       /* operator's agreement key, assertionMethod */
+	SIGN_DISCLOSURE,   /* agreement key: a disclosure policy; revision = its version */
+	SIGN_EXPORT,       /* agreement key: what was disclosed of the log */
 	SIGN_KIND_MAX_
 };
 

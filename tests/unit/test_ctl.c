@@ -352,19 +352,19 @@ static void seed_of(const char *file, uint8_t seed[32])
 }
 
 /* The head of p/treaty.db, signed by c.key and cosigned by o.key, as the daemon keeps it. */
-static void checkpoint_into(const char *dir)
+static void checkpoint_into(const char *dir, uint64_t size)
 {
 	struct note_key k = { "did:web:edge.lab.example/0011223344556677", NOTE_ED25519, { 0 } };
 	struct note_key o = { "did:web:op.lab.example", NOTE_COSIGNATURE, { 0 } };
 	char text[NOTE_MAX], msg[NOTE_MAX];
 	struct store *st = NULL;
-	struct store_head h;
+	struct hash root;
 	uint8_t seed[32], sig[64];
 	int n, m;
 
 	assert_int_equal(store_open(dir, 0, &st, NULL), 0);
-	h = store_durable_head(st);
-	n = merkle_checkpoint(text, sizeof(text), k.name, h.seq, &h.root);
+	assert_int_equal(store_root_at(st, size, &root, NULL), 0);
+	n = merkle_checkpoint(text, sizeof(text), k.name, size, &root);
 	assert_true(n > 0);
 	seed_of("c.key", seed);
 	ed25519_public(seed, k.pub);
@@ -400,7 +400,11 @@ static void test_evidence(void **state)
 	want("did document --did did:web:edge.lab.example --key-checkpoint o.key --out x.json", 0,
 	     "");
 	(void)snprintf(dir, sizeof(dir), "%s/p", lab.dir);
-	checkpoint_into(dir);
+	checkpoint_into(dir, 4);
+	want("log checkpoint --state p --out 4.note", 0, "");
+	want("log prove 5 --state p", 4, "covers only 4");
+	want("log prove 4 --state p --out old.proof", 0, "");
+	checkpoint_into(dir, 6);
 	want("log prove 0 --state p", 2, "SEQ");
 	want("log prove 7 --state p", 4, "covers only 6");
 	want("log prove 3 --state p --out 3.proof", 0, "");
@@ -415,6 +419,30 @@ static void test_evidence(void **state)
 		       lab.dir);
 	assert_int_equal(system(cmd), 0);
 	want("log check-proof 4.proof --document e.json", 1, "event 4 is not shown");
+}
+
+/* From an older checkpoint to the newest: the log only grew. */
+static void test_consistency(void **state)
+{
+	char cmd[300];
+
+	(void)state;
+	want("log prove 1 --from 4 --state p", 2, "not both");
+	want("log prove --from 0 --state p", 2, "--from");
+	want("log prove --from 7 --state p", 4, "covers only 6");
+	want("log prove --from 4 --state p --out 4-6.proof", 0, "");
+	want("log prove --from 3 --state p --out 3-6.proof", 0, "");
+	want("log check-proof 4-6.proof --document e.json", 2, "--old");
+	want("log check-proof 4-6.proof --old 4.note --document e.json", 0, "\"oldSize\": 4");
+	want("log check-proof 4-6.proof --old old.proof --document e.json --document o.json", 0,
+	     "\"did\": \"did:web:op.lab.example\"");
+	want("log check-proof 3-6.proof --old 4.note --document e.json", 1, "begins at 3");
+	want("log check-proof 4-6.proof --old 4.note --document x.json", 1,
+	     "no --document holds a key");
+	(void)snprintf(cmd, sizeof(cmd),
+		       "cd %s && sed '2{s/^A/B/;t;s/^./A/}' 4-6.proof > bent.proof", lab.dir);
+	assert_int_equal(system(cmd), 0);
+	want("log check-proof bent.proof --old 4.note --document e.json", 1, "does not extend");
 }
 
 /* --- a daemon's face on a socket ---------------------------------------------------------------
@@ -548,6 +576,7 @@ int main(void)
 		cmocka_unit_test(test_log_sound),
 		cmocka_unit_test(test_log_tampered),
 		cmocka_unit_test(test_evidence),
+		cmocka_unit_test(test_consistency),
 		cmocka_unit_test_setup_teardown(test_online, serve_start, serve_stop),
 	};
 

@@ -413,6 +413,34 @@ static void test_side_tables(void **state)
 	s = store_free(s);
 }
 
+/* The batch prover says what the single one says, for every event of every size. */
+static void test_prover(void **state)
+{
+	struct store *s = open_ok(STORE_CREATE | STORE_NOSYNC);
+	struct store_prover *p = NULL;
+
+	(void)state;
+	for (uint64_t n = 1; n <= 70; n++) {
+		(void)put_event(s, (int)n);
+		for (uint64_t seq = 1; seq <= n; seq++) {
+			struct merkle_proof a, b;
+
+			if (seq == 1)
+				assert_int_equal(store_prover_new(s, n, &p, NULL), 0);
+			assert_int_equal(store_prove_inclusion(s, seq, n, &a, NULL), 0);
+			assert_int_equal(store_prover_inclusion(p, seq, &b), 0);
+			assert_int_equal(a.n, b.n);
+			assert_memory_equal(a.node, b.node, a.n * sizeof(a.node[0]));
+		}
+		assert_int_equal(store_prover_inclusion(p, n + 1, &(struct merkle_proof){ 0 }),
+				 -ERANGE);
+		p = store_prover_free(p);
+	}
+	assert_int_equal(store_prover_new(s, 71, &p, NULL), -ERANGE);
+	assert_int_equal(store_prover_new(s, STORE_PROVER_MAX + 1, &p, NULL), -EFBIG);
+	s = store_free(s);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, dir_make, dir_drop)
 
 static bool in_files(const char *needle)
@@ -472,9 +500,9 @@ static void test_bodies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_turns),     T(test_bad_events),  T(test_one_writer), T(test_attacks),
-		T(test_triggers),  T(test_every_byte),  T(test_backup),     T(test_outbox),
-		T(test_challenge), T(test_side_tables), T(test_bodies),
+		T(test_prover),  T(test_turns),     T(test_bad_events),  T(test_one_writer),
+		T(test_attacks), T(test_triggers),  T(test_every_byte),  T(test_backup),
+		T(test_outbox),  T(test_challenge), T(test_side_tables), T(test_bodies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
