@@ -49,7 +49,8 @@ static uint32_t dev(const char *name)
 
 static void wires(void)
 {
-	sh("for p in s0:a0 w0:a1 w1:b0 k0:b1; do"
+	sh("sysctl -qw net.ipv6.conf.default.disable_ipv6=0;"
+	   "for p in s0:a0 w0:a1 w1:b0 k0:b1; do"
 	   "  ip link add ${p%:*} type veth peer name ${p#*:}; done;"
 	   "ip link set a0 address 02:00:00:00:00:02; ip link set b0 address 02:00:00:00:00:99;"
 	   "for i in s0 a0 a1 w0 w1 b0 b1 k0; do"
@@ -269,10 +270,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(loss_and_delay_of_a_wire) };
 	int r;
 
-	(void)snprintf(bpffs, sizeof(bpffs), "/tmp/treaty-bpf-XXXXXX");
-	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
-	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(bpffs) ||
-	    mount("bpf", bpffs, "bpf", 0, NULL)) {
+	if (stage_enter()) {
 		print_error("namespaces: %s\n", strerror(errno));
 		return 1;
 	}

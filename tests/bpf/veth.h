@@ -150,7 +150,7 @@ static inline void host_state(char *to, size_t cap)
 /* --- all of a program's tests, by clsact and where there is TCX by that too --------------------
  */
 
-static int stage_enter(void)
+static inline int stage_enter(void)
 {
 	(void)snprintf(bpffs, sizeof(bpffs), "/tmp/treaty-bpf-XXXXXX");
 	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
@@ -162,7 +162,7 @@ static int stage_enter(void)
 	return system("sysctl -qw net.ipv6.conf.default.disable_ipv6=1");
 }
 
-static int stage_run(const char *name, const struct CMUnitTest *tests, size_t n)
+static inline int stage_run(const char *name, const struct CMUnitTest *tests, size_t n)
 {
 	struct dp_features f;
 	struct dp *d;
