@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The node over MCP: step_apply, telemetry_read, node_observe. */
+#include "codec/batch.h"
 #include "codec/json.h"
 #include "codec/noun.h"
 #include "mcp_table.h"
 #include "node_int.h"
 
 #include <errno.h>
+
+#define PAGE_MAX 4096 /* labels; some 600 kB, where a client takes 1 MiB */
 
 static int add(json_t *to, const struct field_table *t, const void *obj)
 {
@@ -120,31 +123,111 @@ static int add_classes(struct side *s, json_t *to)
 	return r;
 }
 
+/* A page of labels with their marks, as batches (docs/telemetry-batch.md). */
+struct page {
+	uint32_t at, limit; /* where it begins and, afterwards, ends; labels */
+	struct batch *labels, *marks;
+};
+
+static int page_marks(struct side *s, struct page *pg, uint32_t label)
+{
+	struct mark_sample x;
+	int r = 0;
+
+	for (int dir = 0; !r && dir < DIR_MAX_; dir++)
+		if (!node_mark(s, label, (enum dir)dir, DP_MARK_OUT, &x))
+			r = batch_add(pg->marks, &x);
+	return r;
+}
+
+static int page_fill(struct side *s, struct page *pg, struct err *e)
+{
+	struct label_sample x;
+	uint32_t label;
+	int r = batch_new(&pg->labels, "label", &label_sample_fields, e);
+
+	r = r ? r : batch_new(&pg->marks, "mark", &mark_sample_fields, e);
+	while (!r && batch_rows(pg->labels) < pg->limit &&
+	       counters_next(s->node->counters, &pg->at, &label)) {
+		if (!node_label_sample(s, label, &x))
+			r = batch_add(pg->labels, &x);
+		r = r ? r : page_marks(s, pg, label);
+	}
+	return r;
+}
+
+/* Members labels and marks, and next when there are more. */
+static int add_page(struct side *s, struct page *pg, json_t *to, struct err *e)
+{
+	uint32_t more, label;
+	int r = page_fill(s, pg, e);
+
+	more = pg->at;
+	if (!r && (json_object_set_new(to, "labels", batch_json(pg->labels)) ||
+		   json_object_set_new(to, "marks", batch_json(pg->marks)) ||
+		   (counters_next(s->node->counters, &more, &label) &&
+		    json_object_set_new(to, "next", json_integer(pg->at)))))
+		r = -ENOMEM;
+	pg->labels = batch_free(pg->labels);
+	pg->marks = batch_free(pg->marks);
+	return r;
+}
+
+static int add_rows(struct side *s, json_t *to)
+{
+	json_t *labels = json_array(), *marks = json_array();
+	int r = json_object_set_new(to, "labels", labels) || json_object_set_new(to, "marks", marks)
+			? -ENOMEM
+			: 0;
+
+	r = r ? r : add_labels(s, labels);
+	return r ? r : add_marks(s, marks);
+}
+
+static int add_others(struct side *s, json_t *to)
+{
+	json_t *paths = json_array(), *classes = json_array();
+	struct mark_clock clock;
+	int r;
+
+	node_clock(s, &clock);
+	r = json_object_set_new(to, "paths", paths) ||
+			    json_object_set_new(to, "classes", classes) ||
+			    json_object_set_new(to, "clock",
+						noun_encode(&mark_clock_fields, &clock)) ||
+			    json_object_set_new(to, "mono", json_integer(loop_now(s->loop).us))
+		    ? -ENOMEM
+		    : 0;
+	r = r ? r : add_paths(s, paths);
+	return r ? r : add_classes(s, classes);
+}
+
 static int call_telemetry_read(struct side *s, const struct peer *p, const json_t *args,
 			       const char *key, struct mcp_turn *t, struct err *e)
 {
-	json_t *labels = json_array(), *paths = json_array(), *classes = json_array(), *js;
-	json_t *marks = json_array();
-	struct mark_clock clock;
-	int r = json_only(args, "", e, NULL, NULL);
+	int64_t after = 0, limit = PAGE_MAX;
+	auto_json json_t *js = json_object();
+	struct page pg = { .at = 0 };
+	bool batch = false;
+	int r = json_only(args, "", e, "batch", "after", "limit", NULL);
 
 	(void)p;
 	(void)key;
-	if (!r && (!labels || !paths || !classes || !marks))
-		r = err_set(e, -ENOMEM, "out of memory");
-	r = r ? r : add_labels(s, labels);
-	r = r ? r : add_paths(s, paths);
-	r = r ? r : add_classes(s, classes);
-	r = r ? r : add_marks(s, marks);
-	node_clock(s, &clock);
-	js = json_pack("{s:o,s:o,s:o,s:o,s:o,s:I}", "labels", labels, "paths", paths, "classes",
-		       classes, "marks", marks, "clock", noun_encode(&mark_clock_fields, &clock),
-		       "mono", (json_int_t)loop_now(s->loop).us);
-	if (!r && js)
+	r = r < 0 ? r : json_opt_bool(args, "", "batch", &batch, e);
+	r = r < 0 ? r : json_opt_int(args, "", "after", 0, UINT32_MAX, &after, e);
+	r = r < 0 ? r : json_opt_int(args, "", "limit", 1, PAGE_MAX, &limit, e);
+	if (r < 0)
+		return r;
+	pg.at = (uint32_t)after;
+	pg.limit = (uint32_t)limit;
+	r = js ? 0 : -ENOMEM;
+	if (!r)
+		r = batch ? add_page(s, &pg, js, e) : add_rows(s, js);
+	r = r ? r : add_others(s, js);
+	if (!r)
 		mcp_turn_result(t, js);
 	else if (!e->code)
-		r = err_set(e, -ENOMEM, "out of memory");
-	json_decref(js);
+		r = err_set(e, r, "telemetry: %s", strerror(-r));
 	return r;
 }
 
@@ -190,7 +273,13 @@ static struct mcp_row rows[] = {
 	{ .name = "telemetry_read",
 	  .title = "Read telemetry",
 	  .help = "Running totals of labels and classes, the last window of every path, and the "
-		  "last finished block of every coloured label (RFC 9341).",
+		  "last finished block of every coloured label (RFC 9341). batch: labels and "
+		  "blocks "
+		  "as one member each, a page at a time; next is the following page's after.",
+	  .input_schema = "{\"type\":\"object\",\"properties\":{\"batch\":{\"type\":\"boolean\"},"
+			  "\"after\":{\"type\":\"integer\",\"minimum\":0},"
+			  "\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":4096}},"
+			  "\"additionalProperties\":false}",
 	  .read_only = true,
 	  .idempotent = true,
 	  .who = WHO_OSS | WHO_HUMAN,

@@ -4,6 +4,7 @@
  * and says nothing by itself. */
 #include "oss_telemetry.h"
 
+#include "agent/codec/batch.h"
 #include "agent/codec/json.h"
 #include "agent/codec/noun.h"
 #include "agent/log.h"
@@ -19,11 +20,11 @@
 #define DELAY_GRAIN_US 200     /* a smaller change of a delay means nothing */
 #define LOAD_GRAIN     100     /* nor does this part of a capacity */
 #define SETTLE_US      2000000 /* probes of a silence are counted as lost until then */
-#define LABELS_MAX     4096    /* of one answer */
 
 struct link {
 	const struct cfg_peer *peer;
 	bool in_flight, silent; /* silent: said once */
+	uint32_t after;         /* which page of labels is asked for */
 	mono_t at;              /* of the last answer; us = 0: never */
 	mono_t back;            /* when it spoke again after a silence */
 	uint8_t n_paths;
@@ -70,47 +71,49 @@ static int take_paths(struct link *l, const json_t *js, struct err *e)
 	return 0;
 }
 
-static int take_labels(struct link *l, const json_t *js, struct err *e)
-{
-	struct label_sample sample;
-	json_t *arr, *one;
-	size_t i;
-	int r = json_need_arr(js, "", "labels", 0, LABELS_MAX, &arr, e);
+struct page {
+	struct link *l;
+	struct mark_clock clock;
+};
 
-	if (r)
-		return r;
-	json_array_foreach (arr, i, one) {
-		r = noun_decode(&label_sample_fields, one, &sample, e);
-		if (r)
-			return r;
-		oss_flow_sample(tm.s, l->peer->name, &sample);
-	}
+static int take_label(void *arg, const void *obj)
+{
+	const struct page *pg = arg;
+
+	oss_flow_sample(tm.s, pg->l->peer->name, obj);
 	return 0;
 }
 
-/* A node of an older version tells of none. */
-static int take_marks(struct link *l, const json_t *js, struct err *e)
+static int take_mark(void *arg, const void *obj)
 {
-	const json_t *clock = json_object_get(js, "clock");
-	struct mark_sample sample;
-	struct mark_clock c;
-	json_t *arr, *one;
-	size_t i;
-	int r;
+	const struct page *pg = arg;
 
-	if (!clock)
-		return 0;
-	r = noun_decode(&mark_clock_fields, clock, &c, e);
-	r = r ? r : json_need_arr(js, "", "marks", 0, 2 * LABELS_MAX, &arr, e);
-	if (r)
-		return r;
-	json_array_foreach (arr, i, one) {
-		r = noun_decode(&mark_sample_fields, one, &sample, e);
-		if (r)
-			return r;
-		oss_mark_sample(tm.s, l->peer->name, &sample, &c);
-	}
+	oss_mark_sample(tm.s, pg->l->peer->name, obj, &pg->clock);
 	return 0;
+}
+
+/* Labels, and the marks of what they carried. */
+static int take_page(struct link *l, const json_t *js, struct err *e)
+{
+	struct page pg = { .l = l };
+	int r = noun_decode(&mark_clock_fields, json_object_get(js, "clock"), &pg.clock, e);
+
+	r = r ? r
+	      : batch_read("label", &label_sample_fields, json_object_get(js, "labels"), take_label,
+			   &pg, e);
+	return r ? r
+		 : batch_read("mark", &mark_sample_fields, json_object_get(js, "marks"), take_mark,
+			      &pg, e);
+}
+
+/* *next: where the following page begins, 0 = this was the last. */
+static int next_page(const struct link *l, const json_t *js, uint32_t *next, struct err *e)
+{
+	int64_t n = 0;
+	int r = json_opt_int(js, "", "next", (int64_t)l->after + 1, UINT32_MAX, &n, e);
+
+	*next = (uint32_t)n;
+	return r < 0 ? r : 0;
 }
 
 static void say_silent(struct link *l, const char *why)
@@ -120,19 +123,27 @@ static void say_silent(struct link *l, const char *why)
 	l->silent = true;
 }
 
+static void ask(struct link *l);
+
 static void on_answer(void *arg, int err, const struct mcp_result *r, const char *why)
 {
 	struct link *l = arg;
 	struct err e = { 0 };
+	uint32_t next = 0;
 
 	l->in_flight = false;
 	if (err || r->code || r->is_error || !r->structured) {
 		say_silent(l, err ? why : r->code ? r->error : r->text);
 		return;
 	}
-	if (take_paths(l, r->structured, &e) || take_labels(l, r->structured, &e) ||
-	    take_marks(l, r->structured, &e)) {
+	if (take_paths(l, r->structured, &e) || take_page(l, r->structured, &e) ||
+	    next_page(l, r->structured, &next, &e)) {
 		say_silent(l, e.text);
+		return;
+	}
+	l->after = next;
+	if (next) {
+		ask(l);
 		return;
 	}
 	if (l->silent) {
@@ -145,15 +156,24 @@ static void on_answer(void *arg, int err, const struct mcp_result *r, const char
 
 static void ask(struct link *l)
 {
+	auto_json json_t *args = json_pack("{s:b, s:I}", "batch", 1, "after", (json_int_t)l->after);
 	struct err e = { 0 };
 
+	l->in_flight = true;
+	if (!args ||
+	    peer_tool(tm.s, l->peer->name, "telemetry_read", args, NULL, on_answer, l, &e)) {
+		l->in_flight = false;
+		say_silent(l, args ? e.text : "no memory");
+	}
+}
+
+/* From the first label on, unless a round is still going on. */
+static void begin(struct link *l)
+{
 	if (l->in_flight)
 		return;
-	l->in_flight = true;
-	if (peer_tool(tm.s, l->peer->name, "telemetry_read", NULL, NULL, on_answer, l, &e)) {
-		l->in_flight = false;
-		say_silent(l, e.text);
-	}
+	l->after = 0;
+	ask(l);
 }
 
 /* --- views ---------------------------------------------------------------------------------- */
@@ -331,7 +351,7 @@ static void tick(void *arg)
 	bands();
 	oss_flow_forget(tm.s);
 	for (uint32_t i = 0; i < tm.n_links; i++)
-		ask(&tm.link[i]);
+		begin(&tm.link[i]);
 	if (!loop_after(tm.s->loop, interval_us(), tick, NULL))
 		log_error("telemetry stops: no memory for its timer");
 }

@@ -53,7 +53,7 @@ struct http_listener {
 	struct evconnlistener *ev;
 	struct ssl_ctx_st *ctx; /* NULL: unix or plain */
 	const struct tls_id *id;
-	const char *plain_did;  /* NULL: not plain */
+	const char *plain_did; /* NULL: not plain */
 	struct loop_timer *retry;
 	uint16_t port;
 	char path[108];

@@ -14,8 +14,8 @@ struct sse_hub;
  * -EINVAL when type has a control byte. seq 0: no id line. type NULL: none. */
 int sse_format(char *buf, size_t cap, uint64_t seq, const char *type, const char *data);
 
-/* Sends the events after `after` by sse_send(reader, ...), as long as that returns 0. 0: there are no
- * more; 1: sse_send() had enough for now, and asks again later; negative errno: the reader is
+/* Sends the events after `after` by sse_send(reader, ...), as long as that returns 0. 0: there are
+ * no more; 1: sse_send() had enough for now, and asks again later; negative errno: the reader is
  * closed. */
 struct sse_reader;
 typedef int (*sse_replay_fn)(void *arg, uint64_t after, struct sse_reader *reader);
@@ -35,7 +35,8 @@ typedef int (*sse_view_fn)(void *arg, const struct peer *p, const struct sse_eve
 
 /* Whoever publishes pays for one copy of the event, however many read. Readers are fed from later
  * turns of the loop, some at a time, each with all that waits for it in one piece; one that cannot
- * keep up is fed from the log when it reads on, and closed when it has read nothing for two pings. */
+ * keep up is fed from the log when it reads on, and closed when it has read nothing for two pings.
+ */
 int sse_hub_new(struct sse_hub **ret, struct loop *l, size_t max_readers, sse_replay_fn replay,
 		void *arg) must_check;
 struct sse_hub *sse_hub_free(struct sse_hub *h); /* ends every stream */

@@ -15,7 +15,8 @@ struct tls_id;
 int tls_id_new(struct tls_id **ret, const char *ca_file, const char *cert_file,
 	       const char *key_file, struct err *e) must_check;
 struct tls_id *tls_id_free(struct tls_id *id);
-/* From now on a peer's certificate must not be on the list of its authority (RFC 5280 section 5): all
+/* From now on a peer's certificate must not be on the list of its authority (RFC 5280 section 5):
+ * all
  * *.pem files of dir are read, now and whenever they have changed (tls_refresh()). A list that has
  * run out, or an authority without one, refuses everybody. -ENOENT, -EBADMSG naming the file. */
 int tls_crl_dir(struct tls_id *id, const char *dir, struct err *e) must_check;

@@ -3,6 +3,8 @@
  * holds, whoever dies in between. */
 #include "node_rig.h"
 
+#include "agent/codec/batch.h"
+
 static struct answer {
 	bool have;
 	enum refusal refusal;
@@ -255,6 +257,50 @@ static json_t *plan_args(const struct plan *p)
 	return json_pack("{s:o}", "plan", noun_encode(&plan_fields, p));
 }
 
+static int keep_label(void *arg, const void *obj)
+{
+	memcpy(arg, obj, sizeof(struct label_sample));
+	return 0;
+}
+
+static int no_label(void *arg, const void *obj)
+{
+	(void)arg;
+	(void)obj;
+	return -EEXIST;
+}
+
+/* The one label there is, as a batch: the same as its JSON row, and then no more. */
+static void pages(char why[200])
+{
+	json_t *plain = call("telemetry_read", json_object(), why);
+	json_t *page = call("telemetry_read", json_pack("{s:b, s:i}", "batch", 1, "limit", 1), why);
+	json_t *rest = call("telemetry_read", json_pack("{s:b, s:i}", "batch", 1, "after", 1), why);
+	struct label_sample row, one = { 0 };
+	struct err e = { 0 };
+
+	assert_int_equal(noun_decode(&label_sample_fields,
+				     json_array_get(json_object_get(plain, "labels"), 0), &row, &e),
+			 0);
+	assert_int_equal(batch_read("label", &label_sample_fields, json_object_get(page, "labels"),
+				    keep_label, &one, &e),
+			 0);
+	one.at = row.at;
+	assert_memory_equal(&row, &one, sizeof(row));
+	assert_int_equal(json_array_size(json_object_get(page, "paths")),
+			 json_array_size(json_object_get(plain, "paths")));
+	assert_null(json_object_get(page, "next"));
+	assert_int_equal(batch_read("label", &label_sample_fields, json_object_get(rest, "labels"),
+				    no_label, NULL, &e),
+			 0);
+	json_decref(plain);
+	json_decref(page);
+	json_decref(rest);
+	assert_null(call("telemetry_read", json_pack("{s:b, s:i}", "batch", 1, "limit", 0), why));
+	assert_non_null(strstr(why, "limit: integer 1..4096"));
+	assert_null(call("telemetry_read", json_pack("{s:i}", "since", 0), why));
+}
+
 static void test_mcp(void **st)
 {
 	struct plan p = add_plan("pln-1", 21, 0x110);
@@ -290,6 +336,7 @@ static void test_mcp(void **st)
 	assert_int_equal(path.path, 7);
 	assert_true(json_integer_value(json_object_get(js, "mono")) > 0);
 	json_decref(js);
+	pages(why);
 	p.step[0].step.device = (name_t){ "eth9" };
 	str_cut(p.id.s, "pln-2");
 	js = call("step_apply", plan_args(&p), why);

@@ -8,6 +8,7 @@
 #include "store_util.h"
 
 #include "agent/codec/json.h"
+#include "agent/codec/batch.h"
 #include "agent/codec/noun.h"
 #include "agent/mcp_table.h"
 #include "agent/oss_assurance/oss_assurance.h"
@@ -151,23 +152,35 @@ static json_t *lab_steps(struct lab_node *n, const json_t *args)
 	return json_pack("{s:o}", "receipts", arr);
 }
 
+static json_t *lab_batch(const char *noun, const struct field_table *t, const void *row)
+{
+	struct batch *b = NULL;
+	json_t *js;
+
+	assert_int_equal(batch_new(&b, noun, t, NULL), 0);
+	if (row)
+		assert_int_equal(batch_add(b, row), 0);
+	js = batch_json(b);
+	b = batch_free(b);
+	return js;
+}
+
 static json_t *lab_telemetry(struct lab_node *n)
 {
 	struct label_sample s = { .label = LABEL, .at = loop_now(lab.side.loop) };
-	json_t *paths = json_array(), *labels = json_array(), *marks = json_array();
+	json_t *paths = json_array();
 
 	lab.telemetry_calls++;
-	if (n->mark.block)
-		json_array_append_new(marks, noun_encode(&mark_sample_fields, &n->mark));
 	s.dir[DIR_UP] = n->up;
-	json_array_append_new(labels, noun_encode(&label_sample_fields, &s));
 	for (unsigned i = 0; i < 3; i++) {
 		n->path[i].at = s.at;
 		json_array_append_new(paths, noun_encode(&path_sample_fields, &n->path[i]));
 	}
-	return json_pack("{s:o, s:o, s:[], s:o, s:o, s:I}", "labels", labels, "paths", paths,
-			 "classes", "marks", marks, "clock",
-			 noun_encode(&mark_clock_fields, &n->clock), "mono", (json_int_t)s.at.us);
+	return json_pack(
+		"{s:o, s:o, s:[], s:o, s:o, s:I}", "labels",
+		lab_batch("label", &label_sample_fields, &s), "paths", paths, "classes", "marks",
+		lab_batch("mark", &mark_sample_fields, n->mark.block ? &n->mark : NULL), "clock",
+		noun_encode(&mark_clock_fields, &n->clock), "mono", (json_int_t)s.at.us);
 }
 
 static void lab_answer(void *arg)
