@@ -116,8 +116,9 @@ static int pins_inspect(struct dp *d, struct err *e)
 		return err_set(e, -ESTALE, "%s: pinned by another version", path);
 	if (!c.magic) /* killed between pinning and stamping: nothing can be attached yet */
 		return maps_wipe(d->pin_dir, !dp_old_there(d), e);
-	if (c.magic != DP_ABI_MAGIC || c.version != DP_ABI_VERSION || c.sizes != layout_sum() ||
-	    c.classes != DP_CLASSES || c.cpus != d->cpus)
+	if (c.magic != DP_ABI_MAGIC ||
+	    (c.version != DP_ABI_VERSION && c.version != DP_ABI_ADOPTED) ||
+	    c.sizes != layout_sum() || c.classes != DP_CLASSES || c.cpus != d->cpus)
 		return err_set(e, -ESTALE, "%s: pinned by ABI version %u (we are %u)", path,
 			       c.version, DP_ABI_VERSION);
 	d->labels = c.labels;
@@ -182,6 +183,8 @@ static int programs_load(struct dp *d, struct err *e)
 	d->skel->rodata->cfg_labels = d->labels;
 	d->skel->rodata->cfg_cpus = d->cpus;
 	d->at = dp_cells_of(d->labels, d->cpus, dp_slots_of(d->labels));
+	while (16 * (d->cpus + 2) > 1u << d->skel->rodata->cfg_grant_shift)
+		d->skel->rodata->cfg_grant_shift++;
 	d->heads = 16;
 	while (d->heads < d->rules)
 		d->heads *= 2;
@@ -353,6 +356,8 @@ int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e)
 		r = dp_marks_freeze(d, e);
 	if (!r && !d->adopted)
 		r = stamp(d, e);
+	else if (!r) /* before a program of ours runs: an older daemon must not read its words */
+		__atomic_store_n(&d->ctl->version, DP_ABI_VERSION, __ATOMIC_RELEASE);
 	if (!r)
 		r = dp_view_open(&d->view, dp_counters_fd(d), e);
 	if (r < 0)
