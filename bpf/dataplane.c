@@ -291,6 +291,17 @@ static int stamp(struct dp *d, struct err *e)
 	return 0;
 }
 
+/* What version 2 did not note. Before a program of ours runs: an older daemon must not read what it
+ * leaves. */
+static void restamp(struct dp *d)
+{
+	struct dp_queue q;
+
+	if (dp_shape_walk(d, 0, &q))
+		__atomic_store_n(&d->ctl->shaped, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&d->ctl->version, DP_ABI_VERSION, __ATOMIC_RELEASE);
+}
+
 static int config_take(struct dp *d, const struct dp_config *cfg, struct err *e)
 {
 	int cpus = libbpf_num_possible_cpus();
@@ -356,8 +367,8 @@ int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e)
 		r = dp_marks_freeze(d, e);
 	if (!r && !d->adopted)
 		r = stamp(d, e);
-	else if (!r) /* before a program of ours runs: an older daemon must not read its words */
-		__atomic_store_n(&d->ctl->version, DP_ABI_VERSION, __ATOMIC_RELEASE);
+	else if (!r)
+		restamp(d);
 	if (!r)
 		r = dp_view_open(&d->view, dp_counters_fd(d), e);
 	if (r < 0)

@@ -128,23 +128,24 @@ INLINE __u32 dscp_inside(struct __sk_buff *skb, struct pkt *p)
 
 /* At egress. The kernel does not copy an IPv4 packet's code point to the SRv6 header that it gets:
  * the outer header must show the colour of what it carries. */
-static __noinline int mark_out(struct __sk_buff *skb, struct pkt *p, __u32 at, __u32 packets,
+static __noinline int mark_out(struct __sk_buff *skb, __u32 l3, __u32 at, __u32 packets,
 			       __u32 bytes)
 {
-	__be32 *w = head_at(skb, p->l3, sizeof(*w));
+	__be32 *w = head_at(skb, l3, sizeof(*w));
+	struct pkt p = { .l3 = l3 };
 	struct outer o = { .packets = packets, .bytes = bytes };
 	__u32 v, dscp, in, code;
 
-	if (!w || !p->l3)
+	if (!w || !l3)
 		return 0;
 	v = bpf_ntohl(*w);
 	dscp = v >> 28 == 6 ? (v >> 22) & 63 : (v >> 18) & 63;
 	if (v >> 28 == 6) {
-		in = dscp_inside(skb, p);
+		in = dscp_inside(skb, &p);
 		code = in == KEEP ? 0 : code_of(in);
 		if ((code & DP_CODE_PAIRED) &&
 		    ((code ^ code_of(dscp)) & (DP_CODE_PAIRED | DP_CODE_ONE))) {
-			tag_v6(skb, p->l3, KEEP, in, 0);
+			tag_v6(skb, l3, KEEP, in, 0);
 			dscp = in;
 		}
 	}

@@ -272,17 +272,37 @@ int treaty_node_in(struct __sk_buff *skb)
 	return node_in(skb);
 }
 
-/* IPv6 flow label of the outer header, KEEP when the packet is not IPv6. */
-INLINE __u32 outer_label(struct __sk_buff *skb, struct pkt *p)
+/* IPv6 flow label of the outer header and its offset, KEEP when the packet is not IPv6: behind VLAN
+ * tags, or out of reach, and the others. */
+static __noinline __u32 outer_far(struct __sk_buff *skb, __u32 *l3)
 {
+	struct pkt p = {};
+	__u16 proto;
 	__be32 *w;
 
-	if (head_pull(skb) || parse_l2(skb, p) != ETH_P_IPV6)
+	if (head_pull(skb))
 		return KEEP;
-	w = head_at(skb, p->l3, sizeof(*w));
-	if (!w || (*w & bpf_htonl(0xf0000000)) != bpf_htonl(0x60000000))
+	proto = parse_l2(skb, &p);
+	*l3 = p.l3;
+	w = head_at(skb, p.l3, sizeof(*w));
+	if (proto != ETH_P_IPV6 || !w || (*w & bpf_htonl(0xf0000000)) != bpf_htonl(0x60000000))
 		return KEEP;
 	return bpf_ntohl(*w) & DP_LABEL_MAX;
+}
+
+INLINE __u32 outer_label(struct __sk_buff *skb, __u32 *l3)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 w, far = 0;
+
+	if (data + ETH_HLEN + 40 <= end && *(__be16 *)(data + 12) == bpf_htons(ETH_P_IPV6)) {
+		w = bpf_ntohl(*(__be32 *)(data + ETH_HLEN));
+		*l3 = ETH_HLEN;
+		return w >> 28 == 6 ? w & DP_LABEL_MAX : KEEP;
+	}
+	w = outer_far(skb, &far);
+	*l3 = far;
+	return w;
 }
 
 /* Wire packets and bytes; clang folds two context loads behind one condition into ctx + register,
@@ -306,20 +326,20 @@ INLINE void out_size(struct __sk_buff *skb, __u32 *packets, __u32 *bytes)
 SEC("tc")
 int treaty_out(struct __sk_buff *skb)
 {
-	__u32 label = skb->mark & DP_MARK_LABEL, seen, dir, packets, bytes, minor = DP_MINOR_REST;
+	__u32 label = skb->mark & DP_MARK_LABEL, seen, l3, dir, packets, bytes;
 	struct dp_line *l = line_of(label);
-	struct pkt p = {};
+	__u32 minor = DP_MINOR_REST;
 	struct dp_hot *c;
 
-	seen = outer_label(skb, &p);
+	seen = outer_label(skb, &l3);
 	out_size(skb, &packets, &bytes);
 	if (!l) {
 		if (seen != KEEP && seen && skb->ingress_ifindex && line_of(seen))
-			tag_v6(skb, p.l3, 0, KEEP, 0);
+			tag_v6(skb, l3, 0, KEEP, 0);
 		return shape(skb, minor, packets, bytes) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 	}
 	if (seen != KEEP && seen != label)
-		tag_v6(skb, p.l3, label, KEEP, 0);
+		tag_v6(skb, l3, label, KEEP, 0);
 	if (l->class_minor) {
 		skb->priority = DP_PRIO_MAJOR | l->class_minor;
 		minor = l->class_minor;
@@ -335,7 +355,7 @@ int treaty_out(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	}
 	if (cfg_colours.block_ns && l->watch)
-		mark_out(skb, &p, l->watch * 2 + (dir & 1), packets, bytes);
+		mark_out(skb, l3, l->watch * 2 + (dir & 1), packets, bytes);
 	c = hot_of(label);
 	if (!c)
 		return TC_ACT_UNSPEC;

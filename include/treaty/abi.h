@@ -284,8 +284,8 @@ struct dp_ctl {
 	__u32 rules;      /* room for them in one copy */
 	__u64 colours;    /* checksum of the code points that the marks were counted by */
 	__u32 downs;      /* some port has (or had) direction down for what is not bound */
-	__u32 pad;
-	__u32 key[16]; /* random: keys of the flow hash */
+	__u32 shaped;     /* some virtual queue is (or was) set */
+	__u32 key[16];    /* random: keys of the flow hash */
 };
 _Static_assert(sizeof(struct dp_ctl) == 128, "ctl");
 
