@@ -116,8 +116,9 @@ static int pins_inspect(struct dp *d, struct err *e)
 		return err_set(e, -ESTALE, "%s: pinned by another version", path);
 	if (!c.magic) /* killed between pinning and stamping: nothing can be attached yet */
 		return maps_wipe(d->pin_dir, !dp_old_there(d), e);
-	if (c.magic != DP_ABI_MAGIC || c.version != DP_ABI_VERSION || c.sizes != layout_sum() ||
-	    c.classes != DP_CLASSES || c.cpus != d->cpus)
+	if (c.magic != DP_ABI_MAGIC ||
+	    (c.version != DP_ABI_VERSION && c.version != DP_ABI_ADOPTED) ||
+	    c.sizes != layout_sum() || c.classes != DP_CLASSES || c.cpus != d->cpus)
 		return err_set(e, -ESTALE, "%s: pinned by ABI version %u (we are %u)", path,
 			       c.version, DP_ABI_VERSION);
 	d->labels = c.labels;
@@ -182,6 +183,8 @@ static int programs_load(struct dp *d, struct err *e)
 	d->skel->rodata->cfg_labels = d->labels;
 	d->skel->rodata->cfg_cpus = d->cpus;
 	d->at = dp_cells_of(d->labels, d->cpus, dp_slots_of(d->labels));
+	while (16 * (d->cpus + 2) > 1u << d->skel->rodata->cfg_grant_shift)
+		d->skel->rodata->cfg_grant_shift++;
 	d->heads = 16;
 	while (d->heads < d->rules)
 		d->heads *= 2;
@@ -288,6 +291,17 @@ static int stamp(struct dp *d, struct err *e)
 	return 0;
 }
 
+/* What version 2 did not note. Before a program of ours runs: an older daemon must not read what it
+ * leaves. */
+static void restamp(struct dp *d)
+{
+	struct dp_queue q;
+
+	if (dp_shape_walk(d, 0, &q))
+		__atomic_store_n(&d->ctl->shaped, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&d->ctl->version, DP_ABI_VERSION, __ATOMIC_RELEASE);
+}
+
 static int config_take(struct dp *d, const struct dp_config *cfg, struct err *e)
 {
 	int cpus = libbpf_num_possible_cpus();
@@ -353,6 +367,8 @@ int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e)
 		r = dp_marks_freeze(d, e);
 	if (!r && !d->adopted)
 		r = stamp(d, e);
+	else if (!r)
+		restamp(d);
 	if (!r)
 		r = dp_view_open(&d->view, dp_counters_fd(d), e);
 	if (r < 0)

@@ -79,8 +79,16 @@ static int in_prog(const struct dp *d, uint32_t role)
 	return dp_prog_fd(d, role == DP_ROLE_EDGE ? DP_PROG_EDGE_IN : DP_PROG_NODE_IN);
 }
 
+/* Told before a program can meet the port. */
+static void down_note(struct dp *d, const struct dp_port_line *l)
+{
+	if (l->dir)
+		__atomic_store_n(&d->ctl->downs, 1, __ATOMIC_RELEASE);
+}
+
 static int port_write(struct dp *d, uint32_t ifindex, const struct dp_port_line *l, struct err *e)
 {
+	down_note(d, l);
 	if (bpf_map_update_elem(bpf_map__fd(d->skel->maps.ports), &ifindex, l, BPF_ANY))
 		return err_set(e, -errno, "port %u: %s", ifindex, strerror(errno));
 	return 0;
@@ -189,6 +197,7 @@ int dp_ports_adopt(struct dp *d, struct err *e)
 			(void)dp_port_detach(d, i, NULL);
 			continue;
 		}
+		down_note(d, &l);
 		r = both_attach(d, i, &l, NULL, e);
 		if (!r)
 			r = port_write(d, i, &l, e);

@@ -290,6 +290,7 @@ int dp_counters_get(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_cou
 	if (r)
 		return r;
 	dp_count_sub(&now, &then);
+	now.rx_packets &= DP_RX_PACKETS;
 	*ret = now;
 	return 0;
 }

@@ -34,7 +34,8 @@ int dp_view_open(struct dp_view **ret, int fd, struct err *e)
 
 	if (r < 0)
 		return err_set(e, r, "counter map: cannot be mapped: %s", strerror(-r));
-	if (g.magic != DP_ABI_MAGIC || g.version != DP_ABI_VERSION || !g.cpus ||
+	if (g.magic != DP_ABI_MAGIC ||
+	    (g.version != DP_ABI_VERSION && g.version != DP_ABI_ADOPTED) || !g.cpus ||
 	    g.labels > DP_LABEL_MAX + 1 || g.classes != DP_CLASSES || g.cpus > 4096 ||
 	    g.slots != dp_slots_of(g.labels) || g.watched != DP_WATCHED)
 		return err_set(e, -EPROTO, "counter map: not of ABI version %u", DP_ABI_VERSION);
@@ -77,6 +78,20 @@ static void add_words(__u64 *to, const __u64 *from, size_t n)
 		to[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
+#define READ(from) __atomic_load_n(&(from), __ATOMIC_RELAXED)
+
+/* One CPU's cell of a label, both directions. */
+static inline void add_hot(struct dp_hot *to, const struct dp_hot *from)
+{
+#pragma GCC unroll 2
+	for (int i = 0; i < 2; i++) {
+		to->dir[i].rx_packets += READ(from->dir[i].rx_packets) & DP_RX_PACKETS;
+		to->dir[i].rx_bytes += READ(from->dir[i].rx_bytes);
+		to->dir[i].tx_packets += READ(from->dir[i].tx_packets);
+		to->dir[i].tx_bytes += READ(from->dir[i].tx_bytes);
+	}
+}
+
 static __u32 index_of(const struct dp_view *v, uint32_t label)
 {
 	const struct dp_index *i = &v->cell[v->at.index + label / 16].index;
@@ -93,15 +108,13 @@ static void add_odd(const struct dp_view *v, struct dp_count *c)
 int dp_view_count(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct dp_count *ret)
 {
 	struct dp_count sum = { 0 };
+	struct dp_hot hot;
 	uint32_t slot;
 
 	if (label >= v->labels || (unsigned int)dir > DP_DOWN)
 		return -ERANGE;
-	for (uint32_t cpu = 0; cpu < v->cpus; cpu++) {
-		const struct dp_hot *h = &v->cell[v->at.hot + label * v->cpus + cpu].hot;
-
-		add_words(&sum.rx_packets, &h->dir[dir].rx_packets, 4);
-	}
+	dp_view_sweep(v, label, 1, &hot);
+	memcpy(&sum, &hot.dir[dir], sizeof(hot.dir[dir]));
 	slot = index_of(v, label) & DP_INDEX_SLOT;
 	if (slot || !label)
 		add_words(&sum.drop_packets,
@@ -112,15 +125,22 @@ int dp_view_count(const struct dp_view *v, uint32_t label, enum dp_dir dir, stru
 	return 0;
 }
 
+/* The processor's own prefetching ends with each page: these reach into the next. */
+#define AHEAD (2048 / sizeof(union dp_cell))
+
 void dp_view_sweep(const struct dp_view *v, uint32_t first, uint32_t n, struct dp_hot *ret)
 {
-	for (uint32_t i = 0; i < n && first + i < v->labels; i++) {
-		const union dp_cell *c = &v->cell[v->at.hot + (first + i) * v->cpus];
-		union dp_cell sum = { 0 };
+	uint32_t cpus = v->cpus;
 
-		for (uint32_t cpu = 0; cpu < v->cpus; cpu++)
-			add_words(sum.word, c[cpu].word, ARRAY_LEN(sum.word));
-		ret[i] = sum.hot;
+	for (uint32_t i = 0; i < n && first + i < v->labels; i++) {
+		const union dp_cell *c = &v->cell[v->at.hot + (first + i) * cpus];
+		struct dp_hot sum = { 0 };
+
+		for (uint32_t cpu = 0; cpu < cpus; cpu++) {
+			__builtin_prefetch(&c[cpu + AHEAD]);
+			add_hot(&sum, &c[cpu].hot);
+		}
+		ret[i] = sum;
 	}
 }
 

@@ -24,23 +24,26 @@ INLINE struct dp_hot *hot_of(__u32 label)
 	return c ? &c->hot : 0;
 }
 
-/* Begins to fetch the label's cell, so that its miss and the line's overlap: the meter's
- * compare-and-swap lets nothing overlap that comes after it. */
-INLINE void hot_fetch(__u32 label, __u32 dir)
+/* Begins to fetch the label's cell, so that its miss and the line's overlap. */
+INLINE struct dp_hot *hot_fetch(__u32 label)
 {
 	struct dp_hot *h = hot_of(label);
 
 	if (h)
-		(void)*(volatile __u64 *)&h->dir[dir & 1].rx_packets;
+		(void)*(volatile __u64 *)&h->dir[0].rx_packets;
+	return h;
 }
 
-INLINE void count_rx(__u32 label, __u32 dir, __u32 packets, __u32 bytes)
+INLINE __u64 rx_word(const struct dp_hot *h, __u32 dir)
 {
-	struct dp_hot *h = hot_of(label);
+	return *(volatile const __u64 *)&h->dir[dir & 1].rx_packets;
+}
 
-	if (!h)
-		return;
-	h->dir[dir & 1].rx_packets += packets;
+/* rx: the word as read, its credit as it is now. */
+INLINE void count_rx(struct dp_hot *h, __u32 dir, __u64 rx, __u32 packets, __u32 bytes)
+{
+	*(volatile __u64 *)&h->dir[dir & 1].rx_packets =
+		(rx & ~DP_RX_PACKETS) | ((rx + packets) & DP_RX_PACKETS);
 	h->dir[dir & 1].rx_bytes += bytes;
 }
 
@@ -81,6 +84,33 @@ INLINE struct dp_odd *odd_here(void)
 	union dp_cell *c = cpu < cfg_cpus ? cell_at(cfg_at.odd + cpu) : 0;
 
 	return c ? &c->odd : 0;
+}
+
+/* The boot clock at this CPU's last tick, late by a tick. To read the clock itself costs as much as
+ * the rest of the label path: its fence waits for every load under way, so that no packet's cache
+ * misses overlap with those of the next. */
+INLINE __u64 tick_ns(void)
+{
+	struct dp_odd *o = odd_here();
+	__u64 tick;
+
+	if ((cfg_test_clock && test_now) || !o)
+		return now_ns();
+	tick = bpf_jiffies64();
+	if (*(volatile __u64 *)&o->tick != tick) {
+		*(volatile __u64 *)&o->tick_ns = now_ns();
+		*(volatile __u64 *)&o->tick = tick;
+	}
+	return *(volatile __u64 *)&o->tick_ns;
+}
+
+/* Exact: near the end the clock itself is asked. */
+#define TICK_SLACK 100000000ull
+INLINE int expired(const struct dp_line *l)
+{
+	__u64 until = *(volatile const __u64 *)&l->valid_until;
+
+	return tick_ns() + TICK_SLACK >= until && now_ns() >= until;
 }
 
 INLINE void count_class(__u32 class, __u32 packets, __u32 bytes, __u32 labelled, __u32 fresh)

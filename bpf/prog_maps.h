@@ -18,6 +18,7 @@
 
 const volatile __u32 cfg_labels = 2;
 const volatile __u32 cfg_cpus = 1;
+const volatile __u32 cfg_grant_shift = 6; /* of the burst that a credit may be: see grant_of() */
 const volatile __u32 cfg_slots = 1;
 const volatile struct dp_cells cfg_at = {};
 const volatile __u32 cfg_test_clock = 0; /* offline only; the verifier removes the branch */

@@ -75,27 +75,29 @@ static __noinline int mark_count(__u32 at, __u64 now, __u32 colour, __u32 packet
 }
 
 /* Counts a packet whose code point shows a colour. at = slot * 2 + direction. */
-INLINE void mark_seen(__u32 dscp, __u32 at, __u32 point, __u64 now, __u32 packets, __u32 bytes)
+INLINE void mark_seen(const struct outer *o, __u32 at, __u32 point)
 {
-	__u32 code = code_of(dscp);
+	__u32 code = code_of(o->dscp);
 
 	if (code & DP_CODE_PAIRED)
-		mark_count(at * 2 + point, now, colour_of(code), packets, bytes);
+		mark_count(at * 2 + point, now_ns(), colour_of(code), o->packets, o->bytes);
 }
 
 /* At the edge: what to write in place of dscp (KEEP = the packet's own), which shows the colour of
  * the present block. A code point without a partner stays, and is not counted. */
-INLINE __u32 mark_edge(const struct pkt *p, __u32 at, __u64 now, __u32 dscp)
+INLINE __u32 mark_edge(const struct outer *o, __u32 at, __u32 dscp)
 {
-	__u32 is = dscp == KEEP ? p->k.dscp : dscp, code, colour;
+	__u32 is = dscp == KEEP ? o->dscp : dscp, code, colour;
+	__u64 now;
 
 	if (!cfg_colours.block_ns)
 		return dscp;
 	code = code_of(is);
 	if (!(code & DP_CODE_PAIRED))
 		return dscp;
+	now = now_ns();
 	colour = ((now + wall_offset) / cfg_colours.block_ns) & 1;
-	mark_count(at * 2 + DP_MARK_IN, now, colour, p->packets, p->bytes);
+	mark_count(at * 2 + DP_MARK_IN, now, colour, o->packets, o->bytes);
 	return colour == colour_of(code) ? is : code & DP_CODE_PARTNER;
 }
 
@@ -126,26 +128,29 @@ INLINE __u32 dscp_inside(struct __sk_buff *skb, struct pkt *p)
 
 /* At egress. The kernel does not copy an IPv4 packet's code point to the SRv6 header that it gets:
  * the outer header must show the colour of what it carries. */
-static __noinline int mark_out(struct __sk_buff *skb, struct pkt *p, __u32 at, __u32 packets,
+static __noinline int mark_out(struct __sk_buff *skb, __u32 l3, __u32 at, __u32 packets,
 			       __u32 bytes)
 {
-	__be32 *w = head_at(skb, p->l3, sizeof(*w));
+	__be32 *w = head_at(skb, l3, sizeof(*w));
+	struct pkt p = { .l3 = l3 };
+	struct outer o = { .packets = packets, .bytes = bytes };
 	__u32 v, dscp, in, code;
 
-	if (!w || !p->l3)
+	if (!w || !l3)
 		return 0;
 	v = bpf_ntohl(*w);
 	dscp = v >> 28 == 6 ? (v >> 22) & 63 : (v >> 18) & 63;
 	if (v >> 28 == 6) {
-		in = dscp_inside(skb, p);
+		in = dscp_inside(skb, &p);
 		code = in == KEEP ? 0 : code_of(in);
 		if ((code & DP_CODE_PAIRED) &&
 		    ((code ^ code_of(dscp)) & (DP_CODE_PAIRED | DP_CODE_ONE))) {
-			tag_v6(skb, p->l3, KEEP, in, 0);
+			tag_v6(skb, l3, KEEP, in, 0);
 			dscp = in;
 		}
 	}
-	mark_seen(dscp, at, DP_MARK_OUT, now_ns(), packets, bytes);
+	o.dscp = dscp;
+	mark_seen(&o, at, DP_MARK_OUT);
 	return 0;
 }
 

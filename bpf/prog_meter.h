@@ -4,7 +4,13 @@
  * A u64 holds the moment at which the traffic admitted so far would have ended at the rate. A
  * packet conforms while that moment is at most `burst` ahead of now. Its own cost is not part of
  * the test: a GSO packet larger than the burst must pass now and then, the debt is paid later and
- * the long-term rate is exact. Bytes are layer 2, the same that contract and shaper count. */
+ * the long-term rate is exact. Bytes are layer 2, the same that contract and shaper count.
+ *
+ * A CPU that asks takes up to sixteen packets' bytes more than it needs and spends this credit
+ * without asking: most packets touch neither the clock nor a word that another CPU writes. What all
+ * CPUs may hold comes out of the burst, so that never more passes than rate x time + burst; what is
+ * held is not lost, so that the long-term rate stays exact. A slow label, whose burst has no room
+ * for that, is asked for every packet, like one under a ceiling. */
 #ifndef TREATY_BPF_PROG_METER_H
 #define TREATY_BPF_PROG_METER_H
 
@@ -43,23 +49,42 @@ __noinline int under_ceiling(__u32 id, __u32 dir, __u32 bytes, __u64 now, __u32 
 		       c->burst[dir] >> (excess & 1));
 }
 
-INLINE enum colour meter(struct dp_line *l, __u32 dir, __u32 bytes, __u64 now)
+/* Bytes to take beyond need, *ns what they cost; 0 where they would be more than a small part of
+ * the burst (cfg_grant_shift leaves a sixteenth for all CPUs and two
+ * more: the last draw and the packet that it is for). */
+INLINE __u32 grant_of(const struct dp_line *l, __u32 dir, __u64 *ns)
 {
-	__u64 cost = ((__u64)l->cost[dir] * bytes) >> (l->shift[dir] & 63);
+	__u64 most = l->burst[dir] >> (cfg_grant_shift & 31);
+	__u32 bytes = DP_GRANT;
 
-	if (!l->cost[dir])
-		return !l->ceiling || under_ceiling(l->ceiling, dir, bytes, now, 0) ? GREEN : RED;
-	if (vt_take(&l->tat[dir], now, cost, l->burst[dir])) {
-		if (!l->ceiling || under_ceiling(l->ceiling, dir, bytes, now, 0))
-			return GREEN;
-		/* Dropped above, so not paid for here. */
-		__sync_fetch_and_add(&l->tat[dir], -cost);
-		return RED;
+	*ns = ((__u64)l->cost[dir] * DP_GRANT) >> (l->shift[dir] & 63);
+	for (int i = 0; i < 3; i++) {
+		if (*ns <= most)
+			return bytes;
+		*ns >>= 1;
+		bytes >>= 1;
 	}
-	if (!l->ecost[dir])
-		return RED;
-	cost = ((__u64)l->ecost[dir] * bytes) >> (l->eshift[dir] & 63);
-	if (!vt_take(&l->etat[dir], now, cost, l->eburst[dir]))
+	*ns = 0;
+	return 0;
+}
+
+/* Committed traffic of a label without a ceiling. Returns the credit that is left, < 0 when the
+ * packet does not conform. */
+INLINE __s64 meter_draw(struct dp_line *l, __u32 dir, __u32 need, __u64 now)
+{
+	__u64 ns, cost, kept;
+	__u32 grant = grant_of(l, dir, &ns);
+
+	cost = ((__u64)l->cost[dir] * (need + grant)) >> (l->shift[dir] & 63);
+	kept = ns * (cfg_cpus + 2);
+	return vt_take(&l->tat[dir], now, cost, l->burst[dir] - kept) ? (__s64)grant : -1;
+}
+
+INLINE enum colour meter_excess(struct dp_line *l, __u32 dir, __u32 bytes, __u64 now)
+{
+	__u64 cost = ((__u64)l->ecost[dir] * bytes) >> (l->eshift[dir] & 63);
+
+	if (!l->ecost[dir] || !vt_take(&l->etat[dir], now, cost, l->eburst[dir]))
 		return RED;
 	if (!l->ceiling || under_ceiling(l->ceiling, dir, bytes, now, 1))
 		return YELLOW;
@@ -67,8 +92,22 @@ INLINE enum colour meter(struct dp_line *l, __u32 dir, __u32 bytes, __u64 now)
 	return RED;
 }
 
+INLINE enum colour meter_under(struct dp_line *l, __u32 dir, __u32 bytes, __u64 now)
+{
+	__u64 cost = ((__u64)l->cost[dir] * bytes) >> (l->shift[dir] & 63);
+
+	if (cost && !vt_take(&l->tat[dir], now, cost, l->burst[dir]))
+		return meter_excess(l, dir, bytes, now);
+	if (under_ceiling(l->ceiling, dir, bytes, now, 0))
+		return GREEN;
+	/* Dropped above, so not paid for here. */
+	if (cost)
+		__sync_fetch_and_add(&l->tat[dir], -cost);
+	return RED;
+}
+
 /* What happens above the committed rate. Returns 1 when the packet must be dropped. */
-INLINE int over(const struct dp_line *l, const struct pkt *p, enum colour colour, __u32 label,
+INLINE int over(const struct dp_line *l, const struct outer *o, enum colour colour, __u32 label,
 		__u32 dir, __u32 *dscp, __u32 *ce)
 {
 	__u32 what = (l->flags & DP_L_OVER_MASK) >> DP_L_OVER_SHIFT;
@@ -77,36 +116,57 @@ INLINE int over(const struct dp_line *l, const struct pkt *p, enum colour colour
 	if (!c)
 		return 0;
 	if (colour == YELLOW) {
-		__sync_fetch_and_add(&c->excess, p->packets);
+		__sync_fetch_and_add(&c->excess, o->packets);
 		*dscp = l->dscp_over;
 		return 0;
 	}
 	if (what == DP_L_OVER_REMARK) {
-		__sync_fetch_and_add(&c->remarked, p->packets);
+		__sync_fetch_and_add(&c->remarked, o->packets);
 		*dscp = l->dscp_over;
 		return 0;
 	}
-	if (what == DP_L_OVER_ECN && p->ecn) {
-		__sync_fetch_and_add(&c->ce, p->packets);
+	if (what == DP_L_OVER_ECN && o->ecn) {
+		__sync_fetch_and_add(&c->ce, o->packets);
 		*ce = 1;
 		return 0;
 	}
-	__sync_fetch_and_add(&c->drop_packets, p->packets);
-	__sync_fetch_and_add(&c->drop_bytes, p->bytes);
+	__sync_fetch_and_add(&c->drop_packets, o->packets);
+	__sync_fetch_and_add(&c->drop_bytes, o->bytes);
 	return 1;
 }
 
-/* Meters and acts. Returns 1 when the packet must be dropped; *dscp and *ce say what to write. */
-INLINE int police(struct dp_line *l, const struct pkt *p, __u32 label, __u32 dir, __u64 now,
+/* The long way: the credit does not do. Returns 1 when the packet must be dropped. */
+INLINE int ask(struct dp_line *l, __u64 *rx, const struct outer *o, __u32 label, __u32 dir,
+	       __u32 *dscp, __u32 *ce)
+{
+	__u32 credit = *rx >> DP_RX_CREDIT;
+	enum colour colour = GREEN;
+	__u64 now = now_ns();
+	__s64 left = credit;
+
+	if (l->ceiling)
+		colour = meter_under(l, dir, o->bytes, now);
+	else if (l->cost[dir])
+		left = meter_draw(l, dir, o->bytes - credit, now);
+	if (left < 0)
+		colour = meter_excess(l, dir, o->bytes, now);
+	else
+		*rx = (*rx & DP_RX_PACKETS) | (__u64)left << DP_RX_CREDIT;
+	return colour == GREEN ? 0 : over(l, o, colour, label, dir, dscp, ce);
+}
+
+/* Meters and acts. Returns 1 when the packet must be dropped; *dscp and *ce say what to write, *rx
+ * is the counter's word that holds the credit. */
+INLINE int police(struct dp_line *l, __u64 *rx, const struct outer *o, __u32 label, __u32 dir,
 		  __u32 *dscp, __u32 *ce)
 {
-	enum colour colour;
-
 	dir &= 1;
 	barrier_var(dir);
 	dir &= 1;
-	colour = meter(l, dir, p->bytes, now);
-	return colour == GREEN ? 0 : over(l, p, colour, label, dir, dscp, ce);
+	if (*rx >> DP_RX_CREDIT < o->bytes || l->ceiling)
+		return ask(l, rx, o, label, dir, dscp, ce);
+	*rx -= (__u64)o->bytes << DP_RX_CREDIT;
+	return 0;
 }
 
 #endif

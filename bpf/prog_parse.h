@@ -26,17 +26,22 @@
 
 enum parse_state { PARSE_OK, PARSE_NOT_IP, PARSE_MALFORMED };
 
+/* Of the outermost IP header: what may be written, and what is counted. */
+struct outer {
+	__u32 l3;    /* its offset */
+	__u32 label; /* IPv6 flow label as it came */
+	__u8 family, ecn, dscp, proto;
+	__u32 packets, bytes; /* on the wire, layer 2 */
+};
+
 struct pkt {
 	struct dp_flow_key k;
-	__u32 l3;    /* offset of the IP header */
-	__u32 l4;    /* offset of what follows all IP headers; 0 = not shown (later fragment) */
-	__u32 end;   /* offset of the end of the IP packet */
-	__u32 label; /* IPv6 flow label as it came */
+	__u32 l3;  /* offset of the IP header */
+	__u32 l4;  /* offset of what follows all IP headers; 0 = not shown (later fragment) */
+	__u32 end; /* offset of the end of the IP packet */
 	__u32 frag_id;
 	__u8 frag, frag_first;
-	__u8 outer_family, ecn; /* of the outermost IP header, like outer_l3: what may be written */
-	__u32 outer_l3;
-	__u32 packets, bytes; /* on the wire, layer 2 */
+	struct outer o;
 };
 
 /* Headers of paged skbs lie outside the linear part that direct access sees: brought in unless
@@ -90,9 +95,10 @@ INLINE __u16 parse_l2(struct __sk_buff *skb, struct pkt *p)
 
 INLINE void v4_mapped(__u64 *to, __be32 addr)
 {
-	__u32 w[4] = { 0, 0, bpf_htonl(0xffff), addr };
-
-	__builtin_memcpy(to, w, sizeof(w));
+	/* In whole words: a load that spans two stores stalls. */
+	to[0] = 0;
+	to[1] = bpf_htonl(1) == 1 ? (__u64)bpf_htonl(0xffff) << 32 | addr
+				  : (__u64)addr << 32 | bpf_htonl(0xffff);
 }
 
 /* An IP header as words; by words because clang copies a packed struct byte by byte. */
@@ -144,8 +150,10 @@ INLINE int parse_v4(struct __sk_buff *skb, struct pkt *p, int outer)
 	p->k.family = 4;
 	p->k.proto = h.v4.protocol;
 	p->k.dscp = h.v4.tos >> 2;
-	if (outer)
-		p->ecn = h.v4.tos & 3;
+	if (outer) {
+		p->o.ecn = h.v4.tos & 3;
+		p->o.dscp = p->k.dscp;
+	}
 	p->end = p->l3 + tot;
 	fo = bpf_ntohs(h.v4.frag_off);
 	p->frag = (fo & 0x3fff) != 0;
@@ -214,8 +222,9 @@ INLINE int parse_v6(struct __sk_buff *skb, struct pkt *p, int outer)
 	p->k.dst[1] = h.q[4];
 	*(__u32 *)&p->k.proto = ((h.w[1] >> 16) & 0xff) | ((w >> 22) & 63) << 8 | 6u << 16;
 	if (outer) {
-		p->ecn = (w >> 20) & 3;
-		p->label = w & DP_LABEL_MAX;
+		p->o.ecn = (w >> 20) & 3;
+		p->o.dscp = (w >> 22) & 63;
+		p->o.label = w & DP_LABEL_MAX;
 	}
 	p->frag = 0;
 	p->l4 = p->l3 + 40;
@@ -310,17 +319,155 @@ __noinline int gso_size(struct __sk_buff *skb, struct pkt *p)
 	if (len <= hdr || !gso)
 		return 0;
 	n = (len - hdr + gso - 1) / gso;
-	p->packets = n;
-	p->bytes = len + (n - 1) * hdr;
+	p->o.packets = n;
+	p->o.bytes = len + (n - 1) * hdr;
 	return 0;
 }
 
 INLINE void wire_size(struct __sk_buff *skb, struct pkt *p)
 {
-	p->packets = 1;
-	p->bytes = skb->len;
+	p->o.packets = 1;
+	p->o.bytes = skb->len;
 	if (skb->gso_size)
 		gso_size(skb, p);
+}
+
+/* Ethernet and the outermost IP header. */
+INLINE int parse_outer(struct __sk_buff *skb, struct pkt *p)
+{
+	__u16 proto;
+	int state;
+
+	if (head_pull(skb))
+		return PARSE_MALFORMED;
+	proto = parse_l2(skb, p);
+	if (!proto)
+		return PARSE_MALFORMED;
+	p->o.l3 = p->l3;
+	p->o.family = proto == ETH_P_IPV6 ? 6 : 4;
+	state = parse_ip(skb, p, proto, 1);
+	p->o.proto = p->k.proto;
+	return state;
+}
+
+/* Moves on to the packet inside SRv6 or IP-in-IP, for its TCP header; stays if there is none. */
+__noinline int look_inside(struct __sk_buff *skb, struct pkt *p)
+{
+	__u16 proto;
+
+	if (!p)
+		return 0;
+	if (p->k.proto == IPPROTO_IPIP)
+		proto = ETH_P_IP;
+	else if (p->k.proto == IPPROTO_IPV6)
+		proto = ETH_P_IPV6;
+	else
+		return 0;
+	if (!p->l4 || p->frag)
+		return 0;
+	p->l3 = p->l4;
+	if (parse_ip(skb, p, proto, 0) != PARSE_OK)
+		p->l4 = 0;
+	return 0;
+}
+
+/* The long ways: any packet, at the edge and at a node. */
+__noinline int parse_edge(struct __sk_buff *skb, struct pkt *p)
+{
+	int state = p ? parse_outer(skb, p) : PARSE_MALFORMED;
+
+	if (state != PARSE_OK)
+		return state;
+	parse_ports(skb, p);
+	wire_size(skb, p);
+	return PARSE_OK;
+}
+
+__noinline int parse_node(struct __sk_buff *skb, struct pkt *p)
+{
+	int state = p ? parse_outer(skb, p) : PARSE_MALFORMED;
+
+	if (state != PARSE_OK)
+		return state;
+	if (skb->gso_size)
+		look_inside(skb, p);
+	wire_size(skb, p);
+	return PARSE_OK;
+}
+
+/* Most packets at a node: IPv6 right behind Ethernet, in reach, one on the wire. 0 = others, which
+ * take the long way. The protocol may be that of an extension header. */
+INLINE int plain_v6(struct __sk_buff *skb, struct outer *o)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 w;
+
+	if (data + ETH_HLEN + 40 > end || *(__be16 *)(data + 12) != bpf_htons(ETH_P_IPV6))
+		return 0;
+	w = bpf_ntohl(*(__be32 *)(data + ETH_HLEN));
+	if (w >> 28 != 6 || skb->gso_size)
+		return 0;
+	o->l3 = ETH_HLEN;
+	o->label = w & DP_LABEL_MAX;
+	o->family = 6;
+	o->ecn = (w >> 20) & 3;
+	o->dscp = (w >> 22) & 63;
+	o->proto = *(__u8 *)(data + ETH_HLEN + 6);
+	o->packets = 1;
+	o->bytes = skb->len;
+	return 1;
+}
+
+/* Most packets at the edge: TCP or UDP behind a plain IPv4 or IPv6 header, one on the wire. Fills
+ * what parse_edge() would; 0 = others, which take the long way. */
+INLINE int plain_edge(struct __sk_buff *skb, struct dp_flow_key *k, struct outer *o, __u32 *end)
+{
+	void *data = (void *)(long)skb->data, *last = (void *)(long)skb->data_end;
+	__u16 type, proto;
+	__u32 w, both;
+
+	if (data + ETH_HLEN + 40 + 4 > last || skb->gso_size)
+		return 0;
+	type = *(__be16 *)(data + 12);
+	w = bpf_ntohl(*(__be32 *)(data + ETH_HLEN));
+	if (type == bpf_htons(ETH_P_IPV6)) {
+		proto = *(__u8 *)(data + ETH_HLEN + 6);
+		*end = ETH_HLEN + 40 + bpf_ntohs(*(__be16 *)(data + ETH_HLEN + 4));
+		both = *(__be32 *)(data + ETH_HLEN + 40);
+		if (w >> 28 != 6 || *end < ETH_HLEN + 40 + 4)
+			return 0;
+		k->src[0] = *(__u64 *)(data + ETH_HLEN + 8);
+		k->src[1] = *(__u64 *)(data + ETH_HLEN + 16);
+		k->dst[0] = *(__u64 *)(data + ETH_HLEN + 24);
+		k->dst[1] = *(__u64 *)(data + ETH_HLEN + 32);
+		o->family = 6;
+		o->ecn = (w >> 20) & 3;
+		o->dscp = (w >> 22) & 63;
+	} else {
+		proto = *(__u8 *)(data + ETH_HLEN + 9);
+		*end = ETH_HLEN + (w & 0xffff);
+		both = *(__be32 *)(data + ETH_HLEN + 20);
+		if (type != bpf_htons(ETH_P_IP) || w >> 24 != 0x45 || *end < ETH_HLEN + 20 + 4 ||
+		    *(__be16 *)(data + ETH_HLEN + 6) & bpf_htons(0x3fff))
+			return 0;
+		v4_mapped(k->src, *(__be32 *)(data + ETH_HLEN + 12));
+		v4_mapped(k->dst, *(__be32 *)(data + ETH_HLEN + 16));
+		o->family = 4;
+		o->ecn = (w >> 16) & 3;
+		o->dscp = (w >> 18) & 63;
+	}
+	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP)
+		return 0;
+	both = bpf_ntohl(both);
+	*(__u32 *)&k->sport = both >> 16 | both << 16;
+	*(__u32 *)&k->proto = proto | o->dscp << 8 | o->family << 16 | 1u << 24;
+	k->label_in = 0;
+	k->tuple = 0;
+	o->l3 = ETH_HLEN;
+	o->proto = proto;
+	o->packets = 1;
+	o->bytes = skb->len;
+	return 1;
 }
 
 #endif

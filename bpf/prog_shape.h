@@ -15,8 +15,13 @@
 
 INLINE struct dp_shape *shape_of(__u32 minor, __u32 ifindex)
 {
-	struct dp_shapes *s = bpf_map_lookup_elem(&shapes, &minor);
+	__u32 zero = 0;
+	struct dp_ctl *c = bpf_map_lookup_elem(&ctl, &zero);
+	struct dp_shapes *s;
 
+	if (!c || !*(volatile __u32 *)&c->shaped) /* nor need the four be read */
+		return 0;
+	s = bpf_map_lookup_elem(&shapes, &minor);
 	if (!s)
 		return 0;
 	for (int i = 0; i < DP_SHAPE_WAYS; i++)

@@ -50,12 +50,12 @@ INLINE void tag_v4(struct __sk_buff *skb, __u32 l3, __u32 dscp, __u32 ce)
 	*w = bpf_htons(new);
 }
 
-INLINE void tag(struct __sk_buff *skb, const struct pkt *p, __u32 label, __u32 dscp, __u32 ce)
+INLINE void tag(struct __sk_buff *skb, const struct outer *o, __u32 label, __u32 dscp, __u32 ce)
 {
-	if (p->outer_family == 6)
-		tag_v6(skb, p->outer_l3, label, dscp, ce);
+	if (o->family == 6)
+		tag_v6(skb, o->l3, label, dscp, ce);
 	else
-		tag_v4(skb, p->outer_l3, dscp, ce);
+		tag_v4(skb, o->l3, dscp, ce);
 }
 
 #endif

@@ -25,63 +25,58 @@
 enum cause { CAUSE_NONE, CAUSE_UNKNOWN, CAUSE_EXPIRED, CAUSE_BINDING };
 
 /* Not one of ours: count it as label 0's and under its cause, pass it. */
-__noinline int best_effort(struct __sk_buff *skb, const struct pkt *p, __u32 at, enum cause why)
+__noinline int best_effort(struct __sk_buff *skb, __u32 packets, __u32 bytes, __u32 at,
+			   enum cause why)
 {
+	struct dp_hot *h = hot_of(0);
 	struct dp_odd *odd;
 	struct dp_rare *c;
 
-	if (!p)
-		return TC_ACT_UNSPEC;
 	set_mark(skb, 0, 0);
-	count_rx(0, 0, p->packets, p->bytes);
+	if (h)
+		count_rx(h, 0, rx_word(h, 0), packets, bytes);
 	if (why == CAUSE_NONE)
 		return TC_ACT_UNSPEC;
 	if (why == CAUSE_UNKNOWN) {
 		odd = odd_here();
 		if (odd)
-			odd->unknown += p->packets;
+			odd->unknown += packets;
 		return TC_ACT_UNSPEC;
 	}
 	c = rare_of(at >> 1, at & 1);
 	if (c)
-		__sync_fetch_and_add(why == CAUSE_EXPIRED ? &c->expired : &c->binding, p->packets);
+		__sync_fetch_and_add(why == CAUSE_EXPIRED ? &c->expired : &c->binding, packets);
 	return TC_ACT_UNSPEC;
 }
 
-__noinline int not_parsed(struct __sk_buff *skb, struct pkt *p, int state)
+__noinline int not_parsed(struct __sk_buff *skb, int state)
 {
 	struct dp_odd *odd = odd_here();
 
-	if (!p)
-		return TC_ACT_UNSPEC;
-	p->packets = 1;
-	p->bytes = skb->len;
 	if (odd && state == PARSE_NOT_IP)
 		odd->not_ip++;
 	else if (odd)
 		odd->malformed++;
-	return best_effort(skb, p, 0, CAUSE_NONE);
+	return best_effort(skb, 1, skb->len, 0, CAUSE_NONE);
 }
 
-INLINE int parse(struct __sk_buff *skb, struct pkt *p)
+/* As the device says; most nodes have none that says down, and need not look. */
+INLINE __u32 unbound_dir(__u32 ifindex)
 {
-	__u16 proto;
+	struct dp_port_line *port;
+	__u32 zero = 0;
+	struct dp_ctl *c = bpf_map_lookup_elem(&ctl, &zero);
 
-	if (head_pull(skb))
-		return PARSE_MALFORMED;
-	proto = parse_l2(skb, p);
-	if (!proto)
-		return PARSE_MALFORMED;
-	p->outer_l3 = p->l3;
-	p->outer_family = proto == ETH_P_IPV6 ? 6 : 4;
-	return parse_ip(skb, p, proto, 1);
+	if (c && !*(volatile __u32 *)&c->downs)
+		return 0;
+	port = bpf_map_lookup_elem(&ports, &ifindex);
+	return port ? port->dir & 1 : 0;
 }
 
 /* Direction of a label's packet by the device on which it came in. 2 = not bound to it. */
 INLINE __u32 direction(const struct dp_line *l, __u32 ifindex)
 {
 	__u32 up = l->bind[0], down = l->bind[1];
-	struct dp_port_line *port;
 
 	if (up && up == ifindex)
 		return 0;
@@ -93,23 +88,60 @@ INLINE __u32 direction(const struct dp_line *l, __u32 ifindex)
 		return 1;
 	if (down)
 		return 0;
-	port = bpf_map_lookup_elem(&ports, &ifindex);
-	return port ? port->dir & 1 : 0;
+	return unbound_dir(ifindex);
 }
 
 /* Only lines with a bound source prefix pay for the look. */
-static __noinline int source_ok(const struct pkt *p, __u32 at)
+static __noinline int source_ok(__u64 src0, __u64 src1, __u32 at)
 {
 	struct dp_bind *b = bpf_map_lookup_elem(&binds, &at);
 
-	return b && (p->k.src[0] & b->mask[0]) == b->addr[0] &&
-	       (p->k.src[1] & b->mask[1]) == b->addr[1];
+	return b && (src0 & b->mask[0]) == b->addr[0] && (src1 & b->mask[1]) == b->addr[1];
 }
 
-/* Where the packet came in fits the line, in that direction. */
-INLINE int bound(const struct dp_line *l, const struct pkt *p, __u32 label, __u32 dir)
+/* What the edge needs of a packet. */
+struct edge {
+	struct dp_flow_key k;
+	struct outer o;
+	__u32 l4, end; /* l4 0: a fragment, or no header shown */
+};
+
+static __noinline int edge_far(struct __sk_buff *skb, struct edge *e)
 {
-	return !(l->flags & DP_L_SOURCE << dir) || source_ok(p, label * 2 + dir);
+	struct pkt p = {};
+	int state = parse_edge(skb, &p);
+
+	e->k = p.k;
+	e->o = p.o;
+	e->l4 = p.frag ? 0 : p.l4;
+	e->end = p.end;
+	return state;
+}
+
+INLINE int edge_parse(struct __sk_buff *skb, struct edge *e)
+{
+	if (!plain_edge(skb, &e->k, &e->o, &e->end))
+		return edge_far(skb, e);
+	e->l4 = ETH_HLEN + (e->o.family == 6 ? 40 : 20);
+	return PARSE_OK;
+}
+
+/* Out of the way: its parser's room on the stack counts against the deepest call otherwise. */
+static __noinline int edge_rtt(struct __sk_buff *skb, const struct edge *e, __u32 at)
+{
+	struct pkt p = { .k = e->k, .l4 = e->l4, .end = e->end };
+
+	return rtt_tcp(skb, &p, at, now_ns());
+}
+
+/* Where a packet of the line's must come from. */
+INLINE int edge_bound(struct __sk_buff *skb, const struct dp_line *l, const struct edge *e,
+		      __u32 label, __u32 dir)
+{
+	if (l->bind[dir] && l->bind[dir] != skb->ingress_ifindex)
+		return 0;
+	return !(l->flags & DP_L_SOURCE << dir) ||
+	       source_ok(e->k.src[0], e->k.src[1], label * 2 + dir);
 }
 
 /* Demand counts (class) come before any question of an agreement. */
@@ -117,43 +149,42 @@ INLINE int edge_in(struct __sk_buff *skb)
 {
 	__u32 label, dir, dscp, ce = 0, fresh;
 	enum cause why = CAUSE_NONE;
-	struct pkt p = {};
 	struct answer f = {};
 	struct dp_line *l;
-	__u64 now = now_ns();
-	int state = parse(skb, &p);
+	struct dp_hot *h;
+	struct edge e;
+	__u64 rx;
+	int state = edge_parse(skb, &e);
 
 	if (state != PARSE_OK)
-		return not_parsed(skb, &p, state);
-	parse_ports(skb, &p);
-	wire_size(skb, &p);
-	fresh = classify(&p.k, &f);
+		return not_parsed(skb, state);
+	fresh = classify(&e.k, &f);
 	label = f.label;
 	dir = f.dir & 1;
-	hot_fetch(label, dir);
+	h = hot_fetch(label);
 	l = line_of(label);
 	if (label && !l)
 		why = CAUSE_UNKNOWN;
-	else if (l && now >= *(volatile __u64 *)&l->valid_until)
+	else if (l && expired(l))
 		why = CAUSE_EXPIRED;
-	else if (l && ((l->bind[dir] && l->bind[dir] != skb->ingress_ifindex) ||
-		       !bound(l, &p, label, dir)))
+	else if (l && !edge_bound(skb, l, &e, label, dir))
 		why = CAUSE_BINDING;
-	count_class(f.class_id, p.packets, p.bytes, l && why == CAUSE_NONE, fresh);
-	if (!l || why != CAUSE_NONE) {
-		tag(skb, &p, 0, KEEP, 0);
-		return best_effort(skb, &p, label * 2 + dir, why);
+	count_class(f.class_id, e.o.packets, e.o.bytes, l && why == CAUSE_NONE, fresh);
+	if (!l || !h || why != CAUSE_NONE) {
+		tag(skb, &e.o, 0, KEEP, 0);
+		return best_effort(skb, e.o.packets, e.o.bytes, label * 2 + dir, why);
 	}
 	dscp = l->dscp < 64 ? l->dscp : KEEP;
-	if ((l->flags & DP_L_POLICE_EDGE) && police(l, &p, label, dir, now, &dscp, &ce))
+	rx = rx_word(h, dir);
+	if ((l->flags & DP_L_POLICE_EDGE) && police(l, &rx, &e.o, label, dir, &dscp, &ce))
 		return TC_ACT_SHOT;
 	if (l->watch)
-		dscp = mark_edge(&p, l->watch * 2 + dir, now, dscp);
-	tag(skb, &p, label, dscp, ce);
+		dscp = mark_edge(&e.o, l->watch * 2 + dir, dscp);
+	tag(skb, &e.o, label, dscp, ce);
 	set_mark(skb, label, path_of(l, dir));
-	count_rx(label, dir, p.packets, p.bytes);
-	if (p.k.proto == IPPROTO_TCP && l->watch)
-		rtt_tcp(skb, &p, l->watch * 2 + dir, now);
+	count_rx(h, dir, rx, e.o.packets, e.o.bytes);
+	if (e.k.proto == IPPROTO_TCP && l->watch)
+		edge_rtt(skb, &e, l->watch * 2 + dir);
 	return TC_ACT_UNSPEC;
 }
 
@@ -163,75 +194,76 @@ int treaty_edge_in(struct __sk_buff *skb)
 	return edge_in(skb);
 }
 
-/* Moves on to the packet inside SRv6 or IP-in-IP, for its TCP header; stays if there is none. */
-__noinline int look_inside(struct __sk_buff *skb, struct pkt *p)
+__noinline int node_source(struct __sk_buff *skb, __u32 at)
 {
-	__u16 proto;
+	struct pkt p = {};
 
-	if (!p)
-		return 0;
-	if (p->k.proto == IPPROTO_IPIP)
-		proto = ETH_P_IP;
-	else if (p->k.proto == IPPROTO_IPV6)
-		proto = ETH_P_IPV6;
-	else
-		return 0;
-	if (!p->l4 || p->frag)
-		return 0;
-	p->l3 = p->l4;
-	if (parse_ip(skb, p, proto, 0) != PARSE_OK)
-		p->l4 = 0;
-	return 0;
+	return parse_outer(skb, &p) == PARSE_OK && source_ok(p.k.src[0], p.k.src[1], at);
 }
 
-INLINE void node_rtt(struct __sk_buff *skb, struct pkt *p, __u32 at, __u64 now)
+__noinline int node_rtt(struct __sk_buff *skb, __u32 at)
 {
-	if (!skb->gso_size)
-		look_inside(skb, p);
-	if (p->k.proto != IPPROTO_TCP)
-		return;
-	parse_ports(skb, p);
-	rtt_tcp(skb, p, at, now);
+	struct pkt p = {};
+
+	if (parse_outer(skb, &p) != PARSE_OK)
+		return 0;
+	look_inside(skb, &p);
+	if (p.k.proto != IPPROTO_TCP)
+		return 0;
+	parse_ports(skb, &p);
+	return rtt_tcp(skb, &p, at, now_ns());
+}
+
+static __noinline int node_far(struct __sk_buff *skb, struct outer *o)
+{
+	struct pkt p = {};
+	int state = parse_node(skb, &p);
+
+	*o = p.o;
+	return state;
 }
 
 INLINE int node_in(struct __sk_buff *skb)
 {
-	__u32 label, dir, dscp = KEEP, came, ce = 0;
+	__u32 label, dir, dscp = KEEP, ce = 0;
 	enum cause why = CAUSE_NONE;
-	struct pkt p = {};
 	struct dp_line *l;
-	__u64 now = now_ns();
-	int state = parse(skb, &p);
+	struct dp_hot *h;
+	struct outer o;
+	__u64 rx;
 
-	if (state != PARSE_OK)
-		return not_parsed(skb, &p, state);
-	label = p.label;
-	came = p.k.dscp; /* the outer header's */
-	hot_fetch(label, 0);
+	if (!plain_v6(skb, &o)) {
+		struct outer far;
+		int state = node_far(skb, &far);
+
+		if (state != PARSE_OK)
+			return not_parsed(skb, state);
+		o = far;
+	}
+	label = o.label;
+	h = hot_fetch(label);
 	l = line_of(label);
 	dir = l ? direction(l, skb->ingress_ifindex) : 0;
 	if (!l)
 		why = label ? CAUSE_UNKNOWN : CAUSE_NONE;
-	else if (dir > 1 || !bound(l, &p, label, dir))
+	else if (dir > 1 || ((l->flags & DP_L_SOURCE << dir) && !node_source(skb, label * 2 + dir)))
 		why = CAUSE_BINDING;
-	else if (now >= *(volatile __u64 *)&l->valid_until)
+	else if (expired(l))
 		why = CAUSE_EXPIRED;
 	dir &= 1;
-	if (skb->gso_size)
-		look_inside(skb, &p);
-	wire_size(skb, &p);
-	if (!l || why != CAUSE_NONE)
-		return best_effort(skb, &p, label * 2 + dir, why);
+	if (!l || !h || why != CAUSE_NONE)
+		return best_effort(skb, o.packets, o.bytes, label * 2 + dir, why);
 	if (cfg_colours.block_ns && l->watch)
-		mark_seen(came, l->watch * 2 + dir, DP_MARK_IN, now, p.packets, p.bytes);
-	if ((l->flags & DP_L_POLICE_NODE) && police(l, &p, label, dir, now, &dscp, &ce))
+		mark_seen(&o, l->watch * 2 + dir, DP_MARK_IN);
+	rx = rx_word(h, dir);
+	if ((l->flags & DP_L_POLICE_NODE) && police(l, &rx, &o, label, dir, &dscp, &ce))
 		return TC_ACT_SHOT;
 	if (dscp != KEEP || ce)
-		tag(skb, &p, KEEP, dscp == KEEP ? KEEP : mark_keep(came, dscp), ce);
+		tag(skb, &o, KEEP, dscp == KEEP ? KEEP : mark_keep(o.dscp, dscp), ce);
 	set_mark(skb, label, path_of(l, dir));
-	count_rx(label, dir, p.packets, p.bytes);
-	if (l->watch && p.k.proto != IPPROTO_UDP)
-		node_rtt(skb, &p, l->watch * 2 + dir, now);
+	count_rx(h, dir, rx, o.packets, o.bytes);
+	if (l->watch && o.proto != IPPROTO_UDP)
+		node_rtt(skb, l->watch * 2 + dir);
 	return TC_ACT_UNSPEC;
 }
 
@@ -241,17 +273,37 @@ int treaty_node_in(struct __sk_buff *skb)
 	return node_in(skb);
 }
 
-/* IPv6 flow label of the outer header, KEEP when the packet is not IPv6. */
-INLINE __u32 outer_label(struct __sk_buff *skb, struct pkt *p)
+/* IPv6 flow label of the outer header and its offset, KEEP when the packet is not IPv6: behind VLAN
+ * tags, or out of reach, and the others. */
+static __noinline __u32 outer_far(struct __sk_buff *skb, __u32 *l3)
 {
+	struct pkt p = {};
+	__u16 proto;
 	__be32 *w;
 
-	if (head_pull(skb) || parse_l2(skb, p) != ETH_P_IPV6)
+	if (head_pull(skb))
 		return KEEP;
-	w = head_at(skb, p->l3, sizeof(*w));
-	if (!w || (*w & bpf_htonl(0xf0000000)) != bpf_htonl(0x60000000))
+	proto = parse_l2(skb, &p);
+	*l3 = p.l3;
+	w = head_at(skb, p.l3, sizeof(*w));
+	if (proto != ETH_P_IPV6 || !w || (*w & bpf_htonl(0xf0000000)) != bpf_htonl(0x60000000))
 		return KEEP;
 	return bpf_ntohl(*w) & DP_LABEL_MAX;
+}
+
+INLINE __u32 outer_label(struct __sk_buff *skb, __u32 *l3)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 w, far = 0;
+
+	if (data + ETH_HLEN + 40 <= end && *(__be16 *)(data + 12) == bpf_htons(ETH_P_IPV6)) {
+		w = bpf_ntohl(*(__be32 *)(data + ETH_HLEN));
+		*l3 = ETH_HLEN;
+		return w >> 28 == 6 ? w & DP_LABEL_MAX : KEEP;
+	}
+	w = outer_far(skb, &far);
+	*l3 = far;
+	return w;
 }
 
 /* Wire packets and bytes; clang folds two context loads behind one condition into ctx + register,
@@ -275,20 +327,20 @@ INLINE void out_size(struct __sk_buff *skb, __u32 *packets, __u32 *bytes)
 SEC("tc")
 int treaty_out(struct __sk_buff *skb)
 {
-	__u32 label = skb->mark & DP_MARK_LABEL, seen, dir, packets, bytes, minor = DP_MINOR_REST;
+	__u32 label = skb->mark & DP_MARK_LABEL, seen, l3, dir, packets, bytes;
 	struct dp_line *l = line_of(label);
-	struct pkt p = {};
+	__u32 minor = DP_MINOR_REST;
 	struct dp_hot *c;
 
-	seen = outer_label(skb, &p);
+	seen = outer_label(skb, &l3);
 	out_size(skb, &packets, &bytes);
 	if (!l) {
 		if (seen != KEEP && seen && skb->ingress_ifindex && line_of(seen))
-			tag_v6(skb, p.l3, 0, KEEP, 0);
+			tag_v6(skb, l3, 0, KEEP, 0);
 		return shape(skb, minor, packets, bytes) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 	}
 	if (seen != KEEP && seen != label)
-		tag_v6(skb, p.l3, label, KEEP, 0);
+		tag_v6(skb, l3, label, KEEP, 0);
 	if (l->class_minor) {
 		skb->priority = DP_PRIO_MAJOR | l->class_minor;
 		minor = l->class_minor;
@@ -304,7 +356,7 @@ int treaty_out(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	}
 	if (cfg_colours.block_ns && l->watch)
-		mark_out(skb, &p, l->watch * 2 + (dir & 1), packets, bytes);
+		mark_out(skb, l3, l->watch * 2 + (dir & 1), packets, bytes);
 	c = hot_of(label);
 	if (!c)
 		return TC_ACT_UNSPEC;

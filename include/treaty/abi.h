@@ -12,7 +12,9 @@
 #include <linux/types.h>
 
 #define DP_ABI_MAGIC   0x59544154u /* "TATY" */
-#define DP_ABI_VERSION 2u
+#define DP_ABI_VERSION 3u
+#define DP_ABI_ADOPTED \
+	2u /* this one's maps serve as they are: no credit in rx_packets, no `downs` */
 
 #define DP_LABEL_MAX    0xfffffu    /* 20 bits, RFC 8200 section 3 */
 #define DP_MARK_LABEL   0x000fffffu /* skb->mark bits 0..19 */
@@ -86,11 +88,15 @@ struct dp_bind {
  * ingress programs. */
 struct dp_hot {
 	struct {
-		__u64 rx_packets, rx_bytes; /* passed at ingress */
+		__u64 rx_packets; /* passed at ingress: 48 bits, above them the meter's credit */
+		__u64 rx_bytes;
 		__u64 tx_packets, tx_bytes; /* left at egress (before the qdisc) */
 	} dir[2];
 };
 _Static_assert(sizeof(struct dp_hot) == 64, "one cache line");
+#define DP_RX_CREDIT  48 /* shift: bytes that the CPU may pass without asking the meter */
+#define DP_RX_PACKETS ((1ull << DP_RX_CREDIT) - 1)
+#define DP_GRANT      24000u /* bytes of credit at most: sixteen packets */
 
 /* Of (slot, direction): what should not happen, atomic adds of all CPUs. A label gets a slot with
  * its first such packet and keeps it; when none is left the packets count in slot 0. */
@@ -110,7 +116,9 @@ struct dp_odd {
 	__u64 unknown;   /* labelled packets with no line */
 	__u64 malformed; /* truncated or not parsable, passed untouched */
 	__u64 not_ip;    /* neither IPv4 nor IPv6 */
-	__u64 pad[5];
+	__u64 tick;      /* jiffies when this CPU last read the clock */
+	__u64 tick_ns;   /* what it read */
+	__u64 pad[3];
 };
 _Static_assert(sizeof(struct dp_odd) == 64, "one cache line");
 
@@ -275,8 +283,9 @@ struct dp_ctl {
 	__u32 slots_used; /* rare slots given to labels, by the programs */
 	__u32 rules;      /* room for them in one copy */
 	__u64 colours;    /* checksum of the code points that the marks were counted by */
-	__u64 pad;
-	__u32 key[16]; /* random: keys of the flow hash */
+	__u32 downs;      /* some port has (or had) direction down for what is not bound */
+	__u32 shaped;     /* some virtual queue is (or was) set */
+	__u32 key[16];    /* random: keys of the flow hash */
 };
 _Static_assert(sizeof(struct dp_ctl) == 128, "ctl");
 

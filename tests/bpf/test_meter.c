@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_meter.c - the policer against a plain reference model, its actions, and passive RTT. */
+#include <pthread.h>
+#include <sched.h>
+
 #include "pkt.h"
 
 #define L 5u
@@ -78,51 +81,132 @@ static bool model_takes(struct model *m, uint64_t now, uint64_t bytes)
 	return true;
 }
 
-/* Each packet's verdict is the model's, at rates from slow to fast, bursty arrivals. */
+/* Bursty arrivals of one rate; `credit`: the burst has room for bytes that a CPU takes ahead. */
+struct arrivals {
+	uint64_t rate, gap;
+	uint32_t burst_us;
+	bool credit;
+};
+
+/* Without credit each verdict is the model's. With it, all that passes conforms to the model, and
+ * as much passes as would at eleven twelfths of the burst. */
+static void like_the_model(const struct arrivals *t, uint64_t now)
+{
+	struct dp_label l = metered(t->rate, 0, t->burst_us, DP_OVER_DROP);
+	struct model m = { .rate = t->rate, .burst = t->burst_us * 1000ull }, low = m;
+	uint64_t dropped = 0, dropped_bytes = 0, bytes = 0, least = 0;
+	struct dp_count before = counted(DP_UP), after;
+
+	low.burst = m.burst / 12 * 11;
+	label_set(d, &l);
+	for (int n = 0; n < 6000; n++) {
+		struct pkt p;
+		bool passes;
+
+		now += rnd(50) ? rnd(t->gap) : rnd(t->gap * 400);
+		dp_clock_set(d, now);
+		eth(&p, 0, ETH_P_IPV6);
+		v6(&p, 0, 0, 17, "fd10:1::2", "fd10:2::2");
+		udp(&p, 1, 2, rnd(1400));
+		finish(&p);
+		passes = run_in(edge, &p, 1).ret == PASS;
+		if (passes)
+			assert_true(model_takes(&m, now, p.n));
+		else
+			assert_true(t->credit || !model_takes(&m, now, p.n));
+		least += model_takes(&low, now, p.n) ? p.n : 0;
+		bytes += passes ? p.n : 0;
+		assert_true(bytes + 1500 >= least);
+		dropped += !passes;
+		dropped_bytes += passes ? 0 : p.n;
+	}
+	after = counted(DP_UP);
+	dp_count_sub(&after, &before);
+	print_message("  %llu bit/s: %llu of 6000 dropped\n", (unsigned long long)t->rate,
+		      (unsigned long long)dropped);
+	assert_true(dropped > 100 && dropped < 5900);
+	assert_int_equal(after.drop_packets, dropped);
+	assert_int_equal(after.drop_bytes, dropped_bytes);
+	assert_int_equal(after.rx_packets, 6000 - dropped);
+	assert_int_equal(after.rx_bytes, bytes);
+}
+
 static void drops_what_the_model_drops(void **state)
 {
-	static const struct {
-		uint64_t rate;
-		uint32_t burst_us;
-		uint64_t gap;
-	} t[] = { { 1000000, 250000, 900000 },
-		  { 20000000, 1000, 100000 },
-		  { 200000000, 20000, 3000 },
-		  { 10000000000, 1000, 20 } };
+	static const struct arrivals t[] = { { 1000000, 900000, 250000, false },
+					     { 20000000, 100000, 1000, false },
+					     { 100000000, 6000, 100000, true },
+					     { 200000000, 3000, 20000, true },
+					     { 10000000000, 20, 1000, true } };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
-		struct dp_label l = metered(t[i].rate, 0, t[i].burst_us, DP_OVER_DROP);
-		struct model m = { .rate = t[i].rate, .burst = t[i].burst_us * 1000ull };
-		uint64_t now = (i + 1) * 100 * SEC_NS, dropped = 0, bytes = 0;
-		struct dp_count before = counted(DP_UP), after;
-
-		label_set(d, &l);
 		seed = 42 + i;
-		for (int n = 0; n < 6000; n++) {
-			struct pkt p;
-			bool takes;
-
-			now += rnd(50) ? rnd(t[i].gap) : rnd(t[i].gap * 400);
-			dp_clock_set(d, now);
-			eth(&p, 0, ETH_P_IPV6);
-			v6(&p, 0, 0, 17, "fd10:1::2", "fd10:2::2");
-			udp(&p, 1, 2, rnd(1400));
-			finish(&p);
-			takes = model_takes(&m, now, p.n);
-			assert_int_equal(run_in(edge, &p, 1).ret, takes ? PASS : SHOT);
-			dropped += !takes;
-			bytes += takes ? 0 : p.n;
-		}
-		after = counted(DP_UP);
-		dp_count_sub(&after, &before);
-		print_message("  %llu bit/s: %llu of 6000 dropped\n", (unsigned long long)t[i].rate,
-			      (unsigned long long)dropped);
-		assert_true(dropped > 100 && dropped < 5900);
-		assert_int_equal(after.drop_packets, dropped);
-		assert_int_equal(after.drop_bytes, bytes);
-		assert_int_equal(after.rx_packets, 6000 - dropped);
+		like_the_model(&t[i], (i + 1) * 100 * SEC_NS);
 	}
+}
+
+/* --- all CPUs on one label -------------------------------------------------------------------- */
+
+#define STEPS 200
+static pthread_barrier_t step;
+
+static void *hammer(void *arg)
+{
+	const int *cpu = arg;
+	struct pkt p;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(*cpu, &set);
+	(void)sched_setaffinity(0, sizeof(set), &set); /* fails where there is one CPU: no matter */
+	udp6(&p, 0, L, 1);
+	zeros(&p, 900);
+	for (int i = 0; i < STEPS; i++) {
+		struct __sk_buff ctx = { .ingress_ifindex = 1 };
+		LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = p.b, .data_size_in = (uint32_t)p.n,
+			    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = 400);
+
+		(void)pthread_barrier_wait(&step);
+		assert_int_equal(bpf_prog_test_run_opts(node, &o), 0);
+		(void)pthread_barrier_wait(&step);
+	}
+	return NULL;
+}
+
+/* At every moment no more has passed than rate x time + burst, whoever holds credit, and in the
+ * end nearly as much. */
+static void cpus_share_one_contract(void **state)
+{
+	struct dp_label l = metered(1000000000, 0, 20000, DP_OVER_DROP);
+	const uint64_t t0 = 1000 * SEC_NS, burst = 2500000, each = 125; /* bytes, per us */
+	static const int cpu[] = { 0, 1 };
+	pthread_t t[2];
+	uint64_t most = 0;
+
+	(void)state;
+	label_set(d, &l);
+	dp_clock_set(d, t0);
+	assert_int_equal(pthread_barrier_init(&step, NULL, 3), 0);
+	for (int i = 0; i < 2; i++) {
+		int *arg = (int *)(uintptr_t)&cpu[i];
+
+		assert_int_equal(pthread_create(&t[i], NULL, hammer, arg), 0);
+	}
+	for (uint64_t i = 0; i < STEPS; i++) {
+		(void)pthread_barrier_wait(&step);
+		dp_clock_set(d, t0 + i * 1000000 / 2);
+		(void)pthread_barrier_wait(&step);
+		most = burst + i * 500 * each +
+		       1000; /* + 1000: the one that found room for a byte */
+		assert_in_range(counted(DP_UP).rx_bytes, 1, most);
+	}
+	for (int i = 0; i < 2; i++)
+		(void)pthread_join(t[i], NULL);
+	print_message("  passed %llu bytes of %llu\n", (unsigned long long)counted(DP_UP).rx_bytes,
+		      (unsigned long long)most);
+	assert_true(counted(DP_UP).rx_bytes + burst / 12 >= most);
+	(void)pthread_barrier_destroy(&step);
 }
 
 /* Two seconds at twice the contract: what passes is the contract plus one burst. */
@@ -433,6 +517,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(drops_what_the_model_drops),
+		T(cpus_share_one_contract),
 		T(long_run_rate),
 		T(two_rates),
 		T(bursts_apart),

@@ -302,6 +302,36 @@ static void refuses_what_it_does_not_know(void **state)
 	assert_no_old();
 }
 
+/* Version 2 differs in what new programs add to words that it had: its maps serve on. */
+static void adopts_version_2(void **state)
+{
+	uint32_t zero = 0;
+	struct dp_count c;
+	struct dp_ctl ctl;
+	struct dp *d;
+	char path[160];
+	int fd;
+
+	(void)state;
+	attached();
+	d = reopen();
+	label_set(d, &(struct dp_label){ .label = L, .valid_until = { INT64_MAX } });
+	d = dp_close(d);
+	pin_of(path, "", "ctl");
+	fd = bpf_obj_get(path);
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_map_lookup_elem(fd, &zero, &ctl), 0);
+	assert_int_equal(ctl.version, DP_ABI_VERSION);
+	ctl.version = DP_ABI_ADOPTED;
+	assert_int_equal(bpf_map_update_elem(fd, &zero, &ctl, BPF_ANY), 0);
+	d = reopen();
+	assert_int_equal(bpf_map_lookup_elem(fd, &zero, &ctl), 0);
+	assert_int_equal(ctl.version, DP_ABI_VERSION); /* an older daemon keeps off from now on */
+	assert_int_equal(dp_counters_get(d, L, DP_UP, &c), 0);
+	(void)close(fd);
+	assert_int_equal(dp_remove(&d, NULL), 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -309,6 +339,7 @@ int main(void)
 		T(carries_over),
 		T(goes_on_after_a_death),
 		T(refuses_what_it_does_not_know),
+		T(adopts_version_2),
 	};
 
 	return stage_run("migrate", tests, ARRAY_LEN(tests));
