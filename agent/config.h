@@ -111,7 +111,8 @@ struct cfg_path {
 	uint32_t kind; /* enum cfg_path_kind */
 	cfg_ifname device;
 	struct cfg_addr nexthop6, v4_prefix, v4_sid, probe_src, probe_dst;
-	delay_t delay; /* its own, one way */
+	delay_t delay;      /* its own, one way */
+	uint32_t jitter_us; /* by how much more a packet may take */
 	rate_t capacity;
 	uint32_t spare;      /* the disjoint path that stands by, 0 = none */
 	uint32_t probe_port; /* of the reflector at probe_dst */

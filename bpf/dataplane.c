@@ -364,6 +364,7 @@ int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e)
 	d->tcx = dp_probe_tcx(bpf_program__fd(d->skel->progs.treaty_out));
 	if (d->hook == DP_HOOK_TCX && !d->tcx)
 		return err_set(e, -EOPNOTSUPP, "hook: this kernel has no TCX");
+	dp_holds_adopt(d);
 	if (!d->offline && dp_old_there(d))
 		r = dp_old_carry(d, e);
 	else if (d->adopted)
@@ -400,7 +401,8 @@ static bool name_is_ours(const char *name)
 	static const char *const own[] = { "ctl",     "lines", "ceilings", "binds",  "counts",
 					   "watches", "rules", "ports",    "flows",  "frags",
 					   "stamps",  "base",  "tables",   "tuples", "heads",
-					   "nodes",   "marks", "shapes",   "steer",  "meters" };
+					   "nodes",   "marks", "shapes",   "holds",  "steer",
+					   "meters" };
 
 	if (!strncmp(name, "old_", 4))
 		name += 4;

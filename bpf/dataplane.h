@@ -165,6 +165,20 @@ int dp_steer_set(struct dp *d, uint32_t label, enum dp_dir dir, uint32_t path, e
 		 struct err *e);
 int dp_steer_get(struct dp *d, uint32_t label, enum dp_dir dir, uint32_t *path);
 
+/* Steers so that no packet overtakes one that was sent the old way: where the new path is faster,
+ * its packets are held by departure time until the last old one has arrived. Only where the new
+ * path's device has our fq as its root; the caller knows. The hold comes before the flip, and
+ * shrinks to nothing while it lasts; never more than 2 s. Refusals: LABEL_RANGE, BODY_MALFORMED. */
+struct dp_move {
+	uint32_t label;
+	enum dp_dir dir;
+	uint32_t path;        /* 1..255 */
+	int32_t ahead_us;     /* how much sooner the new path may deliver: old delay, its jitter
+			       * included, less the new one's; negative = later */
+	uint32_t old_ifindex; /* the old path's device, whose queue is waited for; 0 = none */
+};
+int dp_steer_move(struct dp *d, const struct dp_move *m, enum refusal *no, struct err *e);
+
 /* --- virtual queues at egress --------------------------------------------------------------- */
 
 struct dp_queue {

@@ -88,6 +88,9 @@ void dp_cost_set(__u32 *cost, __u8 *shift, rate_t rate);
 int dp_burst_check(uint32_t us, const char *what, enum refusal *no, struct err *e);
 int dp_rate_check(rate_t rate, const char *what, enum refusal *no, struct err *e);
 
+/* dp_shape.c: the programs are new; holds of the maps may be under way. */
+void dp_holds_adopt(struct dp *d);
+
 /* dp_rule.c */
 bool dp_prefix_host_bits(const struct dp_prefix *p, unsigned int bits);
 void dp_prefix_compile(uint8_t family, const struct dp_prefix *p, __u64 addr[2], __u64 mask[2]);
