@@ -86,6 +86,7 @@ struct cfg_node {
 	uint32_t max_watched;           /* labels with histograms at one time */
 	uint32_t class_pool;            /* of them made ahead of need; not more than labels */
 	struct cfg_range labels;        /* 1..0xfffff */
+	cfg_file pace_cgroup;           /* whose TCP senders are paced; empty = none */
 	cfg_name oss;                   /* the peer that may send steps */
 	struct cfg_listen reflector;    /* STAMP reflector; port 0 = none */
 	uint32_t probe_ms;              /* between two probes of a path */

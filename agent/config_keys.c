@@ -145,6 +145,7 @@ static const struct cfg_key node_keys[] = {
 	{ "max-watched", cfg_u32, AT(max_watched), BETWEEN(1, 4096), "4096" },
 	{ "class-pool", cfg_u32, AT(class_pool), BETWEEN(0, 32256), "4096" },
 	{ "label-range", cfg_range, AT(labels), BETWEEN(1, 0xfffff), "1-4095" },
+	{ "pace-cgroup", cfg_path_abs, AT(pace_cgroup), ANY },
 	{ "oss", cfg_word, AT(oss), SIZE(sizeof(cfg_name)) },
 	{ "reflector", cfg_parse_listen, AT(reflector), ANY },
 	{ "probe-interval-ms", cfg_u32, AT(probe_ms), BETWEEN(1, 10000), "20" },

@@ -161,7 +161,7 @@ static int maps_pin_paths(struct dp *d)
 	bpf_object__for_each_map (m, d->skel->obj) {
 		int r;
 
-		if (bpf_map__is_internal(m))
+		if (bpf_map__is_internal(m) || !bpf_map__autocreate(m))
 			continue;
 		pin_path(path, d->pin_dir, bpf_map__name(m));
 		r = bpf_map__set_pin_path(m, path);
@@ -198,6 +198,10 @@ static int programs_load(struct dp *d, struct err *e)
 	d->skel->rodata->cfg_weak_order = 1;
 #endif
 	r = maps_size(d);
+	if (!r && !d->pace) {
+		r = bpf_program__set_autoload(d->skel->progs.treaty_pace, false);
+		r = r ? r : bpf_map__set_autocreate(d->skel->maps.paces, false);
+	}
 	if (!r && !d->offline)
 		r = maps_pin_paths(d);
 	if (!r && !d->offline) {
@@ -298,6 +302,7 @@ static int config_take(struct dp *d, const struct dp_config *cfg, struct err *e)
 	d->offline = cfg->offline;
 	d->hook = cfg->hook;
 	d->colours = cfg->colours;
+	d->pace = cfg->pace && !dp_pace_probe();
 	d->labels = cfg->labels ? cfg->labels : DP_LABELS_DFL;
 	d->flows = cfg->flows ? cfg->flows : DP_FLOWS_DFL;
 	if (d->labels < 2 || d->labels > DP_LABEL_MAX + 1)
@@ -402,7 +407,7 @@ static bool name_is_ours(const char *name)
 					   "watches", "rules", "ports",    "flows",  "frags",
 					   "stamps",  "base",  "tables",   "tuples", "heads",
 					   "nodes",   "marks", "shapes",   "holds",  "steer",
-					   "meters" };
+					   "meters",  "paces" };
 
 	if (!strncmp(name, "old_", 4))
 		name += 4;
@@ -446,6 +451,8 @@ int dp_remove(struct dp **dp, struct err *e)
 		r = r ? r : ret;
 	}
 	if (!d->offline) {
+		ret = dp_pace_detach(d, e);
+		r = r ? r : ret;
 		ret = dp_wipe(d->pin_dir, e);
 		r = r ? r : ret;
 		if (d->made_dir && rmdir(d->pin_dir) && errno != ENOENT && !r)

@@ -39,6 +39,7 @@ struct dp_config {
 	uint32_t rules;      /* room for rules; 0 = 4096; <= DP_RULES */
 	uint32_t watched;    /* labels watched at one time; 0 = DP_WATCHED, the most */
 	enum dp_hook hook;   /* AUTO: TCX where the kernel has it */
+	bool pace;           /* local TCP senders will be paced: dp_pace_attach */
 	bool offline;        /* tests: nothing is pinned or attached, the clock is set by hand */
 	struct dp_colours colours; /* alternate marking; block_ns 0 = none */
 };
@@ -202,6 +203,20 @@ uint32_t dp_shape_next(struct dp *d, uint32_t ifindex, uint32_t minor);
 
 /* All queues of all devices, each once: at = 0 to start, then as returned; 0 = end. */
 uint32_t dp_shape_walk(struct dp *d, uint32_t at, struct dp_queue *ret);
+
+/* --- pacing of local TCP senders ------------------------------------------------------------ */
+
+/* TCP sockets of the cgroup (and of those below it) whose flow belongs to a label that is policed,
+ * here or by the label's own meter, send at its rate: SO_MAX_PACING_RATE, set anew within a round
+ * trip of a change. The label is the socket's mark, or what the rules say of its addresses and
+ * ports (rules that name a DSCP or a label do not match a socket). One cgroup; another one takes
+ * its place. Idempotent. Refusals: KERNEL_UNSUPPORTED (no sockops programs, or opened without
+ * `pace`), BODY_MALFORMED (not a cgroup2 directory). */
+int dp_pace_attach(struct dp *d, const char *cgroup, enum refusal *no, struct err *e);
+/* Idempotent. Sockets keep the rate that they have. */
+int dp_pace_detach(struct dp *d, struct err *e);
+/* False also when the cgroup is gone. */
+bool dp_pace_stands(const struct dp *d);
 
 /* --- rules ------------------------------------------------------------------------------- */
 

@@ -37,7 +37,7 @@ struct dp_tables {
 struct dp {
 	struct treaty_bpf *skel;
 	char pin_dir[DP_PATH_MAX];
-	bool offline, adopted, made_dir, tcx;
+	bool offline, adopted, made_dir, tcx, pace;
 	enum dp_hook hook;
 	uint32_t labels, flows, cpus, rules, heads, watched;
 	struct dp_tables table;
@@ -90,6 +90,9 @@ int dp_rate_check(rate_t rate, const char *what, enum refusal *no, struct err *e
 
 /* dp_shape.c: the programs are new; holds of the maps may be under way. */
 void dp_holds_adopt(struct dp *d);
+
+/* dp_pace.c */
+int dp_pace_probe(void);
 
 /* dp_rule.c */
 bool dp_prefix_host_bits(const struct dp_prefix *p, unsigned int bits);
