@@ -29,6 +29,7 @@ enum cfg_advice { ADVICE_NULL, ADVICE_RANDOM, ADVICE_HOSTILE };
 enum cfg_peer_role { PEER_OPERATOR, PEER_ENTERPRISE, PEER_NODE, PEER_OSS };
 enum cfg_device_role { DEVICE_CUSTOMER, DEVICE_NETWORK, DEVICE_LOCAL };
 enum cfg_path_kind { PATH_DET, PATH_BE };
+enum cfg_via { VIA_ROUTE, VIA_NEXTHOP };
 enum cfg_strategy { CFG_STEP_UP, CFG_STEP_DOWN };
 enum cfg_key_kind { KEY_WALLET, KEY_PRESENTATION, KEY_AGREEMENT, KEY_CHECKPOINT, KEY_MAX_ };
 
@@ -113,6 +114,7 @@ struct cfg_path {
 	cfg_ifname device;
 	struct cfg_addr nexthop6, v4_prefix, v4_sid, probe_src, probe_dst;
 	delay_t delay;      /* its own, one way */
+	uint32_t via;       /* enum cfg_via: what its routes name */
 	uint32_t jitter_us; /* by how much more a packet may take */
 	rate_t capacity;
 	uint32_t spare;      /* the disjoint path that stands by, 0 = none */
