@@ -29,6 +29,7 @@ enum cfg_advice { ADVICE_NULL, ADVICE_RANDOM, ADVICE_HOSTILE };
 enum cfg_peer_role { PEER_OPERATOR, PEER_ENTERPRISE, PEER_NODE, PEER_OSS };
 enum cfg_device_role { DEVICE_CUSTOMER, DEVICE_NETWORK, DEVICE_LOCAL };
 enum cfg_path_kind { PATH_DET, PATH_BE };
+enum cfg_via { VIA_ROUTE, VIA_NEXTHOP };
 enum cfg_strategy { CFG_STEP_UP, CFG_STEP_DOWN };
 enum cfg_key_kind { KEY_WALLET, KEY_PRESENTATION, KEY_AGREEMENT, KEY_CHECKPOINT, KEY_MAX_ };
 
@@ -86,6 +87,7 @@ struct cfg_node {
 	uint32_t max_watched;           /* labels with histograms at one time */
 	uint32_t class_pool;            /* of them made ahead of need; not more than labels */
 	struct cfg_range labels;        /* 1..0xfffff */
+	cfg_file pace_cgroup;           /* whose TCP senders are paced; empty = none */
 	cfg_name oss;                   /* the peer that may send steps */
 	struct cfg_listen reflector;    /* STAMP reflector; port 0 = none */
 	uint32_t probe_ms;              /* between two probes of a path */
@@ -111,7 +113,9 @@ struct cfg_path {
 	uint32_t kind; /* enum cfg_path_kind */
 	cfg_ifname device;
 	struct cfg_addr nexthop6, v4_prefix, v4_sid, probe_src, probe_dst;
-	delay_t delay; /* its own, one way */
+	delay_t delay;      /* its own, one way */
+	uint32_t via;       /* enum cfg_via: what its routes name */
+	uint32_t jitter_us; /* by how much more a packet may take */
 	rate_t capacity;
 	uint32_t spare;      /* the disjoint path that stands by, 0 = none */
 	uint32_t probe_port; /* of the reflector at probe_dst */

@@ -162,7 +162,7 @@ static int maps_pin_paths(struct dp *d)
 	bpf_object__for_each_map (m, d->skel->obj) {
 		int r;
 
-		if (bpf_map__is_internal(m))
+		if (bpf_map__is_internal(m) || !bpf_map__autocreate(m))
 			continue;
 		pin_path(path, d->pin_dir, bpf_map__name(m));
 		r = bpf_map__set_pin_path(m, path);
@@ -201,6 +201,10 @@ static int programs_load(struct dp *d, struct err *e)
 	d->skel->rodata->cfg_weak_order = 1;
 #endif
 	r = maps_size(d);
+	if (!r && !d->pace) {
+		r = bpf_program__set_autoload(d->skel->progs.treaty_pace, false);
+		r = r ? r : bpf_map__set_autocreate(d->skel->maps.paces, false);
+	}
 	if (!r && !d->offline)
 		r = maps_pin_paths(d);
 	if (!r && !d->offline) {
@@ -312,6 +316,7 @@ static int config_take(struct dp *d, const struct dp_config *cfg, struct err *e)
 	d->offline = cfg->offline;
 	d->hook = cfg->hook;
 	d->colours = cfg->colours;
+	d->pace = cfg->pace && !dp_pace_probe();
 	d->labels = cfg->labels ? cfg->labels : DP_LABELS_DFL;
 	d->flows = cfg->flows ? cfg->flows : DP_FLOWS_DFL;
 	if (d->labels < 2 || d->labels > DP_LABEL_MAX + 1)
@@ -380,6 +385,7 @@ int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e)
 	d->tcx = dp_probe_tcx(bpf_program__fd(d->skel->progs.treaty_out));
 	if (d->hook == DP_HOOK_TCX && !d->tcx)
 		return err_set(e, -EOPNOTSUPP, "hook: this kernel has no TCX");
+	dp_holds_adopt(d);
 	if (!d->offline && dp_old_there(d))
 		r = dp_old_carry(d, e);
 	else if (d->adopted)
@@ -416,7 +422,8 @@ static bool name_is_ours(const char *name)
 	static const char *const own[] = { "ctl",     "lines", "ceilings", "binds",  "counts",
 					   "watches", "rules", "ports",    "flows",  "frags",
 					   "stamps",  "base",  "tables",   "tuples", "heads",
-					   "nodes",   "marks", "shapes",   "steer",  "meters" };
+					   "nodes",   "marks", "shapes",   "holds",  "steer",
+					   "meters",  "paces" };
 
 	if (!strncmp(name, "old_", 4))
 		name += 4;
@@ -460,6 +467,8 @@ int dp_remove(struct dp **dp, struct err *e)
 		r = r ? r : ret;
 	}
 	if (!d->offline) {
+		ret = dp_pace_detach(d, e);
+		r = r ? r : ret;
 		ret = dp_wipe(d->pin_dir, e);
 		r = r ? r : ret;
 		if (d->made_dir && rmdir(d->pin_dir) && errno != ENOENT && !r)

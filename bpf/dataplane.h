@@ -39,6 +39,7 @@ struct dp_config {
 	uint32_t rules;      /* room for rules; 0 = 4096; <= DP_RULES */
 	uint32_t watched;    /* labels watched at one time; 0 = DP_WATCHED, the most */
 	enum dp_hook hook;   /* AUTO: TCX where the kernel has it */
+	bool pace;           /* local TCP senders will be paced: dp_pace_attach */
 	bool offline;        /* tests: nothing is pinned or attached, the clock is set by hand */
 	struct dp_colours colours; /* alternate marking; block_ns 0 = none */
 };
@@ -165,6 +166,20 @@ int dp_steer_set(struct dp *d, uint32_t label, enum dp_dir dir, uint32_t path, e
 		 struct err *e);
 int dp_steer_get(struct dp *d, uint32_t label, enum dp_dir dir, uint32_t *path);
 
+/* Steers so that no packet overtakes one that was sent the old way: where the new path is faster,
+ * its packets are held by departure time until the last old one has arrived. Only where the new
+ * path's device has our fq as its root; the caller knows. The hold comes before the flip, and
+ * shrinks to nothing while it lasts; never more than 2 s. Refusals: LABEL_RANGE, BODY_MALFORMED. */
+struct dp_move {
+	uint32_t label;
+	enum dp_dir dir;
+	uint32_t path;        /* 1..255 */
+	int32_t ahead_us;     /* how much sooner the new path may deliver: old delay, its jitter
+			       * included, less the new one's; negative = later */
+	uint32_t old_ifindex; /* the old path's device, whose queue is waited for; 0 = none */
+};
+int dp_steer_move(struct dp *d, const struct dp_move *m, enum refusal *no, struct err *e);
+
 /* --- virtual queues at egress --------------------------------------------------------------- */
 
 struct dp_queue {
@@ -188,6 +203,20 @@ uint32_t dp_shape_next(struct dp *d, uint32_t ifindex, uint32_t minor);
 
 /* All queues of all devices, each once: at = 0 to start, then as returned; 0 = end. */
 uint32_t dp_shape_walk(struct dp *d, uint32_t at, struct dp_queue *ret);
+
+/* --- pacing of local TCP senders ------------------------------------------------------------ */
+
+/* TCP sockets of the cgroup (and of those below it) whose flow belongs to a label that is policed,
+ * here or by the label's own meter, send at its rate: SO_MAX_PACING_RATE, set anew within a round
+ * trip of a change. The label is the socket's mark, or what the rules say of its addresses and
+ * ports (rules that name a DSCP or a label do not match a socket). One cgroup; another one takes
+ * its place. Idempotent. Refusals: KERNEL_UNSUPPORTED (no sockops programs, or opened without
+ * `pace`), BODY_MALFORMED (not a cgroup2 directory). */
+int dp_pace_attach(struct dp *d, const char *cgroup, enum refusal *no, struct err *e);
+/* Idempotent. Sockets keep the rate that they have. */
+int dp_pace_detach(struct dp *d, struct err *e);
+/* False also when the cgroup is gone. */
+bool dp_pace_stands(const struct dp *d);
 
 /* --- rules ------------------------------------------------------------------------------- */
 

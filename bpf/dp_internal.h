@@ -37,7 +37,7 @@ struct dp_tables {
 struct dp {
 	struct treaty_bpf *skel;
 	char pin_dir[DP_PATH_MAX];
-	bool offline, adopted, made_dir, tcx;
+	bool offline, adopted, made_dir, tcx, pace;
 	enum dp_hook hook;
 	uint32_t labels, flows, cpus, rules, heads, watched;
 	struct dp_tables table;
@@ -87,6 +87,12 @@ void dp_prog_describe(uint32_t prog_id, struct dp_hooked *ret);
 void dp_cost_set(__u32 *cost, __u8 *shift, rate_t rate);
 int dp_burst_check(uint32_t us, const char *what, enum refusal *no, struct err *e);
 int dp_rate_check(rate_t rate, const char *what, enum refusal *no, struct err *e);
+
+/* dp_shape.c: the programs are new; holds of the maps may be under way. */
+void dp_holds_adopt(struct dp *d);
+
+/* dp_pace.c */
+int dp_pace_probe(void);
 
 /* dp_rule.c */
 bool dp_prefix_host_bits(const struct dp_prefix *p, unsigned int bits);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dp_shape.c - virtual queues at egress. A change in place is one store of the cost: what waits
  * already keeps its time. */
+#include <time.h>
+
 #include "dp_internal.h"
 
 static struct dp_shape *way_of(struct dp *d, uint32_t minor, uint32_t ifindex)
@@ -73,6 +75,73 @@ void dp_shape_del(struct dp *d, uint32_t ifindex, uint32_t minor)
 	s = way_of(d, minor, ifindex);
 	if (s)
 		__atomic_store_n(&s->ifindex, 0, __ATOMIC_RELEASE);
+}
+
+/* --- moving a label without overtaking ---------------------------------------------------------
+ */
+
+static uint64_t shape_clock(const struct dp *d)
+{
+	struct timespec t;
+
+	if (d->offline && d->skel->bss->test_now)
+		return d->skel->bss->test_now;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static uint32_t hold_key(uint32_t label, uint32_t path)
+{
+	return path << DP_MARK_PATH | label;
+}
+
+/* When the last packet that was sent the old way leaves this node: it may wait in a paced queue, or
+ * be held itself. */
+static uint64_t last_old(struct dp *d, const struct dp_move *m, uint64_t now)
+{
+	uint32_t old = d->lines[m->label].path[m->dir], key = hold_key(m->label, old);
+	uint32_t minor = d->lines[m->label].class_minor;
+	uint64_t at = now, held;
+	const struct dp_shape *s;
+
+	if (!bpf_map_lookup_elem(bpf_map__fd(d->skel->maps.holds), &key, &held) && held > at)
+		at = held;
+	s = m->old_ifindex ? way_of(d, minor ? minor : DP_MINOR_REST, m->old_ifindex) : NULL;
+	if (s && (s->flags & DP_SHAPE_PACE) && s->next > at)
+		at = s->next;
+	return at;
+}
+
+int dp_steer_move(struct dp *d, const struct dp_move *m, enum refusal *no, struct err *e)
+{
+	uint64_t now = shape_clock(d), until;
+	uint32_t key = hold_key(m->label, m->path);
+
+	if (!m->label || m->label >= d->labels)
+		return dp_refuse(no, e, REFUSE_LABEL_RANGE, "label: %u is outside 1..%u", m->label,
+				 d->labels - 1);
+	if (m->path < 1 || m->path > 255 || (unsigned int)m->dir > DP_DOWN)
+		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "path: 1..255, direction: 0 or 1");
+	if (m->ahead_us > (int32_t)DP_HOLD_MAX_US || m->ahead_us < -(int32_t)DP_HOLD_MAX_US)
+		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "ahead: at most 2 s");
+	until = last_old(d, m, now) + (uint64_t)((int64_t)m->ahead_us * 1000);
+	if (until > now) {
+		if (until - now > DP_HOLD_MAX_US * 1000ull)
+			until = now + DP_HOLD_MAX_US * 1000ull;
+		if (bpf_map_update_elem(bpf_map__fd(d->skel->maps.holds), &key, &until, BPF_ANY))
+			return err_set(e, -errno, "hold: %s", strerror(errno));
+		/* After the map, before the flip: whoever takes the new path sees both. */
+		if (d->skel->bss->holds_end < until)
+			__atomic_store_n(&d->skel->bss->holds_end, until, __ATOMIC_SEQ_CST);
+	} else {
+		(void)bpf_map_delete_elem(bpf_map__fd(d->skel->maps.holds), &key);
+	}
+	return dp_steer_set(d, m->label, m->dir, m->path, no, e);
+}
+
+void dp_holds_adopt(struct dp *d)
+{
+	d->skel->bss->holds_end = shape_clock(d) + DP_HOLD_MAX_US * 1000ull;
 }
 
 uint32_t dp_shape_next(struct dp *d, uint32_t ifindex, uint32_t minor)

@@ -56,15 +56,36 @@ INLINE __u64 shape_enter(struct dp_shape *s, __u64 now, __u64 cost)
 	return from;
 }
 
+/* End of the last hold; 0 = none is under way, which is all that a packet pays for then. */
+volatile __u64 holds_end;
+
+/* The label was just moved to this path, which is faster than the one before: its packets wait for
+ * those that are still on their way there. 0 = no hold. */
+__noinline __u64 hold_until(struct __sk_buff *skb)
+{
+	__u32 key = skb->mark & ~DP_MARK_FOREIGN;
+	__u64 end = holds_end, now = shape_now(), *until;
+
+	if (now >= end) {
+		__sync_val_compare_and_swap(&holds_end, end, 0);
+		return 0;
+	}
+	until = bpf_map_lookup_elem(&holds, &key);
+	return until && *until > now ? *until : 0;
+}
+
 /* 1 = drop. minor 2 = what has no agreement. */
 INLINE int shape(struct __sk_buff *skb, __u32 minor, __u32 packets, __u32 bytes)
 {
 	struct dp_shape *s = shape_of(minor, skb->ifindex);
-	__u64 now, at;
+	__u64 now, at, hold = holds_end ? hold_until(skb) : 0;
 
+	if (hold && skb->tstamp < hold)
+		skb->tstamp = hold;
 	if (!s)
 		return 0;
 	now = shape_now();
+	now = now > hold ? now : hold; /* its turn begins there, and its queue */
 	at = shape_enter(s, now, (s->cost * bytes) >> 20);
 	if (!at) {
 		__sync_fetch_and_add(&s->drops, packets);

@@ -6,6 +6,7 @@
  *  treaty_node_in  network-facing ingress: the label is the index; binding, expiry, meter, count,
  *                  steer, mark
  *  treaty_out      egress of every managed device: outer flow label and HTB class from the mark
+ *  treaty_pace     TCP sockets of a cgroup: the pace of their label
  *
  * All end with TC_ACT_UNSPEC, so that other people's programs and filters on the hook still run.
  * Nothing is ever dropped but what is over an agreement's rate. */
@@ -17,6 +18,7 @@
 #include "prog_maps.h"
 #include "prog_mark.h"
 #include "prog_meter.h"
+#include "prog_pace.h"
 #include "prog_parse.h"
 #include "prog_rtt.h"
 #include "prog_shape.h"
@@ -393,6 +395,19 @@ int treaty_watch(struct dp_watch_order *o)
 			return 0;
 	}
 	return -1;
+}
+
+SEC("sockops")
+int treaty_pace(struct bpf_sock_ops *o)
+{
+	switch (o->op) {
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		bpf_sock_ops_cb_flags_set(o, o->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_RTT_CB_FLAG);
+		return pace_socket(o);
+	case BPF_SOCK_OPS_RTT_CB: return pace_socket(o);
+	default: return 1;
+	}
 }
 
 /* For the bench only: what a packet costs before we do anything. */

@@ -3,6 +3,7 @@
 
 #include "apply.h"
 #include "htb.h"
+#include "nexthop.h"
 #include "observe.h"
 #include "qdisc.h"
 #include "route.h"
@@ -17,6 +18,7 @@ static int put(struct nl *n, const struct nl_obj *o, struct err *e)
 	case NL_QDISC: return qdisc_htb_ensure(n, o->ifindex, e);
 	case NL_CLASS: return htb_class_put(n, o->ifindex, &o->u.class, e);
 	/* Looked up even for a change: what was ours when it was seen may not be now. */
+	case NL_NEXTHOP: return nexthop_put(n, &o->u.nexthop, e);
 	case NL_ROUTE: return route_put(n, &o->u.route, e);
 	case NL_RULE: return rule_put(n, &o->u.rule, e);
 	default: return err_set(e, -EINVAL, "step.kind: unknown");
@@ -28,6 +30,7 @@ static int del(struct nl *n, const struct nl_obj *o, struct err *e)
 	switch (o->kind) {
 	case NL_QDISC: return qdisc_root_del(n, o->ifindex, e);
 	case NL_CLASS: return htb_class_del(n, o->ifindex, o->u.class.minor, e);
+	case NL_NEXTHOP: return nexthop_del(n, &o->u.nexthop, e);
 	case NL_ROUTE: return route_del(n, &o->u.route, e);
 	case NL_RULE: return rule_del(n, &o->u.rule, e);
 	default: return err_set(e, -EINVAL, "step.kind: unknown");

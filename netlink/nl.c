@@ -142,6 +142,8 @@ static const char *type_name(uint16_t type)
 	case RTM_DELTCLASS: return "delete class";
 	case RTM_NEWROUTE: return "put route";
 	case RTM_DELROUTE: return "delete route";
+	case RTM_NEWNEXTHOP: return "put nexthop";
+	case RTM_DELNEXTHOP: return "delete nexthop";
 	case RTM_NEWRULE: return "put rule";
 	case RTM_DELRULE: return "delete rule";
 	default: return "netlink request";

@@ -10,25 +10,26 @@
 #include "treaty/base.h"
 #include "treaty/units.h"
 
-#define NL_PROTO          84 /* rtm_protocol, FRA_PROTOCOL */
-#define HTB_MAJOR         0x54u
-#define HTB_ROOT          0x1u /* minor of the device-rate class */
-#define HTB_DEFAULT       0x2u
-#define HTB_LABEL_BASE    0x100u     /* minor of label slot 0 */
-#define HTB_SLOTS_MAX     0x7e00u    /* leaf handles (minor:) stay below the kernel's own 8000: */
-#define HTB_CUSTOMER_BASE 0x8000u    /* inner classes: a customer's ceiling over its leaves */
-#define HTB_LIMIT_MAX     (1u << 30) /* bytes in a leaf */
-#define NL_SEGS_MAX       8
-#define NL_METRIC_V6      1024u /* what metric 0 means in IPv6 */
-#define NL_PATH_TABLE(p)  (1000u + (p))
-#define NL_PATH_PRIO(p)   (10000u + (p))
-#define NL_PROBE_PRIO(p)  (9000u + (p))
-#define NL_PATH_MASK      0xff000000u
-#define NL_PATH_MARK(p)   ((uint32_t)(p) << 24)
+#define NL_PROTO           84 /* rtm_protocol, FRA_PROTOCOL */
+#define HTB_MAJOR          0x54u
+#define HTB_ROOT           0x1u /* minor of the device-rate class */
+#define HTB_DEFAULT        0x2u
+#define HTB_LABEL_BASE     0x100u     /* minor of label slot 0 */
+#define HTB_SLOTS_MAX      0x7e00u    /* leaf handles (minor:) stay below the kernel's own 8000: */
+#define HTB_CUSTOMER_BASE  0x8000u    /* inner classes: a customer's ceiling over its leaves */
+#define HTB_LIMIT_MAX      (1u << 30) /* bytes in a leaf */
+#define NL_SEGS_MAX        8
+#define NL_METRIC_V6       1024u /* what metric 0 means in IPv6 */
+#define NL_PATH_TABLE(p)   (1000u + (p))
+#define NL_PATH_NEXTHOP(p) (0x54000000u + (p))
+#define NL_PATH_PRIO(p)    (10000u + (p))
+#define NL_PROBE_PRIO(p)   (9000u + (p))
+#define NL_PATH_MASK       0xff000000u
+#define NL_PATH_MARK(p)    ((uint32_t)(p) << 24)
 
-/* Order = order of dependence: a device's qdisc before its classes, a table's routes before the
- * rules that lead into it. */
-enum nl_kind { NL_QDISC, NL_CLASS, NL_ROUTE, NL_RULE, NL_KIND_MAX_ };
+/* Order = order of dependence: a device's qdisc before its classes, nexthops before their routes, a
+ * table's routes before the rules that lead into it. */
+enum nl_kind { NL_QDISC, NL_CLASS, NL_NEXTHOP, NL_ROUTE, NL_RULE, NL_KIND_MAX_ };
 
 enum nl_family { NL_NONE = 0, NL_V4 = 4, NL_V6 = 6 };
 
@@ -53,11 +54,19 @@ struct nl_class {
 enum nl_encap { NL_ENCAP_NONE, NL_ENCAP_SEG6, NL_ENCAP_SEG6LOCAL };
 enum nl_action { NL_END_NONE, NL_END_DX4, NL_END_DX6, NL_END_DT6 };
 
+/* Key: id. A device and a gateway that routes name. */
+struct nl_nexthop {
+	uint32_t id; /* not 0 */
+	uint32_t oif;
+	struct nl_ip gw; /* a host address */
+};
+
 /* Key: family + table + dst + metric. A unicast route. */
 struct nl_route {
 	uint32_t table;
 	struct nl_ip dst; /* family fixes the route's; len 0 = default */
 	uint32_t metric;  /* IPv6: 0 means NL_METRIC_V6 */
+	uint32_t nh_id;   /* a nexthop object instead of oif and gw; 0 = none */
 	uint32_t oif;
 	struct nl_ip gw; /* NL_NONE = on link; an IPv6 gateway of an IPv4 route is fine */
 	uint8_t encap;   /* enum nl_encap */
@@ -83,6 +92,7 @@ struct nl_obj {
 	uint32_t ifindex; /* qdisc, class: the device */
 	union {
 		struct nl_class class;
+		struct nl_nexthop nexthop;
 		struct nl_route route;
 		struct nl_rule rule;
 	} u;

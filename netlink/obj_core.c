@@ -51,6 +51,7 @@ int nl_obj_cmp(const struct nl_obj *a, const struct nl_obj *b)
 	case NL_CLASS:
 		CMP_OR_RETURN(a->ifindex, b->ifindex);
 		return CMP(a->u.class.minor, b->u.class.minor);
+	case NL_NEXTHOP: return CMP(a->u.nexthop.id, b->u.nexthop.id);
 	case NL_ROUTE: return route_cmp(&a->u.route, &b->u.route);
 	default: return rule_cmp(&a->u.rule, &b->u.rule);
 	}
@@ -84,6 +85,8 @@ static bool class_same(const struct nl_class *a, const struct nl_class *b)
 
 static bool route_same(const struct nl_route *a, const struct nl_route *b)
 {
+	if (a->nh_id != b->nh_id)
+		return false;
 	if (a->oif != b->oif || ip_cmp(&a->gw, &b->gw) || a->encap != b->encap)
 		return false;
 	if (a->encap == NL_ENCAP_SEG6)
@@ -99,6 +102,9 @@ bool nl_obj_same(const struct nl_obj *a, const struct nl_obj *b)
 {
 	switch (a->kind) {
 	case NL_CLASS: return class_same(&a->u.class, &b->u.class);
+	case NL_NEXTHOP:
+		return a->u.nexthop.oif == b->u.nexthop.oif &&
+		       !ip_cmp(&a->u.nexthop.gw, &b->u.nexthop.gw);
 	case NL_ROUTE: return route_same(&a->u.route, &b->u.route);
 	default: return true; /* the key is all there is */
 	}
@@ -191,6 +197,10 @@ static const char *route_check(const struct nl_route *r)
 		return why;
 	if (!r->table)
 		return "route.table: must not be 0";
+	if (r->nh_id)
+		return r->oif || r->gw.family || r->encap
+			       ? "route.nh_id: excludes device, gateway and encapsulation"
+			       : NULL;
 	if (!r->oif)
 		return "route.oif: must not be 0";
 	if (r->gw.family) {
@@ -201,6 +211,15 @@ static const char *route_check(const struct nl_route *r)
 			return "route.gw: IPv4 for an IPv6 destination";
 	}
 	return encap_check(r);
+}
+
+static const char *nexthop_check(const struct nl_nexthop *h)
+{
+	if (!h->id)
+		return "nexthop.id: must not be 0";
+	if (!h->oif)
+		return "nexthop.oif: must not be 0";
+	return host_check(&h->gw, "nexthop.gw: not a host address");
 }
 
 static const char *rule_check(const struct nl_rule *r)
@@ -225,6 +244,7 @@ const char *nl_obj_check(const struct nl_obj *o)
 	switch (o->kind) {
 	case NL_QDISC: return o->ifindex ? NULL : "qdisc.ifindex: must not be 0";
 	case NL_CLASS: return o->ifindex ? class_check(o) : "class.ifindex: must not be 0";
+	case NL_NEXTHOP: return nexthop_check(&o->u.nexthop);
 	case NL_ROUTE: return route_check(&o->u.route);
 	case NL_RULE: return rule_check(&o->u.rule);
 	default: return "kind: unknown";

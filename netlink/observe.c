@@ -3,6 +3,7 @@
 
 #include "observe.h"
 #include "htb.h"
+#include "nexthop.h"
 #include "qdisc.h"
 #include "route.h"
 #include "rule.h"
@@ -76,7 +77,11 @@ static int all(struct nl *n, const uint32_t *ifindex, size_t n_if, struct nl_sta
 	for (size_t i = 0; !r && i < n_if; i++)
 		r = device(n, ifindex[i], s, e);
 	if (!r)
-		r = route_list(n, 0, true, s->obj + s->n, s->cap - s->n, &count, e);
+		r = nexthop_list(n, s->obj + s->n, s->cap - s->n, &count, e);
+	if (r)
+		return r;
+	s->n += count;
+	r = route_list(n, 0, true, s->obj + s->n, s->cap - s->n, &count, e);
 	if (r)
 		return r;
 	s->n += count;

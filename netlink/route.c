@@ -49,7 +49,7 @@ static struct nlmsghdr *key(struct nl *n, uint16_t type, uint16_t flags, const s
 	rtm->rtm_protocol = NL_PROTO;
 	rtm->rtm_type = RTN_UNICAST;
 	rtm->rtm_scope = type == RTM_DELROUTE ? RT_SCOPE_NOWHERE : RT_SCOPE_UNIVERSE;
-	if (type == RTM_NEWROUTE && r->dst.family == NL_V4 && !r->gw.family)
+	if (type == RTM_NEWROUTE && r->dst.family == NL_V4 && !r->gw.family && !r->nh_id)
 		rtm->rtm_scope = RT_SCOPE_LINK;
 	mnl_attr_put_u32(nlh, RTA_TABLE, r->table);
 	if (r->dst.len)
@@ -64,6 +64,10 @@ static int send_route(struct nl *n, uint16_t flags, const struct nl_route *r, st
 	struct nlmsghdr *nlh = key(n, RTM_NEWROUTE, flags, r);
 	int c;
 
+	if (r->nh_id) {
+		mnl_attr_put_u32(nlh, RTA_NH_ID, r->nh_id);
+		return nl_talk(n, nlh, 0, e);
+	}
 	mnl_attr_put_u32(nlh, RTA_OIF, r->oif);
 	put_gw(nlh, r);
 	if (r->encap != NL_ENCAP_NONE) {
@@ -106,6 +110,7 @@ static int take(const struct nlattr *a, void *arg)
 	switch (type) {
 	case RTA_TABLE:
 	case RTA_OIF:
+	case RTA_NH_ID:
 	case RTA_PRIORITY:
 		if (mnl_attr_validate(a, MNL_TYPE_U32) < 0)
 			return MNL_CB_ERROR;
@@ -162,9 +167,13 @@ static int take_value(const struct rtmsg *rtm, const struct fields *f, struct nl
 {
 	int c;
 
-	if (rtm->rtm_type != RTN_UNICAST || rtm->rtm_src_len || rtm->rtm_tos ||
-	    f->a[RTA_MULTIPATH] || f->a[RTA_NH_ID])
+	if (rtm->rtm_type != RTN_UNICAST || rtm->rtm_src_len || rtm->rtm_tos || f->a[RTA_MULTIPATH])
 		return 1;
+	if (f->a[RTA_NH_ID]) { /* the kernel tells device and gateway besides: the object's */
+		r->nh_id = mnl_attr_get_u32(f->a[RTA_NH_ID]);
+		r->oif = 0;
+		return f->a[RTA_ENCAP] != NULL;
+	}
 	c = take_gw(f, r);
 	if (c || !f->a[RTA_ENCAP])
 		return c;

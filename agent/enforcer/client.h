@@ -118,6 +118,7 @@ struct enforcer_shaper {
 	uint32_t abi;                 /* DP_ABI_VERSION */
 	uint32_t labels_used, rules_used, rules;
 	uint32_t watched; /* labels that may have histograms at one time */
+	char pacing[128]; /* of local TCP senders: "off", the cgroup, or "refused: why" */
 	uint32_t full;    /* steps refused because something was full, since the start */
 	uint32_t n;       /* devices with a rate */
 	struct enforcer_shaped {

@@ -154,7 +154,10 @@ static void tell_object(struct audit *a, enum audit_state state, const struct nl
 {
 	char b1[INET6_ADDRSTRLEN];
 
-	if (o->kind == NL_ROUTE)
+	if (o->kind == NL_NEXTHOP)
+		found(a, state, "nexthop", "id %u oif %u via %s", o->u.nexthop.id, o->u.nexthop.oif,
+		      ip_text(&o->u.nexthop.gw, b1));
+	else if (o->kind == NL_ROUTE)
 		found(a, state, "route", "table %u %s/%u oif %u encap %u", o->u.route.table,
 		      ip_text(&o->u.route.dst, b1), o->u.route.dst.len, o->u.route.oif,
 		      o->u.route.encap);

@@ -52,7 +52,9 @@ struct enforcer_node {
 	uint32_t n_dev;
 	uint32_t full;            /* steps refused with MAP_FULL */
 	bool dry;                 /* steps only look */
+	bool paced;               /* this process put the pacing program there */
 	bool path_out[CFG_PATHS]; /* left out, and said so */
+	char unpaced[128]; /* why local senders are not paced; empty = they are, or nobody asks */
 	struct nl_class *classes; /* CLASSES_CAP, scratch */
 	struct nl_class_stats *stats;
 };

@@ -150,6 +150,25 @@ static void heal_soon(struct enforcer_node *n, int64_t us)
 		n->healing = loop_after(n->loop, us, on_heal, n);
 }
 
+/* A help to local senders: what is missing for it is said, and stops nothing. */
+static void pace(struct enforcer_node *n)
+{
+	const char *cgroup = n->c->node.pace_cgroup;
+	enum refusal no = REFUSE_NONE;
+	struct err e = { 0 };
+
+	if (!cgroup[0]) {
+		(void)dp_pace_detach(n->dp, NULL);
+		return;
+	}
+	if (dp_pace_stands(n->dp) && !n->unpaced[0] && n->paced)
+		return;
+	n->paced = !dp_pace_attach(n->dp, cgroup, &no, &e);
+	if (!n->paced && strncmp(n->unpaced, e.text, sizeof(n->unpaced) - 1) != 0)
+		log_warn("local senders are not paced: %s", e.text);
+	str_cut(n->unpaced, n->paced ? "" : e.text);
+}
+
 void enforcer_node_heal(struct enforcer_node *n)
 {
 	struct err paths = { 0 };
@@ -165,6 +184,7 @@ void enforcer_node_heal(struct enforcer_node *n)
 		log_error("%s", e.text);
 		again = again || e.code != -EEXIST; /* a foreign object waits for its owner */
 	}
+	pace(n);
 	if (paths_apply(n, &changed, &out, &paths)) {
 		log_error("paths: %s", paths.text);
 		again = true;
@@ -231,7 +251,8 @@ static int open_parts(struct enforcer_node *n, struct err *e)
 				.labels = n->c->node.max_labels,
 				.flows = n->c->node.max_flows,
 				.rules = n->c->node.max_rules,
-				.watched = n->c->node.max_watched };
+				.watched = n->c->node.max_watched,
+				.pace = n->c->node.pace_cgroup[0] != 0 };
 	int r = nl_new(&n->nl, e);
 
 	r = r ? r : colours_from(n->c, &dc.colours, e);
@@ -277,6 +298,8 @@ static int open_devices(struct enforcer_node *n, struct err *e)
 	}
 	if (!r)
 		drop_ports(n);
+	if (!r)
+		pace(n);
 	r = r ? r : paths_apply(n, &changed, &out, e);
 	if (!r && out)
 		heal_soon(n, RETRY_US);

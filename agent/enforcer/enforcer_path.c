@@ -4,13 +4,14 @@
  * is always built whole. */
 #include "enforcer_int.h"
 #include "netlink/apply.h"
+#include "netlink/nexthop.h"
 #include "netlink/route.h"
 #include "netlink/rule.h"
 #include "netlink/srv6.h"
 
 #include <errno.h>
 
-#define PATH_OBJS 5 /* two routes, two rules by mark, one by source */
+#define PATH_OBJS 6 /* a nexthop, two routes, two rules by mark, one by source */
 #define OBJS_MAX  (CFG_PATHS * PATH_OBJS + CFG_SIDS)
 #define SEEN_MAX  512
 
@@ -32,14 +33,31 @@ static struct nl_obj *add(struct nl_obj *o, size_t *n, enum nl_kind kind)
 	return x;
 }
 
+/* Out by the path's next hop: by itself, or by the object that stands for it. */
+static struct nl_route out_by(const struct cfg_path *p, uint32_t oif, const struct nl_ip *dst)
+{
+	struct nl_route r = { .table = NL_PATH_TABLE(p->id), .dst = *dst };
+
+	if (p->via == VIA_NEXTHOP) {
+		r.nh_id = NL_PATH_NEXTHOP(p->id);
+	} else {
+		r.oif = oif;
+		r.gw = ip_of(&p->nexthop6);
+	}
+	return r;
+}
+
 static void add_path(const struct cfg_path *p, uint32_t oif, struct nl_obj *o, size_t *n)
 {
 	struct nl_ip any = { .family = NL_V6 }, gw = ip_of(&p->nexthop6), src;
 	uint8_t id = (uint8_t)p->id;
 	struct nl_route *r;
 
+	if (p->via == VIA_NEXTHOP)
+		add(o, n, NL_NEXTHOP)->u.nexthop =
+			(struct nl_nexthop){ .id = NL_PATH_NEXTHOP(id), .oif = oif, .gw = gw };
 	r = &add(o, n, NL_ROUTE)->u.route;
-	*r = (struct nl_route){ .table = NL_PATH_TABLE(id), .dst = any, .oif = oif, .gw = gw };
+	*r = out_by(p, oif, &any);
 	r->metric = NL_METRIC_V6;
 	add(o, n, NL_RULE)->u.rule = rule_path(NL_V6, id);
 	if (p->probe_src.family == 6) {
@@ -56,10 +74,7 @@ static void add_path(const struct cfg_path *p, uint32_t oif, struct nl_obj *o, s
 		add(o, n, NL_ROUTE)->u.route =
 			srv6_encap(NL_PATH_TABLE(id), &any, sid, 1, oif, &gw);
 	} else {
-		r = &add(o, n, NL_ROUTE)->u.route;
-		*r = (struct nl_route){
-			.table = NL_PATH_TABLE(id), .dst = any, .oif = oif, .gw = gw
-		};
+		add(o, n, NL_ROUTE)->u.route = out_by(p, oif, &any);
 	}
 	add(o, n, NL_RULE)->u.rule = rule_path(NL_V4, id);
 }
@@ -93,6 +108,8 @@ static bool takes(struct enforcer_node *n, uint32_t i, const struct nl_obj *o, s
 	for (size_t k = 0; k < count && !r; k++)
 		if (o[k].kind == NL_ROUTE)
 			r = route_put(n->nl, &o[k].u.route, &e);
+		else if (o[k].kind == NL_NEXTHOP)
+			r = nexthop_put(n->nl, &o[k].u.nexthop, &e);
 	if (r && !n->path_out[i])
 		log_warn("path %u: left out for now: %s", n->c->path[i].id, e.text);
 	n->path_out[i] = r != 0;

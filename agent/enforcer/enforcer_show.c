@@ -251,6 +251,10 @@ int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 	}
 	str_cut(p->kind, kind);
 	str_cut(p->hook, tcx ? "tcx" : "clsact");
+	(void)snprintf(p->pacing, sizeof(p->pacing), "%s%.110s", n->unpaced[0] ? "refused: " : "",
+		       n->unpaced[0]                ? n->unpaced
+		       : !n->c->node.pace_cgroup[0] ? "off"
+						    : n->c->node.pace_cgroup);
 	p->labels = f.labels;
 	p->flows = f.flows;
 	p->cpus = f.cpus;

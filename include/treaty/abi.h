@@ -411,4 +411,9 @@ struct dp_shapes {
 	struct dp_shape way[DP_SHAPE_WAYS];
 };
 
+/* Order-preserving holds: key = label and path as in skb->mark, value = CLOCK_MONOTONIC ns before
+ * which no packet of the label leaves on that path. More at a time: the oldest are forgotten. */
+#define DP_HOLDS       4096
+#define DP_HOLD_MAX_US 2000000u
+
 #endif

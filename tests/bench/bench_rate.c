@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench_rate.c - how near to the contract is what a receiver gets: 1, 10, 100 and 1000 Mbit/s, TCP
  * cubic, TCP BBR and UDP that offers 1.2 times the rate, 1 and 16 flows, shaped (HTB at the
- * router's egress) and policed (the meter at its ingress, 250 ms of burst). A contract's rate is
- * that of layer 2: Ethernet header and IP packet, which is what contract, class and meter all
- * count.
+ * router's egress), policed (the meter at its ingress, 250 ms of burst), and policed with the
+ * senders (TCP) paced by the sockops program of the same data plane. A contract's rate is that of
+ * layer 2: Ethernet header and IP packet, which is what contract, class and meter all count.
  *
  * Each contract has a router of its own, so that the receiver's device counts its bytes and no
  * other. The router's device cuts super-packets after its qdisc: what arrives are frames, headers
@@ -15,21 +15,22 @@
  * flows; the fastest runs alone. */
 #include "netlink/htb.h"
 #include "wire_flow.h"
+#include "wire_group.h"
 #include "wire_tcp.h"
 
-#define RATES    4
-#define MBIT     1000000.0
-#define FRAME    1400
-#define BURST_US 250000u
-#define MINOR    0x110
-#define PORT(i)  (uint16_t)(WIRE_PORT + (i))
-#define OFFER    1.2
-#define SAMPLES  4000
+#define RATES      4
+#define MBIT       1000000.0
+#define FRAME      1400
+#define BURST_MS   250 /* RATE_BURST_MS */
+#define MINOR      0x110
+#define PORT(b, i) (uint16_t)(WIRE_PORT + (b)*10 + (i))
+#define OFFER      1.2
+#define SAMPLES    4000
 
-enum backend { SHAPED, POLICED, BACKENDS };
+enum backend { SHAPED, POLICED, PACED, BACKENDS };
 enum traffic { CUBIC, BBR, UDP, TRAFFICS };
 
-static const char *const backend_names[BACKENDS] = { "shaped", "policed" };
+static const char *const backend_names[BACKENDS] = { "shaped", "policed", "paced" };
 static const char *const traffic_names[TRAFFICS] = { "cubic", "bbr", "udp" };
 static const double mbits[RATES] = { 1, 10, 100, 1000 };
 
@@ -46,6 +47,8 @@ struct figure {
 
 static struct wire wire;
 static struct router router[BACKENDS][RATES];
+static uint32_t burst_us;
+static unsigned backends = PACED; /* PACED too where there is a cgroup2 */
 
 static void shape(struct router *r, rate_t rate)
 {
@@ -68,23 +71,26 @@ static void build(enum backend b, unsigned i)
 			      .valid_until = { INT64_MAX },
 			      .dscp = DP_DSCP_ANY,
 			      .class_minor = b == SHAPED ? MINOR : 0,
-			      .police_edge = b == POLICED };
+			      .police_edge = b != SHAPED };
 	const struct dp_rule rule = { .id = 1,
 				      .dscp = DP_DSCP_ANY,
-				      .dport_min = PORT(i),
-				      .dport_max = PORT(i),
+				      .dport_min = PORT(b, i),
+				      .dport_max = PORT(b, i),
 				      .label = WIRE_LABEL };
 	struct err e = { 0 };
 
-	l.dir[0].rate.bps = b == POLICED ? rate.bps : 0;
-	l.dir[0].burst_us = b == POLICED ? BURST_US : 0;
+	l.dir[0].rate.bps = b != SHAPED ? rate.bps : 0;
+	l.dir[0].burst_us = b != SHAPED ? burst_us : 0;
 	router_new(&wire, r, (unsigned)b * RATES + i + 1);
+	r->pace = b == PACED;
 	sh("ip link set out gso_max_segs 1");
 	router_dataplane(r, DP_ROLE_EDGE, 0);
 	must(dp_label_set(r->dp, &l, NULL, &e), &e, "label");
 	must(dp_rules_set(r->dp, &rule, 1, NULL, &e), &e, "rule");
 	if (b == SHAPED)
 		shape(r, rate);
+	if (b == PACED)
+		must(dp_pace_attach(r->dp, group_dir, NULL, &e), &e, "pacing");
 }
 
 /* Of the contracts of a run; sign -1 before the window, 1 after it. */
@@ -105,8 +111,12 @@ static void run_tcp(const struct run *r, struct figure *f)
 	size_t n = 0;
 	uint64_t until;
 
+	if (r->b == PACED && !group_move(group_dir))
+		die("%s: cannot be entered", group_dir);
 	for (unsigned i = r->from; i < r->to; i++)
-		tcp_add(&s, &wire, router[r->b][i].k, PORT(i), traffic_names[r->t], r->flows);
+		tcp_add(&s, &wire, router[r->b][i].k, PORT(r->b, i), traffic_names[r->t], r->flows);
+	if (r->b == PACED && !group_move(group_home))
+		die("%s: cannot be entered", group_home);
 	tcp_start(&s);
 	sleep_ns((uint64_t)(r->warm * 1e9));
 	until = now_ns() + (uint64_t)(r->window * 1e9);
@@ -137,14 +147,14 @@ static void stream_start(struct stream *s, const struct run *r, unsigned i)
 	double pps = mbits[i] * MBIT * OFFER / (FRAME * 8);
 
 	for (unsigned f = 0; f < r->flows; f++)
-		s->fd[f] = wire_sender(&wire, router[r->b][i].k, PORT(i), 0);
+		s->fd[f] = wire_sender(&wire, router[r->b][i].k, PORT(r->b, i), 0);
 	s->t = (struct talker){ .fd = s->fd,
 				.flows = r->flows,
 				.size = FRAME - 62,
 				.gap_ns = (uint64_t)(1e9 / pps),
 				.cpu = 0,
 				.realtime = true };
-	hear_start(&s->e, &wire, PORT(i), 1, false,
+	hear_start(&s->e, &wire, PORT(r->b, i), 1, false,
 		   (size_t)(pps * (r->warm + r->window + 2)) + 1000);
 	talk_start(&s->t);
 }
@@ -204,7 +214,7 @@ static void report(const struct run *r, unsigned i, const struct figure *f)
 {
 	double want = mbits[i] * MBIT / 8 * f->seconds, most = allowed(r, i),
 	       over = f->bytes - want;
-	double burst = r->b == POLICED ? mbits[i] * MBIT / 8 * BURST_US / 1e6 : 0;
+	double burst = r->b != SHAPED ? mbits[i] * MBIT / 8 * burst_us / 1e6 : 0;
 
 	if (over > 0)
 		over = over > burst ? over - burst : 0;
@@ -244,13 +254,25 @@ int main(void)
 	struct run r = { .warm = knob("RATE_WARM", wire_full() ? 10 : 1.5),
 			 .window = knob("RATE_WINDOW", wire_full() ? 30 : 2.5) };
 
+	/* RATE_BACKEND and RATE_TRAFFIC: one kind, by number */
+	const unsigned backend = (unsigned)knob("RATE_BACKEND", BACKENDS);
+	const unsigned kind = (unsigned)knob("RATE_TRAFFIC", TRAFFICS);
+
+	burst_us = (uint32_t)(1000 * knob("RATE_BURST_MS", BURST_MS));
 	wire_open(&wire, "bench_rate");
-	for (enum backend b = SHAPED; b < BACKENDS; b++)
+	if (group_new())
+		backends = BACKENDS;
+	else
+		(void)fprintf(stderr, "bench_rate: paced: skipped, no cgroup2 here\n");
+	for (enum backend b = SHAPED; b < backends; b++)
 		for (unsigned i = 0; i < RATES; i++)
 			build(b, i);
-	for (r.b = SHAPED; r.b < BACKENDS; r.b++)
-		for (r.t = CUBIC; r.t < TRAFFICS; r.t++)
+	for (r.b = SHAPED; r.b < backends; r.b++)
+		for (r.t = CUBIC; r.t < (r.b == PACED ? UDP : TRAFFICS); r.t++)
 			for (size_t i = 0; i < ARRAY_LEN(flows); i++) {
+				if ((kind < TRAFFICS && r.t != kind) ||
+				    (backend < BACKENDS && r.b != backend))
+					continue;
 				r.flows = flows[i];
 				run(&r, 0, RATES - 1);
 				run(&r, RATES - 1, RATES);

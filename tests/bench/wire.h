@@ -42,6 +42,7 @@ struct router {
 	unsigned k;
 	int ns;
 	uint32_t in, out, x; /* ifindex: of the router, of the router, in the receiver */
+	bool pace;           /* its data plane will pace TCP senders */
 	struct dp *dp;
 };
 
@@ -220,7 +221,7 @@ static inline void router_new(struct wire *w, struct router *r, unsigned k)
  * is in the router's namespace afterwards. */
 static inline void router_dataplane(struct router *r, enum dp_role role, uint32_t labels)
 {
-	struct dp_config c = { .labels = labels };
+	struct dp_config c = { .labels = labels, .pace = r->pace };
 	struct dp_port p = { .role = role };
 	struct err e = { 0 };
 	char pins[64];

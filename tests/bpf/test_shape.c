@@ -189,6 +189,101 @@ static void the_rest_has_its_own(void **state)
 	assert_int_equal(seen(DP_MINOR_REST).drops, 1);
 }
 
+/* --- moving a label -------------------------------------------------------------------------- */
+
+static void move(uint32_t path, int32_t ahead_us)
+{
+	const struct dp_move m = {
+		.label = L, .dir = DP_UP, .path = path, .ahead_us = ahead_us, .old_ifindex = LO
+	};
+	struct err e = { 0 };
+
+	dp_clock_set(d, now);
+	must(dp_steer_move(d, &m, NULL, &e), &e);
+}
+
+static uint64_t leaves_on(uint32_t path, uint64_t own_time)
+{
+	struct pkt p;
+
+	udp6(&p, 0, L, 7001);
+	return leave(&p, path << DP_MARK_PATH | L, own_time).at;
+}
+
+static void holds_on_a_faster_path(void **state)
+{
+	uint64_t flip = now;
+	uint32_t path = 0;
+
+	(void)state;
+	assert_int_equal(dp_steer_set(d, L, DP_UP, 1, NULL, NULL), 0);
+	move(2, 15000);
+	assert_int_equal(dp_steer_get(d, L, DP_UP, &path), 0);
+	assert_int_equal(path, 2);
+	assert_int_equal(leaves_on(1, 0), 0); /* marked before the flip: as ever */
+	for (now = flip; now < flip + 15 * MS; now += MS)
+		assert_int_equal(leaves_on(2, 0), flip + 15 * MS); /* shrinking */
+	assert_int_equal(leaves_on(2, 0), 0);
+	now = flip + 3 * MS;
+	move(1,
+	     -15000); /* back at once: those held leave first, and the path is slower by as much */
+	assert_int_equal(leaves_on(1, 0), 0);
+	now = flip + 4 * MS;
+	move(2, 15000); /* and again: after what was sent on 1 */
+	assert_int_equal(leaves_on(2, 0), flip + 19 * MS);
+	assert_int_equal(leaves_on(2, flip + 30 * MS), flip + 30 * MS);
+	move(3, -5000); /* while 2 is held, a path that is slower by less must wait too */
+	assert_int_equal(leaves_on(3, 0), flip + 14 * MS);
+	now = flip + 3 * SEC_NS;
+	assert_int_equal(leaves_on(2, 0), 0);
+	assert_int_equal(leaves_on(3, 0), 0);
+	move(2, 2000000);
+	assert_int_equal(leaves_on(2, 0), now + 2 * SEC_NS);
+}
+
+/* What waits in the old path's queue counts; what is held keeps the rate afterwards, and its wait
+ * is no reason to drop or mark. */
+static void holds_with_queues(void **state)
+{
+	const uint64_t each = 94 * 8000;
+	uint64_t flip = now;
+
+	(void)state;
+	queue(LO, MINOR, 1000000, 50000, 5000, true);
+	assert_int_equal(dp_steer_set(d, L, DP_UP, 1, NULL, NULL), 0);
+	for (uint64_t i = 0; i < 4; i++)
+		assert_int_equal(leaves_on(1, 0), flip + i * each);
+	move(2, 60000);
+	for (uint64_t i = 0; i < 4; i++)
+		assert_int_equal(leaves_on(2, 0), flip + 4 * each + 60 * MS + i * each);
+	assert_int_equal(seen(MINOR).drops, 0);
+	assert_int_equal(seen(MINOR).marks, 0);
+}
+
+static void refuses_moves(void **state)
+{
+	const struct dp_move bad[] = { { .label = 0, .path = 1 },
+				       { .label = 16, .path = 1 },
+				       { .label = L, .path = 0 },
+				       { .label = L, .path = 256 },
+				       { .label = L, .path = 1, .dir = 2 },
+				       { .label = L, .path = 1, .ahead_us = 2000001 },
+				       { .label = L, .path = 1, .ahead_us = -2000001 } };
+	uint32_t path = 7;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		enum refusal no = REFUSE_NONE;
+		struct err e = { 0 };
+
+		assert_int_equal(dp_steer_move(d, &bad[i], &no, &e), DP_REFUSED);
+		assert_int_equal(no, i < 2 ? REFUSE_LABEL_RANGE : REFUSE_BODY_MALFORMED);
+		assert_true(e.text[0] != 0);
+	}
+	assert_int_equal(dp_steer_get(d, L, DP_UP, &path), 0);
+	assert_int_equal(path, 0);
+}
+
 static void refuses(void **state)
 {
 	struct dp_queue q = { .ifindex = LO, .minor = MINOR, .rate = { 1000000 } }, bad;
@@ -235,6 +330,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bounds_the_queue, setup, teardown),
 		cmocka_unit_test_setup_teardown(changes_in_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_rest_has_its_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(holds_on_a_faster_path, setup, teardown),
+		cmocka_unit_test_setup_teardown(holds_with_queues, setup, teardown),
+		cmocka_unit_test_setup_teardown(refuses_moves, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuses, setup, teardown),
 	};
 

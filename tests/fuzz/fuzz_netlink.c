@@ -4,6 +4,7 @@
 #include <linux/netlink.h>
 
 #include "netlink/htb_msg.h"
+#include "netlink/nexthop.h"
 #include "netlink/route.h"
 #include "netlink/rule.h"
 
@@ -14,6 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct nlmsghdr *nlh;
 	struct nl_route route = { 0 };
 	struct nl_rule rule = { 0 };
+	struct nl_nexthop hop = { 0 };
 	struct nl_class_stats stats;
 	struct nl_class class = { 0 };
 	uint32_t minor = 0, limit;
@@ -25,6 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	nlh->nlmsg_len = (uint32_t)(NLMSG_HDRLEN + size);
 	memcpy((char *)nlh + NLMSG_HDRLEN, data, size);
 	if (route_parse(nlh, &route, &proto) == 0 && route.n_seg > NL_SEGS_MAX)
+		abort();
+	if (nexthop_parse(nlh, &hop, &proto) >= 0 && hop.gw.len > 128)
 		abort();
 	if (rule_parse(nlh, &rule, &proto) == 0 && rule.src.len > 128)
 		abort();

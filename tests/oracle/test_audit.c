@@ -156,6 +156,43 @@ static void test_damage(void **st)
 	assert_int_equal(enforcer_down(), 0);
 }
 
+/* A path whose routes name a nexthop object: seen, missed, put back, and gone with the rest. */
+static void test_nexthop_path(void **st)
+{
+	struct cfg_path *p = rig.cfg.path;
+	char *before = host(), *after;
+
+	(void)st;
+	p->via = VIA_NEXTHOP;
+	p->v4_sid = (struct cfg_addr){ 0 };
+	enforcer_up();
+	clean();
+	says("ip nexthop show proto 84", "id 1409286151 via fd10:a1::2 dev acc0", true);
+	says("ip -6 route show table 1007", "default nhid 1409286151", true);
+	says("ip route show table 1007", "10.2.0.0/24 nhid 1409286151", true);
+	assert_int_equal(how_many(AUDIT_OK, "nexthop", "id 1409286151"), 1);
+	sh("ip nexthop replace id 1409286151 via fd10:a1::9 dev acc0 proto 84");
+	look();
+	assert_int_equal(how_many(AUDIT_DIFFERS, "nexthop", "id 1409286151"), 1);
+	assert_int_equal(collect().routes, 1);
+	clean();
+	enforcer_kill();
+	sh("ip nexthop del id 1409286151"); /* its routes go with it */
+	enforcer_up();
+	clean();
+	enforcer_kill();
+	p->via = VIA_ROUTE; /* the other kind takes its place */
+	enforcer_up();
+	clean();
+	says("ip nexthop show proto 84", "id", false);
+	says("ip -6 route show table 1007", "default via fd10:a1::2 dev acc0", true);
+	assert_int_equal(enforcer_down(), 0);
+	after = host();
+	same(before, after, "removed");
+	free(before);
+	free(after);
+}
+
 /* Another's route, rule and program: told or not seen, never touched. */
 static void test_others(void **st)
 {
@@ -188,6 +225,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		staged(test_dry),
 		staged(test_damage),
+		staged(test_nexthop_path),
 		staged(test_others),
 	};
 

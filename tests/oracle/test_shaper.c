@@ -296,6 +296,47 @@ static void test_pool_cap(void **st)
 	assert_int_equal(enforcer_down(), 0);
 }
 
+/* --- pacing ---------------------------------------------------------------------------------- */
+
+/* Said by name where it cannot be, and then nothing else is worse for it. */
+static void test_pacing(void **st)
+{
+	char *root = told("awk '$3 == \"cgroup2\" { print $2; exit }' /proc/self/mounts"),
+	     group[128];
+	char *before = host(), *after;
+
+	(void)st;
+	enforcer_up();
+	assert_string_equal(status().pacing, "off");
+	enforcer_kill();
+	assert_true(str_set(rig.cfg.node.pace_cgroup, "/nowhere"));
+	enforcer_up();
+	assert_string_equal(status().pacing, "refused: cgroup /nowhere: No such file or directory");
+	assert_string_equal(status().kind, "htb");
+	enforcer_kill();
+	root[strcspn(root, "\n")] = 0;
+	if (root[0]) {
+		(void)snprintf(group, sizeof(group), "%s/treaty-rig-%d", root, (int)getpid());
+		assert_int_equal(mkdir(group, 0755), 0);
+		assert_true(str_set(rig.cfg.node.pace_cgroup, group));
+		enforcer_up();
+		assert_string_equal(status().pacing, group);
+		enforcer_kill();
+		enforcer_up(); /* its link was there, and is taken over */
+		assert_string_equal(status().pacing, group);
+		enforcer_kill();
+		assert_int_equal(rmdir(group), 0);
+	}
+	rig.cfg.node.pace_cgroup[0] = 0;
+	enforcer_up();
+	assert_int_equal(enforcer_down(), 0);
+	after = host();
+	same(before, after, "removed");
+	free(before);
+	free(after);
+	free(root);
+}
+
 /* --- packets through fq ---------------------------------------------------------------------- */
 
 static int64_t mono_ns(void)
@@ -422,9 +463,9 @@ static void test_edt_packets(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		staged(test_auto),        staged(test_edt_missing), staged(test_policer),
-		staged(test_cap),         staged(test_pool),        staged(test_pool_cap),
-		staged(test_edt_packets),
+		staged(test_auto),   staged(test_edt_missing), staged(test_policer),
+		staged(test_cap),    staged(test_pool),        staged(test_pool_cap),
+		staged(test_pacing), staged(test_edt_packets),
 	};
 
 	return rig_run(tests);
