@@ -19,20 +19,56 @@ static struct {
 } documents[DOCUMENTS_MAX];
 static size_t n_documents;
 
+/* What the log says of the key: our own that was rotated away, and anybody's that a human said is
+ * compromised. */
+static int believed(const struct side *s, const char *did, const char *method, struct err *e)
+{
+	const char *fragment = strchr(method, '#');
+	const struct key_line *k;
+	did_t owner = { 0 };
+	name_t id = { 0 };
+
+	if (!s->engine || !fragment || !str_set(owner.s, did) || !str_set(id.s, fragment + 1))
+		return 0;
+	k = world_key(engine_world(s->engine), &owner, &id);
+	if (!k)
+		return 0;
+	switch (key_state(k, engine_now(s->engine))) {
+	case KEY_COMPROMISED: return err_set(e, -EKEYREVOKED, "%.120s: is compromised", method);
+	case KEY_RETIRED: return err_set(e, -EKEYEXPIRED, "%.120s: was rotated away", method);
+	default: return 0;
+	}
+}
+
+static int find(const struct side *s, const char *did, const char *method, const char *purpose,
+		uint8_t pub[32], struct err *e)
+{
+	for (size_t i = 0; i < n_documents; i++) {
+		int r;
+
+		if (strcmp(documents[i].did, did) != 0)
+			continue;
+		r = did_document_key(documents[i].doc, method, purpose, pub, e);
+		if (!r && s->engine)
+			r = did_document_in_force(documents[i].doc, method, engine_now(s->engine),
+						  e);
+		return r;
+	}
+	return err_set(e, -ENOKEY, "%.80s: no pinned document", did);
+}
+
 static int resolve(void *arg, const char *method, const char *purpose, uint8_t pub[32],
 		   struct err *e)
 {
+	const struct side *s = arg;
 	char did[DID_MAX];
 	int r = did_method_controller(method, did, e);
 
-	if (r)
-		return r;
-	if (!strncmp(did, "did:key:", 8))
-		return did_resolve_key(arg, method, purpose, pub, e);
-	for (size_t i = 0; i < n_documents; i++)
-		if (!strcmp(documents[i].did, did))
-			return did_document_key(documents[i].doc, method, purpose, pub, e);
-	return err_set(e, -ENOKEY, "%.80s: no pinned document", did);
+	if (!r && !strncmp(did, "did:key:", 8))
+		r = did_resolve_key(NULL, method, purpose, pub, e);
+	else if (!r)
+		r = find(s, did, method, purpose, pub, e);
+	return r ? r : believed(s, did, method, e);
 }
 
 static int load(int dirfd, const char *name, struct err *e)
@@ -70,7 +106,9 @@ int side_documents(struct side *s, struct err *e)
 	DIR *dir;
 	int r = 0;
 
-	s->keys = (struct did_resolver){ resolve, NULL };
+	while (n_documents)
+		json_decref(documents[--n_documents].doc);
+	s->keys = (struct did_resolver){ resolve, s };
 	if (!s->cfg->trust.documents[0])
 		return 0;
 	dir = opendir(s->cfg->trust.documents);

@@ -183,6 +183,13 @@ static const char *undo(enum event_kind k)
 	case EV_CREDIT_ISSUED:
 	case EV_CREDIT_TAKEN: return "declare the intent again: a void revision stays void";
 	case EV_DISCLOSURE_LOADED: return "treatyctl disclosure load FILE, of the next version";
+	case EV_KEY_ROTATED:
+		return "treatyctl key rotate ROLE: back to the key before, as a new act";
+	case EV_KEY_COMPROMISED:
+		return "nothing brings a compromised key back: rotate to another, see "
+		       "runbook-keys.md";
+	case EV_LEDGER_FROZEN: return "treatyctl ledger thaw --reason TEXT";
+	case EV_LEDGER_THAWED: return "treatyctl ledger freeze --reason TEXT";
 	case EV_CONSUMER_ERASED: return "nothing: what was erased cannot be read again";
 	default: return "";
 	}

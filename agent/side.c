@@ -120,20 +120,36 @@ static const struct {
 	[SIGN_EXPORT] = { SIGNER_EXPORT, KEY_AGREEMENT, "agreement", "assertionMethod" },
 };
 
-/* The signer's record goes into the same turn as what carries the signature: see side_attest(). */
+/* The signer's record goes into the same turn as what rests on it: see side_attest(). */
+static int keep_record(const struct side *s, uint64_t count, const uint8_t head[32], struct err *e)
+{
+	struct attest_req known = { .count = count };
+
+	memcpy(known.head, head, sizeof(known.head));
+	return store_kv_put(engine_store(s->engine), SIGNER_KEY, &known, sizeof(known), e);
+}
+
 static int signed_now(const struct side *s, const struct sign_req *q, uint8_t sig[SIGN_SIG_LEN],
 		      struct err *e)
 {
-	struct attest_req known;
 	struct sign_rep rep;
 	int r = signer_sign(s->signer, q, &rep, e);
 
 	if (r)
 		return r;
 	memcpy(sig, rep.signature, SIGN_SIG_LEN);
-	known.count = rep.count;
-	memcpy(known.head, rep.head, sizeof(known.head));
-	return store_kv_put(engine_store(s->engine), SIGNER_KEY, &known, sizeof(known), e);
+	return keep_record(s, rep.count, rep.head, e);
+}
+
+int side_key_act(struct side *s, const struct key_req *q, uint64_t *ret_generation, struct err *e)
+{
+	struct key_rep rep;
+	int r = signer_key_act(s->signer, q, &rep, e);
+
+	if (r)
+		return r;
+	*ret_generation = rep.generation;
+	return keep_record(s, rep.count, rep.head, e);
 }
 
 /* The codec's request becomes the signer's: the subject is hashed to an opaque lineage. */
@@ -192,13 +208,32 @@ int side_attest(struct side *s, struct err *e)
 void side_keys(struct side *s)
 {
 	for (unsigned k = SIGN_WALLET; k < SIGN_KIND_MAX_; k++) {
-		if (!s->cfg->keys.file[keys[k].key][0])
+		struct pubkey_rep now = { .generation = 1 };
+		name_t id;
+
+		memset(&s->port[k], 0, sizeof(s->port[k]));
+		if (!s->cfg->keys.file[keys[k].key][0] ||
+		    signer_key(s->signer, keys[k].key, SIGNER_ACTIVE, &now, NULL))
 			continue;
+		side_key_id(keys[k].key, now.generation, &id);
 		s->port[k].sign = sign_port;
 		s->port[k].arg = s;
 		(void)snprintf(s->port[k].method, sizeof(s->port[k].method), "%s#%s",
-			       s->cfg->daemon.did, keys[k].fragment);
+			       s->cfg->daemon.did, id.s);
 	}
+}
+
+void side_key_id(enum cfg_key_kind key, uint64_t generation, name_t *ret)
+{
+	const char *fragment = "", *purpose;
+
+	memset(ret, 0, sizeof(*ret));
+	(void)side_document_row(key, &fragment, &purpose);
+	if (generation > 1)
+		(void)snprintf(ret->s, sizeof(ret->s), "%s-%llu", fragment,
+			       (unsigned long long)generation);
+	else
+		(void)snprintf(ret->s, sizeof(ret->s), "%s", fragment);
 }
 
 int side_document_row(enum cfg_key_kind key, const char **fragment, const char **purpose)

@@ -4,10 +4,17 @@
 #define TREATY_SIDE_MAKE_H
 
 #include "agent/side.h"
+#include "agent/signer/signer.h"
 
 void side_from_config(struct side *s, const struct config *c);
-/* Ports of the keys that are configured; needs s->signer. */
+/* Ports of the keys that sign now, named by their generation: "agreement", "agreement-2". Needs
+ * s->signer; a role without a key gets none. Again after a key's life changed. */
 void side_keys(struct side *s);
+/* "agreement-2" of a role and its generation (>= 1). */
+void side_key_id(enum cfg_key_kind key, uint64_t generation, name_t *ret);
+/* The act at the signer, its record kept in this turn. As signer_key_act(). */
+int side_key_act(struct side *s, const struct key_req *q, uint64_t *ret_generation,
+		 struct err *e) must_check;
 /* Tells the signer what the log knows of it; needs the engine. */
 int side_attest(struct side *s, struct err *e) must_check;
 /* Fragment and relationship of a key in our did:web document; -ENOENT for an unknown kind. */

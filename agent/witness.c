@@ -10,6 +10,7 @@
 #include "agent/store/store.h"
 #include "agent/store/witness.h"
 #include "agent/witness_file.h"
+#include "agent/witness_keys.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@ struct witness {
 	struct side *s;
 	struct cap_witness cap;
 	struct note_key key; /* of our log: its name is the log's origin */
+	bool lost;           /* the key is compromised and no other took its place */
 	char note[NOTE_MAX]; /* newest own checkpoint, "" = none */
 	uint64_t size;
 	mono_t at;
@@ -119,8 +121,13 @@ static int origin_of(struct witness *w, struct err *e)
 		return err_set(e, r, "%s", why.text);
 	(void)snprintf(w->key.name, sizeof(w->key.name), "%s/%s", w->s->cfg->daemon.did, id);
 	w->key.alg = NOTE_ED25519;
-	return note_name_check(w->key.name) ? err_set(e, -EINVAL, "daemon.did: may not name a log")
-					    : side_checkpoint_key(w->s, w->key.pub, e);
+	if (note_name_check(w->key.name))
+		return err_set(e, -EINVAL, "daemon.did: may not name a log");
+	r = side_checkpoint_key(w->s, w->key.pub, e);
+	w->lost = r == -ENOKEY;
+	if (w->lost)
+		memset(w->key.pub, 0, sizeof(w->key.pub)); /* verifies nothing */
+	return w->lost ? 0 : r;
 }
 
 /* Signs the durable head. What the signer signed once it never takes back: a smaller log, or
@@ -167,7 +174,7 @@ static int shown(struct witness *w, const char *text, uint64_t *ret_seen, struct
 		return 0;
 	}
 	if (head_of(text, &n, &cp, NULL) || strcmp(cp.origin, w->key.name) != 0 ||
-	    note_verify(&n, &w->key, NULL))
+	    !witness_own_note(w->s, &w->key, &n, false))
 		return -EBADMSG;
 	memcpy(root.b, cp.root, HASH_LEN);
 	r = store_backup_check(store_of(w), cp.size, &root, NULL);
@@ -182,20 +189,17 @@ static int shown(struct witness *w, const char *text, uint64_t *ret_seen, struct
 static int cosigned(struct other *o, const char *line, struct err *e)
 {
 	struct witness *w = o->w;
-	char method[DID_URL_MAX], text[NOTE_MAX];
+	char text[NOTE_MAX];
 	struct note_key k = { .alg = NOTE_COSIGNATURE };
 	struct note n;
 	int r;
 
-	(void)snprintf(method, sizeof(method), "%s#checkpoint", o->who->did);
 	if (!str_set(k.name, o->who->did) ||
 	    (size_t)snprintf(text, sizeof(text), "%s%s", o->note, line) >= sizeof(text))
 		return err_set(e, -EINVAL, "cosignature: too long");
-	r = w->s->keys.resolve(w->s->keys.arg, method, "assertionMethod", k.pub, e);
+	r = note_parse(text, strlen(text), &n, e);
 	if (!r)
-		r = note_parse(text, strlen(text), &n, e);
-	if (!r && note_verify(&n, &k, NULL))
-		r = err_set(e, -EBADMSG, "cosignature: does not verify");
+		r = witness_key_of(w->s, o->who->did, &n, &k, e);
 	if (!r)
 		r = remember(w, "cosigned", o->who->did, text, e);
 	/* Beside the database, so that a database put back from a backup meets it. */
@@ -285,10 +289,11 @@ static void tick(void *arg)
 	struct err e = { 0 };
 	int r = 0;
 
-	if (more && (more >= k->checkpoint_events ||
-		     now.us - w->at.us >= (int64_t)k->checkpoint_s * 1000000))
+	if (!w->lost && more &&
+	    (more >= k->checkpoint_events ||
+	     now.us - w->at.us >= (int64_t)k->checkpoint_s * 1000000))
 		r = checkpoint_make(w, &e);
-	for (size_t i = 0; !r && i < w->n; i++) {
+	for (size_t i = 0; !r && !w->lost && i < w->n; i++) {
 		struct other *o = &w->other[i];
 
 		if (o->busy || (o->heard && o->seen == w->size) || now.us < o->again.us)
@@ -401,18 +406,19 @@ static void known_of(const char *text, struct witness_known *ret)
 }
 
 /* The key of this side's log; the log's name must be the side's own. */
-static int log_key_of(struct witness *w, const struct cfg_peer *who, const char *origin,
+static int log_key_of(struct witness *w, const struct cfg_peer *who, const struct witness_ask *q,
 		      struct note_key *k, struct err *e)
 {
+	const char *origin = q->cp.origin;
 	size_t n = strlen(who->did);
-	char method[DID_URL_MAX];
+	int r;
 
 	if (strncmp(origin, who->did, n) != 0 || origin[n] != '/')
 		return err_set(e, -EINVAL, "origin: not a log of %.80s", who->did);
 	*k = (struct note_key){ .alg = NOTE_ED25519 };
 	str_cut(k->name, origin);
-	(void)snprintf(method, sizeof(method), "%s#checkpoint", who->did);
-	return w->s->keys.resolve(w->s->keys.arg, method, "assertionMethod", k->pub, e);
+	r = witness_key_of(w->s, who->did, &q->note, k, e);
+	return r == -EBADMSG ? 0 : r; /* then the judge says so */
 }
 
 static int judge(struct witness *w, const struct cfg_peer *who, const char *body,
@@ -426,7 +432,7 @@ static int judge(struct witness *w, const struct cfg_peer *who, const char *body
 	int r = witness_ask_read(body, strlen(body), &q, e);
 
 	if (!r)
-		r = log_key_of(w, who, q.cp.origin, &k, e);
+		r = log_key_of(w, who, &q, &k, e);
 	if (!r)
 		r = recall(w, "witness", who->did, known_text, e);
 	if (r)
@@ -494,7 +500,7 @@ static int backup_check(struct witness *w, struct err *e)
 		r = head_of(text, &n, &cp, e);
 	if (r)
 		return r;
-	if (strcmp(cp.origin, w->key.name) != 0 || note_verify(&n, &w->key, NULL))
+	if (strcmp(cp.origin, w->key.name) != 0 || !witness_own_note(w->s, &w->key, &n, true))
 		return repair(e, -EUCLEAN, "log: " WITNESS_FILE " is of another log");
 	memcpy(root.b, cp.root, HASH_LEN);
 	r = store_backup_check(store_of(w), cp.size, &root, NULL);
@@ -543,7 +549,7 @@ int witness_start(struct side *s, struct err *e)
 	r = origin_of(w, e);
 	if (!r)
 		r = backup_check(w, e);
-	if (!r)
+	if (!r && !w->lost)
 		r = checkpoint_make(w, &why);
 	if (r == -EACCES && !strncmp(why.text, "revision", 8))
 		return repair(e, -ESTALE, "log: the signer signed a later checkpoint of it");
@@ -552,6 +558,28 @@ int witness_start(struct side *s, struct err *e)
 	if (!r && !loop_after(s->loop, 0, tick, w))
 		r = -ENOMEM;
 	return r ? err_set(e, r, "checkpoint: %s", why.text) : 0;
+}
+
+void witness_rekey(struct side *s)
+{
+	struct witness *w = s->witness;
+	struct err e = { 0 };
+	int r;
+
+	if (!w)
+		return;
+	r = side_checkpoint_key(s, w->key.pub, &e);
+	w->lost = r == -ENOKEY;
+	if (w->lost)
+		memset(w->key.pub, 0, sizeof(w->key.pub));
+	if (!r)
+		r = checkpoint_make(w, &e);
+	if (r && !w->lost)
+		log_error("checkpoint: %s", e.text);
+	for (size_t i = 0; i < w->n; i++) {
+		w->other[i].heard = false;
+		w->other[i].again = (mono_t){ 0 };
+	}
 }
 
 void witness_free(struct side *s)

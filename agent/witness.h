@@ -16,6 +16,9 @@
 int witness_start(struct side *s, struct err *e) must_check;
 void witness_free(struct side *s);
 
+/* After our checkpoint key's life changed: a new anchor is signed and shown to all. */
+void witness_rekey(struct side *s);
+
 /* Is this message for the witness? */
 bool witness_takes(const struct a2a_message *m);
 int witness_message(struct side *s, const struct peer *p, const struct a2a_message *m,

@@ -62,14 +62,65 @@ int ctl_intent_declare(struct ctl *c)
 	return answer(c, "intent_declare", args);
 }
 
+static int need_reason(const struct ctl *c, const char **ret)
+{
+	*ret = opt_get(c, "reason");
+	return *ret && **ret ? CTL_OK : fail(CTL_USAGE, "--reason: required, it goes into the log");
+}
+
 /* arg: the tool. The reason is for the log: an act without one is not taken. */
 int ctl_terminate(struct ctl *c)
 {
-	const char *reason = opt_get(c, "reason");
+	const char *reason;
+	int r = need_reason(c, &reason);
 
-	if (!reason || !*reason)
-		return fail(CTL_USAGE, "--reason: required, it goes into the log");
-	return answer(c, c->verb->arg, json_pack("{s:s, s:s}", "id", c->arg[0], "reason", reason));
+	return r ? r
+		 : answer(c, c->verb->arg,
+			  json_pack("{s:s, s:s}", "id", c->arg[0], "reason", reason));
+}
+
+int ctl_reason(struct ctl *c)
+{
+	const char *reason;
+	int r = need_reason(c, &reason);
+
+	return r ? r : answer(c, c->verb->arg, json_pack("{s:s}", "reason", reason));
+}
+
+/* Overlap: a day, if not said otherwise. */
+int ctl_key_rotate(struct ctl *c)
+{
+	int64_t overlap = 86400ll * 1000;
+	const char *reason;
+	struct err e = { 0 };
+	int r = need_reason(c, &reason);
+
+	if (r)
+		return r;
+	if (opt_span(c, "overlap", &overlap, &e) < 0)
+		return fail(CTL_USAGE, "%s", e.text);
+	return answer(c, "key_rotate",
+		      json_pack("{s:s, s:I, s:s}", "role", c->arg[0], "overlapMs",
+				(json_int_t)overlap, "reason", reason));
+}
+
+int ctl_key_compromise(struct ctl *c)
+{
+	const char *reason;
+	struct err e = { 0 };
+	wall_t since;
+	json_t *args;
+	int r = need_reason(c, &reason);
+
+	if (r)
+		return r;
+	r = opt_time(c, "since", &since, &e);
+	if (r < 0)
+		return fail(CTL_USAGE, "%s", e.text);
+	args = json_pack("{s:s, s:s}", "key", c->arg[0], "reason", reason);
+	if (args && r)
+		(void)json_object_set_new(args, "since", json_time(since));
+	return answer(c, "key_compromise", args);
 }
 
 int ctl_path_swap(struct ctl *c)

@@ -111,6 +111,7 @@ int ctl_dataplane(struct ctl *c);
 int ctl_verify(struct ctl *c);
 int ctl_intent_declare(struct ctl *c);
 int ctl_terminate(struct ctl *c); /* arg: a tool that takes {id, reason} */
+int ctl_reason(struct ctl *c);    /* arg: a tool that takes {reason} */
 int ctl_path_swap(struct ctl *c);
 int ctl_policy_load(struct ctl *c);
 int ctl_policy_show(struct ctl *c);
@@ -132,6 +133,9 @@ int ctl_disclosure_load(struct ctl *c);
 int ctl_log_check_proof(struct ctl *c);
 int ctl_key_new(struct ctl *c);
 int ctl_key_show(struct ctl *c);
+int ctl_key_rotate(struct ctl *c);
+int ctl_key_compromise(struct ctl *c);
+int ctl_key_document(struct ctl *c);
 int ctl_did_document(struct ctl *c);
 int ctl_wallet_issue(struct ctl *c);
 int ctl_wallet_show(struct ctl *c);

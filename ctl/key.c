@@ -93,8 +93,8 @@ int ctl_did_document(struct ctl *c)
 
 		if (!file)
 			continue;
-		rows[n].fragment = key_rows[i].fragment;
-		rows[n].purpose = key_rows[i].purpose;
+		rows[n] = (struct did_document_key_row){ .fragment = key_rows[i].fragment,
+							 .purpose = key_rows[i].purpose };
 		r = load_public(file, rows[n++].pub);
 	}
 	if (r)
@@ -105,4 +105,17 @@ int ctl_did_document(struct ctl *c)
 	doc = did_document_new(did, rows, n);
 	text = doc ? json_dumps(doc, JSON_INDENT(2)) : NULL;
 	return text ? file_put(opt_get(c, "out"), text) : fail(CTL_FAILED, "out of memory");
+}
+
+/* The daemon's own, with the keys that are going and those that are gone: what peers pin. */
+int ctl_key_document(struct ctl *c)
+{
+	auto_json json_t *o = NULL;
+	auto_free char *text = NULL;
+	int r = client_call(c, "key_document", json_object(), &o);
+
+	if (r)
+		return r;
+	text = json_dumps(json_object_get(o, "document"), JSON_INDENT(2));
+	return text ? file_put(opt_get(c, "out"), text) : fail(CTL_FAILED, "no document");
 }

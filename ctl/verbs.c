@@ -71,6 +71,10 @@ const struct verb verbs[] = {
 	  "wallets, holds, lineages and credit notes" },
 	{ "ledger", "verify", NULL, "state=DIR", ctl_log_verify, NULL,
 	  "check the journal's chain and recount every counter from it, with the log, offline" },
+	{ "ledger", "freeze", NULL, "reason=TEXT", ctl_reason, "ledger_freeze",
+	  "hold and capture nothing until the ledger is thawed; what is paid for runs on" },
+	{ "ledger", "thaw", NULL, "reason=TEXT", ctl_reason, "ledger_thaw",
+	  "recount the ledger from its journal and, if it is sound, trust it again" },
 	{ "ledger", "rebuild", NULL, "state=DIR", ctl_ledger_rebuild, NULL,
 	  "count the counters anew from a sound journal; the daemon must be stopped" },
 	{ "consumer", "erase", "DID", "reason=TEXT", ctl_terminate, "consumer_erase",
@@ -110,6 +114,18 @@ const struct verb verbs[] = {
 	{ "tools", NULL, NULL, NULL, ctl_tools, NULL, "what this caller may ask of the daemon" },
 	{ "key", "new", "PATH", NULL, ctl_key_new, NULL,
 	  "make an Ed25519 seed file (0600, never overwritten) and print its public key" },
+	{ "key", "list", NULL, NULL, ctl_list,
+	  "key_list keys key role state since until publicKeyMultibase",
+	  "keys of this side: active, standby, overlap, retired, compromised; and those of others "
+	  "that were compromised" },
+	{ "key", "rotate", "ROLE", "overlap=SPAN reason=TEXT", ctl_key_rotate, NULL,
+	  "let the key of keys.next-ROLE sign from now on; the old one verifies for SPAN (a day); "
+	  "ROLE is wallet, presentation, agreement or checkpoint" },
+	{ "key", "compromise", "KEY", "since=TIME reason=TEXT", ctl_key_compromise, NULL,
+	  "believe KEY (a role of this side, or DID#fragment of anybody) no more, freeze the holds "
+	  "that rest on it, let a standby key take over; traffic is kept" },
+	{ "key", "document", NULL, "out=FILE", ctl_key_document, NULL,
+	  "print the DID document of the running daemon, with retired and revoked keys" },
 	{ "key", "show", "PATH", NULL, ctl_key_show, NULL, "print a key file's public key" },
 	{ "did", "document", NULL,
 	  "did=DID key-wallet=FILE key-agent=FILE key-agreement=FILE "

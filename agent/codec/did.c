@@ -215,10 +215,33 @@ int did_document_key(const json_t *doc, const char *method, const char *purpose,
 	return 0;
 }
 
+int did_document_in_force(const json_t *doc, const char *method, wall_t now, struct err *e)
+{
+	const json_t *m = method_in(doc, "verificationMethod", method);
+	wall_t expires = { INT64_MAX }, revoked;
+	int r;
+
+	if (!m)
+		return 0;
+	r = json_opt_time(m, "verificationMethod", "expires", &expires, e);
+	if (r >= 0)
+		r = json_opt_time(m, "verificationMethod", "revoked", &revoked, e);
+	if (r > 0)
+		return err_set(e, -EKEYREVOKED, "%.120s: is revoked", method);
+	if (!r && now.ms >= expires.ms)
+		return err_set(e, -EKEYEXPIRED, "%.120s: has expired", method);
+	return r;
+}
+
+static int add_time(json_t *method, const char *key, wall_t t)
+{
+	return t.ms ? json_object_set_new(method, key, json_time(t)) : 0;
+}
+
 static int document_row(json_t *doc, const char *did, const struct did_document_key_row *row)
 {
 	char method[DID_URL_MAX], key[MULTIKEY_MAX], checked[DID_MAX];
-	json_t *list = json_object_get(doc, row->purpose);
+	json_t *list = json_object_get(doc, row->purpose), *m;
 
 	if (snprintf(method, sizeof(method), "%s#%s", did, row->fragment) >= (int)sizeof(method) ||
 	    did_method_controller(method, checked, NULL) || multikey_encode(row->pub, key) < 0)
@@ -232,10 +255,13 @@ static int document_row(json_t *doc, const char *did, const struct did_document_
 		return -ENOMEM;
 	if (method_in(doc, "verificationMethod", method))
 		return 0;
-	return json_array_append_new(json_object_get(doc, "verificationMethod"),
-				     json_pack("{s:s, s:s, s:s, s:s}", "id", method, "type",
-					       "Multikey", "controller", did, "publicKeyMultibase",
-					       key));
+	m = json_pack("{s:s, s:s, s:s, s:s}", "id", method, "type", "Multikey", "controller", did,
+		      "publicKeyMultibase", key);
+	if (!m || add_time(m, "expires", row->expires) || add_time(m, "revoked", row->revoked)) {
+		json_decref(m);
+		return -ENOMEM;
+	}
+	return json_array_append_new(json_object_get(doc, "verificationMethod"), m);
 }
 
 json_t *did_document_new(const char *did, const struct did_document_key_row *rows, size_t n)

@@ -31,10 +31,17 @@ int did_method_controller(const char *method, char did[DID_MAX], struct err *e) 
 int did_document_key(const json_t *doc, const char *method, const char *purpose, uint8_t pub[32],
 		     struct err *e) must_check;
 
+/* Whether the document still stands by the method at `now`: -EKEYEXPIRED past its `expires`,
+ * -EKEYREVOKED when it has `revoked`, whatever the time there, because whoever stole a key dates
+ * its signatures as it likes; -EINVAL when a time is malformed (CID 1.0, 2.2). */
+int did_document_in_force(const json_t *doc, const char *method, wall_t now,
+			  struct err *e) must_check;
+
 struct did_document_key_row {
 	const char *fragment; /* "agent", without '#' */
 	const char *purpose;  /* relationship it is listed under */
 	uint8_t pub[32];
+	wall_t expires, revoked; /* ms = 0: not said */
 };
 /* New reference or NULL: the document that a did:web host serves. */
 json_t *did_document_new(const char *did, const struct did_document_key_row *rows, size_t n);

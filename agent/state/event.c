@@ -115,6 +115,14 @@ static const struct field ev_approval_f[] = {
 FIELD_TABLE(ev_approval_fields, struct ev_approval, ev_approval_f);
 #undef T
 
+#define T struct ev_key
+static const struct field ev_key_f[] = {
+	F_STR(T, owner), F_STR(T, role),      F_STR(T, id),    F_BYTES(T, key),
+	F_STR(T, old),   F_BYTES(T, old_key), F_INT(T, until), F_STR(T, why),
+};
+FIELD_TABLE(ev_key_fields, struct ev_key, ev_key_f);
+#undef T
+
 static const struct {
 	const char *name;
 	const struct field_table *table;

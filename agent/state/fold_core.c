@@ -49,6 +49,10 @@ const ident_t *event_deal(const struct event *ev)
 	case EV_DISCLOSURE_LOADED:
 	case EV_WITNESS_ALARM:
 	case EV_CONSUMER_ERASED:
+	case EV_KEY_ROTATED:
+	case EV_KEY_COMPROMISED:
+	case EV_LEDGER_FROZEN:
+	case EV_LEDGER_THAWED:
 	case EV_WALLET_REVOKED: return NULL;
 	default: return &ev->u.ref.deal;
 	}
@@ -276,12 +280,19 @@ enum refusal fold_guard(const struct world *w, const struct event *ev)
 		return debt_guard(w, ev);
 	if (ev->kind == EV_DISCLOSURE_LOADED)
 		return ev->u.ref.rev > w->disclosure_rev ? REFUSE_NONE : REFUSE_DISCLOSURE_STALE;
+	if (ev->kind == EV_KEY_ROTATED || ev->kind == EV_KEY_COMPROMISED)
+		return key_guard(w, ev);
+	if (ev->kind == EV_LEDGER_FROZEN || ev->kind == EV_LEDGER_THAWED)
+		return w->ledger_frozen == (ev->kind == EV_LEDGER_FROZEN) ? REFUSE_DUPLICATE
+									  : REFUSE_NONE;
 	if (!id)
 		return REFUSE_NONE;
 	d = world_deal(w, id);
 	if (!d)
 		return REFUSE_AGREEMENT_UNKNOWN;
-	r = guard_payload(d, ev);
+	r = key_stops(w, d, ev);
+	if (r == REFUSE_NONE)
+		r = guard_payload(d, ev);
 	if (r != REFUSE_NONE)
 		return r;
 	lev = fold_life_event(d, ev);
@@ -315,6 +326,7 @@ static void fold_intent(struct world *w, const struct intent *i, const struct ev
 		d->operator_side = true;
 		d->admit = ev->u.admit;
 		d->peer = ev->u.admit.peer;
+		d->admitted = ev->at;
 	}
 }
 
@@ -510,6 +522,7 @@ void fold(struct world *w, const struct event *ev)
 	else if (ev->kind == EV_SPUR_REBALANCED)
 		w->spur = ev->u.spur;
 	debt_fold(w, ev);
+	key_fold(w, ev);
 	if (!d || ev->kind == EV_INTENT_DECLARED || ev->kind == EV_WALLET_ADMITTED)
 		return;
 	/* The life event is read before the payload is folded: it compares with what was. */

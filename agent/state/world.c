@@ -39,6 +39,7 @@ int world_compare(const struct world *a, const struct world *b)
 		return 1;
 	return memcmp(a->deal, b->deal, a->n_deals * sizeof(*a->deal)) ||
 	       memcmp(a->wanted, b->wanted, a->n_wanted * sizeof(*a->wanted)) ||
+	       memcmp(a->key, b->key, sizeof(a->key)) || a->ledger_frozen != b->ledger_frozen ||
 	       memcmp(a->debt, b->debt, a->n_debts * sizeof(*a->debt)) ||
 	       a->disclosure_rev != b->disclosure_rev || !ident_eq(a->disclosure, b->disclosure) ||
 	       memcmp(&a->spur, &b->spur, sizeof(a->spur));

@@ -40,8 +40,9 @@ struct deal {
 	did_t peer;
 	bool operator_side;
 	enum life life;
-	wall_t changed; /* when life last changed */
-	uint64_t seq;   /* of the event that last touched it */
+	wall_t changed;  /* when life last changed */
+	wall_t admitted; /* operator: when its wallet was last shown */
+	uint64_t seq;    /* of the event that last touched it */
 	struct intent intent;
 	struct ev_admit admit; /* operator: the wallet facts of the latest admission */
 	bool has_quote, has_accept, has_pending, has_order, has_plan;
@@ -85,6 +86,20 @@ struct wanted {
 	bool refused;
 };
 
+#define WORLD_KEYS_MAX 64
+
+/* A key whose life was told: rotated in, rotated away, or compromised. */
+struct key_line {
+	did_t owner;
+	name_t role, id;
+	digest_t key;
+	wall_t since; /* of the act that brought it; ms = 0: it was there before the first */
+	wall_t until; /* ms = 0: in force; else it verifies (compromised: was good) until then */
+	wall_t compromised; /* when that was told; ms = 0: never */
+};
+
+enum key_state { KEY_IN_FORCE, KEY_OVERLAP, KEY_RETIRED, KEY_COMPROMISED };
+
 #define WORLD_DEBTS_MAX 64
 
 /* A step that a silent node still owes. */
@@ -101,6 +116,9 @@ struct world {
 	struct wanted *wanted;
 	uint32_t n_debts; /* oldest first */
 	struct debt debt[WORLD_DEBTS_MAX];
+	uint32_t n_keys; /* oldest first */
+	struct key_line key[WORLD_KEYS_MAX];
+	bool ledger_frozen;
 	struct ev_spur spur;     /* latest division of the own access link */
 	uint32_t disclosure_rev; /* version of the disclosure policy that was loaded last; 0 = none
 				  */
@@ -134,6 +152,18 @@ void credit_fold(struct deal *d, const struct event *ev);
 /* debt_core.c, for fold_core.c: what is owed, what was answered, and what a new plan speaks of. */
 enum refusal debt_guard(const struct world *w, const struct event *ev);
 void debt_fold(struct world *w, const struct event *ev);
+/* key_core.c: which keys are believed. */
+enum refusal key_guard(const struct world *w, const struct event *ev);
+void key_fold(struct world *w, const struct event *ev);
+/* NULL: nothing was ever told of this key. */
+const struct key_line *world_key(const struct world *w, const did_t *owner, const name_t *id);
+enum key_state key_state(const struct key_line *k, wall_t now);
+const char *key_state_name(enum key_state s);
+/* A role of ours lost its key to a compromise and was not rotated since. */
+bool world_key_lost(const struct world *w);
+/* May this event start something new: an offer, a choice, a debit? */
+enum refusal key_stops(const struct world *w, const struct deal *d, const struct event *ev);
+
 /* Part of the fold: what waits for a human. */
 enum refusal approval_guard(const struct deal *d, const struct event *ev);
 void approval_fold(struct deal *d, const struct event *ev);

@@ -78,6 +78,7 @@ int db_connect(const char *path, unsigned flags, struct store **ret, struct err 
 	if (!s)
 		return err_set(e, -ENOMEM, "store: out of memory");
 	s->lock_fd = -1;
+	s->frozen = -1;
 	s->flags = flags;
 	configure();
 	rc = sqlite3_open_v2(path, &s->db, mode | SQLITE_OPEN_NOMUTEX, NULL);

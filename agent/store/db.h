@@ -34,6 +34,7 @@ struct store {
 	store_commit_fn on_commit;
 	void *on_commit_arg;
 	sqlite3_stmt *stmt[Q_MAX_];
+	int frozen;             /* something of the ledger may be: 1 yes, 0 no, -1 not looked yet */
 	struct ledger_hot *hot; /* the turn's wallets, NULL = none yet */
 };
 

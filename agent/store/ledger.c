@@ -203,7 +203,9 @@ static int hold(struct op *o, const struct ledger_hold *q)
 	r = lg_known(o);
 	if (r)
 		return r < 0 ? r : 0;
-	r = hold_gates(o, q, w, &l, &is_new);
+	r = lg_frozen(o, q->wallet.side, NULL);
+	if (!r && o->res.why == REFUSE_NONE)
+		r = hold_gates(o, q, w, &l, &is_new);
 	if (r < 0 || o->res.why != REFUSE_NONE)
 		return r;
 	delta = q->amount.minor > l.l.captured.minor ? q->amount.minor - l.l.captured.minor : 0;
@@ -352,6 +354,9 @@ static int capture(struct op *o, enum ledger_side side, const char *id,
 		return r;
 	if (f.h.state == HOLD_CAPTURED || f.h.state == HOLD_RELEASED)
 		return lg_refuse(o, REFUSE_LEDGER_STATE);
+	r = lg_frozen(o, side, id);
+	if (r || o->res.why != REFUSE_NONE)
+		return r;
 	r = lg_line(o->s, side, f.h.lineage, &l, o->e);
 	if (r <= 0)
 		return r < 0 ? r : err_set(o->e, -EUCLEAN, "ledger: a lineage vanished");

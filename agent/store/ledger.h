@@ -157,6 +157,18 @@ int ledger_receipt(struct store *s, const struct ledger_wallet_id *id, const str
  * that changed. */
 int ledger_rebuild(const char *dir, uint64_t *ret, struct err *e) must_check;
 
+/* --- freezing --- */
+/* Two stops of the whole ledger, each with its own cause: nothing is held or captured. Releases,
+ * expiries, voids and credits pass: they only give back. */
+enum ledger_stop { LEDGER_STOP_LEDGER, LEDGER_STOP_KEY, LEDGER_STOP_MAX_ };
+int ledger_stop(struct store *s, enum ledger_stop stop, bool on, struct err *e) must_check;
+/* This hold is never captured (KEY_COMPROMISED); it stays until it is released or expires. */
+int ledger_hold_freeze(struct store *s, enum ledger_side side, const char *hold_id,
+		       struct err *e) must_check;
+bool ledger_hold_frozen(struct store *s, enum ledger_side side, const char *hold_id);
+/* Recounts everything from the journal, read only. -EUCLEAN with what is wrong. */
+int ledger_check(struct store *s, struct err *e) must_check;
+
 /* --- reading --- */
 struct ledger_hold_row {
 	enum ledger_side side;

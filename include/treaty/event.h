@@ -126,6 +126,20 @@ struct ev_approval {
 	why_t why;
 };
 
+/* A key's life. Rotated: `id` signs for its role from now on, and what it replaces verifies until
+ * `until`. Compromised: nothing of `id` is believed that comes from now on; `until` is the time
+ * after which it may have been used by another, which peers are told as `revoked`. */
+struct ev_key {
+	did_t owner;
+	name_t role;  /* wallet, presentation, agreement, checkpoint; empty: a key of a peer */
+	name_t id;    /* fragment of its verification method */
+	digest_t key; /* public half; zeros: not known here */
+	name_t old;   /* rotated: what it replaces */
+	digest_t old_key;
+	wall_t until;
+	why_t why;
+};
+
 enum event_kind {
 	EV_NONE_,
 #define EVENT(name, type, table, help) EV_##name,
@@ -145,6 +159,7 @@ union event_body {
 	struct ev_advice advice;
 	struct ev_credit credit;
 	struct ev_approval approval;
+	struct ev_key key;
 	struct intent intent;
 	struct quote quote;
 	struct agreement agreement;
@@ -164,7 +179,7 @@ struct event {
 
 extern const struct field_table ev_ref_fields, ev_refused_fields, ev_admit_fields, ev_accept_fields,
 	ev_counter_fields, ev_progress_fields, ev_spur_fields, ev_advice_fields, ev_credit_fields,
-	ev_approval_fields;
+	ev_approval_fields, ev_key_fields;
 
 /* Name ("INTENT_DECLARED") and payload table of a kind; "?" and NULL when unknown. */
 const char *event_name(enum event_kind k);
