@@ -474,7 +474,8 @@ int queries_start(struct side *s, struct err *e)
 						     query_rows_tmf,        query_rows_ledger,
 						     query_rows_verify,     query_rows_human,
 						     query_rows_approval,   query_rows_dataplane,
-						     query_rows_disclosure, query_rows_measure };
+						     query_rows_disclosure, query_rows_measure,
+						     query_rows_review };
 	int r = 0;
 
 	started = loop_now(s->loop);
