@@ -54,6 +54,7 @@ TEST_LDFLAGS_test_ent_crash := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_ent_life := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_ent_own := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_approval := $(TEST_LDFLAGS_test_ent)
+TEST_LDFLAGS_test_review := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_ent_void := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_foreign_ent := $(TEST_LDFLAGS_test_ent)
 BENCHES	:= $(BENCH_SRC:%.c=$(B)/%)
@@ -102,6 +103,8 @@ TEST_LDFLAGS_test_bss_life := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_void := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_foreign := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_foreign_mcp := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_objects := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_transcripts := -Wl,--wrap=peer_send
 $(TESTS): %: %.o $(LIB) $(LLHTTP)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $(TEST_LDFLAGS_$(notdir $@)) -o $@ $^ -lcmocka $(LDLIBS) -lpthread
@@ -168,6 +171,11 @@ fuzz: lint-deps
 # The wires behind a scripted executor, for official suites; never installed.
 CONF	:= $(B)/test/treatyd-conformance
 $(CONF): $(patsubst %.c,$(B)/%.o,$(wildcard tests/conformance/wires/*.c)) $(LIB) $(LLHTTP)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+# Our A2A client as a program, for servers that are not ours.
+$(B)/test/a2a-client: $(B)/tests/conformance/wires/client/client.o $(LIB) $(LLHTTP)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)

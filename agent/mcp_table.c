@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcp_table.h"
 
+#include "mcp_shapes.h"
+
 #include "agent/codec/json.h"
 #include "agent/codec/noun.h"
 #include "agent/disclosure.h"
@@ -9,7 +11,6 @@
 #include <stdio.h>
 
 #define NO_ARGUMENTS "{\"type\":\"object\",\"additionalProperties\":false}"
-#define ANY_OBJECT   "{\"type\":\"object\"}"
 
 /* What can be read and watched: each is what a reading tool says, for whom may call that tool. The
  * last part of a template is the tool's "id". */
@@ -42,6 +43,7 @@ static const struct {
 };
 
 static const struct mcp_row *rows[MCP_ROWS_MAX];
+static unsigned owners[MCP_ROWS_MAX];
 static struct mcp_tool tools[MCP_ROWS_MAX];
 static struct mcp_resource resources[ARRAY_LEN(offered)];
 static const char *resource_tool[ARRAY_LEN(offered)];
@@ -55,10 +57,42 @@ static struct {
 	struct disclosure_lens lens;
 } looking;
 
+/* Takes schema; the text lives for ever. */
+static const char *text_of(json_t *schema)
+{
+	char *text = schema ? json_text_new(schema) : NULL;
+
+	json_decref(schema);
+	return text;
+}
+
+/* What the disclosure policy may leave out is not promised. */
+static void unpromise(json_t *v)
+{
+	const char *key;
+	json_t *x;
+	size_t i;
+
+	(void)json_object_del(v, "required");
+	json_object_foreach (v, key, x)
+		unpromise(x);
+	json_array_foreach (v, i, x)
+		unpromise(x);
+}
+
+static json_t *shape_of(const char *tool)
+{
+	json_t *s = mcp_shape(tool);
+
+	if (s && disclosure_resource(tool) >= 0)
+		unpromise(s);
+	return s ? s : json_pack("{s:s}", "type", "object");
+}
+
 int mcp_table_add(const struct mcp_row *r, struct err *e)
 {
 	struct mcp_tool *t = &tools[n_rows];
-	json_t *schema;
+	enum tool_id id;
 
 	for (size_t i = 0; i < n_rows; i++)
 		if (!strcmp(rows[i]->name, r->name))
@@ -69,26 +103,37 @@ int mcp_table_add(const struct mcp_row *r, struct err *e)
 				.title = r->title,
 				.description = r->help,
 				.input_schema = r->input_schema ? r->input_schema : NO_ARGUMENTS,
-				.output_schema = ANY_OBJECT,
 				.read_only = r->read_only,
 				.destructive = r->destructive,
 				.idempotent = r->idempotent,
 				.open_world = r->open_world };
-	if (r->input && !r->input_schema) {
-		schema = noun_schema(r->input);
-		t->input_schema = json_text_new(schema); /* for ever */
-		json_decref(schema);
-		if (!t->input_schema)
-			return err_set(e, -ENOMEM, "tool %s", r->name);
-	}
+	if (r->input && !r->input_schema)
+		t->input_schema = text_of(noun_schema(r->input));
+	t->output_schema = text_of(shape_of(r->name));
+	if (!t->input_schema || !t->output_schema)
+		return err_set(e, -ENOMEM, "tool %s", r->name);
+	id = tool_parse(r->name);
+	owners[n_rows] = r->owners || id == TOOL_MAX_ ? r->owners : 1u << tool_row(id)->owner;
 	rows[n_rows++] = r;
 	return 0;
+}
+
+/* The owners whose tools this caller was given. */
+static unsigned granted(const struct peer *p)
+{
+	const struct config *c = side->cfg;
+	unsigned may = 0;
+
+	for (uint32_t i = 0; !p->local && i < c->principals; i++)
+		if (!strcmp(c->principal[i].did, p->did))
+			may |= c->principal[i].may;
+	return may;
 }
 
 static unsigned who_is(const struct peer *p)
 {
 	const struct cfg_peer *oss;
-	unsigned who = 0;
+	unsigned who = granted(p) & 1u << OWNER_human ? WHO_HUMAN | WHO_APP : 0;
 
 	if (p->local)
 		return p->uid == 0 || p->uid == geteuid() ? WHO_HUMAN | WHO_APP : WHO_APP;
@@ -98,19 +143,31 @@ static unsigned who_is(const struct peer *p)
 	return who;
 }
 
-static const struct mcp_row *row_of(const char *name)
+/* n_rows when there is none. */
+static size_t index_of(const char *name)
 {
-	for (size_t i = 0; i < n_rows; i++)
-		if (!strcmp(rows[i]->name, name))
-			return rows[i];
-	return NULL;
+	size_t i = 0;
+
+	while (i < n_rows && strcmp(rows[i]->name, name))
+		i++;
+	return i;
 }
 
-/* Acts are for whom their row names, and so are reads to a side's owner and to a node's OSS. */
+static const struct mcp_row *row_of(const char *name)
+{
+	size_t i = index_of(name);
+
+	return i < n_rows ? rows[i] : NULL;
+}
+
+/* Acts are for whom their row names, and so are reads to a side's owner and to a node's OSS; both
+ * are for who was given the tool's owner. */
 static bool by_row(const struct mcp_row *r, const struct peer *p)
 {
 	unsigned who = who_is(p) & r->who;
 
+	if (owners[index_of(r->name)] & granted(p))
+		return true;
 	return r->read_only ? who & (WHO_HUMAN | WHO_OSS) : who;
 }
 
@@ -140,6 +197,8 @@ static int call(void *arg, const struct peer *p, const char *tool, const json_t 
 			(struct disclosure_lens){ .side = side, .who = disclosure_who(side, p) };
 		err = disclosure_ask(&looking.lens, tool, args, &e);
 	}
+	if (r && r->slow)
+		(void)mcp_turn_task(t); /* where it cannot be, the caller waits */
 	err = err ? err : r->call(arg, p, args, key, t, &e);
 	looking.tool = NULL;
 	if (err)
@@ -219,7 +278,13 @@ void mcp_table_changed(struct mcp_server *m, const char *deal)
 	mcp_resource_changed(m, "treaty://ledger");
 }
 
-int mcp_table_serve(struct side *s, struct mcp_server **ret, struct err *e)
+static wall_t table_now(void *arg)
+{
+	return loop_wall(arg);
+}
+
+int mcp_table_serve(struct side *s, const struct jws_key *key, struct mcp_server **ret,
+		    struct err *e)
 {
 	struct mcp_app app = { .call = call,
 			       .allowed = allowed,
@@ -232,9 +297,15 @@ int mcp_table_serve(struct side *s, struct mcp_server **ret, struct err *e)
 				.tools = tools,
 				.ntools = n_rows,
 				.resources = resources,
-				.legacy = true };
+				.legacy = true,
+				.now = table_now,
+				.now_arg = s->loop,
+				.max_peer_streams = s->cfg->daemon.max_peer_streams,
+				.max_peer_turns = s->cfg->daemon.max_peer_calls };
 
 	side = s;
+	if (key)
+		c.sign = *key;
 	resources_from_rows();
 	c.nresources = n_resources;
 	return mcp_server_new(ret, &c, &app, e);

@@ -476,11 +476,11 @@ int queries_start(struct side *s, struct err *e)
 						     query_rows_verify,     query_rows_human,
 						     query_rows_approval,   query_rows_dataplane,
 						     query_rows_disclosure, query_rows_measure,
-						     query_rows_key };
+						     query_rows_key,        query_rows_review };
 	int r = 0;
 
 	started = loop_now(s->loop);
 	for (size_t i = 0; !r && i < ARRAY_LEN(all); i++)
 		r = add_rows(all[i], e);
-	return r;
+	return r ? r : query_tools_add(s, e);
 }

@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "agent/codec/canon.h"
+#include "agent/crypto/crypto.h"
+
 enum { KEY_MAX = 128 };
 
 json_t *mcp_capabilities(const struct mcp_server *s, bool legacy)
@@ -25,7 +28,8 @@ json_t *mcp_capabilities(const struct mcp_server *s, bool legacy)
 		bad |= json_object_set_new(cap, "completions", json_object());
 	if (cap && c->logging)
 		bad |= json_object_set_new(cap, "logging", json_object());
-	(void)legacy;
+	if (cap && c->now && !legacy)
+		bad |= json_object_set_new(cap, "extensions", mcp_task_extension());
 	if (bad) {
 		json_decref(cap);
 		return NULL;
@@ -63,6 +67,23 @@ static void send_list(struct mcp_req *c, const char *key, json_t *list, int bad)
 	mcp_succeed(c, list ? json_pack("{s:o}", key, list) : NULL, true);
 }
 
+/* What the caller is shown, under our signature: a list that was changed on the way, or is another
+ * one tomorrow, is known for it. */
+static json_t *list_seal(const struct mcp_server *s, const json_t *tools)
+{
+	char digest[DIGEST_MULTIBASE_MAX];
+	uint8_t hash[32];
+	json_t *jws;
+
+	if (canon_sha256(tools, hash, NULL))
+		return NULL;
+	digest_encode(hash, digest);
+	jws = s->cfg.sign.sign ? jws_new(tools, &s->cfg.sign) : NULL;
+	if (s->cfg.sign.sign && !jws)
+		return NULL;
+	return json_pack("{s:{s:s, s:o*}}", MCP_LIST_SIGNATURE, "digest", digest, "jws", jws);
+}
+
 static bool allowed(const struct mcp_req *c, const char *tool)
 {
 	return !c->s->app.allowed || c->s->app.allowed(c->s->app.arg, c->r->peer, tool);
@@ -70,7 +91,7 @@ static bool allowed(const struct mcp_req *c, const char *tool)
 
 void mcp_do_tools(struct mcp_req *c)
 {
-	json_t *list;
+	json_t *list, *seal;
 	int bad = 0;
 
 	if (!first_page(c))
@@ -79,15 +100,22 @@ void mcp_do_tools(struct mcp_req *c)
 	for (size_t i = 0; list && i < c->s->cfg.ntools; i++)
 		if (allowed(c, c->s->cfg.tools[i].name))
 			bad |= json_array_append(list, c->s->tools[i]);
-	send_list(c, "tools", list, bad);
+	seal = bad ? NULL : list_seal(c->s, list);
+	if (seal) {
+		mcp_succeed(c, json_pack("{s:o, s:o}", "tools", list, "_meta", seal), true);
+	} else {
+		json_decref(list);
+		mcp_succeed(c, NULL, true);
+	}
 }
 
-static const char *tool_find(const struct mcp_req *c, const char *name)
+/* Its place in the table; -1: none for this caller. */
+static int tool_find(const struct mcp_req *c, const char *name)
 {
 	for (size_t i = 0; name && i < c->s->cfg.ntools; i++)
 		if (!strcmp(c->s->cfg.tools[i].name, name))
-			return allowed(c, name) ? c->s->cfg.tools[i].name : NULL;
-	return NULL;
+			return allowed(c, name) ? (int)i : -1;
+	return -1;
 }
 
 /* *ret stays NULL when there is none. */
@@ -110,22 +138,25 @@ static int key_read(const json_t *meta, const char **ret)
 void mcp_do_call(struct mcp_req *c)
 {
 	const char *name = json_string_value(json_object_get(c->rpc.params, "name"));
-	const char *tool = tool_find(c, name), *key = NULL;
+	int tool = tool_find(c, name);
+	const char *key = NULL;
 	json_t *args = json_object_get(c->rpc.params, "arguments");
 	struct mcp_app *app = &c->s->app;
 	struct mcp_turn *t;
 
-	if (!tool) {
+	if (tool < 0) {
 		mcp_fail(c, 200, MCP_E_PARAMS, name ? "name: unknown tool" : "name: missing");
 	} else if (args && !json_is_object(args)) {
 		mcp_fail(c, 200, MCP_E_PARAMS, "arguments: an object is needed");
 	} else if (key_read(c->meta, &key)) {
 		mcp_fail(c, 200, MCP_E_PARAMS,
 			 "_meta." MCP_IDEMPOTENCY_KEY ": 1..128 visible ASCII bytes are needed");
-	} else {
+	} else if (c->legacy ||
+		   mcp_params_match(c, json_object_get(c->s->tools[tool], "inputSchema"), args)) {
 		t = mcp_turn_new(c);
 		args = args ? json_incref(args) : json_object();
-		if (t && (!args || app->call(app->arg, c->r->peer, tool, args, key, t) < 0))
+		if (t && (!args || app->call(app->arg, c->r->peer, c->s->cfg.tools[tool].name, args,
+					     key, t) < 0))
 			mcp_turn_fail(t, MCP_E_INTERNAL, "internal error");
 		json_decref(args);
 	}

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "agent/crypto/crypto.h"
+
 #define TEXT_MAX     200
 #define NAME_MAX_LEN 64
 
@@ -36,7 +38,7 @@ void mcp_fail(struct mcp_req *c, int status, int code, const char *text)
 
 json_t *mcp_complete(const struct mcp_server *s, bool legacy, json_t *result, bool cached)
 {
-	json_t *r;
+	json_t *r, *meta;
 	int bad;
 
 	if (!result || legacy)
@@ -48,9 +50,11 @@ json_t *mcp_complete(const struct mcp_server *s, bool legacy, json_t *result, bo
 		bad |= json_object_set_new(r, "ttlMs", json_integer(MCP_LIST_TTL_MS));
 		bad |= json_object_set_new(r, "cacheScope", json_string("private"));
 	}
-	bad |= json_object_set_new(r, "_meta",
-				   json_pack("{s:{s:s, s:s}}", MCP_META "serverInfo", "name",
-					     s->cfg.name, "version", s->cfg.version));
+	meta = json_pack("{s:{s:s, s:s}}", MCP_META "serverInfo", "name", s->cfg.name, "version",
+			 s->cfg.version);
+	if (json_object_get(r, "_meta"))
+		bad |= json_object_update(meta, json_object_get(r, "_meta"));
+	bad |= json_object_set_new(r, "_meta", meta);
 	if (bad) {
 		json_decref(r);
 		return NULL;
@@ -80,6 +84,9 @@ static const struct method {
 	{ "prompts/list", mcp_do_prompts, NULL, false },
 	{ "prompts/get", mcp_do_prompt, "name", false },
 	{ "completion/complete", mcp_do_complete, NULL, false },
+	{ "tasks/get", mcp_do_task_get, "taskId", true },
+	{ "tasks/update", mcp_do_task_update, "taskId", true },
+	{ "tasks/cancel", mcp_do_task_cancel, "taskId", true },
 };
 
 static const struct method *method_find(const char *name)
@@ -101,40 +108,19 @@ static void wrong_version(struct mcp_req *c, const char *requested)
 		 rpc_error_new(c->rpc.id, MCP_E_VERSION, "Unsupported protocol version", data));
 }
 
-static int base64_value(char c)
+bool mcp_header_decode(const char *v, char out[256])
 {
-	static const char abc[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *p = c ? strchr(abc, c) : NULL;
-
-	return p ? (int)(p - abc) : -1;
-}
-
-/* "=?base64?....?=" is how a header carries what a header cannot. False: broken. */
-static bool header_decode(const char *v, char out[256])
-{
-	size_t len = strlen(v), n = 0;
-	unsigned acc = 0, bits = 0;
+	size_t len = strlen(v);
+	int n;
 
 	if (len < 11 || strncmp(v, "=?base64?", 9) || strcmp(v + len - 2, "?=")) {
 		(void)snprintf(out, 256, "%s", v);
 		return len < 256;
 	}
-	for (const char *p = v + 9; p < v + len - 2 && *p != '='; p++) {
-		int d = base64_value(*p);
-
-		if (d < 0 || n >= 255)
-			return false;
-		acc = (acc << 6 | (unsigned)d) & 0xffffff;
-		bits += 6;
-		if (bits >= 8) {
-			bits -= 8;
-			out[n] = (char)(acc >> bits & 0xff);
-			if (!out[n++])
-				return false;
-		}
-	}
-	out[n] = 0;
+	n = base64_decode(v + 9, len - 11, out, 255);
+	if (n < 0 || memchr(out, '\0', (size_t)n))
+		return false;
+	out[n] = '\0';
 	return true;
 }
 
@@ -144,7 +130,7 @@ static bool mirrors(struct mcp_req *c, const char *header, const char *body)
 	const char *v = wire_header(c->r, header);
 	char text[TEXT_MAX], plain[256];
 
-	if (v && header_decode(v, plain) && !strcmp(plain, body))
+	if (v && mcp_header_decode(v, plain) && !strcmp(plain, body))
 		return true;
 	(void)snprintf(text, sizeof(text), "Header mismatch: %s is %s", header,
 		       v ? "not the body's value" : "missing");
@@ -405,9 +391,12 @@ int mcp_server_new(struct mcp_server **ret, const struct mcp_config *c, const st
 	LIST_INIT(&s->turns);
 	LIST_INIT(&s->listeners);
 	TAILQ_INIT(&s->sessions);
+	TAILQ_INIT(&s->tasks);
 	s->cfg = *c;
 	s->app = *app;
 	s->cfg.max_turns = c->max_turns ? c->max_turns : 256;
+	s->cfg.max_peer_turns = c->max_peer_turns ? c->max_peer_turns : 64;
+	s->cfg.max_peer_streams = c->max_peer_streams ? c->max_peer_streams : 16;
 	s->cfg.max_streams = c->max_streams ? c->max_streams : 1024;
 	s->cfg.max_sessions = c->max_sessions ? c->max_sessions : 256;
 	s->path = strdup(c->path);
@@ -433,6 +422,7 @@ struct mcp_server *mcp_server_free(struct mcp_server *s)
 	if (!s)
 		return NULL;
 	mcp_turns_abandon(s);
+	mcp_tasks_free(s);
 	mcp_sessions_free(s);
 	json_decref(s->prompts);
 	for (size_t i = 0; s->tools && i < s->cfg.ntools; i++)

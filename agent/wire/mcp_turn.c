@@ -27,10 +27,20 @@ static bool reads_streams(const struct mcp_req *c)
 	       (strstr(accept, "text/event-stream") || strstr(accept, "*/*"));
 }
 
+static bool has_room(const struct mcp_server *s, const char *owner)
+{
+	const struct mcp_turn *t;
+	size_t mine = 0;
+
+	LIST_FOREACH(t, &s->turns, entry)
+	mine += !strcmp(t->owner, owner);
+	return s->nturns < s->cfg.max_turns && mine < s->cfg.max_peer_turns;
+}
+
 struct mcp_turn *mcp_turn_new(struct mcp_req *c)
 {
 	struct mcp_server *s = c->s;
-	struct mcp_turn *t = s->nturns < s->cfg.max_turns ? calloc(1, sizeof(*t)) : NULL;
+	struct mcp_turn *t = has_room(s, c->owner) ? calloc(1, sizeof(*t)) : NULL;
 
 	if (!t) {
 		mcp_fail(c, 200, MCP_E_INTERNAL, "too many calls are under way");
@@ -74,9 +84,10 @@ void mcp_turns_abandon(struct mcp_server *s)
 		t->s = NULL;
 		if (t->stream)
 			t->sink.stream->end(t->stream);
-		else
+		else if (!t->detached)
 			t->sink.fn(t->sink.to, &gone);
 		t->stream = NULL;
+		t->task = NULL;
 	}
 }
 
@@ -185,6 +196,28 @@ void mcp_turn_cancelled(struct mcp_req *c)
 /* --- the ends -----------------------------------------------------------------------------------
  */
 
+void mcp_turn_answer(struct mcp_turn *t, int status, char *text)
+{
+	if (t->stream) {
+		if (text && !t->lost)
+			(void)stream_write(t, text);
+		t->sink.stream->end(t->stream);
+		free(text);
+	} else {
+		if (t->sink.stream && t->sink.stream->watch)
+			t->sink.stream->watch(t->sink.to, NULL, NULL);
+		mcp_send(t->sink, status, text);
+	}
+	t->stream = NULL;
+	t->streams = false;
+	t->detached = true;
+}
+
+void mcp_turn_cancel(struct mcp_turn *t)
+{
+	on_gone(t);
+}
+
 /* Takes text. */
 static void turn_end(struct mcp_turn *t, int status, char *text)
 {
@@ -192,18 +225,12 @@ static void turn_end(struct mcp_turn *t, int status, char *text)
 		LIST_REMOVE(t, entry);
 		t->s->nturns--;
 	}
-	if (t->s && t->stream) {
-		if (text && !t->lost)
-			(void)stream_write(t, text);
-		t->sink.stream->end(t->stream);
+	if (t->s && t->task)
+		mcp_task_done(t, text);
+	if (t->s && !t->detached)
+		mcp_turn_answer(t, status, text);
+	else
 		free(text);
-	} else if (t->s) {
-		if (t->sink.stream && t->sink.stream->watch)
-			t->sink.stream->watch(t->sink.to, NULL, NULL);
-		mcp_send(t->sink, status, text);
-	} else {
-		free(text);
-	}
 	turn_free(t);
 }
 

@@ -1,36 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MCP over bytes: the official examples, then every rule of headers, envelope and call as a row.
  * tests/vectors/mcp holds examples of the specification's schema directory. */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <cmocka.h>
+#include "mcp_lab.h"
 
-#include "agent/wire/mcp.h"
+#include "agent/crypto/crypto.h"
 
-static struct {
-	int status, replies;
-	char body[65536];
-	json_t *json;
-} got;
-static struct mcp_server *srv;
-static struct mcp_turn *held;
+static bool routing; /* the routed tool is there */
+static struct wire_header param[3];
 static unsigned calls;
 static char key_seen[200];
 static const struct peer peer = { .did = "did:web:oss.example" };
-
-static void on_reply(void *to, const struct wire_response *r)
-{
-	(void)to;
-	got.replies++;
-	got.status = r->status;
-	assert_true(r->len < sizeof(got.body));
-	memcpy(got.body, r->body ? r->body : "", r->len);
-	got.body[r->len] = 0;
-	json_decref(got.json);
-	got.json = json_loads(got.body, 0, NULL);
-}
 
 static int on_call(void *arg, const struct peer *p, const char *tool, const json_t *args,
 		   const char *key, struct mcp_turn *t)
@@ -58,13 +37,18 @@ static bool allowed(void *arg, const struct peer *p, const char *tool)
 {
 	(void)arg;
 	(void)p;
-	return strcmp(tool, "hidden") != 0;
+	return strcmp(tool, "hidden") != 0 && (strcmp(tool, "route") != 0 || routing);
 }
 
 #define OBJECT "{\"type\":\"object\"}"
 static const struct mcp_tool tools[] = {
 	{ "get_weather", "Weather", "Tells the weather", OBJECT, OBJECT, true, false, true, false },
 	{ "hidden", NULL, "Not for everyone", OBJECT, NULL, false, true, false, true },
+	{ "route", NULL, "Routed",
+	  "{\"type\":\"object\",\"properties\":{\"where\":{\"type\":\"string\",\"x-mcp-header\":"
+	  "\"Region\"},\"how\":{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\","
+	  "\"x-mcp-header\":\"N\"},\"b\":{\"type\":\"boolean\",\"x-mcp-header\":\"B\"}}}}}",
+	  NULL, true, false, true, false },
 };
 
 static int setup(void **state)
@@ -74,11 +58,11 @@ static int setup(void **state)
 					     .name = "treatyd",
 					     .version = "1",
 					     .tools = tools,
-					     .ntools = 2,
+					     .ntools = 3,
 					     .max_turns = 2 };
 
 	(void)state;
-	held = NULL;
+	got_clear();
 	calls = 0;
 	return mcp_server_new(&srv, &c, &app, NULL);
 }
@@ -87,41 +71,20 @@ static int teardown(void **state)
 {
 	(void)state;
 	srv = mcp_server_free(srv);
-	json_decref(got.json);
-	got.json = NULL;
+	got_clear();
 	return 0;
 }
 
 static void post(const char *version, const char *method, const char *name, const char *body)
 {
-	struct wire_header h[4] = { { "Content-Type", "application/json" } };
-	struct wire_request r = { .method = "POST",
-				  .path = "/mcp",
-				  .query = "",
-				  .headers = h,
-				  .nheaders = 1,
-				  .body = body,
-				  .len = strlen(body),
-				  .peer = &peer };
+	const struct wire_header h[] = { { "mcp-protocol-version", version },
+					 { "Mcp-Method", method },
+					 { "Mcp-Name", name },
+					 param[0],
+					 param[1],
+					 param[2] };
 
-	if (version)
-		h[r.nheaders++] = (struct wire_header){ "mcp-protocol-version", version };
-	if (method)
-		h[r.nheaders++] = (struct wire_header){ "Mcp-Method", method };
-	if (name)
-		h[r.nheaders++] = (struct wire_header){ "Mcp-Name", name };
-	got.replies = 0;
-	mcp_server_handle(srv, &r, (struct wire_sink){ .fn = on_reply });
-}
-
-static int64_t code(void)
-{
-	return json_integer_value(json_object_get(json_object_get(got.json, "error"), "code"));
-}
-
-static const json_t *result(const char *key)
-{
-	return json_object_get(json_object_get(got.json, "result"), key);
+	mcp_request(&peer, "POST", h, ARRAY_LEN(h), body, (struct wire_sink){ .fn = on_reply });
 }
 
 static void vector(char *buf, size_t cap, const char *name)
@@ -164,9 +127,10 @@ static void official_requests(void **state)
 		"\"Tells the weather\",\"inputSchema\":" OBJECT ",\"outputSchema\":" OBJECT
 		",\"annotations\":{\"readOnlyHint\":true,\"destructiveHint\":false,"
 		"\"idempotentHint\":true,"
-		"\"openWorldHint\":false}}],\"ttlMs\":300000,\"cacheScope\":\"private\",\"_meta\":{"
-		"\"io.modelcontextprotocol/"
-		"serverInfo\":{\"name\":\"treatyd\",\"version\":\"1\"}}}}");
+		"\"openWorldHint\":false}}],\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{"
+		"\"name\":\"treatyd\",\"version\":\"1\"},\"example.treaty/toolList\":{"
+		"\"digest\":\"uEiB88aUdc2ebvHEiqh_bmA6dHqZnmzHRoRzUxsFVXfhKuA\"}},"
+		"\"ttlMs\":300000,\"cacheScope\":\"private\"}}");
 	vector(body, sizeof(body), "call-tool-request");
 	post(MCP_VERSION, "tools/call", "get_weather", body);
 	assert_string_equal(
@@ -329,6 +293,92 @@ static void later_and_too_many_and_too_late(void **state)
 	json_decref(o);
 }
 
+#define ROUTE(args) R("tools/call", META ",\"name\":\"route\",\"arguments\":" args)
+
+static void arguments_are_repeated_in_headers(void **state)
+{
+	static const struct {
+		const char *args, *region, *n, *b;
+		bool ok;
+	} rows[] = {
+		{ "{}", NULL, NULL, NULL, true },
+		{ "{\"where\":\"eu\"}", "eu", NULL, NULL, true },
+		{ "{\"where\":\"eu\"}", "=?base64?ZXU=?=", NULL, NULL, true },
+		{ "{\"where\":\"eu\"}", NULL, NULL, NULL, false },
+		{ "{\"where\":\"eu\"}", "us", NULL, NULL, false },
+		{ "{\"where\":\"eu\"}", "EU", NULL, NULL, false },
+		{ "{\"where\":\"eu\"}", "=?base64?!?=", NULL, NULL, false },
+		{ "{\"where\":\"eu\"}", "=?base64?ZXU?=", NULL, NULL, false },
+		{ "{\"where\":\"ZXU=\"}", "ZXU=", NULL, NULL, true },
+		{ "{\"where\":\"=?base64?ZXU=\"}", "=?base64?ZXU=", NULL, NULL, true },
+		{ "{\"where\":null}", NULL, NULL, NULL, true },
+		{ "{\"where\":null}", "eu", NULL, NULL, false },
+		{ "{}", "eu", NULL, NULL, false },
+		{ "{\"how\":{\"n\":42,\"b\":true}}", NULL, "42", "true", true },
+		{ "{\"how\":{\"n\":42}}", NULL, "042", NULL, true },
+		{ "{\"how\":{\"n\":42}}", NULL, "42x", NULL, false },
+		{ "{\"how\":{\"n\":42}}", NULL, "43", NULL, false },
+		{ "{\"how\":{\"b\":false}}", NULL, NULL, "true", false },
+	};
+	char body[1024];
+
+	(void)state;
+	routing = true;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		param[0] = (struct wire_header){ rows[i].region ? "mcp-param-region" : NULL,
+						 rows[i].region };
+		param[1] = (struct wire_header){ rows[i].n ? "Mcp-Param-N" : NULL, rows[i].n };
+		param[2] = (struct wire_header){ rows[i].b ? "Mcp-Param-B" : NULL, rows[i].b };
+		(void)snprintf(body, sizeof(body), ROUTE("%s"), rows[i].args);
+		post(MCP_VERSION, "tools/call", "route", body);
+		if (got.status != (rows[i].ok ? 200 : 400) || code() != (rows[i].ok ? 0 : -32020))
+			fail_msg("row %zu: %s", i, got.body);
+	}
+	memset(param, 0, sizeof(param));
+	routing = false;
+}
+
+static int sign(void *arg, const char *input, size_t len, uint8_t sig[64])
+{
+	ed25519_sign(sig, input, len, arg);
+	return 0;
+}
+
+/* The list under the key: every change of it, of the header and of the key is found. */
+static void the_list_is_signed(void **state)
+{
+	static const struct mcp_app app = { .call = on_call, .allowed = allowed };
+	static uint8_t seed[32] = { 9 };
+	struct mcp_config c = { .path = "/mcp",
+				.name = "n",
+				.version = "1",
+				.tools = tools,
+				.ntools = 3,
+				.sign = { sign, seed, "did:web:x.example#card" } };
+	uint8_t pub[32];
+	const json_t *jws;
+	json_t *list;
+
+	(void)state;
+	srv = mcp_server_free(srv);
+	assert_int_equal(mcp_server_new(&srv, &c, &app, NULL), 0);
+	ed25519_public(seed, pub);
+	post(MCP_VERSION, "tools/list", NULL, R("tools/list", META));
+	jws = json_object_get(json_object_get(result("_meta"), MCP_LIST_SIGNATURE), "jws");
+	list = json_deep_copy(result("tools"));
+	assert_int_equal(jws_verify(list, jws, c.sign.kid, pub, NULL), 0);
+	assert_int_equal(jws_verify(list, jws, "did:web:y.example#card", pub, NULL), -EKEYREJECTED);
+	pub[0] ^= 1;
+	assert_int_equal(jws_verify(list, jws, c.sign.kid, pub, NULL), -EKEYREJECTED);
+	pub[0] ^= 1;
+	json_object_set_new(json_array_get(list, 0), "description", json_string("Tells all"));
+	assert_int_equal(jws_verify(list, jws, c.sign.kid, pub, NULL), -EKEYREJECTED);
+	json_decref(list);
+	list = json_pack("{s:s, s:s}", "protected", "e30", "signature", "AA");
+	assert_int_equal(jws_verify(result("tools"), list, NULL, pub, NULL), -EINVAL);
+	json_decref(list);
+}
+
 static void tables_are_checked(void **state)
 {
 	static const struct mcp_app app = { .call = on_call };
@@ -451,6 +501,8 @@ int main(void)
 		T(refusals_are_results),
 		T(idempotency_key_is_passed_or_refused),
 		T(later_and_too_many_and_too_late),
+		T(arguments_are_repeated_in_headers),
+		T(the_list_is_signed),
 		T(tables_are_checked),
 		T(client_reads_strictly),
 		T(client_meets_server),

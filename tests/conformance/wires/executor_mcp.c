@@ -48,6 +48,7 @@ static const struct {
 				 "{\"type\":\"text\",\"text\":\"This tool intentionally returns an "
 				 "error for testing\"}]}" },
 	{ "json_schema_2020_12_tool", CONTENT(TEXT("ok")) },
+	{ "test_param_header", CONTENT(TEXT("ok")) },
 	{ "test_trigger_tool_change", CONTENT(TEXT("changed")) },
 	{ "test_trigger_prompt_change", CONTENT(TEXT("changed")) },
 };
@@ -312,6 +313,9 @@ static int on_call(void *arg, const struct peer *p, const char *tool, const json
 		mcp_list_changed(server, MCP_PROMPTS);
 	if (fixed_answer(tool, t) || in_rounds(tool, t))
 		return 0;
+	for (size_t i = 0; executor_task_tools[i]; i++)
+		if (!strcmp(executor_task_tools[i], tool))
+			return executor_task(tool, args, t, the_loop);
 	if (!strcmp(tool, "test_tool_with_progress")) {
 		for (int i = 0; i <= 2; i++)
 			mcp_turn_progress(t, 50.0 * i, 100, "working");
@@ -449,6 +453,9 @@ static const char prompts[] =
 	"{\"name\":\"test_prompt_with_image\",\"description\":\"Image\"},"
 	"{\"name\":\"test_input_required_result_prompt\",\"description\":\"Asks\"}]";
 
+#define SCHEMA_HEADER                                                           \
+	"{\"type\":\"object\",\"properties\":{\"region\":{\"type\":\"string\"," \
+	"\"x-mcp-header\":\"Region\"}}}"
 #define SCHEMA_2020                                                                               \
 	"{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"type\":\"object\","      \
 	"\"$defs\":{\"address\":{\"$anchor\":\"addressDef\",\"type\":\"object\",\"properties\":{" \
@@ -460,6 +467,11 @@ static const char prompts[] =
 	"\"contactMethod\":{\"const\":\"phone\"}},\"required\":[\"contactMethod\"]},\"then\":{"   \
 	"\"required\":[\"phone\"]},\"else\":{\"required\":[\"email\"]},"                          \
 	"\"additionalProperties\":false}"
+
+static wall_t now(void *arg)
+{
+	return loop_wall(arg);
+}
 
 int executor_mcp(struct mcp_server **ret, struct loop *l, struct err *e)
 {
@@ -487,6 +499,8 @@ int executor_mcp(struct mcp_server **ret, struct loop *l, struct err *e)
 				.prompts = prompts,
 				.lists_change = true,
 				.logging = true,
+				.now = now,
+				.now_arg = l,
 				.legacy = true };
 	size_t n = 0;
 	int r;
@@ -495,14 +509,18 @@ int executor_mcp(struct mcp_server **ret, struct loop *l, struct err *e)
 		tools[n++].name = fixed[i].name;
 	for (size_t i = 0; i < ARRAY_LEN(more); i++)
 		tools[n++].name = more[i];
+	for (size_t i = 0; executor_task_tools[i]; i++)
+		tools[n++].name = executor_task_tools[i];
 	for (size_t i = 0; i < ARRAY_LEN(rounds); i++)
 		if (rounds[i].round == 1 && !strstr(rounds[i].tool, "_prompt"))
 			tools[n++].name = rounds[i].tool;
 	for (size_t i = 0; i < n; i++) {
 		tools[i].description = "A fixture of the conformance suite";
-		tools[i].input_schema = strcmp(tools[i].name, "json_schema_2020_12_tool")
-						? "{\"type\":\"object\"}"
-						: SCHEMA_2020;
+		tools[i].input_schema = "{\"type\":\"object\"}";
+		if (!strcmp(tools[i].name, "json_schema_2020_12_tool"))
+			tools[i].input_schema = SCHEMA_2020;
+		if (!strcmp(tools[i].name, "test_param_header"))
+			tools[i].input_schema = SCHEMA_HEADER;
 		tools[i].read_only = true;
 	}
 	c.ntools = n;
