@@ -94,9 +94,15 @@ int db_connect(const char *path, unsigned flags, struct store **ret, struct err 
 	r = db_exec(s,
 		    "PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=ON;"
 		    "PRAGMA cell_size_check=ON;"
-		    "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-8000;"
+		    "PRAGMA temp_store=MEMORY;"
 		    "PRAGMA wal_autocheckpoint=0;",
 		    e);
+	/* The writer's batches touch pages all over the ledger's indexes. */
+	if (!r)
+		r = db_exec(s,
+			    flags & STORE_READER ? "PRAGMA cache_size=-8000"
+						 : "PRAGMA cache_size=-64000",
+			    e);
 	if (!r)
 		r = db_exec(s,
 			    flags & STORE_NOSYNC ? "PRAGMA synchronous=OFF"

@@ -4,6 +4,8 @@
 #ifndef TREATY_SCHEMA_H
 #define TREATY_SCHEMA_H
 
+/* Lists of more than two in a constraint are spelt out: SQLite builds a table in memory for IN, at
+ * every statement. */
 /* clang-format off */
 #define APPEND_ONLY(t)                                                                             \
 	"CREATE TRIGGER " t "_no_update BEFORE UPDATE ON " t " BEGIN "                             \
@@ -32,7 +34,7 @@ static const char schema_log[] =
 		"event: prev is not the chain so far")
 	"CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, seq INTEGER NOT NULL CHECK(seq>=1),"
 	NAME("kind") "," NAME("dest") ", body BLOB NOT NULL CHECK(length(body)<=1048576),"
-	" state INTEGER NOT NULL DEFAULT 0 CHECK(state IN(0,1,2))) STRICT;"
+	" state INTEGER NOT NULL DEFAULT 0 CHECK(state BETWEEN 0 AND 2)) STRICT;"
 	"CREATE INDEX outbox_wait ON outbox(id) WHERE state=0;"
 	REFUSE_WHEN("outbox_done BEFORE UPDATE ON outbox", "OLD.state<>0", "outbox: already done")
 	KEEP("outbox")
@@ -141,7 +143,7 @@ static const char schema_ledger[] =
 	" wallet INTEGER NOT NULL, class TEXT NOT NULL, lineage TEXT NOT NULL,"
 	" rev INTEGER NOT NULL CHECK(rev>=0), amount INTEGER NOT NULL CHECK(amount>=0),"
 	" total INTEGER NOT NULL CHECK(total>=0)," HASH("prev") "," HASH("offer") ","
-	" state INTEGER NOT NULL DEFAULT 0 CHECK(state IN(0,1,2,3)), expires INTEGER NOT NULL,"
+	" state INTEGER NOT NULL DEFAULT 0 CHECK(state BETWEEN 0 AND 3), expires INTEGER NOT NULL,"
 	" PRIMARY KEY(side,hold_id), FOREIGN KEY(wallet,class) REFERENCES class_budget,"
 	" FOREIGN KEY(side,lineage) REFERENCES lineage) STRICT;"
 	/* The single-flight gate: one live hold per lineage. */
@@ -157,7 +159,7 @@ static const char schema_ledger[] =
 		" NEW.class<>OLD.class OR NEW.lineage<>OLD.lineage OR NEW.rev<>OLD.rev OR"
 		" NEW.total<>OLD.total OR NEW.prev<>OLD.prev OR NEW.offer<>OLD.offer OR"
 		" (NEW.amount<>OLD.amount AND NOT (OLD.state=3 AND NEW.state=0)) OR"
-		" NOT ((OLD.state=0 AND NEW.state IN(1,2,3)) OR (OLD.state=3 AND NEW.state=0))",
+		" NOT ((OLD.state=0 AND NEW.state BETWEEN 1 AND 3) OR (OLD.state=3 AND NEW.state=0))",
 		"hold: illegal step")
 	"CREATE TABLE agreement(" FLAG("side") ", lineage TEXT NOT NULL, rev INTEGER NOT NULL,"
 	" hold_id TEXT NOT NULL," HASH("digest") "," HASH("prev") ","
@@ -171,8 +173,8 @@ static const char schema_ledger[] =
 	APPEND_ONLY("ledger_idem")
 	"CREATE TABLE journal(seq INTEGER PRIMARY KEY CHECK(seq>=1),"
 	" wallet INTEGER NOT NULL REFERENCES wallet,"
-	" kind TEXT NOT NULL CHECK(kind IN('issue','revoke','hold','rehold','capture','release',"
-	"'expire','credit','receipt','void')),"
+	" kind TEXT NOT NULL CHECK(kind='hold' OR kind='capture' OR kind='release' OR kind='expire' OR"
+	" kind='receipt' OR kind='rehold' OR kind='credit' OR kind='void' OR kind='issue' OR kind='revoke'),"
 	" class TEXT NOT NULL, lineage TEXT NOT NULL, rev INTEGER NOT NULL, hold_id TEXT NOT NULL,"
 	" held INTEGER NOT NULL, captured INTEGER NOT NULL," HASH("note") ","
 	" event INTEGER NOT NULL, time INTEGER NOT NULL," HASH("prev") "," HASH("hash") ") STRICT;"
@@ -182,6 +184,19 @@ static const char schema_ledger[] =
 	REFUSE_WHEN("journal_chain BEFORE INSERT ON journal",
 		"NEW.prev<>coalesce((SELECT hash FROM journal ORDER BY seq DESC LIMIT 1),zeroblob(32))",
 		"journal: prev is not the hash so far");
+
+/* From schema 1, whose constraints said the same with IN: the object, its old words, its new ones. */
+static const struct {
+	const char *name, *was, *is;
+} schema_moved[] = {
+	{ "outbox", "state IN(0,1,2)", "state BETWEEN 0 AND 2" },
+	{ "hold", "state IN(0,1,2,3)", "state BETWEEN 0 AND 3" },
+	{ "hold_step", "NEW.state IN(1,2,3)", "NEW.state BETWEEN 1 AND 3" },
+	{ "journal",
+	  "kind IN('issue','revoke','hold','rehold','capture','release','expire','credit','receipt','void')",
+	  "kind='hold' OR kind='capture' OR kind='release' OR kind='expire' OR"
+	  " kind='receipt' OR kind='rehold' OR kind='credit' OR kind='void' OR kind='issue' OR kind='revoke'" },
+};
 /* clang-format on */
 
 #endif

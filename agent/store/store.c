@@ -91,6 +91,41 @@ static int schema_make(struct store *s, struct err *e)
 	return r ? r : db_exec(s, "COMMIT", e);
 }
 
+/* Words of constraints that mean the same: the rows stay as they are, and the whole schema is then
+ * compared with ours before anything is written. */
+static int moved(struct store *s, struct err *e)
+{
+	int r = db_exec(s, "PRAGMA writable_schema=ON; BEGIN IMMEDIATE", e);
+
+	for (size_t i = 0; !r && i < ARRAY_LEN(schema_moved); i++) {
+		char *sql = sqlite3_mprintf("UPDATE sqlite_schema SET sql=replace(sql,%Q,%Q)"
+					    " WHERE name=%Q",
+					    schema_moved[i].was, schema_moved[i].is,
+					    schema_moved[i].name);
+
+		r = sql ? db_exec(s, sql, e) : err_set(e, -ENOMEM, "store: out of memory");
+		sqlite3_free(sql);
+	}
+	if (!r)
+		r = db_exec(s, "PRAGMA user_version=2; COMMIT; PRAGMA writable_schema=RESET", e);
+	return r;
+}
+
+static int migrate(struct store *s, struct err *e)
+{
+	int64_t app = 0, version = 0;
+	int r = db_int(s, "PRAGMA application_id", &app, e);
+
+	if (!r)
+		r = db_int(s, "PRAGMA user_version", &version, e);
+	if (r || app != APPLICATION_ID || version != 1)
+		return r;
+	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
+	r = moved(s, e);
+	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	return r;
+}
+
 static int identity_check(struct store *s, struct err *e)
 {
 	int64_t app = 0, version = 0;
@@ -186,6 +221,8 @@ static int open_writer(const char *dir, unsigned flags,
 		r = is_blank(s, &made, e);
 	if (!r && made)
 		r = schema_make(s, e);
+	if (!r && !made)
+		r = migrate(s, e);
 	if (!r)
 		r = identity_check(s, e);
 	if (!r)

@@ -142,10 +142,11 @@ class Rival:
         parts = [body, self.present(credential, body, self.challenge())]
         return self.send(parts)['task'], parts
 
-    def accept(self, task, credential):
-        """QuoteAccept of the menu's first item, with every number computed here."""
-        quote = [a for a in task['artifacts'] if a['name'] == 'quote'][-1]['parts'][0]['data']
-        item = quote['quoteItem'][0]
+    @staticmethod
+    def choice(task, credential, at=0):
+        """QuoteAccept of an item of the menu, with every number computed here."""
+        quote = artifact(task, 'quote')
+        item = quote['quoteItem'][at]
         prices = {p['name']: round(p['price']['dutyFreeAmount']['value'] * 100) for p in item['quoteItemPrice']}
         term = next(c['value'] for c in item['product']['productCharacteristic'] if c['name'] == 'termMillis')
         digest = hashlib.sha256(trust.jcs(quote)).hexdigest()
@@ -154,12 +155,21 @@ class Rival:
         amount = -(-price * term // 3600000)
         key = hashlib.sha256(b'treaty/hold/v1\0' + negotiation.replace('neg-', 'agr-').encode() + b'\0'
                              + (1).to_bytes(8, 'big') + bytes.fromhex(digest)).hexdigest()
-        part = {'@type': 'QuoteAccept', 'deal': negotiation, 'quote': quote['id'],
+        return {'@type': 'QuoteAccept', 'deal': negotiation, 'quote': quote['id'],
                 'version': int(quote['version']), 'item': int(item['id']), 'quote_digest': digest,
                 'margin': prices['margin'], 'price': price, 'hold': 'h-' + key[:32],
                 'wallet': credential['credentialSubject']['walletId'], 'held': amount, 'amount': amount,
                 'start': start, 'end': start + term, 'why': ''}
-        return self.send([part], task['id']), amount
+
+    def accept(self, task, credential):
+        part = self.choice(task, credential)
+        return self.send([part], task['id']), part['amount']
+
+
+def artifact(task, name):
+    """The newest of that name in a task, or None."""
+    found = [a for a in task.get('artifacts', []) if a['name'] == name]
+    return found[-1]['parts'][0]['data'] if found else None
 
 
 def state(task):

@@ -10,6 +10,7 @@ import tempfile
 
 CREDENTIALS = 'https://www.w3.org/ns/credentials/v2'
 WALLET = 'https://treaty.example/contexts/intent-wallet/v1'
+AGREEMENT = 'https://treaty.example/contexts/agreement/v1'
 B58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 PKCS8 = bytes.fromhex('302e020100300506032b657004220420')  # RFC 8410, before the seed
 
@@ -74,9 +75,9 @@ def document(did, rows):
     return doc
 
 
-def secure(body, types, key, method, purpose, created, **more):
+def secure(body, types, key, method, purpose, created, context=WALLET, **more):
     """The body as a signed credential or presentation."""
-    doc = {'@context': [CREDENTIALS, WALLET], 'type': types, **body}
+    doc = {'@context': [CREDENTIALS, context], 'type': types, **body}
     proof = {'type': 'DataIntegrityProof', 'cryptosuite': 'eddsa-jcs-2022', 'created': created,
              'verificationMethod': method, 'proofPurpose': purpose, '@context': doc['@context'], **more}
     digest = hashlib.sha256(jcs(proof)).digest() + hashlib.sha256(jcs(doc)).digest()

@@ -1,0 +1,163 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The shipped daemon on a disk that is full, and on one that became read-only: it refuses or stops, what it
+acknowledged is there afterwards, and the labels of the data plane stay.
+
+test_disk.py BUILD"""
+import os
+import re
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+from demo_lab import DemoError, Lab, conf, wait_for  # noqa: E402
+import daemons  # noqa: E402  vagrant/lib, by way of demo_lab
+
+failed = []
+
+
+def check(name, ok, detail=''):
+    print(f'[{"  OK  " if ok else "FAILED"}] {name}' + (f': {detail}' if detail != '' else ''), flush=True)
+    if not ok:
+        failed.append(name)
+
+
+class Disk:
+    """A small file system of its own under the edge's state directory."""
+
+    def __init__(self, lab, node):
+        self.lab, self.node, self.status = lab, node, {'dir': lab.dir, 'pids': lab.pids}
+        self.at = f'{lab.home(node)}/state'
+        self.nodes = (str(lab.pids[node]),)
+
+    def inside(self, *argv):
+        """In the mount namespace that the daemon is started in."""
+        r = subprocess.run(['nsenter', '-t', self.nodes[0], '-m', *argv], capture_output=True, text=True, check=False)
+        if r.returncode:
+            raise DemoError(f'{" ".join(argv)}: {r.stderr.strip()}')
+        return r.stdout
+
+    def mount(self):
+        daemons.kill(self.status, self.node, 'tree')
+        self.inside('sh', '-c', f'cp -a {self.at} {self.at}.old && mount -t tmpfs -o size=16M,mode=755 disk {self.at}'
+                                f' && cp -a {self.at}.old/. {self.at}/')
+        self.start()
+
+    def start(self):
+        since = daemons.log_size(self.status, self.node)
+        daemons.start(self.status, self.node)
+        daemons.wait_ready(self.status, self.node, since)
+
+    def fill(self):
+        """Up to a few pages: what is under way may still end."""
+        self.inside('sh', '-c', f'dd if=/dev/zero of={self.at}/filler bs=4096 2>/dev/null; '
+                                f'truncate -s -256K {self.at}/filler')
+
+    def free(self):
+        self.inside('rm', '-f', f'{self.at}/filler')
+
+    def readonly(self, on):
+        self.inside('mount', '-o', f'remount,{"ro" if on else "rw"}', self.at)
+
+    def said(self, since):
+        with open(daemons.log_file(self.lab.dir, self.node), encoding='utf-8', errors='replace') as f:
+            f.seek(since)
+            return f.read()
+
+
+def declare(lab, acked, limit):
+    """Declares until the daemon is no longer there, or refuses; what it answered well is kept."""
+    for _ in range(limit):
+        for c in conf.CLASSES:
+            try:
+                acked.append(lab.tool('edge', 'intent_declare', **{'class': c})['intent'])
+            except DemoError as e:
+                if 'Errno' in str(e) or 'Remote end' in str(e) or 'refused' in str(e).lower():
+                    return True
+        time.sleep(0.05)
+    return False
+
+
+def declared(lab):
+    """Intents that the edge's log names."""
+    found, last = set(), 0
+    while True:
+        got = lab.tool('edge', 'log_read', after=last, limit=1000)['rows']
+        if not got:
+            return found
+        last = got[-1]['seq']
+        found |= {r['output'].get('id') for r in got if r['event'] == 'INTENT_DECLARED'}
+
+
+def recovered(lab, disk, name, acked, flows, since):
+    """After the disk was mended and the daemon came back."""
+    wait_for(f'{name}: the daemon answers again', lambda: alive(lab), 40)
+    kept = re.findall(r'(\d+) wanted steps, (\d+) of them were not in the kernel', disk.said(since))
+    check(f'{name}: the kernel had kept every step', kept and int(kept[-1][0]) > 0 and int(kept[-1][1]) == 0, kept[-1:])
+    lost = set(flows) - {f['label'] for f in lab.tool('edge', 'flow_list')['flows']}
+    check(f'{name}: no label was lost', flows and not lost, f'{len(flows)} labels')
+    missing = set(acked) - declared(lab)
+    check(f'{name}: everything acknowledged is there', acked and not missing, f'{len(acked)} intents')
+    where = os.path.dirname(disk.inside('find', disk.at, '-name', 'treaty.db').split()[0])
+    r = subprocess.run(['nsenter', '-t', disk.nodes[0], '-m', os.path.join(lab.build, 'treatyctl'), 'log', 'verify',
+                        '--state', where], capture_output=True, text=True, check=False)
+    check(f'{name}: the log and the ledger verify', r.returncode == 0, r.stderr.strip()[-120:])
+
+
+def labels(lab):
+    return [f['label'] for f in lab.tool('edge', 'flow_list')['flows']]
+
+
+def full(lab, disk, acked):
+    flows, since = labels(lab), daemons.log_size(disk.status, 'edge')
+    disk.fill()
+    check('full: the daemon stops', declare(lab, acked, 200), f'{len(acked)} acknowledged by then')
+    disk.free()
+    recovered(lab, disk, 'full', acked, flows, since)
+
+
+def readonly(lab, disk, acked):
+    """An open file keeps its mount writable, so the daemon meets this one at its start."""
+    flows = labels(lab)
+    daemons.kill(disk.status, 'edge', 'tree')
+    disk.readonly(True)
+    since = daemons.log_size(disk.status, 'edge')
+    daemons.start(disk.status, 'edge')
+    wait_for('read-only: it ends, and is tried again', lambda: disk.said(since).count('the tree ended') >= 2, 40)
+    check('read-only: it never serves', ' agents: info: ready' not in disk.said(since) and not alive(lab))
+    check('read-only: it says why', 'ead-only' in disk.said(since), disk.said(since).strip().splitlines()[-2][-100:])
+    disk.readonly(False)
+    recovered(lab, disk, 'read-only', acked, flows, since)
+
+
+def alive(lab):
+    try:
+        return lab.tool('edge', 'status')
+    except DemoError:
+        return None
+
+
+def main():
+    if os.geteuid():
+        return 77
+    lab = Lab(sys.argv[1], f'disk{os.getpid()}')
+    try:
+        lab.up({})
+        disk = Disk(lab, 'edge')
+        disk.mount()
+        lab.tool('edge', 'intent_declare', **{'class': 'market-data'})
+        wait_for('an agreement', lambda: any(d['active'] for d in lab.tool('edge', 'deal_list')['deals']), 20)
+        acked = []
+        full(lab, disk, acked)
+        readonly(lab, disk, acked)
+    except (DemoError, daemons.LabError) as e:
+        check('the story', False, str(e) + ''.join(lab.tails()))
+    finally:
+        lab.down()
+    return 1 if failed else 0
+
+
+os.environ['TREATY_BUILD'] = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else ''
+sys.exit(main())
