@@ -121,7 +121,7 @@ static int parse_pins(const char *v, void *out, const struct cfg_rule *r, struct
 			return err_set(e, -EINVAL, "must be sha256// and 32 bytes in base64");
 		if (n + 54 > sizeof(((struct cfg_web *)0)->pin))
 			return err_set(e, -EINVAL, "must name at most 4 keys");
-		(void)snprintf(pins + n, 54, "%s%s", n ? ";" : "", item);
+		(void)snprintf(pins + n, 54, "%s%.52s", n ? ";" : "", item);
 	}
 	return more;
 }
