@@ -221,6 +221,16 @@ struct cfg_keys {
 	uint32_t checkpoint_s, checkpoint_events; /* whichever comes first; only what is new */
 };
 
+enum { CFG_ACTS = 16 };
+
+/* What a human may not do at once. */
+struct cfg_human {
+	cfg_name act[CFG_ACTS]; /* tools that wait for a grant */
+	uint32_t n_acts;
+	uint32_t wait_s; /* for so long */
+	bool two;        /* who asks may not grant */
+};
+
 struct config {
 	struct cfg_daemon daemon;
 	struct cfg_peer peer[CFG_PEERS];
@@ -244,6 +254,7 @@ struct config {
 	struct cfg_operator op;
 	struct cfg_enterprise enterprise;
 	struct cfg_keys keys;
+	struct cfg_human human;
 };
 
 /* Reads FILE: a regular file, not writable by group or others, at most CFG_FILE_MAX bytes.

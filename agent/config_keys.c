@@ -126,6 +126,24 @@ static int parse_pins(const char *v, void *out, const struct cfg_rule *r, struct
 	return more;
 }
 
+static int parse_acts(const char *v, void *out, const struct cfg_rule *r, struct err *e)
+{
+	struct cfg_human *h = out;
+	cfg_name item;
+	int more;
+
+	(void)r;
+	while ((more = cfg_next_item(&v, item, sizeof(item), e)) > 0) {
+		if (h->n_acts == CFG_ACTS)
+			return err_set(e, -EINVAL, "must name at most %d tools", CFG_ACTS);
+		if (!*item || strspn(item, "abcdefghijklmnopqrstuvwxyz_") != strlen(item))
+			return err_set(e, -EINVAL, "must be names of tools");
+		str_cut(h->act[h->n_acts], item);
+		h->n_acts++;
+	}
+	return more;
+}
+
 #define AT(m) offsetof(struct cfg_daemon, m)
 static const struct cfg_key daemon_keys[] = {
 	{ "roles", cfg_set, AT(roles), NAMES("enterprise", "bss", "oss", "node"), REQUIRED },
@@ -322,6 +340,13 @@ static const struct cfg_key keys_keys[] = {
 };
 #undef AT
 
+static const struct cfg_key human_keys[] = {
+	{ "grant", parse_acts, 0, ANY },
+	{ "grant-seconds", cfg_u32, offsetof(struct cfg_human, wait_s), BETWEEN(1, 604800),
+	  "3600" },
+	{ "two-persons", cfg_bool, offsetof(struct cfg_human, two), ANY },
+};
+
 /* --- what stands after a section's name ------------------------------------------------------ */
 
 #define NAMED(fn, type, find)                                                          \
@@ -409,6 +434,7 @@ const struct cfg_section cfg_sections[] = {
 	ONE("operator", op, operator_keys),
 	ONE("enterprise", enterprise, enterprise_keys),
 	ONE("keys", keys, keys_keys),
+	ONE("human", human, human_keys),
 };
 const size_t cfg_n_sections = ARRAY_LEN(cfg_sections);
 
