@@ -159,9 +159,10 @@ static int call_options(struct http_call *k, const struct http_call_spec *s)
 		return -ENOMEM;
 	bad |= SET(k, CURLOPT_URL, s->url);
 	bad |= SET(k, CURLOPT_PROTOCOLS_STR, s->unix_path || s->plain ? "http" : "https");
-	if (s->public_only)
-		bad |= SET(k, CURLOPT_OPENSOCKETFUNCTION, on_socket) |
-		       SET(k, CURLOPT_OPENSOCKETDATA, k);
+	if (s->public_only) {
+		bad |= SET(k, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+		bad |= SET(k, CURLOPT_OPENSOCKETDATA, k);
+	}
 	bad |= SET(k, CURLOPT_FOLLOWLOCATION, 0L);
 	bad |= SET(k, CURLOPT_NOPROXY, "*");
 	bad |= SET(k, CURLOPT_NOSIGNAL, 1L);
@@ -205,8 +206,10 @@ static int call_web(struct http_call *k, const struct http_web *w)
 	bad |= SET(k, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	bad |= SET(k, CURLOPT_SSL_VERIFYPEER, 1L);
 	bad |= SET(k, CURLOPT_SSL_VERIFYHOST, 2L);
-	if (w->ca[0])
-		bad |= SET(k, CURLOPT_CAINFO, w->ca) | SET(k, CURLOPT_CAPATH, NULL);
+	if (w->ca[0]) {
+		bad |= SET(k, CURLOPT_CAINFO, w->ca);
+		bad |= SET(k, CURLOPT_CAPATH, NULL);
+	}
 	if (w->pins[0])
 		bad |= SET(k, CURLOPT_PINNEDPUBLICKEY, w->pins);
 	bad |= SET(k, CURLOPT_SSL_SESSIONID_CACHE, 0L);
