@@ -214,7 +214,7 @@ static void did_of(struct party *p, const char *fragment)
 
 static json_t *document_of(const struct party *p, const char *fragment, const char *purpose)
 {
-	struct did_document_key_row row = { fragment, purpose, { 0 } };
+	struct did_document_key_row row = { .fragment = fragment, .purpose = purpose };
 	json_t *doc;
 
 	memcpy(row.pub, p->pub, sizeof(row.pub));
