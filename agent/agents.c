@@ -49,12 +49,15 @@ static int confine_paths(const struct config *c, int *ret_abi, struct err *e)
 	const char *own[] = { c->daemon.tls_cert,   c->daemon.tls_key,     c->daemon.tls_ca,
 			      c->daemon.tls_crl,    c->trust.revoked_file, c->wallet.credential,
 			      c->trust.status_lists };
-	const char *ro[ARRAY_LEN(own) + ARRAY_LEN(system_files) + 1] = { NULL };
+	const char *ro[ARRAY_LEN(own) + CFG_WEBS + ARRAY_LEN(system_files) + 1] = { NULL };
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(own); i++)
 		if (own[i][0])
 			ro[n++] = own[i];
+	for (uint32_t i = 0; i < c->webs; i++)
+		if (c->web[i].ca[0])
+			ro[n++] = c->web[i].ca;
 	for (size_t i = 0; i < ARRAY_LEN(system_files); i++)
 		ro[n++] = system_files[i];
 	return confine_files(rw, ro, ret_abi, e);

@@ -25,6 +25,7 @@
 #include "agent/wire/http_server.h"
 #include "agent/wire/sse.h"
 #include "agent/wire/tls.h"
+#include "fetch.h"
 #include "side_make.h"
 #include "status_lists.h"
 #include "witness.h"
@@ -443,6 +444,10 @@ int compose_start(struct compose *m, struct loop *l, struct msg_client *enforcer
 		r = side_attest(&m->side, e);
 	if (!r && m->id)
 		r = http_client_new(&m->side.http, l, m->id);
+	if (!r && m->side.cfg->webs)
+		r = fetch_new(&m->side.fetch, m->side.cfg, l);
+	if (!r && m->side.fetch)
+		r = side_documents_keep(&m->side, e);
 	if (!r)
 		r = start_shells(m, e);
 	if (!r)
@@ -469,6 +474,7 @@ struct compose *compose_free(struct compose *m)
 	m->side.a2a = a2a_server_free(m->side.a2a);
 	m->mcp = mcp_server_free(m->mcp);
 	m->http = http_server_free(m->http);
+	m->side.fetch = fetch_free(m->side.fetch);
 	m->side.http = http_client_free(m->side.http);
 	witness_free(&m->side);
 	disclosure_free(&m->side);

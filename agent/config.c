@@ -288,6 +288,14 @@ static int check_class(const struct config *c, uint32_t i, const char *file, str
 	return 0;
 }
 
+static int check_web(const struct cfg_web *w, const char *file, struct err *e)
+{
+	char what[144];
+
+	(void)snprintf(what, sizeof(what), "web %s", w->name);
+	return w->ca[0] || w->pin[0] ? 0 : cross(e, file, what, "ca", "must be given, or pin");
+}
+
 static int check_hop(const struct config *c, const struct cfg_hop *h, const char *file,
 		     struct err *e)
 {
@@ -317,6 +325,8 @@ static int check_all(struct config *c, const char *file, struct err *e)
 		r = check_class(c, i, file, e);
 	for (uint32_t i = 0; i < c->hops && !r; i++)
 		r = check_hop(c, &c->hop[i], file, e);
+	for (uint32_t i = 0; i < c->webs && !r; i++)
+		r = check_web(&c->web[i], file, e);
 	return r;
 }
 
@@ -423,4 +433,5 @@ struct config *config_free(struct config *c)
 FINDER(config_peer, cfg_peer, peer, peers, const char *, !strcmp(c->peer[i].name, key))
 FINDER(config_device, cfg_device, device, devices, const char *, !strcmp(c->device[i].name, key))
 FINDER(config_path, cfg_path, path, paths, uint32_t, c->path[i].id == key)
+FINDER(config_web, cfg_web, web, webs, const char *, !strcmp(c->web[i].name, key))
 FINDER(config_class, cfg_class, class, classes, const char *, !strcmp(c->class[i].name, key))

@@ -20,6 +20,7 @@ enum {
 	CFG_COLOURS = 32,
 	CFG_PRINCIPALS = 16,
 	CFG_NAMES = 8,
+	CFG_WEBS = 16,
 	CFG_FILE_MAX = 256 * 1024,
 };
 
@@ -184,6 +185,17 @@ struct cfg_trust {
 	cfg_file documents;    /* directory of pinned did:web documents, *.json */
 	cfg_file status_lists; /* directory of status list credentials, *.json */
 	uint32_t depth_max;    /* wallets above a sub-wallet, 0 = none is taken */
+	/* Of what is fetched: fresh for so long, of use for so long when it cannot be had anew. */
+	uint32_t fetch_life_s, fetch_stale_s;
+	uint32_t fetch_wait_ms; /* a call takes, and a message waits, at most */
+};
+
+/* A host of the public web that documents and status lists may be fetched from. */
+struct cfg_web {
+	char name[128]; /* as it stands in the URL, without the port */
+	cfg_file ca;    /* certificates of who may vouch for it; "" = the system's */
+	char pin[256];  /* of its public key: "sha256//BASE64", separated by ';' */
+	bool local;     /* it may have a private address (labs) */
 };
 
 struct cfg_wallet {
@@ -229,6 +241,16 @@ struct cfg_keys {
 	uint32_t checkpoint_s, checkpoint_events; /* whichever comes first; only what is new */
 };
 
+enum { CFG_ACTS = 16 };
+
+/* What a human may not do at once. */
+struct cfg_human {
+	cfg_name act[CFG_ACTS]; /* tools that wait for a grant */
+	uint32_t n_acts;
+	uint32_t wait_s; /* for so long */
+	bool two;        /* who asks may not grant */
+};
+
 struct config {
 	struct cfg_daemon daemon;
 	struct cfg_peer peer[CFG_PEERS];
@@ -247,11 +269,14 @@ struct config {
 	struct cfg_class class[CFG_CLASSES];
 	uint32_t classes;
 	struct cfg_trust trust;
+	struct cfg_web web[CFG_WEBS];
+	uint32_t webs;
 	struct cfg_wallet wallet;
 	struct cfg_ledger ledger;
 	struct cfg_operator op;
 	struct cfg_enterprise enterprise;
 	struct cfg_keys keys;
+	struct cfg_human human;
 };
 
 /* Reads FILE: a regular file, not writable by group or others, at most CFG_FILE_MAX bytes.
@@ -270,6 +295,7 @@ struct config *config_free(struct config *c); /* NULL in, NULL out */
 const struct cfg_peer *config_peer(const struct config *c, const char *name);
 const struct cfg_device *config_device(const struct config *c, const char *name);
 const struct cfg_path *config_path(const struct config *c, uint32_t id);
+const struct cfg_web *config_web(const struct config *c, const char *host);
 const struct cfg_class *config_class(const struct config *c, const char *name);
 
 #endif

@@ -5,6 +5,7 @@
 #include "agent/tools/tools.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define NAMES(...)    .rule = { .names = (const char *const[]){ __VA_ARGS__, NULL } }
 #define BETWEEN(a, b) .rule = { .min = (a), .max = (b) }
@@ -121,6 +122,46 @@ static int parse_proto(const char *v, void *out, const struct cfg_rule *r, struc
 	if (!err)
 		*(uint32_t *)out = number[i];
 	return err;
+}
+
+/* Each SHA-256 of a public key (SPKI), in base64. */
+static int parse_pins(const char *v, void *out, const struct cfg_rule *r, struct err *e)
+{
+	static const char base64[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	char *pins = out, item[64];
+	int more;
+
+	(void)r;
+	while ((more = cfg_next_item(&v, item, sizeof(item), e)) > 0) {
+		size_t n = strlen(pins);
+
+		if (strncmp(item, "sha256//", 8) != 0 || strlen(item) != 52 ||
+		    strspn(item + 8, base64) != 43 || item[51] != '=')
+			return err_set(e, -EINVAL, "must be sha256// and 32 bytes in base64");
+		if (n + 54 > sizeof(((struct cfg_web *)0)->pin))
+			return err_set(e, -EINVAL, "must name at most 4 keys");
+		(void)snprintf(pins + n, 54, "%s%.52s", n ? ";" : "", item);
+	}
+	return more;
+}
+
+static int parse_acts(const char *v, void *out, const struct cfg_rule *r, struct err *e)
+{
+	struct cfg_human *h = out;
+	cfg_name item;
+	int more;
+
+	(void)r;
+	while ((more = cfg_next_item(&v, item, sizeof(item), e)) > 0) {
+		if (h->n_acts == CFG_ACTS)
+			return err_set(e, -EINVAL, "must name at most %d tools", CFG_ACTS);
+		if (!*item || strspn(item, "abcdefghijklmnopqrstuvwxyz_") != strlen(item))
+			return err_set(e, -EINVAL, "must be names of tools");
+		str_cut(h->act[h->n_acts], item);
+		h->n_acts++;
+	}
+	return more;
 }
 
 #define AT(m) offsetof(struct cfg_daemon, m)
@@ -269,6 +310,18 @@ static const struct cfg_key trust_keys[] = {
 	{ "documents", cfg_path_abs, offsetof(struct cfg_trust, documents), ANY },
 	{ "status-lists", cfg_path_abs, offsetof(struct cfg_trust, status_lists), ANY },
 	{ "delegation-depth", cfg_u32, offsetof(struct cfg_trust, depth_max), BETWEEN(0, 3), "2" },
+	{ "fetch-life", cfg_u32, offsetof(struct cfg_trust, fetch_life_s), BETWEEN(1, 86400),
+	  "300" },
+	{ "fetch-stale", cfg_u32, offsetof(struct cfg_trust, fetch_stale_s), BETWEEN(1, 604800),
+	  "3600" },
+	{ "fetch-wait-ms", cfg_u32, offsetof(struct cfg_trust, fetch_wait_ms), BETWEEN(100, 30000),
+	  "5000" },
+};
+
+static const struct cfg_key web_keys[] = {
+	{ "ca", cfg_path_abs, offsetof(struct cfg_web, ca), ANY },
+	{ "pin", parse_pins, offsetof(struct cfg_web, pin), ANY },
+	{ "private", cfg_bool, offsetof(struct cfg_web, local), ANY },
 };
 
 static const struct cfg_key wallet_keys[] = {
@@ -323,6 +376,13 @@ static const struct cfg_key keys_keys[] = {
 };
 #undef AT
 
+static const struct cfg_key human_keys[] = {
+	{ "grant", parse_acts, 0, ANY },
+	{ "grant-seconds", cfg_u32, offsetof(struct cfg_human, wait_s), BETWEEN(1, 604800),
+	  "3600" },
+	{ "two-persons", cfg_bool, offsetof(struct cfg_human, two), ANY },
+};
+
 /* --- what stands after a section's name ------------------------------------------------------ */
 
 #define NAMED(fn, type, find)                                                          \
@@ -357,6 +417,7 @@ NAMED(arg_principal, cfg_principal, config_principal)
 NAMED(arg_device, cfg_device, config_device)
 NAMED(arg_sid, cfg_sid, config_sid)
 NAMED(arg_class, cfg_class, config_class)
+NAMED(arg_web, cfg_web, config_web)
 
 static const struct cfg_rule path_id = { .min = 1, .max = 255 };
 
@@ -413,11 +474,13 @@ const struct cfg_section cfg_sections[] = {
 	MANY("hop", hop, hops, arg_hop, hop_keys),
 	MANY("class", class, classes, arg_class, class_keys),
 	ONE("trust", trust, trust_keys),
+	MANY("web", web, webs, arg_web, web_keys),
 	ONE("wallet", wallet, wallet_keys),
 	ONE("ledger", ledger, ledger_keys),
 	ONE("operator", op, operator_keys),
 	ONE("enterprise", enterprise, enterprise_keys),
 	ONE("keys", keys, keys_keys),
+	ONE("human", human, human_keys),
 };
 const size_t cfg_n_sections = ARRAY_LEN(cfg_sections);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pinned did:web documents: the other side's keys, put into a directory by the administrator (or
- * by the lab). Nothing is fetched, so nothing can be redirected. */
+/* did:web documents: pinned ones, put into a directory by the administrator (or by the lab), before
+ * those that are fetched from the [web] hosts of the configuration. */
 #include "side_make.h"
 
 #include "agent/codec/json.h"
+#include "fetch.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -40,21 +41,38 @@ static int believed(const struct side *s, const char *did, const char *method, s
 	}
 }
 
+static int key_of(const struct side *s, const json_t *doc, const char *method, const char *purpose,
+		  uint8_t pub[32], struct err *e)
+{
+	int r = did_document_key(doc, method, purpose, pub, e);
+
+	if (!r && s->engine)
+		r = did_document_in_force(doc, method, engine_now(s->engine), e);
+	return r;
+}
+
+static int fetched(const struct side *s, const char *did, const char *method, const char *purpose,
+		   uint8_t pub[32], struct err *e)
+{
+	const char *why = "no pinned document";
+	char url[FETCH_URL_MAX];
+	const json_t *doc;
+
+	if (!s->fetch || did_web_url(did, url, sizeof(url), NULL) || fetch_may(s->fetch, url, NULL))
+		return err_set(e, -ENOKEY, "%.80s: no pinned document", did);
+	doc = fetch_copy(s->fetch, url, 0, &why);
+	if (!doc)
+		return err_set(e, -EAGAIN, "%.80s: %.100s", did, why);
+	return key_of(s, doc, method, purpose, pub, e);
+}
+
 static int find(const struct side *s, const char *did, const char *method, const char *purpose,
 		uint8_t pub[32], struct err *e)
 {
-	for (size_t i = 0; i < n_documents; i++) {
-		int r;
-
-		if (strcmp(documents[i].did, did) != 0)
-			continue;
-		r = did_document_key(documents[i].doc, method, purpose, pub, e);
-		if (!r && s->engine)
-			r = did_document_in_force(documents[i].doc, method, engine_now(s->engine),
-						  e);
-		return r;
-	}
-	return err_set(e, -ENOKEY, "%.80s: no pinned document", did);
+	for (size_t i = 0; i < n_documents; i++)
+		if (!strcmp(documents[i].did, did))
+			return key_of(s, documents[i].doc, method, purpose, pub, e);
+	return fetched(s, did, method, purpose, pub, e);
 }
 
 static int resolve(void *arg, const char *method, const char *purpose, uint8_t pub[32],
@@ -69,6 +87,43 @@ static int resolve(void *arg, const char *method, const char *purpose, uint8_t p
 	else if (!r)
 		r = find(s, did, method, purpose, pub, e);
 	return r ? r : believed(s, did, method, e);
+}
+
+bool side_document_due(struct side *s, const char *did)
+{
+	char url[FETCH_URL_MAX];
+
+	for (size_t i = 0; i < n_documents; i++)
+		if (!strcmp(documents[i].did, did))
+			return false;
+	return s->fetch && !strncmp(did, "did:web:", 8) &&
+	       !did_web_url(did, url, sizeof(url), NULL) && fetch_due(s->fetch, url, 0);
+}
+
+/* What is configured is kept at hand: an agreement must verify when it comes. */
+static int keep(struct side *s, const char *did, struct err *e)
+{
+	const struct json_limits lim = JSON_LIMITS_DID;
+	char url[FETCH_URL_MAX];
+
+	for (size_t i = 0; i < n_documents; i++)
+		if (!strcmp(documents[i].did, did))
+			return 0;
+	if (strncmp(did, "did:web:", 8) != 0 || did_web_url(did, url, sizeof(url), NULL) ||
+	    fetch_may(s->fetch, url, NULL))
+		return 0;
+	return fetch_keep(s->fetch, url, &lim, e);
+}
+
+int side_documents_keep(struct side *s, struct err *e)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; !r && i < s->cfg->trust.n_issuers; i++)
+		r = keep(s, s->cfg->trust.issuers[i], e);
+	for (uint32_t i = 0; !r && i < s->cfg->peers; i++)
+		r = keep(s, s->cfg->peer[i].did, e);
+	return r;
 }
 
 static int load(int dirfd, const char *name, struct err *e)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcp_table.h"
 
+#include "acts.h"
 #include "mcp_shapes.h"
 
 #include "agent/codec/json.h"
@@ -197,9 +198,13 @@ static int call(void *arg, const struct peer *p, const char *tool, const json_t 
 			(struct disclosure_lens){ .side = side, .who = disclosure_who(side, p) };
 		err = disclosure_ask(&looking.lens, tool, args, &e);
 	}
-	if (r && r->slow)
-		(void)mcp_turn_task(t); /* where it cannot be, the caller waits */
-	err = err ? err : r->call(arg, p, args, key, t, &e);
+	if (!err && acts_wait(side, r->name)) {
+		err = acts_ask(side, p, r->name, args, t, &e);
+	} else if (!err) {
+		if (r->slow)
+			(void)mcp_turn_task(t); /* where it cannot be, the caller waits */
+		err = r->call(arg, p, args, key, t, &e);
+	}
 	looking.tool = NULL;
 	if (err)
 		mcp_turn_refuse(t, e.text[0] ? e.text : strerror(-err));
@@ -210,6 +215,28 @@ int mcp_table_view(json_t **io, struct err *e)
 {
 	return looking.tool ? disclosure_answer(&looking.lens, looking.tool, looking.args, io, e)
 			    : 0;
+}
+
+int mcp_table_run(struct side *s, const struct peer *p, const char *tool, const json_t *args,
+		  struct mcp_turn *t, struct err *e)
+{
+	const struct mcp_row *r = row_of(tool);
+
+	return r ? r->call(s, p, args, NULL, t, e) : err_set(e, -ENOENT, "%s: no such tool", tool);
+}
+
+/* A grant is for what a human does and could do at once; answering is not asked for again. */
+static int check_acts(const struct config *c, struct err *e)
+{
+	for (uint32_t i = 0; i < c->human.n_acts; i++) {
+		const struct mcp_row *r = row_of(c->human.act[i]);
+
+		if (!r || r->read_only || !(r->who & WHO_HUMAN) ||
+		    !strncmp(r->name, "approval_", 9))
+			return err_set(e, -EINVAL, "human.grant: %s: no act of a human here",
+				       c->human.act[i]);
+	}
+	return 0;
 }
 
 /* --- resources ----------------------------------------------------------------------------------
@@ -303,6 +330,8 @@ int mcp_table_serve(struct side *s, const struct jws_key *key, struct mcp_server
 				.max_peer_streams = s->cfg->daemon.max_peer_streams,
 				.max_peer_turns = s->cfg->daemon.max_peer_calls };
 
+	if (check_acts(s->cfg, e))
+		return -EINVAL;
 	side = s;
 	if (key)
 		c.sign = *key;

@@ -41,6 +41,9 @@ int mcp_table_add(const struct mcp_row *r, struct err *e) must_check;
  */
 int mcp_table_serve(struct side *s, const struct jws_key *key, struct mcp_server **ret,
 		    struct err *e) must_check;
+/* The row's act itself, after its grant: nothing is asked any more. -ENOENT: no such tool. */
+int mcp_table_run(struct side *s, const struct peer *p, const char *tool, const json_t *args,
+		  struct mcp_turn *t, struct err *e) must_check;
 /* Tells those who listen that the log grew, and about which deal ("" or NULL: none). */
 void mcp_table_changed(struct mcp_server *m, const char *deal);
 /* What the call under way may be told of o: *io is replaced. Every read answers through it. */

@@ -10,6 +10,7 @@
 #include "agent/store/ledger.h"
 #include "agent/store/store.h"
 #include "node.h"
+#include "acts.h"
 #include "queries_int.h"
 
 #include <errno.h>
@@ -482,5 +483,6 @@ int queries_start(struct side *s, struct err *e)
 	started = loop_now(s->loop);
 	for (size_t i = 0; !r && i < ARRAY_LEN(all); i++)
 		r = add_rows(all[i], e);
-	return r ? r : query_tools_add(s, e);
+	r = r ? r : query_tools_add(s, e);
+	return r ? r : acts_start(s, e);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What waits for a human, and the human's answer. */
+#include "acts.h"
 #include "queries_int.h"
 
 #include <errno.h>
@@ -34,6 +35,9 @@ static int on_list(struct side *s, const struct peer *p, const json_t *args, con
 		if (w->deal[i].approval_state != APPROVAL_NONE &&
 		    json_array_append_new(rows, approval_row(&w->deal[i])))
 			r = err_set(e, -ENOMEM, "out of memory");
+	for (uint32_t i = 0; !r && i < w->n_acts; i++)
+		if (json_array_append_new(rows, acts_row(&w->act[i])))
+			r = err_set(e, -ENOMEM, "out of memory");
 	if (r) {
 		json_decref(rows);
 		return r;
@@ -52,10 +56,11 @@ static const struct deal *asked(const struct side *s, const char *id)
 	return NULL;
 }
 
-static int answer(struct side *s, const json_t *args, enum tool_id tool, struct mcp_turn *t,
-		  struct err *e)
+static int answer(struct side *s, const struct peer *p, const json_t *args, enum tool_id tool,
+		  struct mcp_turn *t, struct err *e)
 {
 	struct ev_approval a;
+	const struct act *act;
 	const struct deal *d;
 	char id[sizeof(ident_t)];
 	why_t why = { 0 };
@@ -64,6 +69,9 @@ static int answer(struct side *s, const json_t *args, enum tool_id tool, struct 
 
 	if (r)
 		return r;
+	act = acts_find(s, id);
+	if (act)
+		return acts_answer(s, p, act, tool == TOOL_approval_grant, &why, t, e);
 	d = asked(s, id);
 	if (!d)
 		return err_set(e, -ENOENT, "id: %s: no such approval", id);
@@ -85,24 +93,26 @@ static int answer(struct side *s, const json_t *args, enum tool_id tool, struct 
 static int on_grant(struct side *s, const struct peer *p, const json_t *args, const char *key,
 		    struct mcp_turn *t, struct err *e)
 {
-	(void)p, (void)key;
-	return answer(s, args, TOOL_approval_grant, t, e);
+	(void)key;
+	return answer(s, p, args, TOOL_approval_grant, t, e);
 }
 
 static int on_deny(struct side *s, const struct peer *p, const json_t *args, const char *key,
 		   struct mcp_turn *t, struct err *e)
 {
-	(void)p, (void)key;
-	return answer(s, args, TOOL_approval_deny, t, e);
+	(void)key;
+	return answer(s, p, args, TOOL_approval_deny, t, e);
 }
 
 const struct mcp_row query_rows_approval[] = {
 	{ "approval_list", "Approvals", "What waits for a human, and what became of it",
 	  .read_only = true, .idempotent = true, .who = WHO_HUMAN | WHO_APP, .call = on_list },
-	{ "approval_grant", "Grant an approval", "Allows the choice, up to the amount asked for",
+	{ "approval_grant", "Grant an approval",
+	  "Allows the choice, up to the amount asked for; or lets the act happen",
 	  .input_schema = QUERY_ID_REASON, .idempotent = true, .open_world = true, .who = WHO_HUMAN,
 	  .call = on_grant },
-	{ "approval_deny", "Deny an approval", "Refuses the choice; the offer is declined",
+	{ "approval_deny", "Deny an approval",
+	  "Refuses the choice, and the offer is declined; or the act",
 	  .input_schema = QUERY_ID_REASON, .idempotent = true, .open_world = true, .who = WHO_HUMAN,
 	  .call = on_deny },
 	{ 0 },

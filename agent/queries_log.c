@@ -134,6 +134,10 @@ static const struct {
 	{ EV_APPROVAL_GRANTED, 3, { AT(approval.deal), AT(approval.id), AT(approval.quote) } },
 	{ EV_APPROVAL_DENIED, 3, { AT(approval.deal), AT(approval.id), AT(approval.quote) } },
 	{ EV_APPROVAL_LAPSED, 3, { AT(approval.deal), AT(approval.id), AT(approval.quote) } },
+	{ EV_ACT_ASKED, 2, { AT(act.id), AT(act.about) } },
+	{ EV_ACT_GRANTED, 2, { AT(act.id), AT(act.about) } },
+	{ EV_ACT_DENIED, 2, { AT(act.id), AT(act.about) } },
+	{ EV_ACT_LAPSED, 2, { AT(act.id), AT(act.about) } },
 };
 #undef AT
 

@@ -16,6 +16,7 @@
 
 struct a2a_server;
 struct dp_view;
+struct fetch;
 struct http_client;
 struct msg_client;
 struct node;
@@ -61,12 +62,14 @@ struct side {
 	struct engine *engine;
 	struct msg_client *enforcer, *signer;
 	struct http_client *http; /* mutual TLS with our identity; NULL when no TLS is configured */
+	struct fetch *fetch;      /* of the public web; NULL without [web] hosts */
 	struct a2a_server *a2a;   /* NULL when no role speaks to other organisations */
 	struct node *node;        /* the local node; NULL without that role */
 	struct witness *witness;  /* NULL without a checkpoint key */
 	struct disclosure_state *disclosure;   /* NULL before its start: the built-in policy */
 	struct sign_port port[SIGN_KIND_MAX_]; /* by enum sign_kind; method empty = no such key */
-	struct did_resolver keys;              /* did:key, and pinned did:web documents */
+	/* did:key, pinned did:web documents, fetched ones (-EAGAIN: not at hand yet) */
+	struct did_resolver keys;
 	struct err *sign_err;    /* where the signer refusal is told; owned by agents.c */
 	struct side_paths paths; /* operator */
 	struct side_flows flows; /* operator: all labels; enterprise: the edge's own */
@@ -77,6 +80,8 @@ struct side {
 	void *advise_arg;
 };
 
+/* That DID's document is not pinned and would be better fetched now (documents.c). */
+bool side_document_due(struct side *s, const char *did);
 /* NULL when the class is not configured. */
 const struct class_profile *side_profile(const struct side *s, const name_t *name);
 const struct path_view *side_path(const struct side *s, uint8_t path);

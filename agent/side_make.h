@@ -30,5 +30,7 @@ int side_checkpoint_sign(struct side *s, const char *text, size_t len, uint8_t s
 void side_adviser(struct side *s);
 /* did:key by itself; did:web from the pinned documents of [trust] documents, read once. */
 int side_documents(struct side *s, struct err *e) must_check;
+/* Begins to fetch the documents of configured DIDs that are not pinned; needs s->fetch. */
+int side_documents_keep(struct side *s, struct err *e) must_check;
 
 #endif

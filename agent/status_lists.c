@@ -2,6 +2,7 @@
 #include "status_lists.h"
 
 #include "agent/codec/json.h"
+#include "agent/fetch.h"
 #include "agent/log.h"
 
 #include <dirent.h>
@@ -24,6 +25,15 @@ static struct copy {
 	json_t *vc;               /* the same as it was read, to be sent along; else NULL */
 } copies[STATUS_LISTS_MAX];
 static size_t n_copies;
+
+/* The same of what was fetched, verified once for each time that it came. */
+static struct remote {
+	char url[FETCH_URL_MAX]; /* "" = free */
+	mono_t came;
+	struct status_list *list; /* NULL: it does not verify */
+	json_t *vc;
+} remotes[STATUS_LISTS_MAX];
+static size_t next_remote; /* the one made longest ago makes room */
 
 static int open_dir(const struct side *s)
 {
@@ -195,19 +205,104 @@ static const struct copy *find(struct side *s, const char *url)
 	return held(s, fd, url);
 }
 
+/* --- fetched ---------------------------------------------------------------------------------- */
+
+static void remote_drop(struct remote *m)
+{
+	m->list = status_list_free(m->list);
+	json_decref(m->vc);
+	*m = (struct remote){ 0 };
+}
+
+static struct remote *remote_of(const char *url)
+{
+	struct remote *m;
+
+	for (size_t i = 0; i < STATUS_LISTS_MAX; i++)
+		if (!strcmp(remotes[i].url, url))
+			return &remotes[i];
+	m = &remotes[next_remote];
+	next_remote = (next_remote + 1) % STATUS_LISTS_MAX;
+	remote_drop(m);
+	str_cut(m->url, url);
+	return m;
+}
+
+static int remote_read(struct side *s, struct remote *m, const json_t *js, struct err *e)
+{
+	int r = status_list_verify(&m->list, js, &s->keys, e);
+
+	if (!r && strcmp(m->list->id, m->url) != 0)
+		r = err_set(e, -EINVAL, "id: not the URL that it came from");
+	if (r)
+		m->list = status_list_free(m->list);
+	else
+		m->vc = json_incref((json_t *)(uintptr_t)js);
+	return r;
+}
+
+static const struct remote *remote(struct side *s, const char *url)
+{
+	const json_t *js = s->fetch ? fetch_copy(s->fetch, url, 0, NULL) : NULL;
+	struct err e = { 0 };
+	struct remote *m;
+	mono_t came;
+	int r = 0;
+
+	if (!js || strlen(url) >= sizeof(m->url))
+		return NULL;
+	came = fetch_time(s->fetch, url);
+	m = remote_of(url);
+	if (m->came.us != came.us) {
+		remote_drop(m);
+		str_cut(m->url, url);
+		r = remote_read(s, m, js, &e);
+		m->came = came;
+	}
+	if (r == -EAGAIN)
+		m->came.us = 0; /* its issuer's keys are on their way */
+	else if (r)
+		log_warn("%s: %s", url, e.text);
+	return m->list && fetch_copy(s->fetch, url, m->list->ttl_ms, NULL) ? m : NULL;
+}
+
+static bool newer(const struct status_list *a, const struct status_list *b)
+{
+	return a && (!b || a->valid_from.ms > b->valid_from.ms);
+}
+
+static bool valid(const struct status_list *l, wall_t now)
+{
+	return l && now.ms >= l->valid_from.ms && now.ms <= l->valid_until.ms;
+}
+
+bool status_lists_due(struct side *s, const char *url, wall_t now)
+{
+	const struct copy *c = find(s, url);
+	const struct remote *m = c && valid(c->list, now) ? NULL : remote(s, url);
+
+	if (!s->fetch || (c && valid(c->list, now)))
+		return false;
+	return fetch_due(s->fetch, url, m ? m->list->ttl_ms : 0);
+}
+
 const struct status_list *status_lists_find(struct side *s, const char *url)
 {
 	const struct copy *c = find(s, url);
+	const struct remote *m = remote(s, url);
 
-	return c ? c->list : NULL;
+	return m && newer(m->list, c ? c->list : NULL) ? m->list : c ? c->list : NULL;
 }
 
 const json_t *status_lists_credential(struct side *s, const char *url, wall_t now)
 {
 	const struct copy *c = find(s, url);
+	const struct remote *m = remote(s, url);
+	const struct status_list *l = c ? c->list : NULL;
 
-	return c && now.ms >= c->list->valid_from.ms && now.ms <= c->list->valid_until.ms ? c->vc
-											  : NULL;
+	if (m && newer(m->list, l))
+		return valid(m->list, now) ? m->vc : NULL;
+	return valid(l, now) ? c->vc : NULL;
 }
 
 void status_lists_end(void)
@@ -215,4 +310,6 @@ void status_lists_end(void)
 	for (size_t i = 0; i < n_copies; i++)
 		forget(&copies[i]);
 	n_copies = 0;
+	for (size_t i = 0; i < STATUS_LISTS_MAX; i++)
+		remote_drop(&remotes[i]);
 }

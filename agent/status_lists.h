@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* status_lists.h - this side's own copies of status lists: the files of [trust] status-lists. A
- * file is read again as soon as it has changed, so a wallet is stopped by copying a new list in. */
+/* status_lists.h - this side's own copies of status lists: the files of [trust] status-lists, and
+ * what was fetched from their URLs. A file is read again as soon as it has changed, so a wallet is
+ * stopped by copying a new list in. Of two copies the one that was signed last counts. A fetched
+ * one is of no use beyond its ttl. */
 #ifndef TREATY_STATUS_LISTS_H
 #define TREATY_STATUS_LISTS_H
 
@@ -17,6 +19,9 @@ const struct status_list *status_lists_find(struct side *s, const char *url);
 /* The same as a credential, while it is valid, for sending along with a wallet. Borrowed likewise.
  */
 const json_t *status_lists_credential(struct side *s, const char *url, wall_t now);
+/* The list would be better fetched now: there is none of use, or a fetched one is no longer fresh.
+ * A file that is valid is never fetched beside. */
+bool status_lists_due(struct side *s, const char *url, wall_t now);
 void status_lists_end(void);
 
 #endif

@@ -58,7 +58,8 @@ const struct verb verbs[] = {
 	{ "dataplane", "gc", NULL, NULL, ctl_dataplane, "dataplane_gc",
 	  "take away what is ours in this node's kernel and nobody wants" },
 	{ "approval", "list", NULL, NULL, ctl_list,
-	  "approval_list approvals id state class amount:money@currency expiresMs:time deal why",
+	  "approval_list approvals id state act class amount:money@currency expiresMs:time deal "
+	  "why",
 	  "choices above policy that wait for a human, and what became of them" },
 	{ "approval", "grant", "ID", "reason=TEXT", ctl_terminate, "approval_grant",
 	  "allow what waits, up to its amount; the reason goes into the log" },

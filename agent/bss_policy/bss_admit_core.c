@@ -30,6 +30,7 @@ static const struct field wallet_facts_f[] = {
 	F_INT(T, seen_generation),
 	F_BOOL(T, same_digest),
 	F_BOOL(T, equivocated),
+	F_BOOL(T, key_missing),
 	F_UINT(T, parent),
 	F_UINT(T, parent_wrong),
 };

@@ -118,6 +118,19 @@ static const struct status_list *status_list(void *arg, const char *url)
 	return status_lists_find(arg, url);
 }
 
+/* Pinned ones are never asked for: the resolver says -EAGAIN for the others alone. */
+static bool document_due(void *arg, const char *did)
+{
+	return side_document_due(arg, did);
+}
+
+static bool list_due(void *arg, const char *url)
+{
+	struct side *s = arg;
+
+	return status_lists_due(s, url, engine_now(s->engine));
+}
+
 static void generation(void *arg, const struct wallet *w, const uint8_t digest[DIGEST_LEN],
 		       struct wallet_facts *f)
 {
@@ -141,6 +154,8 @@ void known_env(struct side *s, struct admit_env *env)
 	env->challenge_consume = challenge_consume;
 	env->revoked = revoked;
 	env->status_list = status_list;
+	env->document_due = document_due;
+	env->list_due = list_due;
 	env->generation = generation;
 }
 

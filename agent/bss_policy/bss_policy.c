@@ -5,7 +5,9 @@
 #include "agent/codec/nego.h"
 #include "agent/codec/tmf.h"
 #include "agent/crypto/crypto.h"
+#include "agent/fetch.h"
 #include "agent/log.h"
+#include "agent/peer.h"
 #include "agent/store/ledger.h"
 #include "agent/wallet_terms.h"
 #include "bss_known.h"
@@ -219,45 +221,191 @@ static const struct wallet *meant(const struct admit_result *res)
 	return res->why.link ? &res->chain.line.up[res->why.link - 1] : &res->chain.wallet;
 }
 
-static int take_intent(struct desk_call *c)
+struct asked {
+	struct admit_env env;
+	struct bss_admit_in in;
+	struct intent intent;
+};
+
+/* 0: the intent itself holds, go on; else the negative of a failure, or 1: refused. */
+static int read_intent(struct desk_call *c, struct asked *q)
 {
-	struct admit_env env = { .now = engine_now(c->side->engine),
-				 .operator_did = c->side->cfg->daemon.did,
-				 .peer = c->peer->did,
-				 .limits = { SKEW_MS, c->side->cfg->trust.depth_max },
-				 .keys = c->side->keys };
 	const json_t *body = json_array_get(c->msg->data, 0);
-	struct bss_admit_in in = { 0 };
-	struct admit_result res;
-	struct intent i;
 	struct err e = { 0 };
 	const char *why;
 	enum refusal no;
-	int r = tmf921_read(body, &i, &e);
 
-	if (r)
-		return refuse(c, NULL, REFUSE_BODY_MALFORMED, e.text);
-	why = desk_unbound(c, &i.negotiation, 1, &(digest_t){ 0 });
-	no = why ? REFUSE_WALLET_INTENT : intent_ok(c, &i, &why);
-	if (no != REFUSE_NONE)
-		return refuse(c, &i.negotiation, no, why);
-	known_env(c->side, &env);
-	ask_from(c->side, &i, &in.ask);
-	r = wallet_admit(json_array_get(c->msg->data, 1), body, &in.ask, &env, &res);
+	memset(q, 0, sizeof(*q));
+	q->env = (struct admit_env){ .now = engine_now(c->side->engine),
+				     .operator_did = c->side->cfg->daemon.did,
+				     .peer = c->peer->did,
+				     .limits = { SKEW_MS, c->side->cfg->trust.depth_max },
+				     .keys = c->side->keys };
+	if (tmf921_read(body, &q->intent, &e)) {
+		(void)refuse(c, NULL, REFUSE_BODY_MALFORMED, e.text);
+		return 1;
+	}
+	why = desk_unbound(c, &q->intent.negotiation, 1, &(digest_t){ 0 });
+	no = why ? REFUSE_WALLET_INTENT : intent_ok(c, &q->intent, &why);
+	if (no != REFUSE_NONE) {
+		(void)refuse(c, &q->intent.negotiation, no, why);
+		return 1;
+	}
+	known_env(c->side, &q->env);
+	ask_from(c->side, &q->intent, &q->in.ask);
+	return 0;
+}
+
+static int judge_intent(struct desk_call *c, struct asked *q)
+{
+	struct admit_result res;
+	struct err e = { 0 };
+	int r = wallet_admit(json_array_get(c->msg->data, 1), json_array_get(c->msg->data, 0),
+			     &q->in.ask, &q->env, &res);
+
 	if (r)
 		return r;
 	if (res.refusal != REFUSE_NONE) {
 		r = res.why.freeze
 			    ? known_freeze(c->side, meant(&res), wallet_part(c, res.why.link), &e)
 			    : 0;
-		return r ? r : refuse(c, &i.negotiation, res.refusal, res.why.why);
+		return r ? r : refuse(c, &q->intent.negotiation, res.refusal, res.why.why);
 	}
-	in.facts = res.facts;
-	in.wallet = res.chain.wallet;
-	in.line = res.chain.line;
-	in.now = env.now;
-	in.limits = env.limits;
-	return admitted(c, &i, &in, &res);
+	q->in.facts = res.facts;
+	q->in.wallet = res.chain.wallet;
+	q->in.line = res.chain.line;
+	q->in.now = q->env.now;
+	q->in.limits = q->env.limits;
+	return admitted(c, &q->intent, &q->in, &res);
+}
+
+/* --- intents that wait for the public web ------------------------------------------------------
+ */
+
+enum { WAITING_MAX = 64, WAITING_PER_PEER = 8 };
+
+static struct waiting {
+	struct side *side; /* NULL = free */
+	struct a2a_turn *turn;
+	json_t *data;
+	digest_t digest;
+	unsigned pending; /* documents under way */
+	struct loop_timer *timer;
+} waiting[WAITING_MAX];
+
+static void go_on(struct waiting *w, bool last);
+
+static void on_fetched(void *arg)
+{
+	struct waiting *w = arg;
+
+	if (!--w->pending)
+		go_on(w, false);
+}
+
+static void on_bound(void *arg)
+{
+	struct waiting *w = arg;
+
+	w->timer = NULL;
+	go_on(w, true);
+}
+
+static void ask_for(struct waiting *w, const struct wallet_needs *n)
+{
+	static const struct json_limits document = JSON_LIMITS_DID, list = JSON_LIMITS_STATUS;
+	struct err e = { 0 };
+
+	for (size_t i = 0; i < n->n; i++)
+		if (fetch_ask(w->side->fetch, n->url[i].url, n->url[i].list ? &list : &document,
+			      on_fetched, w, &e))
+			log_warn("%s: %s", n->url[i].url, e.text);
+		else
+			w->pending++;
+}
+
+/* With what has come by now; the first documents may show that others are needed. */
+static void go_on(struct waiting *w, bool last)
+{
+	struct a2a_message msg = { .data = w->data };
+	struct desk_call c = { .side = w->side,
+			       .turn = w->turn,
+			       .peer = a2a_turn_peer(w->turn),
+			       .msg = &msg,
+			       .digest = w->digest };
+	struct wallet_needs n = { 0 };
+	struct asked q;
+	int r;
+
+	c.who = peer_by_did(c.side->cfg, c.peer->did);
+	r = read_intent(&c, &q);
+	if (!r && !last)
+		wallet_needs(json_array_get(msg.data, 1), json_array_get(msg.data, 0), &q.in.ask,
+			     &q.env, &n);
+	if (n.n)
+		ask_for(w, &n);
+	if (!r && w->pending && !last)
+		return;
+	fetch_leave(w->side->fetch, w);
+	loop_cancel(w->side->loop, w->timer);
+	if (!r)
+		r = judge_intent(&c, &q);
+	if (r < 0)
+		a2a_turn_fail(w->turn, A2A_E_INTERNAL, "internal error", NULL);
+	json_decref(w->data);
+	*w = (struct waiting){ 0 };
+}
+
+static struct waiting *free_place(const struct desk_call *c)
+{
+	struct waiting *w = NULL;
+	unsigned mine = 0;
+
+	for (size_t i = 0; i < WAITING_MAX; i++) {
+		if (!waiting[i].side)
+			w = &waiting[i];
+		else
+			mine += !strcmp(a2a_turn_peer(waiting[i].turn)->did, c->peer->did);
+	}
+	return mine < WAITING_PER_PEER ? w : NULL;
+}
+
+static int wait_for(struct desk_call *c, const struct intent *i, const struct wallet_needs *n)
+{
+	struct waiting *w = free_place(c);
+
+	if (!w)
+		return refuse(c, &i->negotiation, REFUSE_LIMIT_REACHED,
+			      "intents: too many wait for documents");
+	*w = (struct waiting){ .side = c->side,
+			       .turn = c->turn,
+			       .data = json_incref((json_t *)(uintptr_t)c->msg->data),
+			       .digest = c->digest };
+	w->timer = loop_after(c->side->loop, (int64_t)c->side->cfg->trust.fetch_wait_ms * 1000,
+			      on_bound, w);
+	if (!w->timer) {
+		json_decref(w->data);
+		*w = (struct waiting){ 0 };
+		return -ENOMEM;
+	}
+	ask_for(w, n);
+	if (!w->pending)
+		go_on(w, true);
+	return 0;
+}
+
+static int take_intent(struct desk_call *c)
+{
+	struct wallet_needs n = { 0 };
+	struct asked q;
+	int r = read_intent(c, &q);
+
+	if (r)
+		return r < 0 ? r : 0;
+	if (c->side->fetch)
+		wallet_needs(json_array_get(c->msg->data, 1), json_array_get(c->msg->data, 0),
+			     &q.in.ask, &q.env, &n);
+	return n.n ? wait_for(c, &q.intent, &n) : judge_intent(c, &q);
 }
 
 /* An intent alone: the answer says what is missing. */
@@ -289,6 +437,10 @@ int bss_policy_start(struct side *s, struct err *e)
 	if (strlen(s->cfg->ledger.currency) != 3)
 		return err_set(e, -EINVAL, "ledger.currency: required for role bss");
 	cap.engine = s->engine;
+	for (size_t i = 0; i < WAITING_MAX; i++) {
+		json_decref(waiting[i].data);
+		waiting[i] = (struct waiting){ 0 };
+	}
 	desk_reset();
 	if (desk_add(rows, ARRAY_LEN(rows)) || engine_subscribe(s->engine, on_event, s))
 		return err_set(e, -ENOSPC, "bss_policy: too many shells");

@@ -220,6 +220,9 @@ static enum refusal signatures(struct judged *j, enum admit_step s)
 {
 	const struct wallet_facts *f = j->f;
 
+	if ((s == ADMIT_VP_SIGNATURE || s == ADMIT_VC_SIGNATURE) && f->key_missing)
+		return no(j, REFUSE_WALLET_UNRESOLVED,
+			  "proof.verificationMethod: its did:web document cannot be had now");
 	if (s == ADMIT_VP_SIGNATURE && !f->vp_signature_ok)
 		return no(j, REFUSE_WALLET_SIGNATURE, "presentation: not signed by its holder");
 	if (s == ADMIT_CONSUME && !f->challenge_consumed)

@@ -38,6 +38,7 @@ struct wallet_facts {
 	bool intent_bound; /* 4: presentedWith names the intent that came along, by digest */
 	wall_t created;    /* 4: the presentation's proof */
 	bool issuer_trusted, holder_trusted; /* 5: the issuer of the root, the presenting holder */
+	bool key_missing;                    /* 6, 8: a did:web document could not be had */
 	bool vp_signature_ok;                /* 6: controller == holder included */
 	bool challenge_consumed;             /* 7: we, and nobody before us */
 	bool vc_signature_ok;                /* 8: controller == issuer included */

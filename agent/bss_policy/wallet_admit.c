@@ -138,12 +138,19 @@ static void gather_status(struct admission *a)
 		status_of(a, wallet_at(a, i));
 }
 
+static bool verified(struct admission *a, const struct vc *v, const struct vc_profile *pf)
+{
+	int r = vc_verified(v, pf, &a->env->keys, &a->ret->detail);
+
+	a->f.key_missing |= r == -EAGAIN;
+	return !r;
+}
+
 static void gather_signatures(struct admission *a)
 {
 	a->f.vc_signature_ok = true;
 	for (uint32_t i = 0; a->f.vc_signature_ok && i <= a->p->line.n; i++)
-		a->f.vc_signature_ok =
-			!vc_verified(vc_at(a, i), &wallet_profile, &a->env->keys, &a->ret->detail);
+		a->f.vc_signature_ok = verified(a, vc_at(a, i), &wallet_profile);
 }
 
 static void gather_generation(struct admission *a)
@@ -180,8 +187,7 @@ static void gather(struct admission *a, enum admit_step s)
 	case ADMIT_PLAUSIBLE: gather_plausible(a); break;
 	case ADMIT_TRUST: gather_trust(a); break;
 	case ADMIT_VP_SIGNATURE:
-		a->f.vp_signature_ok =
-			!vc_verified(a->p->vp, &presentation_profile, &env->keys, &a->ret->detail);
+		a->f.vp_signature_ok = verified(a, a->p->vp, &presentation_profile);
 		break;
 	case ADMIT_CONSUME:
 		a->f.challenge_consumed =
@@ -223,6 +229,73 @@ int wallet_admit(const json_t *vp, const json_t *intent, const struct wallet_ask
 	ret->facts = a.f;
 	a.p = presentation_free(a.p);
 	return r;
+}
+
+/* --- what would have to be fetched first ------------------------------------------------------ */
+
+static void need(struct wallet_needs *n, const char *url, bool list)
+{
+	for (size_t i = 0; i < n->n; i++)
+		if (!strcmp(n->url[i].url, url))
+			return;
+	if (n->n == ARRAY_LEN(n->url) || !str_set(n->url[n->n].url, url))
+		return;
+	n->url[n->n++].list = list;
+}
+
+static void need_key(struct admission *a, const struct vc *v, struct wallet_needs *n)
+{
+	char url[DID_URL_MAX];
+
+	if (a->env->document_due(a->env->arg, v->controller) &&
+	    !did_web_url(v->controller, url, sizeof(url), NULL))
+		need(n, url, false);
+}
+
+static void need_lists(struct admission *a, const struct wallet *w, struct wallet_needs *n)
+{
+	for (uint32_t i = 0; i < w->n_status; i++) {
+		bool along = false;
+
+		for (size_t k = 0; k < LISTS_MAX; k++)
+			along |= a->p->stapled[k] &&
+				 !strcmp(a->p->stapled[k]->id, w->status[i].list);
+		if (!along && a->env->list_due(a->env->arg, w->status[i].list))
+			need(n, w->status[i].list, true);
+	}
+}
+
+/* The keys first; the lists only for what is signed by them, and before the challenge is used up.
+ */
+static void needs_of(struct admission *a, struct wallet_needs *n)
+{
+	for (unsigned s = ADMIT_PRESENT; s <= ADMIT_TRUST; s++) {
+		gather(a, (enum admit_step)s);
+		if (wallet_admit_judge(&a->f, &a->ret->chain.wallet, &a->ret->chain.line, a->ask,
+				       a->env->now, &a->env->limits, (enum admit_step)s,
+				       &a->ret->why) != REFUSE_NONE)
+			return;
+	}
+	need_key(a, a->p->vp, n);
+	for (uint32_t i = 0; i <= a->p->line.n; i++)
+		need_key(a, vc_at(a, i), n);
+	if (n->n || !verified(a, a->p->vp, &presentation_profile))
+		return;
+	gather_signatures(a);
+	for (uint32_t i = 0; a->f.vc_signature_ok && i <= a->p->line.n; i++)
+		need_lists(a, wallet_at(a, i), n);
+}
+
+void wallet_needs(const json_t *vp, const json_t *intent, const struct wallet_ask *ask,
+		  const struct admit_env *env, struct wallet_needs *ret)
+{
+	struct admit_result res;
+	struct admission a = { .env = env, .ask = ask, .vp = vp, .intent = intent, .ret = &res };
+
+	memset(&res, 0, sizeof(res));
+	ret->n = 0;
+	needs_of(&a, ret);
+	a.p = presentation_free(a.p);
 }
 
 int wallet_admit_bytes(const void *buf, size_t len, const json_t *intent,

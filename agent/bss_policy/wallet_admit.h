@@ -28,6 +28,9 @@ struct admit_env {
 	/* The operator's own copy of a status list, verified, or NULL; then a stapled one is taken
 	 * while it is fresh. May be NULL: no copies are kept. Called once for each entry. */
 	const struct status_list *(*status_list)(void *arg, const char *url);
+	/* For wallet_needs() alone: would what can be fetched be better fetched now? */
+	bool (*document_due)(void *arg, const char *did);
+	bool (*list_due)(void *arg, const char *url);
 	/* Fills seen, seen_generation, same_digest, equivocated. Once for each of the line. */
 	void (*generation)(void *arg, const struct wallet *w, const uint8_t digest[DIGEST_LEN],
 			   struct wallet_facts *f);
@@ -45,6 +48,20 @@ struct admit_result {
  * always filled; the return is 0, or negative for a failure of the machine (ENOMEM). */
 int wallet_admit(const json_t *vp, const json_t *intent, const struct wallet_ask *ask,
 		 const struct admit_env *env, struct admit_result *ret) must_check;
+/* What the judgement would need from the public web: did:web documents of the signers, and, once
+ * these are at hand and every signature holds, the status lists. Nothing for what is refused before
+ * that; the challenge is not used up. The signatures are checked here too: ask only where something
+ * can be fetched at all. */
+struct wallet_needs {
+	size_t n;
+	struct {
+		char url[DID_URL_MAX];
+		bool list; /* else a document */
+	} url[16];
+};
+void wallet_needs(const json_t *vp, const json_t *intent, const struct wallet_ask *ask,
+		  const struct admit_env *env, struct wallet_needs *ret);
+
 /* The same for bytes (fuzzing, treatyctl). */
 int wallet_admit_bytes(const void *buf, size_t len, const json_t *intent,
 		       const struct wallet_ask *ask, const struct admit_env *env,

@@ -188,6 +188,36 @@ static const json_t *method_in(const json_t *doc, const char *where, const char 
 	return NULL;
 }
 
+/* JsonWebKey (vc-jose-cose, RFC 8037): a key that shows its private part is nobody's any more. */
+static int jwk_decode(const json_t *jwk, uint8_t pub[32])
+{
+	const char *x = text_of(jwk, "x");
+	uint8_t buf[33];
+
+	if (strcmp(text_of(jwk, "kty"), "OKP") != 0 ||
+	    strcmp(text_of(jwk, "crv"), "Ed25519") != 0 || json_object_get(jwk, "d") ||
+	    strlen(x) != 43 || base64url_decode(x, 43, buf, sizeof(buf)) != 32)
+		return -EINVAL;
+	memcpy(pub, buf, 32);
+	return 0;
+}
+
+static int method_key(const json_t *m, uint8_t pub[32], struct err *e)
+{
+	const char *type = text_of(m, "type");
+
+	if (!strcmp(type, "Multikey"))
+		return multikey_decode(text_of(m, "publicKeyMultibase"), pub)
+			       ? err_set(e, -EINVAL,
+					 "publicKeyMultibase: Ed25519 multikey required")
+			       : 0;
+	if (!strcmp(type, "JsonWebKey") || !strcmp(type, "JsonWebKey2020"))
+		return jwk_decode(json_object_get(m, "publicKeyJwk"), pub)
+			       ? err_set(e, -EINVAL, "publicKeyJwk: a public OKP key on Ed25519")
+			       : 0;
+	return err_set(e, -EINVAL, "did document: a Multikey or a JsonWebKey required");
+}
+
 int did_document_key(const json_t *doc, const char *method, const char *purpose, uint8_t pub[32],
 		     struct err *e)
 {
@@ -208,11 +238,10 @@ int did_document_key(const json_t *doc, const char *method, const char *purpose,
 		m = method_in(doc, purpose, method);
 	if (!m)
 		return err_set(e, -ENOKEY, "did document: no such verificationMethod");
-	if (strcmp(text_of(m, "controller"), did) || strcmp(text_of(m, "type"), "Multikey"))
-		return err_set(e, -EINVAL, "did document: a Multikey of the same controller");
-	if (multikey_decode(text_of(m, "publicKeyMultibase"), pub))
-		return err_set(e, -EINVAL, "publicKeyMultibase: Ed25519 multikey required");
-	return 0;
+	if (strcmp(text_of(m, "controller"), did))
+		return err_set(e, -EINVAL,
+			       "did document: a method of the same controller required");
+	return method_key(m, pub, e);
 }
 
 int did_document_in_force(const json_t *doc, const char *method, wall_t now, struct err *e)

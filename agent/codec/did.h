@@ -17,6 +17,9 @@ int did_key_parse(const char *did, uint8_t pub[32]) must_check; /* 0 or -EINVAL 
 /* did:key:zX#zX, the only verification method of a did:key. */
 int did_key_method(const uint8_t pub[32], char out[DID_URL_MAX]) must_check;
 
+/* The document of a did:web. */
+#define JSON_LIMITS_DID ((struct json_limits){ .bytes = 32768, .depth = 12, .nodes = 1024 })
+
 /* did:web:host -> https://host/.well-known/did.json; did:web:host%3A8443:a:b ->
  * https://host:8443/a/b/did.json. Refused: IP addresses, empty, "." and ".." segments. */
 int did_web_url(const char *did, char *out, size_t cap, struct err *e) must_check;
@@ -27,7 +30,8 @@ int did_method_controller(const char *method, char did[DID_MAX], struct err *e) 
 
 /* The Ed25519 key of `method` in the document, under the relationship named by purpose
  * ("assertionMethod", "authentication"): document.id == the method's DID, method.id == method,
- * method.controller == document.id, type Multikey, listed under purpose (CID 1.0, 3.3). */
+ * method.controller == document.id, type Multikey or JsonWebKey (OKP, Ed25519), listed under
+ * purpose (CID 1.0, 3.3). */
 int did_document_key(const json_t *doc, const char *method, const char *purpose, uint8_t pub[32],
 		     struct err *e) must_check;
 
@@ -46,7 +50,8 @@ struct did_document_key_row {
 /* New reference or NULL: the document that a did:web host serves. */
 json_t *did_document_new(const char *did, const struct did_document_key_row *rows, size_t n);
 
-/* How a verifier finds a key: 0 and pub, -ENOKEY when unknown. purpose as above. */
+/* How a verifier finds a key: 0 and pub, -ENOKEY when unknown, -EAGAIN when its document could be
+ * fetched and is not at hand. purpose as above. */
 typedef int (*did_resolve_fn)(void *arg, const char *method, const char *purpose, uint8_t pub[32],
 			      struct err *e);
 struct did_resolver {

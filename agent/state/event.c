@@ -123,6 +123,14 @@ static const struct field ev_key_f[] = {
 FIELD_TABLE(ev_key_fields, struct ev_key, ev_key_f);
 #undef T
 
+#define T struct ev_act
+static const struct field ev_act_f[] = {
+	F_STR(T, id),   F_STR(T, act),     F_STR(T, about), F_BYTES(T, args),
+	F_UINT(T, uid), F_INT(T, expires), F_STR(T, why),
+};
+FIELD_TABLE(ev_act_fields, struct ev_act, ev_act_f);
+#undef T
+
 static const struct {
 	const char *name;
 	const struct field_table *table;

@@ -53,6 +53,10 @@ const ident_t *event_deal(const struct event *ev)
 	case EV_KEY_COMPROMISED:
 	case EV_LEDGER_FROZEN:
 	case EV_LEDGER_THAWED:
+	case EV_ACT_ASKED:
+	case EV_ACT_GRANTED:
+	case EV_ACT_DENIED:
+	case EV_ACT_LAPSED:
 	case EV_WALLET_REVOKED: return NULL;
 	default: return &ev->u.ref.deal;
 	}
@@ -286,7 +290,7 @@ enum refusal fold_guard(const struct world *w, const struct event *ev)
 		return w->ledger_frozen == (ev->kind == EV_LEDGER_FROZEN) ? REFUSE_DUPLICATE
 									  : REFUSE_NONE;
 	if (!id)
-		return REFUSE_NONE;
+		return act_guard(w, ev);
 	d = world_deal(w, id);
 	if (!d)
 		return REFUSE_AGREEMENT_UNKNOWN;
@@ -523,6 +527,7 @@ void fold(struct world *w, const struct event *ev)
 		w->spur = ev->u.spur;
 	debt_fold(w, ev);
 	key_fold(w, ev);
+	act_fold(w, ev);
 	if (!d || ev->kind == EV_INTENT_DECLARED || ev->kind == EV_WALLET_ADMITTED)
 		return;
 	/* The life event is read before the payload is folded: it compares with what was. */

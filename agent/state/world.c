@@ -35,12 +35,13 @@ struct world *world_free(struct world *w)
 int world_compare(const struct world *a, const struct world *b)
 {
 	if (a->n_deals != b->n_deals || a->n_wanted != b->n_wanted || a->seq != b->seq ||
-	    a->n_debts != b->n_debts)
+	    a->n_debts != b->n_debts || a->n_acts != b->n_acts)
 		return 1;
 	return memcmp(a->deal, b->deal, a->n_deals * sizeof(*a->deal)) ||
 	       memcmp(a->wanted, b->wanted, a->n_wanted * sizeof(*a->wanted)) ||
 	       memcmp(a->key, b->key, sizeof(a->key)) || a->ledger_frozen != b->ledger_frozen ||
 	       memcmp(a->debt, b->debt, a->n_debts * sizeof(*a->debt)) ||
 	       a->disclosure_rev != b->disclosure_rev || !ident_eq(a->disclosure, b->disclosure) ||
+	       memcmp(a->act, b->act, a->n_acts * sizeof(*a->act)) ||
 	       memcmp(&a->spur, &b->spur, sizeof(a->spur));
 }

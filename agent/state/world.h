@@ -109,6 +109,14 @@ struct debt {
 	struct plan_step step;
 };
 
+#define WORLD_ACTS_MAX 32
+
+/* A human's act that waits, or waited, for another's grant. */
+struct act {
+	struct ev_act ask;
+	enum approval_state state;
+};
+
 struct world {
 	uint32_t n_deals, max_deals;
 	struct deal *deal;
@@ -119,6 +127,8 @@ struct world {
 	uint32_t n_keys; /* oldest first */
 	struct key_line key[WORLD_KEYS_MAX];
 	bool ledger_frozen;
+	uint32_t n_acts; /* oldest first */
+	struct act act[WORLD_ACTS_MAX];
 	struct ev_spur spur;     /* latest division of the own access link */
 	uint32_t disclosure_rev; /* version of the disclosure policy that was loaded last; 0 = none
 				  */
@@ -165,6 +175,8 @@ bool world_key_lost(const struct world *w);
 enum refusal key_stops(const struct world *w, const struct deal *d, const struct event *ev);
 
 /* Part of the fold: what waits for a human. */
+enum refusal act_guard(const struct world *w, const struct event *ev);
+void act_fold(struct world *w, const struct event *ev);
 enum refusal approval_guard(const struct deal *d, const struct event *ev);
 void approval_fold(struct deal *d, const struct event *ev);
 

@@ -43,7 +43,7 @@ struct http_call {
 	struct curl_slist *headers;
 	char *in;
 	size_t nin, cap, max;
-	bool too_large;
+	bool too_large, private_addr;
 	struct wire_header got[WIRE_HEADERS_MAX];
 	size_t ngot;
 	char error[CURL_ERROR_SIZE];
@@ -114,9 +114,12 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ctx, void *arg)
  * somebody looked, this is what it means now. */
 static curl_socket_t on_socket(void *arg, curlsocktype what, struct curl_sockaddr *a)
 {
-	(void)arg;
-	if (what != CURLSOCKTYPE_IPCXN || !http_addr_public(&a->addr))
+	struct http_call *k = arg;
+
+	if (what != CURLSOCKTYPE_IPCXN || !http_addr_public(&a->addr)) {
+		k->private_addr = true;
 		return CURL_SOCKET_BAD;
+	}
 	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
 
@@ -165,8 +168,10 @@ static int call_options(struct http_call *k, const struct http_call_spec *s)
 		return -ENOMEM;
 	bad |= SET(k, CURLOPT_URL, s->url);
 	bad |= SET(k, CURLOPT_PROTOCOLS_STR, s->unix_path || s->plain ? "http" : "https");
-	if (s->public_only)
+	if (s->public_only) {
 		bad |= SET(k, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+		bad |= SET(k, CURLOPT_OPENSOCKETDATA, k);
+	}
 	bad |= SET(k, CURLOPT_FOLLOWLOCATION, 0L);
 	bad |= SET(k, CURLOPT_NOPROXY, "*");
 	bad |= SET(k, CURLOPT_NOSIGNAL, 1L);
@@ -204,6 +209,26 @@ static int call_tls(struct http_call *k)
 	return bad ? -ENOMEM : 0;
 }
 
+/* Nothing of ours is shown, and nothing is kept open: what is asked rarely needs no cache. */
+static int call_web(struct http_call *k, const struct http_web *w)
+{
+	int bad = 0;
+
+	bad |= SET(k, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	bad |= SET(k, CURLOPT_SSL_VERIFYPEER, 1L);
+	bad |= SET(k, CURLOPT_SSL_VERIFYHOST, 2L);
+	if (w->ca[0]) {
+		bad |= SET(k, CURLOPT_CAINFO, w->ca);
+		bad |= SET(k, CURLOPT_CAPATH, NULL);
+	}
+	if (w->pins[0])
+		bad |= SET(k, CURLOPT_PINNEDPUBLICKEY, w->pins);
+	bad |= SET(k, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+	bad |= SET(k, CURLOPT_FRESH_CONNECT, 1L);
+	bad |= SET(k, CURLOPT_FORBID_REUSE, 1L);
+	return bad ? -ENOMEM : 0;
+}
+
 static int call_new(struct http_call **ret, const struct http_call_spec *s, struct err *e)
 {
 	struct http_call *k;
@@ -233,13 +258,17 @@ static int call_errno(const struct http_call *k, CURLcode code)
 {
 	if (k->too_large)
 		return -EMSGSIZE;
+	if (k->private_addr)
+		return -EPERM;
 	switch (code) {
 	case CURLE_OK: return 0;
 	case CURLE_OPERATION_TIMEDOUT: return -ETIMEDOUT;
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CONNECT_ERROR:
 	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_SSL_ISSUER_ERROR: return -EACCES;
+	case CURLE_SSL_PINNEDPUBKEYNOTMATCH: return -EKEYREJECTED;
 	case CURLE_COULDNT_CONNECT: return -ECONNREFUSED;
 	case CURLE_GOT_NOTHING:
 	case CURLE_SEND_ERROR: return -ECONNRESET;
@@ -462,7 +491,7 @@ static int start_check(const struct http_client *c, const struct http_call_spec 
 {
 	if (c->ncalls == CALLS_MAX)
 		return err_set(e, -EBUSY, "http call: %d are under way", CALLS_MAX);
-	if (s->unix_path || s->plain)
+	if (s->unix_path || s->plain || s->web)
 		return 0;
 	if (!c->id)
 		return err_set(e, -EINVAL, "http call: no TLS identity");
@@ -485,8 +514,10 @@ int http_call_start(struct http_call **ret, struct http_client *c, const struct 
 	k->c = c;
 	k->done = done;
 	k->arg = arg;
-	r = pool_get(&p, c, s->unix_path || s->plain ? "" : s->did, s->public_only);
-	if (!r && !s->unix_path && !s->plain)
+	r = pool_get(&p, c, s->unix_path || s->plain || s->web ? "" : s->did, s->public_only);
+	if (!r && s->web)
+		r = call_web(k, s->web);
+	else if (!r && !s->unix_path && !s->plain)
 		r = call_tls(k);
 	if (r) {
 		call_free(k);

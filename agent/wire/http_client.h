@@ -23,15 +23,24 @@ struct http_call_spec {
 	size_t len;
 	int64_t timeout_us; /* whole exchange; 0 = 30 s */
 	size_t max_bytes;   /* of the response body; 0 = 1 MiB */
-	bool public_only;   /* the address connected to must be public: -ECONNREFUSED */
+	bool public_only;   /* the address connected to must be public: -EPERM */
 	/* Gets the body of a 200 as it arrives, and with its head each time; then none is kept.
 	 * Negative ends the call. It may not start, cancel or free anything here. */
 	int (*on_data)(void *arg, const struct wire_response *head, const char *p, size_t n);
 	bool plain; /* an http URL, without any certificate: only for tests */
+	/* A server of the public web instead of a peer: no certificate of ours, its own checked
+	 * against its host name. A connection of its own. */
+	const struct http_web *web;
+};
+
+struct http_web {
+	const char *ca;   /* PEM file; "" = the system's */
+	const char *pins; /* of its public key, "sha256//BASE64;..."; "" = any */
 };
 
 /* err is 0 and r whole, or err is -ETIMEDOUT, -EMSGSIZE (body over max_bytes), -EACCES (TLS: wrong
- * CA, wrong DID, we were refused), -ECONNREFUSED, -ECONNRESET, -EIO and r NULL. r is borrowed; its
+ * CA, wrong DID, wrong host, we were refused), -EKEYREJECTED (no pin is its key's), -EPERM (its
+ * address is not public), -ECONNREFUSED, -ECONNRESET, -EIO and r NULL. r is borrowed; its
  * headers are the response's. text says what happened. */
 typedef void (*http_done_fn)(void *arg, int err, const struct wire_response *r, const char *text);
 

@@ -140,6 +140,18 @@ struct ev_key {
 	why_t why;
 };
 
+/* A human's act that policy puts before another look: nothing of it happens before the grant. Its
+ * arguments are kept under their digest. */
+struct ev_act {
+	ident_t id;
+	name_t act;    /* the tool */
+	ident_t about; /* what it names, as far as it names something */
+	digest_t args; /* SHA-256 of the arguments as they are kept */
+	uint32_t uid;  /* who asked, or answered */
+	wall_t expires;
+	why_t why;
+};
+
 enum event_kind {
 	EV_NONE_,
 #define EVENT(name, type, table, help) EV_##name,
@@ -160,6 +172,7 @@ union event_body {
 	struct ev_credit credit;
 	struct ev_approval approval;
 	struct ev_key key;
+	struct ev_act act;
 	struct intent intent;
 	struct quote quote;
 	struct agreement agreement;
@@ -179,7 +192,7 @@ struct event {
 
 extern const struct field_table ev_ref_fields, ev_refused_fields, ev_admit_fields, ev_accept_fields,
 	ev_counter_fields, ev_progress_fields, ev_spur_fields, ev_advice_fields, ev_credit_fields,
-	ev_approval_fields, ev_key_fields;
+	ev_approval_fields, ev_key_fields, ev_act_fields;
 
 /* Name ("INTENT_DECLARED") and payload table of a kind; "?" and NULL when unknown. */
 const char *event_name(enum event_kind k);

@@ -93,6 +93,8 @@ static inline void lab_config(void)
 	lab_path(2, NET_DET, 20000, 200000000);
 }
 
+static bool lab_real; /* a loop of real time, for real sockets */
+
 /* Starts the process: replay, shells, server. */
 static inline void lab_up(void)
 {
@@ -114,7 +116,7 @@ static inline void lab_up(void)
 	s->cfg = &lab.cfg;
 	lab.store = open_ok(STORE_CREATE | STORE_NOSYNC);
 	ec.store = lab.store;
-	assert_int_equal(loop_new(&s->loop, true), 0);
+	assert_int_equal(loop_new(&s->loop, !lab_real), 0);
 	if (engine_new(&s->engine, &ec, &e) || bss_policy_start(s, &e) ||
 	    bss_negotiation_start(s, &e) || a2a_server_new(&s->a2a, &a, &app, &e))
 		fail_msg("start: %s", e.text);

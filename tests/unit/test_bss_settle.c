@@ -201,7 +201,6 @@ static void overspending_together(void **state)
 	must_set(ref.about.s, a.top.wallet_id);
 	assert_int_equal(tool_wallet_revoke(&cap, &ref, NULL, NULL), REFUSE_NONE);
 	lab_turn();
-	s = snap();
 	must_set(b.i.negotiation.s, "neg-0d3");
 	must_set(b.i.id.s, "int-0d3");
 	ask_quote(&b);
