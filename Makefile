@@ -102,6 +102,8 @@ TEST_LDFLAGS_test_bss_life := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_void := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_foreign := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_foreign_mcp := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_objects := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_transcripts := -Wl,--wrap=peer_send
 $(TESTS): %: %.o $(LIB) $(LLHTTP)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) $(TEST_LDFLAGS_$(notdir $@)) -o $@ $^ -lcmocka $(LDLIBS) -lpthread

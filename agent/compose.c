@@ -323,10 +323,35 @@ static void on_ping(void *arg)
 		a2a_ping(m->side.a2a);
 }
 
+static void pointers(const struct cfg_names *l, const char *ret[CFG_NAMES + 1])
+{
+	for (uint32_t i = 0; i <= CFG_NAMES; i++)
+		ret[i] = i < l->n ? l->name[i] : NULL;
+}
+
+static int start_http(struct compose *m, struct err *e)
+{
+	const struct cfg_daemon *d = &m->side.cfg->daemon;
+	const char *hosts[CFG_NAMES + 2], *origins[CFG_NAMES + 1];
+	struct http_config hc = { .handler = on_request,
+				  .arg = m,
+				  .origins = origins,
+				  .limits = { .connections = d->max_connections,
+					      .peer_connections = d->max_peer_connections } };
+
+	pointers(&d->origins, origins);
+	pointers(&d->hosts, hosts);
+	if (d->hosts.n) {
+		hosts[d->hosts.n] = "localhost"; /* what callers of the unix socket say */
+		hosts[d->hosts.n + 1] = NULL;
+		hc.hosts = hosts;
+	}
+	return http_server_new(&m->http, m->side.loop, &hc, e);
+}
+
 static int start_wires(struct compose *m, struct err *e)
 {
-	struct http_config hc = { .handler = on_request, .arg = m };
-	int r = http_server_new(&m->http, m->side.loop, &hc, e);
+	int r = start_http(m, e);
 
 	if (!r)
 		r = sse_hub_new(&m->sse, m->side.loop, READERS_MAX, replay_after, m);

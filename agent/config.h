@@ -18,6 +18,8 @@ enum {
 	CFG_CLASSES = 16,
 	CFG_ISSUERS = 8,
 	CFG_COLOURS = 32,
+	CFG_PRINCIPALS = 16,
+	CFG_NAMES = 8,
 	CFG_FILE_MAX = 256 * 1024,
 };
 
@@ -51,6 +53,12 @@ struct cfg_listen {
 	uint16_t port;
 };
 
+/* A list of host names or origins, each at most 127 bytes; the last pointer's place stays NULL. */
+struct cfg_names {
+	uint32_t n;
+	char name[CFG_NAMES][128];
+};
+
 /* low <= high; 0-0 = not given */
 struct cfg_range {
 	uint32_t low, high;
@@ -69,6 +77,18 @@ struct cfg_daemon {
 	uint32_t listens;
 	cfg_file tls_cert, tls_key, tls_ca, tls_crl, card_key;
 	cfg_did did;
+	struct cfg_names hosts, origins; /* of requests over TLS; hosts empty = any */
+	uint32_t max_connections;        /* of all callers */
+	uint32_t max_peer_connections;   /* of one; one request each */
+	uint32_t max_peer_streams;       /* MCP streams of one */
+	uint32_t max_peer_calls;         /* MCP calls of one under way */
+};
+
+/* Whose certificate, or whose token, may use the tools of which owners (agent/tools/tools.h). */
+struct cfg_principal {
+	cfg_name name;
+	cfg_did did;
+	uint32_t may; /* 1u << enum owner */
 };
 
 struct cfg_peer {
@@ -213,6 +233,8 @@ struct config {
 	struct cfg_daemon daemon;
 	struct cfg_peer peer[CFG_PEERS];
 	uint32_t peers;
+	struct cfg_principal principal[CFG_PRINCIPALS];
+	uint32_t principals;
 	struct cfg_node node;
 	struct cfg_device device[CFG_DEVICES];
 	uint32_t devices;

@@ -2,6 +2,8 @@
 /* A new key is one row here, a member in config.h, and a line in the manual page. */
 #include "config_keys.h"
 
+#include "agent/tools/tools.h"
+
 #include <errno.h>
 
 #define NAMES(...)    .rule = { .names = (const char *const[]){ __VA_ARGS__, NULL } }
@@ -81,6 +83,24 @@ static int parse_colours(const char *v, void *out, const struct cfg_rule *r, str
 	return more;
 }
 
+static int parse_names(const char *v, void *out, const struct cfg_rule *r, struct err *e)
+{
+	struct cfg_names *l = out;
+	char item[sizeof(l->name[0])];
+	int more;
+
+	(void)r;
+	while ((more = cfg_next_item(&v, item, sizeof(item), e)) > 0) {
+		if (l->n == CFG_NAMES)
+			return err_set(e, -EINVAL, "must name at most %d", CFG_NAMES);
+		if (strspn(item, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				 ".-_:/[]") != strlen(item))
+			return err_set(e, -EINVAL, "must be host names or origins");
+		memcpy(l->name[l->n++], item, sizeof(item));
+	}
+	return more;
+}
+
 static int parse_currency(const char *v, void *out, const struct cfg_rule *r, struct err *e)
 {
 	char *c = out;
@@ -124,6 +144,12 @@ static const struct cfg_key daemon_keys[] = {
 	{ "did", cfg_parse_did, AT(did), ANY },
 	{ "push", cfg_enum, AT(push), NAMES("off", "public", "private"), "public" },
 	{ "card-key", cfg_path_abs, AT(card_key), ANY },
+	{ "hosts", parse_names, AT(hosts), ANY },
+	{ "origins", parse_names, AT(origins), ANY },
+	{ "max-connections", cfg_u32, AT(max_connections), BETWEEN(1, 65536), "512" },
+	{ "max-peer-connections", cfg_u32, AT(max_peer_connections), BETWEEN(1, 65536), "256" },
+	{ "max-peer-streams", cfg_u32, AT(max_peer_streams), BETWEEN(1, 1024), "16" },
+	{ "max-peer-calls", cfg_u32, AT(max_peer_calls), BETWEEN(1, 256), "64" },
 };
 #undef AT
 
@@ -133,6 +159,16 @@ static const struct cfg_key peer_keys[] = {
 	{ "url", cfg_parse_url, AT(url), ANY },
 	{ "role", cfg_enum, AT(role), NAMES("operator", "enterprise", "node", "oss"), REQUIRED },
 };
+#undef AT
+
+#define AT(m) offsetof(struct cfg_principal, m)
+#define X(o)  #o,
+static const struct cfg_key principal_keys[] = {
+	{ "did", cfg_parse_did, AT(did), ANY, REQUIRED },
+	{ "may", cfg_set, AT(may), .rule = { .names = (const char *const[]){ OWNERS(X) NULL } },
+	  REQUIRED },
+};
+#undef X
 #undef AT
 
 #define AT(m) offsetof(struct cfg_node, m)
@@ -300,6 +336,14 @@ static const struct cfg_key keys_keys[] = {
 		return cfg_word(arg, x->name, &r, e);                                  \
 	}
 
+static const struct cfg_principal *config_principal(const struct config *c, const char *name)
+{
+	for (uint32_t i = 0; i < c->principals; i++)
+		if (!strcmp(c->principal[i].name, name))
+			return &c->principal[i];
+	return NULL;
+}
+
 static const struct cfg_sid *config_sid(const struct config *c, const char *name)
 {
 	for (uint32_t i = 0; i < c->sids; i++)
@@ -309,6 +353,7 @@ static const struct cfg_sid *config_sid(const struct config *c, const char *name
 }
 
 NAMED(arg_peer, cfg_peer, config_peer)
+NAMED(arg_principal, cfg_principal, config_principal)
 NAMED(arg_device, cfg_device, config_device)
 NAMED(arg_sid, cfg_sid, config_sid)
 NAMED(arg_class, cfg_class, config_class)
@@ -360,6 +405,7 @@ static int arg_hop(struct config *c, void *element, const char *arg, struct err 
 const struct cfg_section cfg_sections[] = {
 	ONE("daemon", daemon, daemon_keys),
 	MANY("peer", peer, peers, arg_peer, peer_keys),
+	MANY("principal", principal, principals, arg_principal, principal_keys),
 	ONE("node", node, node_keys),
 	MANY("device", device, devices, arg_device, device_keys),
 	MANY("path", path, paths, arg_path, path_keys),

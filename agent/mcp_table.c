@@ -42,6 +42,7 @@ static const struct {
 };
 
 static const struct mcp_row *rows[MCP_ROWS_MAX];
+static unsigned owners[MCP_ROWS_MAX];
 static struct mcp_tool tools[MCP_ROWS_MAX];
 static struct mcp_resource resources[ARRAY_LEN(offered)];
 static const char *resource_tool[ARRAY_LEN(offered)];
@@ -58,6 +59,7 @@ static struct {
 int mcp_table_add(const struct mcp_row *r, struct err *e)
 {
 	struct mcp_tool *t = &tools[n_rows];
+	enum tool_id id;
 	json_t *schema;
 
 	for (size_t i = 0; i < n_rows; i++)
@@ -81,14 +83,28 @@ int mcp_table_add(const struct mcp_row *r, struct err *e)
 		if (!t->input_schema)
 			return err_set(e, -ENOMEM, "tool %s", r->name);
 	}
+	id = tool_parse(r->name);
+	owners[n_rows] = r->owners || id == TOOL_MAX_ ? r->owners : 1u << tool_row(id)->owner;
 	rows[n_rows++] = r;
 	return 0;
+}
+
+/* The owners whose tools this caller was given. */
+static unsigned granted(const struct peer *p)
+{
+	const struct config *c = side->cfg;
+	unsigned may = 0;
+
+	for (uint32_t i = 0; !p->local && i < c->principals; i++)
+		if (!strcmp(c->principal[i].did, p->did))
+			may |= c->principal[i].may;
+	return may;
 }
 
 static unsigned who_is(const struct peer *p)
 {
 	const struct cfg_peer *oss;
-	unsigned who = 0;
+	unsigned who = granted(p) & 1u << OWNER_human ? WHO_HUMAN | WHO_APP : 0;
 
 	if (p->local)
 		return p->uid == 0 || p->uid == geteuid() ? WHO_HUMAN | WHO_APP : WHO_APP;
@@ -98,19 +114,31 @@ static unsigned who_is(const struct peer *p)
 	return who;
 }
 
-static const struct mcp_row *row_of(const char *name)
+/* n_rows when there is none. */
+static size_t index_of(const char *name)
 {
-	for (size_t i = 0; i < n_rows; i++)
-		if (!strcmp(rows[i]->name, name))
-			return rows[i];
-	return NULL;
+	size_t i = 0;
+
+	while (i < n_rows && strcmp(rows[i]->name, name))
+		i++;
+	return i;
 }
 
-/* Acts are for whom their row names, and so are reads to a side's owner and to a node's OSS. */
+static const struct mcp_row *row_of(const char *name)
+{
+	size_t i = index_of(name);
+
+	return i < n_rows ? rows[i] : NULL;
+}
+
+/* Acts are for whom their row names, and so are reads to a side's owner and to a node's OSS; both
+ * are for who was given the tool's owner. */
 static bool by_row(const struct mcp_row *r, const struct peer *p)
 {
 	unsigned who = who_is(p) & r->who;
 
+	if (owners[index_of(r->name)] & granted(p))
+		return true;
 	return r->read_only ? who & (WHO_HUMAN | WHO_OSS) : who;
 }
 
@@ -232,7 +260,9 @@ int mcp_table_serve(struct side *s, struct mcp_server **ret, struct err *e)
 				.tools = tools,
 				.ntools = n_rows,
 				.resources = resources,
-				.legacy = true };
+				.legacy = true,
+				.max_peer_streams = s->cfg->daemon.max_peer_streams,
+				.max_peer_turns = s->cfg->daemon.max_peer_calls };
 
 	side = s;
 	resources_from_rows();

@@ -14,6 +14,9 @@ enum mcp_who {
 	WHO_OSS = 4,   /* the TLS peer named by [node] oss */
 };
 
+/* Beside these, a [principal] may call the tools of the owners that it was given: a row's owner is
+ * the one that tools.def names for the tool of that name. The human's owner makes it WHO_HUMAN. */
+
 /* A row that only reads is also for whom the disclosure policy lets see it (agent/disclosure.h); an
  * app sees it by that policy alone. */
 struct mcp_row {
@@ -23,6 +26,7 @@ struct mcp_row {
 	const struct field_table *input;
 	bool read_only, destructive, idempotent, open_world;
 	unsigned who;
+	unsigned owners; /* 1u << enum owner; 0: as tools.def says of this name */
 	/* Ends the turn now or later. Negative with *e: answered as a refusal with its text. */
 	int (*call)(struct side *s, const struct peer *p, const json_t *args, const char *key,
 		    struct mcp_turn *t, struct err *e);

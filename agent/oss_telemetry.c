@@ -395,6 +395,9 @@ static int topology(struct side *s, const struct peer *p, const json_t *args, co
 			   s->paths.n, e);
 }
 
+/* Who makes prices asks for scarcity; no other organisation does. */
+#define PRICES (1u << OWNER_bss_negotiation | 1u << OWNER_bss_policy)
+
 static const struct mcp_row rows[] = {
 	{ .name = "capacity_query",
 	  .title = "Capacity",
@@ -402,6 +405,7 @@ static const struct mcp_row rows[] = {
 	  .read_only = true,
 	  .idempotent = true,
 	  .who = WHO_HUMAN | WHO_APP,
+	  .owners = PRICES,
 	  .call = capacity_query },
 	{ .name = "topology",
 	  .title = "Topology",
@@ -409,6 +413,7 @@ static const struct mcp_row rows[] = {
 	  .read_only = true,
 	  .idempotent = true,
 	  .who = WHO_HUMAN | WHO_APP,
+	  .owners = PRICES,
 	  .call = topology },
 };
 

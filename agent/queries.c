@@ -482,5 +482,5 @@ int queries_start(struct side *s, struct err *e)
 	started = loop_now(s->loop);
 	for (size_t i = 0; !r && i < ARRAY_LEN(all); i++)
 		r = add_rows(all[i], e);
-	return r;
+	return r ? r : query_tools_add(s, e);
 }

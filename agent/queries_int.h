@@ -16,6 +16,9 @@ extern const struct mcp_row query_rows_deals[], query_rows_log[], query_rows_tmf
 	query_rows_ledger[], query_rows_verify[], query_rows_human[], query_rows_approval[],
 	query_rows_dataplane[], query_rows_disclosure[], query_rows_measure[], query_rows_key[];
 
+/* Rows for tools of tools.def that have no row of their own. */
+int query_tools_add(struct side *s, struct err *e) must_check;
+
 /* Ends the turn with o, which is consumed; NULL o is -ENOMEM. */
 int query_answer(struct mcp_turn *t, json_t *o, struct err *e) must_check;
 /* The deal that any of its ids names: negotiation, lineage, intent, quote, order, plan, service,

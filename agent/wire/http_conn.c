@@ -103,6 +103,23 @@ static bool host_listed(char *const *list, const char *v)
 	return false;
 }
 
+/* Each connection has one request or stream at a time: this bounds all three of a principal. */
+static bool crowded(const struct http_conn *c)
+{
+	char own[WIRE_DID_MAX], other[WIRE_DID_MAX];
+	const struct http_conn *x;
+	size_t n = 0;
+
+	if (c->s->nconns <= c->s->cfg.limits.peer_connections)
+		return false;
+	wire_owner(&c->peer, own);
+	TAILQ_FOREACH (x, &c->s->conns, entry) {
+		wire_owner(&x->peer, other);
+		n += !strcmp(own, other);
+	}
+	return n > c->s->cfg.limits.peer_connections;
+}
+
 static void deliver(struct http_conn *c)
 {
 	struct http_server *s = c->s;
@@ -119,6 +136,11 @@ static void deliver(struct http_conn *c)
 	}
 	if (origin && !listed(s->origins, origin)) {
 		http_conn_refuse(c, 403, "Origin: not allowed");
+		return;
+	}
+	if (crowded(c)) {
+		s->stats.over_limit++;
+		http_conn_refuse(c, 503, "too many connections of this caller");
 		return;
 	}
 	t = calloc(1, sizeof(*t));

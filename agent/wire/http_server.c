@@ -56,6 +56,7 @@ static void defaults(struct http_limits *l)
 	DEFAULT(header_count, WIRE_HEADERS_MAX);
 	DEFAULT(body_bytes, 1 << 20);
 	DEFAULT(connections, 512);
+	DEFAULT(peer_connections, l->connections);
 	DEFAULT(stream_bytes, 256 << 10);
 	DEFAULT(header_us, 10000000);
 	DEFAULT(body_us, 30000000);

@@ -15,10 +15,11 @@ struct http_stream;
 
 /* 0 anywhere means the default in brackets. */
 struct http_limits {
-	size_t header_bytes; /* request line + headers [16384] -> 431 */
-	size_t header_count; /* [64, also the most] -> 431 */
-	size_t body_bytes;   /* [1 MiB] -> 413 */
-	size_t connections;  /* [512]; one more is closed at once */
+	size_t header_bytes;     /* request line + headers [16384] -> 431 */
+	size_t header_count;     /* [64, also the most] -> 431 */
+	size_t body_bytes;       /* [1 MiB] -> 413 */
+	size_t connections;      /* [512]; one more is closed at once */
+	size_t peer_connections; /* of one principal [as many]; its requests on more are 503 */
 	size_t stream_bytes; /* unsent bytes of one stream before its reader is closed [256 KiB] */
 	int64_t header_us;   /* accept or first byte -> whole head, handshake included [10 s] -> 408
 			      */

@@ -76,14 +76,16 @@ struct mcp_config {
 	size_t ntools;
 	const struct mcp_resource *resources; /* borrowed for ever */
 	size_t nresources;
-	const char *prompts; /* JSON array as listed; NULL: none */
-	bool lists_change;   /* mcp_list_changed() may be called */
-	bool logging;        /* logging/setLevel of the older revision */
-	bool legacy;         /* 2025-11-25 too */
-	size_t max_turns;    /* [256] under way at once */
-	size_t max_streams;  /* [1024] that listen; [16] of one peer */
-	size_t max_sessions; /* [256] of the older revision; [32] of one peer; the one unused
-			      * longest makes room */
+	const char *prompts;     /* JSON array as listed; NULL: none */
+	bool lists_change;       /* mcp_list_changed() may be called */
+	bool logging;            /* logging/setLevel of the older revision */
+	bool legacy;             /* 2025-11-25 too */
+	size_t max_turns;        /* [256] under way at once */
+	size_t max_peer_turns;   /* [64] of one peer */
+	size_t max_streams;      /* [1024] that listen */
+	size_t max_peer_streams; /* [16] of one peer */
+	size_t max_sessions;     /* [256] of the older revision; [32] of one peer; the one unused
+				  * longest makes room */
 };
 
 /* Checks every tool's name and schemas: -EINVAL names the tool. */

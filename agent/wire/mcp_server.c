@@ -408,6 +408,8 @@ int mcp_server_new(struct mcp_server **ret, const struct mcp_config *c, const st
 	s->cfg = *c;
 	s->app = *app;
 	s->cfg.max_turns = c->max_turns ? c->max_turns : 256;
+	s->cfg.max_peer_turns = c->max_peer_turns ? c->max_peer_turns : 64;
+	s->cfg.max_peer_streams = c->max_peer_streams ? c->max_peer_streams : 16;
 	s->cfg.max_streams = c->max_streams ? c->max_streams : 1024;
 	s->cfg.max_sessions = c->max_sessions ? c->max_sessions : 256;
 	s->path = strdup(c->path);

@@ -65,7 +65,7 @@ static bool has_room(const struct mcp_server *s, const char *owner)
 
 	LIST_FOREACH(l, &s->listeners, entry)
 	mine += !strcmp(l->owner, owner);
-	return s->nlisteners < s->cfg.max_streams && mine < MCP_STREAMS_PER_PEER;
+	return s->nlisteners < s->cfg.max_streams && mine < s->cfg.max_peer_streams;
 }
 
 /* NULL: answered. */

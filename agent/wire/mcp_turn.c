@@ -27,10 +27,20 @@ static bool reads_streams(const struct mcp_req *c)
 	       (strstr(accept, "text/event-stream") || strstr(accept, "*/*"));
 }
 
+static bool has_room(const struct mcp_server *s, const char *owner)
+{
+	const struct mcp_turn *t;
+	size_t mine = 0;
+
+	LIST_FOREACH(t, &s->turns, entry)
+	mine += !strcmp(t->owner, owner);
+	return s->nturns < s->cfg.max_turns && mine < s->cfg.max_peer_turns;
+}
+
 struct mcp_turn *mcp_turn_new(struct mcp_req *c)
 {
 	struct mcp_server *s = c->s;
-	struct mcp_turn *t = s->nturns < s->cfg.max_turns ? calloc(1, sizeof(*t)) : NULL;
+	struct mcp_turn *t = has_room(s, c->owner) ? calloc(1, sizeof(*t)) : NULL;
 
 	if (!t) {
 		mcp_fail(c, 200, MCP_E_INTERNAL, "too many calls are under way");

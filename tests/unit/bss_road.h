@@ -259,20 +259,25 @@ static inline uint8_t item_on(const struct road *r, uint8_t path)
 }
 
 /* Steps 1 to 4 on path 1, and the service runs. */
+static inline void walk_road(struct road *r)
+{
+	ask_quote(r);
+	take_quote(r);
+	choose(r, item_on(r, 1));
+	send_accept(r->who, &r->a);
+	take_agreement(r);
+	accept_agreement(r);
+	assert_int_equal(lab.replies, 0);
+	oss_active(r);
+	(void)artifact("service");
+	assert_int_equal(lab.got.state, A2A_COMPLETED);
+}
+
 static inline struct road whole_road(const struct party *who, const char *hex)
 {
 	struct road r = road_new(who, hex);
 
-	ask_quote(&r);
-	take_quote(&r);
-	choose(&r, item_on(&r, 1));
-	send_accept(who, &r.a);
-	take_agreement(&r);
-	accept_agreement(&r);
-	assert_int_equal(lab.replies, 0);
-	oss_active(&r);
-	(void)artifact("service");
-	assert_int_equal(lab.got.state, A2A_COMPLETED);
+	walk_road(&r);
 	return r;
 }
 
