@@ -209,6 +209,31 @@ static const struct desk_row *row_of(const json_t *data)
 	return NULL;
 }
 
+static int envelope_read(struct desk_call *c, struct err *e)
+{
+	const json_t *js = json_object_get(c->msg->metadata, NEGO_EXTENSION);
+	int r = js ? noun_decode(&nego_envelope_fields, js, &c->env, e) : 0;
+
+	c->bound = js != NULL;
+	if (!r && js && (strcmp(c->env.role.s, "client") != 0 || !c->env.round))
+		r = err_set(e, -EINVAL, "metadata: role client and a round from 1 required");
+	return r;
+}
+
+const char *desk_unbound(const struct desk_call *c, const ident_t *negotiation, uint32_t round,
+			 const digest_t *answers)
+{
+	if (!c->bound)
+		return NULL;
+	if (!ident_eq(c->env.negotiationId, *negotiation))
+		return "metadata.negotiationId: not the message's";
+	if (round && c->env.round != round)
+		return "metadata.round: not the one that is answered";
+	if (answers && !digest_eq(c->env.previousDigest, *answers))
+		return "metadata.previousDigest: not of the body that is answered";
+	return NULL;
+}
+
 int desk_message(struct side *s, const struct peer *p, const struct a2a_message *m,
 		 struct a2a_turn *t)
 {
@@ -222,6 +247,8 @@ int desk_message(struct side *s, const struct peer *p, const struct a2a_message 
 		return desk_refuse(&c, "bss_negotiation", "message", NULL, REFUSE_NOT_AUTHORIZED,
 				   "peer: no configured enterprise");
 	r = tmf_digest(m->data, &c.digest, &e);
+	if (!r)
+		r = envelope_read(&c, &e);
 	if (r == -ENOMEM)
 		return r;
 	if (r || !row)

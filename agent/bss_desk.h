@@ -5,6 +5,7 @@
 #ifndef TREATY_BSS_DESK_H
 #define TREATY_BSS_DESK_H
 
+#include "agent/codec/nego.h"
 #include "agent/side.h"
 #include "agent/wire/a2a.h"
 #include "treaty/event.h"
@@ -19,6 +20,8 @@ struct desk_call {
 	const struct a2a_message *msg;
 	struct a2a_turn *turn;
 	digest_t digest; /* of the message's data parts (JCS) */
+	bool bound;      /* the message came with an envelope */
+	struct nego_envelope env;
 };
 
 /* By "@type" of the first data part, or by the last entry of its "type" (credentials). */
@@ -58,6 +61,12 @@ void desk_parties(const struct side *s, const char *enterprise_did, struct tmf_p
 /* The deal of that negotiation, lineage or signed but not yet accepted lineage, when it is this
  * peer's; NULL otherwise: a foreign deal looks like none. */
 const struct deal *desk_deal(const struct desk_call *c, const ident_t *id);
+
+/* A message that came with an envelope is held to it: NULL, or what of it names another
+ * negotiation, another round (0: any) or another body (NULL: any) than the message itself speaks
+ * of. */
+const char *desk_unbound(const struct desk_call *c, const ident_t *negotiation, uint32_t round,
+			 const digest_t *answers);
 
 /* Canonical text under its digest, in this turn, encrypted for the consumer of that DID. Get:
  * -ENODATA when the consumer was erased. */

@@ -186,6 +186,7 @@ int bss_take_accept(struct desk_call *c)
 	struct ev_accept said;
 	struct err e = { 0 };
 	const struct deal *d;
+	const char *why;
 
 	if (nego_read(json_array_get(c->msg->data, 0), NEGO_ACCEPT, &ev_accept_fields, &said, &e))
 		return bss_refuse(c, TOOL_NAME, NULL, REFUSE_BODY_MALFORMED, e.text);
@@ -193,6 +194,9 @@ int bss_take_accept(struct desk_call *c)
 	if (!d)
 		return bss_refuse(c, TOOL_NAME, &said.deal, REFUSE_QUOTE_UNKNOWN,
 				  "quote: no such quote, or not yours");
+	why = desk_unbound(c, &d->negotiation, said.version, &said.quote_digest);
+	if (why)
+		return bss_refuse(c, TOOL_NAME, &d->negotiation, REFUSE_QUOTE_MISMATCH, why);
 	if (d->has_accept && d->has_pending && same_choice(&d->pending, &said))
 		return say_agreement(c, d, &d->pending.digest);
 	if (d->cur.rev && same_choice(&d->cur, &said))

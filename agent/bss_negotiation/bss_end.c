@@ -18,6 +18,7 @@ int bss_take_termination(struct desk_call *c)
 	struct ev_ref ref;
 	struct err e = { 0 };
 	const struct deal *d;
+	const char *why;
 	enum refusal no;
 
 	if (nego_read(json_array_get(c->msg->data, 0), NEGO_TERMINATE, &ev_ref_fields, &ref, &e))
@@ -29,6 +30,9 @@ int bss_take_termination(struct desk_call *c)
 	if (!ident_eq(ref.about, d->cur.lineage) && !ident_eq(ref.about, d->negotiation))
 		return bss_refuse(c, "agreement_end", &d->negotiation, REFUSE_BODY_MALFORMED,
 				  "about: the agreement's id required");
+	why = desk_unbound(c, &d->negotiation, 0, NULL);
+	if (why)
+		return bss_refuse(c, "agreement_end", &d->negotiation, REFUSE_QUOTE_MISMATCH, why);
 	if (d->life == LIFE_TERMINATED)
 		return received(c, d, &ref);
 	no = tool_agreement_end(&bss.cap, &ref, NULL, NULL);

@@ -269,6 +269,11 @@ int bss_take_counter(struct desk_call *c)
 	no = counter_ok(d, &k, &i, &why);
 	if (no != REFUSE_NONE)
 		return bss_refuse(c, "quote_offer", &k.deal, no, why);
+	/* Of an earlier round the quote is not at hand: what is repeated changes nothing. */
+	why = desk_unbound(c, &d->negotiation, k.round,
+			   k.round && k.round < d->quote.version ? NULL : &d->quote.digest);
+	if (why)
+		return bss_refuse(c, "quote_offer", &k.deal, REFUSE_QUOTE_MISMATCH, why);
 	/* The round before was answered; whoever asks again lost the answer. */
 	if (k.round && k.round < d->quote.version)
 		return same_quote(c, d);
@@ -310,6 +315,7 @@ int bss_take_reject(struct desk_call *c)
 	struct ev_ref ref;
 	struct err e = { 0 };
 	const struct deal *d;
+	const char *why;
 	enum refusal no = REFUSE_NONE;
 	int r;
 
@@ -319,6 +325,9 @@ int bss_take_reject(struct desk_call *c)
 	if (!d || !d->has_quote || !ident_eq(d->quote.id, ref.about))
 		return bss_refuse(c, "renegotiation_close", &ref.deal, REFUSE_QUOTE_UNKNOWN,
 				  "about: not the latest quote of this negotiation");
+	why = desk_unbound(c, &d->negotiation, d->quote.version, &d->quote.digest);
+	if (why)
+		return bss_refuse(c, "renegotiation_close", &ref.deal, REFUSE_QUOTE_MISMATCH, why);
 	/* A revision in force is paid: only what is still being negotiated can be let go. */
 	if (d->life == LIFE_NEGOTIATED || d->life == LIFE_RENEGOTIATING) {
 		r = bss_release(d, &e);

@@ -352,6 +352,7 @@ int bss_take_acceptance(struct desk_call *c)
 	struct settle s = { .c = c };
 	struct err e = { 0 };
 	ident_t lineage = { 0 };
+	digest_t said;
 	enum refusal no = verify(&s, &e);
 	int r = 0;
 
@@ -362,6 +363,10 @@ int bss_take_acceptance(struct desk_call *c)
 	if (!s.d)
 		return bss_refuse(c, TOOL_NAME, &lineage, REFUSE_AGREEMENT_UNKNOWN,
 				  "lineageId: no such agreement, or not yours");
+	memcpy(said.b, s.acc.agreement_digest, sizeof(said.b));
+	s.why = desk_unbound(c, &s.d->negotiation, 0, &said);
+	if (s.why)
+		return bss_refuse(c, TOOL_NAME, &s.d->negotiation, REFUSE_QUOTE_MISMATCH, s.why);
 	if (s.d->cur.rev == s.acc.revision &&
 	    !memcmp(s.d->cur.digest.b, s.acc.agreement_digest, DIGEST_LEN))
 		return answer_state(c, s.d);

@@ -237,7 +237,8 @@ static int take_intent(struct desk_call *c)
 
 	if (r)
 		return refuse(c, NULL, REFUSE_BODY_MALFORMED, e.text);
-	no = intent_ok(c, &i, &why);
+	why = desk_unbound(c, &i.negotiation, 1, &(digest_t){ 0 });
+	no = why ? REFUSE_WALLET_INTENT : intent_ok(c, &i, &why);
 	if (no != REFUSE_NONE)
 		return refuse(c, &i.negotiation, no, why);
 	known_env(c->side, &env);

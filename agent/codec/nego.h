@@ -41,7 +41,7 @@ struct nego_envelope {
 	uint32_t round;          /* 1.. */
 	name_t role;             /* "client" | "server" */
 	name_t status;           /* "in-progress" | "agreed" | "rejected" */
-	digest_t previousDigest; /* JCS of the previous message's data parts; zero for the first */
+	digest_t previousDigest; /* JCS of the body that is answered; zero when none is */
 };
 
 extern const struct field_table nego_challenge_fields, nego_problem_fields, nego_envelope_fields;

@@ -177,9 +177,22 @@ void ent_again(struct conv *c)
 				      on_timer, c);
 }
 
-static json_t *envelope(const struct conv *c, enum conv_step step, struct err *e)
+/* The body of the operator that this message answers; zero when it answers none. */
+static digest_t answered(const struct deal *d, enum conv_step step)
 {
-	struct nego_envelope env = { .negotiationId = c->deal, .round = c->rounds + 1 };
+	switch (step) {
+	case CONV_ACCEPT:
+	case CONV_COUNTER:
+	case CONV_REJECT: return d->quote.digest;
+	case CONV_ACCEPTANCE: return d->cur.digest;
+	default: return (digest_t){ 0 };
+	}
+}
+
+static json_t *envelope(const struct conv *c, enum conv_step step)
+{
+	const struct deal *d = world_deal(c->ent->w, &c->deal);
+	struct nego_envelope env = { .negotiationId = c->deal, .round = 1 };
 	const char *status = step == CONV_ACCEPTANCE                         ? "agreed"
 			     : step == CONV_REJECT || step == CONV_TERMINATE ? "rejected"
 									     : "in-progress";
@@ -187,8 +200,10 @@ static json_t *envelope(const struct conv *c, enum conv_step step, struct err *e
 
 	str_cut(env.role.s, "client");
 	str_cut(env.status.s, status);
-	if (c->data && tmf_digest(c->data, &env.previousDigest, e))
-		return NULL;
+	if (d && step != CONV_CHALLENGE && step != CONV_INTENT && d->has_quote) {
+		env.previousDigest = answered(d, step);
+		env.round = d->quote.version;
+	}
 	js = nego_part(NEGO_EXTENSION, &nego_envelope_fields, &env);
 	if (js)
 		(void)json_object_del(js, "@type");
@@ -205,7 +220,7 @@ static void forget_timer(struct conv *c)
 int ent_say(struct conv *c, enum conv_step step, const char *message_id, json_t *data,
 	    struct err *e)
 {
-	json_t *metadata = data ? envelope(c, step, e) : NULL;
+	json_t *metadata = data ? envelope(c, step) : NULL;
 
 	if (!data || !metadata) {
 		json_decref(data);
