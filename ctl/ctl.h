@@ -117,6 +117,7 @@ int ctl_policy_load(struct ctl *c);
 int ctl_policy_show(struct ctl *c);
 int ctl_ledger(struct ctl *c);
 int ctl_tools(struct ctl *c);
+int ctl_mcp(struct ctl *c);
 int ctl_log_tail(struct ctl *c);
 int ctl_log_verify(struct ctl *c);
 int ctl_log_replay(struct ctl *c);

@@ -112,6 +112,10 @@ const struct verb verbs[] = {
 	{ "disclosure", "load", "FILE", NULL, ctl_disclosure_load, NULL,
 	  "put a signed policy into force; an unsigned, older or bent one is refused and logged" },
 	{ "tools", NULL, NULL, NULL, ctl_tools, NULL, "what this caller may ask of the daemon" },
+	{ "mcp", NULL, NULL, "url=URL cert=FILE key=FILE ca=FILE did=DID", ctl_mcp, NULL,
+	  "MCP on standard input and output, one message a line, for a client that starts its "
+	  "servers; to the unix socket, or with all five options over mutual TLS to the daemon of "
+	  "that DID" },
 	{ "key", "new", "PATH", NULL, ctl_key_new, NULL,
 	  "make an Ed25519 seed file (0600, never overwritten) and print its public key" },
 	{ "key", "list", NULL, NULL, ctl_list,

@@ -48,6 +48,7 @@ struct http_call {
 	size_t ngot;
 	char error[CURL_ERROR_SIZE];
 	http_done_fn done;
+	int (*on_data)(void *arg, const struct wire_response *head, const char *p, size_t n);
 	void *arg;
 };
 
@@ -69,11 +70,19 @@ static void curl_init(void)
 
 /* --- one call --------------------------------------------------------------------------------- */
 
+static void call_response(struct http_call *k, struct wire_response *r);
+
 static size_t on_bytes(char *p, size_t one, size_t n, void *arg)
 {
 	struct http_call *k = arg;
+	struct wire_response head;
 
 	(void)one;
+	if (k->on_data) {
+		call_response(k, &head);
+		if (head.status == 200)
+			return k->on_data(k->arg, &head, p, n) ? 0 : n;
+	}
 	if (n > k->max - k->nin) {
 		k->too_large = true;
 		return 0;
@@ -173,6 +182,8 @@ static int call_options(struct http_call *k, const struct http_call_spec *s)
 		bad |= SET(k, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)s->len);
 		bad |= SET(k, CURLOPT_COPYPOSTFIELDS, s->len ? s->body : "");
 	}
+	if (!strcmp(s->method, "DELETE"))
+		bad |= SET(k, CURLOPT_CUSTOMREQUEST, "DELETE");
 	if (s->unix_path)
 		bad |= SET(k, CURLOPT_UNIX_SOCKET_PATH, s->unix_path);
 	return bad ? -ENOMEM : 0;
@@ -198,13 +209,15 @@ static int call_new(struct http_call **ret, const struct http_call_spec *s, stru
 	struct http_call *k;
 	int r;
 
-	if (!s->url || !s->method || (strcmp(s->method, "GET") && strcmp(s->method, "POST")))
-		return err_set(e, -EINVAL, "http call: GET or POST and a url are needed");
+	if (!s->url || !s->method ||
+	    (strcmp(s->method, "GET") && strcmp(s->method, "POST") && strcmp(s->method, "DELETE")))
+		return err_set(e, -EINVAL, "http call: a method and a url are needed");
 	k = calloc(1, sizeof(*k));
 	if (!k)
 		return err_set(e, -ENOMEM, "http call: no memory");
 	(void)pthread_once(&curl_once, curl_init);
 	wire_ignore_sigpipe();
+	k->on_data = s->on_data;
 	k->max = s->max_bytes ? s->max_bytes : BODY_MAX;
 	k->easy = curl_easy_init();
 	r = k->easy ? call_options(k, s) : -ENOMEM;
@@ -242,6 +255,7 @@ static void call_response(struct http_call *k, struct wire_response *r)
 	struct curl_header *h = NULL;
 	long status = 0;
 
+	k->ngot = 0;
 	(void)curl_easy_getinfo(k->easy, CURLINFO_RESPONSE_CODE, &status);
 	while (k->ngot < WIRE_HEADERS_MAX &&
 	       (h = curl_easy_nextheader(k->easy, CURLH_HEADER, -1, h)))

@@ -13,7 +13,7 @@ struct http_client;
 struct http_call;
 
 struct http_call_spec {
-	const char *method;    /* "GET" or "POST" */
+	const char *method;    /* "GET", "POST" or "DELETE" */
 	const char *url;       /* https://... or, with unix_path, http://localhost/... */
 	const char *unix_path; /* NULL: TLS */
 	const char *did;       /* who must answer; needed for https */
@@ -24,7 +24,10 @@ struct http_call_spec {
 	int64_t timeout_us; /* whole exchange; 0 = 30 s */
 	size_t max_bytes;   /* of the response body; 0 = 1 MiB */
 	bool public_only;   /* the address connected to must be public: -ECONNREFUSED */
-	bool plain;         /* an http URL, without any certificate: only for tests */
+	/* Gets the body of a 200 as it arrives, and with its head each time; then none is kept.
+	 * Negative ends the call. It may not start, cancel or free anything here. */
+	int (*on_data)(void *arg, const struct wire_response *head, const char *p, size_t n);
+	bool plain; /* an http URL, without any certificate: only for tests */
 };
 
 /* err is 0 and r whole, or err is -ETIMEDOUT, -EMSGSIZE (body over max_bytes), -EACCES (TLS: wrong
