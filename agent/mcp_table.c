@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mcp_table.h"
 
+#include "mcp_shapes.h"
+
 #include "agent/codec/json.h"
 #include "agent/codec/noun.h"
 #include "agent/disclosure.h"
@@ -9,7 +11,6 @@
 #include <stdio.h>
 
 #define NO_ARGUMENTS "{\"type\":\"object\",\"additionalProperties\":false}"
-#define ANY_OBJECT   "{\"type\":\"object\"}"
 
 /* What can be read and watched: each is what a reading tool says, for whom may call that tool. The
  * last part of a template is the tool's "id". */
@@ -56,11 +57,19 @@ static struct {
 	struct disclosure_lens lens;
 } looking;
 
+/* Takes schema; the text lives for ever. */
+static const char *text_of(json_t *schema)
+{
+	char *text = schema ? json_text_new(schema) : NULL;
+
+	json_decref(schema);
+	return text;
+}
+
 int mcp_table_add(const struct mcp_row *r, struct err *e)
 {
 	struct mcp_tool *t = &tools[n_rows];
 	enum tool_id id;
-	json_t *schema;
 
 	for (size_t i = 0; i < n_rows; i++)
 		if (!strcmp(rows[i]->name, r->name))
@@ -71,18 +80,15 @@ int mcp_table_add(const struct mcp_row *r, struct err *e)
 				.title = r->title,
 				.description = r->help,
 				.input_schema = r->input_schema ? r->input_schema : NO_ARGUMENTS,
-				.output_schema = ANY_OBJECT,
 				.read_only = r->read_only,
 				.destructive = r->destructive,
 				.idempotent = r->idempotent,
 				.open_world = r->open_world };
-	if (r->input && !r->input_schema) {
-		schema = noun_schema(r->input);
-		t->input_schema = json_text_new(schema); /* for ever */
-		json_decref(schema);
-		if (!t->input_schema)
-			return err_set(e, -ENOMEM, "tool %s", r->name);
-	}
+	if (r->input && !r->input_schema)
+		t->input_schema = text_of(noun_schema(r->input));
+	t->output_schema = text_of(mcp_shape(r->name));
+	if (!t->input_schema || !t->output_schema)
+		return err_set(e, -ENOMEM, "tool %s: a shape is needed", r->name);
 	id = tool_parse(r->name);
 	owners[n_rows] = r->owners || id == TOOL_MAX_ ? r->owners : 1u << tool_row(id)->owner;
 	rows[n_rows++] = r;

@@ -22,6 +22,7 @@
 #include "agent/config.h"
 #include "agent/tools/tools.h"
 #include "agent/wire/mcp.h"
+#include "schema_check.h"
 #include "wire_lab.h"
 
 #define REPLY_MAX (1 << 20)
@@ -388,6 +389,45 @@ static void advice_is_recorded_and_flags_are_guarded(void **state)
 	end_close(&w);
 }
 
+/* What each daemon says of its own accord is as its output schema says. */
+static void answers_fit_their_schemas(void **state)
+{
+	char who[16];
+	unsigned held = 0;
+
+	(void)state;
+	(void)snprintf(who, sizeof(who), "p%d", OWNER_human);
+	for (size_t k = 0; k < ARRAY_LEN(daemons); k++) {
+		struct wire_end w = dial(&daemons[k], who);
+		auto_json json_t *list = NULL, *none = json_object();
+		json_t *tool;
+		size_t i;
+
+		assert_int_equal(send_call(&w, "127.0.0.1", "", "tools/list", NULL, NULL), 200);
+		list = body_of();
+		json_array_foreach (json_object_get(json_object_get(list, "result"), "tools"), i,
+				    tool) {
+			const char *name = json_string_value(json_object_get(tool, "name"));
+			const json_t *in = json_object_get(tool, "inputSchema"), *s;
+			auto_json json_t *answer = NULL;
+			char why[200] = "";
+
+			if (json_array_size(json_object_get(in, "required")))
+				continue;
+			assert_int_equal(send_call(&w, "127.0.0.1", "", "tools/call", name, none),
+					 200);
+			answer = body_of();
+			s = json_object_get(json_object_get(answer, "result"), "structuredContent");
+			if (s && !schema_holds(json_object_get(tool, "outputSchema"), s, why))
+				fail_msg("%s at %s: %s: %.500s", name, daemons[k].name, why, reply);
+			held += s != NULL;
+		}
+		end_close(&w);
+	}
+	printf("authority: %u answers fit their schemas\n", held);
+	assert_true(held >= 25);
+}
+
 /* --- the door -----------------------------------------------------------------------------------
  */
 
@@ -447,6 +487,7 @@ int main(void)
 		cmocka_unit_test(views_have_their_readers),
 		cmocka_unit_test(the_two_sides_are_two),
 		cmocka_unit_test(advice_is_recorded_and_flags_are_guarded),
+		cmocka_unit_test(answers_fit_their_schemas),
 		cmocka_unit_test(hosts_and_origins),
 		cmocka_unit_test(one_caller_has_so_many),
 	};
