@@ -44,6 +44,7 @@ struct compose {
 	struct store *store;
 	struct tls_id *id;
 	struct key_pair *card;
+	char card_kid[sizeof(cfg_did) + 8];
 	struct http_server *http;
 	struct http_push *push;
 	struct loop_timer *ping;
@@ -266,7 +267,7 @@ static int start_a2a(struct compose *m, struct err *e)
 					    NULL };
 	const struct config *c = m->side.cfg;
 	bool bss = c->daemon.roles & ROLE_BSS;
-	char url[160], kid[sizeof(c->daemon.did) + 8];
+	char url[160];
 	struct a2a_app app = { .on_message = on_message, .arg = &m->side };
 	struct a2a_config a = { .path = "/a2a",
 				.url = url,
@@ -282,7 +283,7 @@ static int start_a2a(struct compose *m, struct err *e)
 				.streaming = true,
 				.sign = m->card ? card_sign : NULL,
 				.sign_arg = m->card,
-				.sign_kid = kid,
+				.sign_kid = m->card_kid,
 				.now = wall_now,
 				.now_arg = m->side.loop };
 	int r;
@@ -290,7 +291,6 @@ static int start_a2a(struct compose *m, struct err *e)
 	if (!(c->daemon.roles & (ROLE_BSS | ROLE_ENTERPRISE)) || !m->id)
 		return 0;
 	public_url(&c->daemon, url, sizeof(url));
-	(void)snprintf(kid, sizeof(kid), "%s#card", c->daemon.did);
 	r = start_push(m, &app, e);
 	return r ? r : a2a_server_new(&m->side.a2a, &a, &app, e);
 }
@@ -351,7 +351,10 @@ static int start_http(struct compose *m, struct err *e)
 
 static int start_wires(struct compose *m, struct err *e)
 {
+	const struct jws_key key = { card_sign, m->card, m->card_kid };
 	int r = start_http(m, e);
+
+	(void)snprintf(m->card_kid, sizeof(m->card_kid), "%s#card", m->side.cfg->daemon.did);
 
 	if (!r)
 		r = sse_hub_new(&m->sse, m->side.loop, READERS_MAX, replay_after, m);
@@ -360,7 +363,7 @@ static int start_wires(struct compose *m, struct err *e)
 		r = start_a2a(m, e);
 	}
 	if (!r)
-		r = mcp_table_serve(&m->side, &m->mcp, e);
+		r = mcp_table_serve(&m->side, m->card ? &key : NULL, &m->mcp, e);
 	if (!r)
 		r = listen_all(m, e);
 	if (r)

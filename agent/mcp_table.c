@@ -253,7 +253,8 @@ void mcp_table_changed(struct mcp_server *m, const char *deal)
 	mcp_resource_changed(m, "treaty://ledger");
 }
 
-int mcp_table_serve(struct side *s, struct mcp_server **ret, struct err *e)
+int mcp_table_serve(struct side *s, const struct jws_key *key, struct mcp_server **ret,
+		    struct err *e)
 {
 	struct mcp_app app = { .call = call,
 			       .allowed = allowed,
@@ -271,6 +272,8 @@ int mcp_table_serve(struct side *s, struct mcp_server **ret, struct err *e)
 				.max_peer_turns = s->cfg->daemon.max_peer_calls };
 
 	side = s;
+	if (key)
+		c.sign = *key;
 	resources_from_rows();
 	c.nresources = n_resources;
 	return mcp_server_new(ret, &c, &app, e);

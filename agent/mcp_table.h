@@ -36,8 +36,10 @@ struct mcp_row {
 
 /* r is borrowed for ever. -ENOSPC, -EEXIST. Only before the server starts. */
 int mcp_table_add(const struct mcp_row *r, struct err *e) must_check;
-/* The server over all rows; NULL path = "/mcp". */
-int mcp_table_serve(struct side *s, struct mcp_server **ret, struct err *e) must_check;
+/* The server over all rows. key (copied, what it names borrowed for ever; NULL: none) signs lists.
+ */
+int mcp_table_serve(struct side *s, const struct jws_key *key, struct mcp_server **ret,
+		    struct err *e) must_check;
 /* Tells those who listen that the log grew, and about which deal ("" or NULL: none). */
 void mcp_table_changed(struct mcp_server *m, const char *deal);
 /* What the call under way may be told of o: *io is replaced. Every read answers through it. */

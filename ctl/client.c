@@ -84,7 +84,10 @@ int client_tools(const struct ctl *c, json_t **ret)
 
 	if (r)
 		return r;
-	*ret = json_incref(json_object_get(res.result, "tools"));
+	if (!json_object_get(res.result, "tools"))
+		r = fail(CTL_FAILED, "tools/list: an answer without tools");
+	else
+		*ret = json_incref((json_t *)(uintptr_t)res.result);
 	mcp_result_clear(&res);
-	return *ret ? CTL_OK : fail(CTL_FAILED, "tools/list: an answer without tools");
+	return r;
 }

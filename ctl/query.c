@@ -2,7 +2,9 @@
 /* Verbs that ask the daemon and print what it says. */
 #include "ctl.h"
 
+#include "agent/codec/did.h"
 #include "agent/codec/json.h"
+#include "agent/wire/mcp.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -299,13 +301,35 @@ int ctl_dataplane(struct ctl *c)
 	return CTL_OK;
 }
 
+/* --signed-by: is what this caller is shown what the key's owner signed? */
+static int list_check(const struct ctl *c, const json_t *result)
+{
+	const json_t *seal = json_object_get(json_object_get(result, "_meta"), MCP_LIST_SIGNATURE);
+	const char *did = opt_get(c, "signed-by");
+	uint8_t pub[32];
+	struct err e = { 0 };
+
+	if (!did)
+		return CTL_OK;
+	if (did_key_parse(did, pub))
+		return fail(CTL_USAGE, "--signed-by: a did:key is required (treatyctl key show)");
+	if (jws_verify(json_object_get(result, "tools"), json_object_get(seal, "jws"), NULL, pub,
+		       &e))
+		return fail(CTL_REFUSED, "the list of tools: %s", e.text);
+	return CTL_OK;
+}
+
 int ctl_tools(struct ctl *c)
 {
-	auto_json json_t *tools = NULL;
-	int r = client_tools(c, &tools);
+	auto_json json_t *result = NULL;
+	const json_t *tools;
+	int r = client_tools(c, &result);
 
+	if (!r)
+		r = list_check(c, result);
 	if (r)
 		return r;
+	tools = json_object_get(result, "tools");
 	if (c->json)
 		print_json(tools);
 	else

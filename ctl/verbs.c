@@ -111,7 +111,10 @@ const struct verb verbs[] = {
 	  "check a policy of the next version and let the daemon sign it" },
 	{ "disclosure", "load", "FILE", NULL, ctl_disclosure_load, NULL,
 	  "put a signed policy into force; an unsigned, older or bent one is refused and logged" },
-	{ "tools", NULL, NULL, NULL, ctl_tools, NULL, "what this caller may ask of the daemon" },
+	{ "tools", NULL, NULL, "signed-by=DID", ctl_tools, NULL,
+	  "what this caller may ask of the daemon; --signed-by checks the list's signature with "
+	  "the "
+	  "daemon's card key (did:key), exit 1 when it is another" },
 	{ "mcp", NULL, NULL, "url=URL cert=FILE key=FILE ca=FILE did=DID", ctl_mcp, NULL,
 	  "MCP on standard input and output, one message a line, for a client that starts its "
 	  "servers; to the unix socket, or with all five options over mutual TLS to the daemon of "

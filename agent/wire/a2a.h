@@ -178,6 +178,11 @@ struct a2a_send {
 	const char *extension;            /* URI to activate, or NULL */
 };
 
+/* Is this card signed with that key? kid (NULL: any) as the signature must name it; pin both, the
+ * card proves nothing about itself. -EINVAL: no card, -EKEYREJECTED: not signed so. */
+int a2a_card_verify(const char *text, size_t len, const char *kid, const uint8_t pub[32],
+		    struct err *e) must_check;
+
 /* The JSON-RPC body of SendMessage, GetTask or CancelTask; NULL on ENOMEM. Free with free(). Send
  * it with the headers of a2a_client_headers(). */
 char *a2a_build_send(const struct a2a_send *m, int64_t rpc_id);

@@ -2,6 +2,7 @@
 /* The server's birth and its card. The card holds no empty string, array or object: then every
  * SDK's way to canonicalize it for a signature gives the same bytes. */
 #include "a2a_i.h"
+#include "jws.h"
 
 #include "agent/codec/canon.h"
 #include "agent/codec/json.h"
@@ -69,48 +70,52 @@ static json_t *card_json(const struct a2a_server *s, bool extended)
 /* --- the signature: a JWS (RFC 7515) with EdDSA (RFC 8037) over the card's RFC 8785 form ---------
  */
 
-static char *base64url_new(const void *p, size_t n)
-{
-	size_t cap = n / 3 * 4 + 8;
-	char *out = malloc(cap);
-
-	if (out && base64url_encode(p, n, out, cap) >= 0)
-		return out;
-	free(out);
-	return NULL;
-}
-
-static char *protected_new(const char *kid)
-{
-	json_t *o = json_pack("{s:s, s:s, s:s}", "alg", "EdDSA", "kid", kid, "typ", "JOSE");
-	auto_free char *text = json_text_new(o);
-
-	json_decref(o);
-	return text ? base64url_new(text, strlen(text)) : NULL;
-}
+#define CARD_SIGNATURES 8 /* of a card that is looked at */
 
 static int card_sign(const struct a2a_config *c, json_t *card)
 {
-	auto_free char *head = NULL, *canon = NULL, *payload = NULL, *input = NULL, *text = NULL;
-	uint8_t sig[64];
-	size_t len = 0;
-	int n;
+	const struct jws_key key = { c->sign, c->sign_arg, c->sign_kid };
+	json_t *jws;
 
 	if (!c->sign)
 		return 0;
-	head = protected_new(c->sign_kid);
-	if (!head || canon_text(card, 1 << 20, &canon, &len, NULL))
-		return -ENOMEM;
-	payload = base64url_new(canon, len);
-	n = payload ? asprintf(&input, "%s.%s", head, payload) : -1;
-	if (n < 0 || c->sign(c->sign_arg, input, (size_t)n, sig))
-		return -EIO;
-	text = base64url_new(sig, sizeof(sig));
-	if (!text ||
-	    json_object_set_new(card, "signatures",
-				json_pack("[{s:s, s:s}]", "protected", head, "signature", text)))
-		return -ENOMEM;
-	return 0;
+	jws = jws_new(card, &key);
+	return jws ? json_object_set_new(card, "signatures", json_pack("[o]", jws)) : -EIO;
+}
+
+/* What may be left out of a card means the same when it is empty: a signature speaks of neither. */
+static bool prune(json_t *v)
+{
+	const char *key;
+	json_t *x;
+	void *tmp;
+	size_t i;
+
+	if (json_is_array(v)) {
+		for (i = json_array_size(v); i-- > 0;)
+			if (prune(json_array_get(v, i)))
+				(void)json_array_remove(v, i);
+		return !json_array_size(v);
+	}
+	json_object_foreach_safe(v, tmp, key, x) if (prune(x))(void) json_object_del(v, key);
+	return json_is_null(v) || (json_is_string(v) && !json_string_length(v)) ||
+	       (json_is_object(v) && !json_object_size(v));
+}
+
+int a2a_card_verify(const char *text, size_t len, const char *kid, const uint8_t pub[32],
+		    struct err *e)
+{
+	json_t *card = rpc_json(text, len, e), *all = json_object_get(card, "signatures");
+	int r = card ? err_set(e, -EKEYREJECTED, "signatures: none") : -EINVAL;
+
+	json_incref(all);
+	(void)json_object_del(card, "signatures");
+	(void)prune(card);
+	for (size_t i = 0; r && i < json_array_size(all) && i < CARD_SIGNATURES; i++)
+		r = jws_verify(card, json_array_get(all, i), kid, pub, e);
+	json_decref(all);
+	json_decref(card);
+	return r;
 }
 
 static json_t *card_signed(const struct a2a_server *s, bool extended)

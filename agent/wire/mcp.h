@@ -13,10 +13,14 @@
 
 #include <jansson.h>
 
+#include "jws.h"
 #include "wire.h"
 
 #define MCP_VERSION        "2026-07-28"
 #define MCP_LEGACY_VERSION "2025-11-25"
+/* _meta key of tools/list: {"digest", "jws"} over the RFC 8785 form of the tools as they are
+ * listed. */
+#define MCP_LIST_SIGNATURE "example.treaty/toolList"
 /* _meta key of tools/call that makes a repeated call safe; 1..128 visible ASCII bytes. */
 #define MCP_IDEMPOTENCY_KEY "example.treaty/idempotencyKey"
 
@@ -76,11 +80,13 @@ struct mcp_config {
 	size_t ntools;
 	const struct mcp_resource *resources; /* borrowed for ever */
 	size_t nresources;
-	const char *prompts;     /* JSON array as listed; NULL: none */
-	bool lists_change;       /* mcp_list_changed() may be called */
-	bool logging;            /* logging/setLevel of the older revision */
-	bool legacy;             /* 2025-11-25 too */
-	size_t max_turns;        /* [256] under way at once */
+	const char *prompts; /* JSON array as listed; NULL: none */
+	bool lists_change;   /* mcp_list_changed() may be called */
+	bool logging;        /* logging/setLevel of the older revision */
+	bool legacy;         /* 2025-11-25 too */
+	struct jws_key
+		sign;     /* signs tools/list; sign.sign NULL: the digest alone. kid is borrowed */
+	size_t max_turns; /* [256] under way at once */
 	size_t max_peer_turns;   /* [64] of one peer */
 	size_t max_streams;      /* [1024] that listen */
 	size_t max_peer_streams; /* [16] of one peer */

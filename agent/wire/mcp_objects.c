@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "agent/codec/canon.h"
+#include "agent/crypto/crypto.h"
+
 enum { KEY_MAX = 128 };
 
 json_t *mcp_capabilities(const struct mcp_server *s, bool legacy)
@@ -63,6 +66,23 @@ static void send_list(struct mcp_req *c, const char *key, json_t *list, int bad)
 	mcp_succeed(c, list ? json_pack("{s:o}", key, list) : NULL, true);
 }
 
+/* What the caller is shown, under our signature: a list that was changed on the way, or is another
+ * one tomorrow, is known for it. */
+static json_t *list_seal(const struct mcp_server *s, const json_t *tools)
+{
+	char digest[DIGEST_MULTIBASE_MAX];
+	uint8_t hash[32];
+	json_t *jws;
+
+	if (canon_sha256(tools, hash, NULL))
+		return NULL;
+	digest_encode(hash, digest);
+	jws = s->cfg.sign.sign ? jws_new(tools, &s->cfg.sign) : NULL;
+	if (s->cfg.sign.sign && !jws)
+		return NULL;
+	return json_pack("{s:{s:s, s:o*}}", MCP_LIST_SIGNATURE, "digest", digest, "jws", jws);
+}
+
 static bool allowed(const struct mcp_req *c, const char *tool)
 {
 	return !c->s->app.allowed || c->s->app.allowed(c->s->app.arg, c->r->peer, tool);
@@ -70,7 +90,7 @@ static bool allowed(const struct mcp_req *c, const char *tool)
 
 void mcp_do_tools(struct mcp_req *c)
 {
-	json_t *list;
+	json_t *list, *seal;
 	int bad = 0;
 
 	if (!first_page(c))
@@ -79,7 +99,13 @@ void mcp_do_tools(struct mcp_req *c)
 	for (size_t i = 0; list && i < c->s->cfg.ntools; i++)
 		if (allowed(c, c->s->cfg.tools[i].name))
 			bad |= json_array_append(list, c->s->tools[i]);
-	send_list(c, "tools", list, bad);
+	seal = bad ? NULL : list_seal(c->s, list);
+	if (seal) {
+		mcp_succeed(c, json_pack("{s:o, s:o}", "tools", list, "_meta", seal), true);
+	} else {
+		json_decref(list);
+		mcp_succeed(c, NULL, true);
+	}
 }
 
 static const char *tool_find(const struct mcp_req *c, const char *name)

@@ -36,7 +36,7 @@ void mcp_fail(struct mcp_req *c, int status, int code, const char *text)
 
 json_t *mcp_complete(const struct mcp_server *s, bool legacy, json_t *result, bool cached)
 {
-	json_t *r;
+	json_t *r, *meta;
 	int bad;
 
 	if (!result || legacy)
@@ -48,9 +48,11 @@ json_t *mcp_complete(const struct mcp_server *s, bool legacy, json_t *result, bo
 		bad |= json_object_set_new(r, "ttlMs", json_integer(MCP_LIST_TTL_MS));
 		bad |= json_object_set_new(r, "cacheScope", json_string("private"));
 	}
-	bad |= json_object_set_new(r, "_meta",
-				   json_pack("{s:{s:s, s:s}}", MCP_META "serverInfo", "name",
-					     s->cfg.name, "version", s->cfg.version));
+	meta = json_pack("{s:{s:s, s:s}}", MCP_META "serverInfo", "name", s->cfg.name, "version",
+			 s->cfg.version);
+	if (json_object_get(r, "_meta"))
+		bad |= json_object_update(meta, json_object_get(r, "_meta"));
+	bad |= json_object_set_new(r, "_meta", meta);
 	if (bad) {
 		json_decref(r);
 		return NULL;

@@ -47,7 +47,7 @@ static inline void agents_up(void)
 	ec.store = store;
 	ec.now_arg = side.loop;
 	if (engine_new(&side.engine, &ec, &e) || node_start(&side, &e) ||
-	    mcp_table_serve(&side, &mcp, &e))
+	    mcp_table_serve(&side, NULL, &mcp, &e))
 		fail_msg("%s", e.text);
 	loop_before_sleep(side.loop, engine_turn, side.engine);
 }

@@ -90,7 +90,7 @@ static inline void lab_serve(struct query_lab *l, bool is_virtual)
 	side_from_config(&l->side, l->cfg);
 	l->side.sign_err = &l->sign_err;
 	assert_int_equal(loop_new(&l->side.loop, is_virtual), 0);
-	if (queries_start(&l->side, &e) || mcp_table_serve(&l->side, &l->mcp, &e))
+	if (queries_start(&l->side, &e) || mcp_table_serve(&l->side, NULL, &l->mcp, &e))
 		fail_msg("%s", e.text);
 }
 

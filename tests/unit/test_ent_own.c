@@ -348,7 +348,7 @@ static void mcp_call(const char *tool, json_t *args, const char *key)
 				   .peer = &p };
 	struct err e = { 0 };
 
-	if (!mcp && mcp_table_serve(&lab.side, &mcp, &e))
+	if (!mcp && mcp_table_serve(&lab.side, NULL, &mcp, &e))
 		fail_msg("mcp: %s", e.text);
 	has_said = false;
 	mcp_server_handle(mcp, &rq, (struct wire_sink){ .fn = mcp_answered });

@@ -50,7 +50,7 @@ static void serve(void)
 				      .now = lab_now };
 
 	assert_int_equal(a2a_server_new(&ours, &c, &app, NULL), 0);
-	assert_int_equal(mcp_table_serve(&lab.side, &mcp, NULL), 0);
+	assert_int_equal(mcp_table_serve(&lab.side, NULL, &mcp, NULL), 0);
 }
 
 static void post_bytes(const char *text)

@@ -204,7 +204,7 @@ static int serve(void **state)
 	if (!row && oss_swap_start(&lab.side, &e))
 		fail_msg("%s", e.text);
 	row = true;
-	if (mcp_table_serve(&lab.side, &mcp, &e))
+	if (mcp_table_serve(&lab.side, NULL, &mcp, &e))
 		fail_msg("%s", e.text);
 	return r;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "agent/crypto/crypto.h"
 #include "agent/wire/mcp.h"
 
 static struct {
@@ -164,9 +165,10 @@ static void official_requests(void **state)
 		"\"Tells the weather\",\"inputSchema\":" OBJECT ",\"outputSchema\":" OBJECT
 		",\"annotations\":{\"readOnlyHint\":true,\"destructiveHint\":false,"
 		"\"idempotentHint\":true,"
-		"\"openWorldHint\":false}}],\"ttlMs\":300000,\"cacheScope\":\"private\",\"_meta\":{"
-		"\"io.modelcontextprotocol/"
-		"serverInfo\":{\"name\":\"treatyd\",\"version\":\"1\"}}}}");
+		"\"openWorldHint\":false}}],\"_meta\":{\"io.modelcontextprotocol/serverInfo\":{"
+		"\"name\":\"treatyd\",\"version\":\"1\"},\"example.treaty/toolList\":{"
+		"\"digest\":\"uEiB88aUdc2ebvHEiqh_bmA6dHqZnmzHRoRzUxsFVXfhKuA\"}},"
+		"\"ttlMs\":300000,\"cacheScope\":\"private\"}}");
 	vector(body, sizeof(body), "call-tool-request");
 	post(MCP_VERSION, "tools/call", "get_weather", body);
 	assert_string_equal(
@@ -329,6 +331,47 @@ static void later_and_too_many_and_too_late(void **state)
 	json_decref(o);
 }
 
+static int sign(void *arg, const char *input, size_t len, uint8_t sig[64])
+{
+	ed25519_sign(sig, input, len, arg);
+	return 0;
+}
+
+/* The list under the key: every change of it, of the header and of the key is found. */
+static void the_list_is_signed(void **state)
+{
+	static const struct mcp_app app = { .call = on_call, .allowed = allowed };
+	static uint8_t seed[32] = { 9 };
+	struct mcp_config c = { .path = "/mcp",
+				.name = "n",
+				.version = "1",
+				.tools = tools,
+				.ntools = 2,
+				.sign = { sign, seed, "did:web:x.example#card" } };
+	uint8_t pub[32];
+	const json_t *jws;
+	json_t *list;
+
+	(void)state;
+	srv = mcp_server_free(srv);
+	assert_int_equal(mcp_server_new(&srv, &c, &app, NULL), 0);
+	ed25519_public(seed, pub);
+	post(MCP_VERSION, "tools/list", NULL, R("tools/list", META));
+	jws = json_object_get(json_object_get(result("_meta"), MCP_LIST_SIGNATURE), "jws");
+	list = json_deep_copy(result("tools"));
+	assert_int_equal(jws_verify(list, jws, c.sign.kid, pub, NULL), 0);
+	assert_int_equal(jws_verify(list, jws, "did:web:y.example#card", pub, NULL), -EKEYREJECTED);
+	pub[0] ^= 1;
+	assert_int_equal(jws_verify(list, jws, c.sign.kid, pub, NULL), -EKEYREJECTED);
+	pub[0] ^= 1;
+	json_object_set_new(json_array_get(list, 0), "description", json_string("Tells all"));
+	assert_int_equal(jws_verify(list, jws, c.sign.kid, pub, NULL), -EKEYREJECTED);
+	json_decref(list);
+	list = json_pack("{s:s, s:s}", "protected", "e30", "signature", "AA");
+	assert_int_equal(jws_verify(result("tools"), list, NULL, pub, NULL), -EINVAL);
+	json_decref(list);
+}
+
 static void tables_are_checked(void **state)
 {
 	static const struct mcp_app app = { .call = on_call };
@@ -451,6 +494,7 @@ int main(void)
 		T(refusals_are_results),
 		T(idempotency_key_is_passed_or_refused),
 		T(later_and_too_many_and_too_late),
+		T(the_list_is_signed),
 		T(tables_are_checked),
 		T(client_reads_strictly),
 		T(client_meets_server),

@@ -221,7 +221,7 @@ static int serve(void **state)
 	if (!rows && queries_start(&lab.side, &e))
 		fail_msg("%s", e.text);
 	rows = true; /* the table is the process's */
-	if (mcp_table_serve(&lab.side, &mcp, &e))
+	if (mcp_table_serve(&lab.side, NULL, &mcp, &e))
 		fail_msg("%s", e.text);
 	return r;
 }
