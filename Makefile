@@ -173,6 +173,11 @@ $(CONF): $(patsubst %.c,$(B)/%.o,$(wildcard tests/conformance/wires/*.c)) $(LIB)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+# Our A2A client as a program, for servers that are not ours.
+$(B)/test/a2a-client: $(B)/tests/conformance/wires/client/client.o $(LIB) $(LLHTTP)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 conformance-server: $(CONF)
 	$(Q)$(CONF) $(or $(PORT),4400) $(SWITCHES)
 install: all

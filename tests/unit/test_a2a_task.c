@@ -3,6 +3,10 @@
  * golden card and task. */
 #include "a2a_lab.h"
 
+#include "agent/codec/json.h"
+#include "agent/crypto/crypto.h"
+#include "agent/wire/jws.h"
+
 static const struct peer bob = { .did = "did:web:bob.example" };
 
 static void same_message_same_answer(void **state)
@@ -228,6 +232,54 @@ static void card_is_golden(void **state)
 	assert_int_equal(got.status, 405);
 }
 
+static int sign(void *arg, const char *input, size_t len, uint8_t sig[64])
+{
+	ed25519_sign(sig, input, len, arg);
+	return 0;
+}
+
+/* A card as somebody else serves it: empty members may come and go, all else is signed. */
+static void cards_are_verified(void **state)
+{
+	static uint8_t seed[32] = { 5 };
+	const struct jws_key key = { sign, seed, "did:web:op.example#card" };
+	auto_json json_t *card = json_pack("{s:s, s:{s:b}, s:[s]}", "name", "Op", "capabilities",
+					   "streaming", 1, "skills", "x");
+	static const struct {
+		const char *member, *value, *kid;
+		int result;
+	} rows[] = {
+		{ "version", "\"\"", "did:web:op.example#card", 0 },
+		{ "version", "null", "did:web:op.example#card", 0 },
+		{ "extra", "{\"a\":[[],{}]}", "did:web:op.example#card", 0 },
+		{ "version", "\"\"", NULL, 0 },
+		{ "version", "\"1\"", "did:web:op.example#card", -EKEYREJECTED },
+		{ "name", "\"Other\"", "did:web:op.example#card", -EKEYREJECTED },
+		{ "name", "null", "did:web:op.example#card", -EKEYREJECTED },
+		{ "version", "\"\"", "did:web:evil.example#card", -EKEYREJECTED },
+		{ "signatures", "[]", NULL, -EKEYREJECTED },
+		{ "signatures", "[{\"protected\":\"e30\",\"signature\":\"AA\"}]", NULL, -EINVAL },
+	};
+	uint8_t pub[32];
+
+	(void)state;
+	ed25519_public(seed, pub);
+	json_object_set_new(card, "signatures", json_pack("[o]", jws_new(card, &key)));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_json json_t *c = json_deep_copy(card);
+		auto_free char *text = NULL;
+		int r;
+
+		json_object_set_new(c, rows[i].member,
+				    json_loads(rows[i].value, JSON_DECODE_ANY, NULL));
+		text = json_dumps(c, JSON_COMPACT);
+		r = a2a_card_verify(text, strlen(text), rows[i].kid, pub, NULL);
+		if (r != rows[i].result)
+			fail_msg("row %zu: %d", i, r);
+	}
+	assert_int_equal(a2a_card_verify("[", 1, NULL, pub, NULL), -EINVAL);
+}
+
 static void task_is_golden(void **state)
 {
 	(void)state;
@@ -286,6 +338,7 @@ int main(void)
 		T(return_immediately_gives_the_task),
 		T(turn_outlives_the_server),
 		T(card_is_golden),
+		T(cards_are_verified),
 		T(task_is_golden),
 		T(config_is_checked),
 	};

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The official A2A JavaScript SDK as a client of the conformance build, over both bindings.
 // usage: node a2a.mjs URL; exit 0 only when every row holds.
+import { createPrivateKey, createPublicKey } from 'node:crypto';
 import http from 'node:http';
+import { verifyAgentCardSignature } from '@a2a-js/sdk';
 import { ClientFactory, JsonRpcTransportFactory, RestTransportFactory } from '@a2a-js/sdk/client';
 
 const url = process.argv[2];
@@ -78,6 +80,20 @@ async function bindings(name, transport) {
 	await refused(`${name} terminal`, client.cancelTask({ id: t.id, tenant: '' }));
 }
 
+// The SDK (and jose beneath it) looks at our card's signature; the build's key is known to all.
+async function signature() {
+	const seed = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), Buffer.from([7]), Buffer.alloc(31)]);
+	const key = createPublicKey(createPrivateKey({ key: seed, format: 'der', type: 'pkcs8' }));
+	const card = await (await fetch(`${url}/.well-known/agent-card.json`)).json();
+	const verify = verifyAgentCardSignature(async (kid) => {
+		row('card names its key', kid === 'did:web:conformance.example#card', kid);
+		return key;
+	});
+	await verify(card);
+	row('card verifies', true);
+	await refused('card changed', verify({ ...card, name: 'another' }));
+}
+
 const webhook = { bodies: [], token: '', port: 0 };
 const server = http.createServer((req, res) => {
 	let body = '';
@@ -90,6 +106,7 @@ const server = http.createServer((req, res) => {
 await new Promise((r) => server.listen(0, '127.0.0.1', r));
 webhook.port = server.address().port;
 try {
+	await signature();
 	await bindings('json-rpc', new JsonRpcTransportFactory());
 	await bindings('http+json', new RestTransportFactory());
 } catch (e) {
