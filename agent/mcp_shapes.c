@@ -69,6 +69,7 @@ static const struct {
 	{ "approval_list", "approvals!:[{" APPROVAL " class:s quote:s item:i expiresMs:i why:s}]" },
 	{ "approval_grant", APPROVAL },
 	{ "approval_deny", APPROVAL },
+	{ "approval_review", APPROVAL },
 	{ "dataplane_dump", OBJECTS },
 	{ "dataplane_check", OBJECTS },
 	{ "dataplane_gc", "steps!:i ports!:i classes!:i queues!:i routes!:i" },

@@ -476,7 +476,7 @@ int queries_start(struct side *s, struct err *e)
 						     query_rows_verify,     query_rows_human,
 						     query_rows_approval,   query_rows_dataplane,
 						     query_rows_disclosure, query_rows_measure,
-						     query_rows_key };
+						     query_rows_key,        query_rows_review };
 	int r = 0;
 
 	started = loop_now(s->loop);

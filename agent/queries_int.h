@@ -14,7 +14,8 @@
 /* A row's function; each file offers its rows as one table that ends with a NULL name. */
 extern const struct mcp_row query_rows_deals[], query_rows_log[], query_rows_tmf[],
 	query_rows_ledger[], query_rows_verify[], query_rows_human[], query_rows_approval[],
-	query_rows_dataplane[], query_rows_disclosure[], query_rows_measure[], query_rows_key[];
+	query_rows_dataplane[], query_rows_disclosure[], query_rows_measure[], query_rows_key[],
+	query_rows_review[];
 
 /* Rows for tools of tools.def that have no row of their own. */
 int query_tools_add(struct side *s, struct err *e) must_check;
