@@ -174,6 +174,8 @@ static int call(void *arg, const struct peer *p, const char *tool, const json_t 
 			(struct disclosure_lens){ .side = side, .who = disclosure_who(side, p) };
 		err = disclosure_ask(&looking.lens, tool, args, &e);
 	}
+	if (r && r->slow)
+		(void)mcp_turn_task(t); /* where it cannot be, the caller waits */
 	err = err ? err : r->call(arg, p, args, key, t, &e);
 	looking.tool = NULL;
 	if (err)
@@ -253,6 +255,11 @@ void mcp_table_changed(struct mcp_server *m, const char *deal)
 	mcp_resource_changed(m, "treaty://ledger");
 }
 
+static wall_t table_now(void *arg)
+{
+	return loop_wall(arg);
+}
+
 int mcp_table_serve(struct side *s, const struct jws_key *key, struct mcp_server **ret,
 		    struct err *e)
 {
@@ -268,6 +275,8 @@ int mcp_table_serve(struct side *s, const struct jws_key *key, struct mcp_server
 				.ntools = n_rows,
 				.resources = resources,
 				.legacy = true,
+				.now = table_now,
+				.now_arg = s->loop,
 				.max_peer_streams = s->cfg->daemon.max_peer_streams,
 				.max_peer_turns = s->cfg->daemon.max_peer_calls };
 

@@ -269,6 +269,7 @@ static struct mcp_row rows[] = {
 	  .idempotent = true,
 	  .destructive = true,
 	  .who = WHO_OSS | WHO_HUMAN,
+	  .slow = true,
 	  .call = call_step_apply },
 	{ .name = "telemetry_read",
 	  .title = "Read telemetry",

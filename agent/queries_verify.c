@@ -355,6 +355,6 @@ static int on_verify(struct side *s, const struct peer *p, const json_t *args, c
 const struct mcp_row query_rows_verify[] = {
 	{ "verify", "Verify", "Reads every node's kernel back and compares it with the agreement",
 	  .input_schema = AGREEMENT_ID, .read_only = true, .idempotent = true,
-	  .who = WHO_HUMAN | WHO_APP, .call = on_verify },
+	  .who = WHO_HUMAN | WHO_APP, .slow = true, .call = on_verify },
 	{ 0 },
 };

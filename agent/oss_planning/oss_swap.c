@@ -175,6 +175,7 @@ static const struct mcp_row row = {
 			"\"additionalProperties\":false}",
 	.idempotent = true,
 	.who = WHO_HUMAN,
+	.slow = true,
 	.call = path_swap,
 };
 

@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "jws.h"
+#include "treaty/units.h"
 #include "wire.h"
 
 #define MCP_VERSION        "2026-07-28"
@@ -80,10 +81,12 @@ struct mcp_config {
 	size_t ntools;
 	const struct mcp_resource *resources; /* borrowed for ever */
 	size_t nresources;
-	const char *prompts; /* JSON array as listed; NULL: none */
-	bool lists_change;   /* mcp_list_changed() may be called */
-	bool logging;        /* logging/setLevel of the older revision */
-	bool legacy;         /* 2025-11-25 too */
+	const char *prompts;      /* JSON array as listed; NULL: none */
+	bool lists_change;        /* mcp_list_changed() may be called */
+	bool logging;             /* logging/setLevel of the older revision */
+	bool legacy;              /* 2025-11-25 too */
+	wall_t (*now)(void *arg); /* for tasks; NULL: there are none */
+	void *now_arg;
 	struct jws_key
 		sign;     /* signs tools/list; sign.sign NULL: the digest alone. kid is borrowed */
 	size_t max_turns; /* [256] under way at once */
@@ -132,6 +135,16 @@ void mcp_turn_notify(struct mcp_turn *t, const char *method, const json_t *param
  * gone). -EOPNOTSUPP: it cannot be asked. */
 int mcp_turn_ask(struct mcp_turn *t, const char *method, const json_t *params,
 		 void (*answer)(void *arg, struct mcp_turn *t, const json_t *result), void *arg);
+
+/* Makes the call a task (2026-07-28 with the tasks extension): the caller is answered now, the ends
+ * above go into the task, its cancelling is the caller's. -EOPNOTSUPP: this caller has no tasks,
+ * and the call goes on as it is; -ENOSPC: too many tasks are under way. */
+int mcp_turn_task(struct mcp_turn *t);
+/* Of a task alone: asks its owner (requests by key, borrowed) and runs answer with all responses by
+ * key. -EINVAL: no task, or it asks already. */
+int mcp_turn_task_ask(struct mcp_turn *t, const json_t *requests,
+		      void (*answer)(void *arg, struct mcp_turn *t, const json_t *responses),
+		      void *arg);
 
 /* To those who listen to that URI, or to a URI that is a path above it. */
 void mcp_resource_changed(struct mcp_server *s, const char *uri);

@@ -41,14 +41,35 @@ struct mcp_session {
 	struct mcp_listener *get; /* its GET stream */
 };
 
+enum mcp_task_status {
+	MCP_TASK_WORKING,
+	MCP_TASK_INPUT,
+	MCP_TASK_COMPLETED, /* from here on nothing changes any more */
+	MCP_TASK_FAILED,
+	MCP_TASK_CANCELLED,
+};
+
+struct mcp_task {
+	TAILQ_ENTRY(mcp_task) entry; /* the oldest first */
+	char id[RPC_ID_MAX], owner[WIRE_DID_MAX];
+	enum mcp_task_status status;
+	wall_t created, updated;
+	struct mcp_turn *turn; /* NULL: ended */
+	json_t *result, *error, *requests, *responses;
+	void (*answer)(void *arg, struct mcp_turn *t, const json_t *responses);
+	void *answer_arg;
+};
+
 struct mcp_turn {
 	LIST_ENTRY(mcp_turn) entry;
-	struct mcp_server *s; /* NULL: the server is gone, and the sink has its answer */
+	struct mcp_task *task; /* what its end goes into; NULL: none, or it is gone */
+	struct mcp_server *s;  /* NULL: the server is gone, and the sink has its answer */
 	struct wire_sink sink;
 	json_t *id, *params, *capabilities;
 	char owner[WIRE_DID_MAX], session[RPC_ID_MAX];
 	bool legacy, streams; /* the caller reads event streams */
 	bool lost;            /* cancelled: nothing more goes out */
+	bool detached;        /* the caller has its answer: a task goes on without it */
 	void *stream;
 	char uri[MCP_URI_MAX]; /* being read */
 	void (*gone)(void *arg);
@@ -67,7 +88,8 @@ struct mcp_server {
 	LIST_HEAD(, mcp_turn) turns;
 	LIST_HEAD(, mcp_listener) listeners;
 	TAILQ_HEAD(mcp_sessions, mcp_session) sessions;
-	size_t nturns, nlisteners, nsessions;
+	TAILQ_HEAD(, mcp_task) tasks;
+	size_t nturns, nlisteners, nsessions, ntasks;
 	int64_t asked;
 };
 
@@ -96,6 +118,19 @@ void mcp_turns_abandon(struct mcp_server *s);
 /* A result or error for what we asked, or notifications/cancelled. */
 void mcp_turn_answered(struct mcp_req *c, const json_t *message);
 void mcp_turn_cancelled(struct mcp_req *c);
+
+/* The caller's answer; the turn lives on. Takes text. */
+void mcp_turn_answer(struct mcp_turn *t, int status, char *text);
+/* As if the caller had left. */
+void mcp_turn_cancel(struct mcp_turn *t);
+
+/* mcp_task.c */
+void mcp_task_done(struct mcp_turn *t, const char *text);
+void mcp_tasks_free(struct mcp_server *s);
+void mcp_do_task_get(struct mcp_req *c);
+void mcp_do_task_cancel(struct mcp_req *c);
+void mcp_do_task_update(struct mcp_req *c);
+json_t *mcp_task_extension(void);
 
 /* mcp_objects.c */
 void mcp_do_discover(struct mcp_req *c);

@@ -28,7 +28,8 @@ json_t *mcp_capabilities(const struct mcp_server *s, bool legacy)
 		bad |= json_object_set_new(cap, "completions", json_object());
 	if (cap && c->logging)
 		bad |= json_object_set_new(cap, "logging", json_object());
-	(void)legacy;
+	if (cap && c->now && !legacy)
+		bad |= json_object_set_new(cap, "extensions", mcp_task_extension());
 	if (bad) {
 		json_decref(cap);
 		return NULL;

@@ -82,6 +82,9 @@ static const struct method {
 	{ "prompts/list", mcp_do_prompts, NULL, false },
 	{ "prompts/get", mcp_do_prompt, "name", false },
 	{ "completion/complete", mcp_do_complete, NULL, false },
+	{ "tasks/get", mcp_do_task_get, "taskId", true },
+	{ "tasks/update", mcp_do_task_update, "taskId", true },
+	{ "tasks/cancel", mcp_do_task_cancel, "taskId", true },
 };
 
 static const struct method *method_find(const char *name)
@@ -407,6 +410,7 @@ int mcp_server_new(struct mcp_server **ret, const struct mcp_config *c, const st
 	LIST_INIT(&s->turns);
 	LIST_INIT(&s->listeners);
 	TAILQ_INIT(&s->sessions);
+	TAILQ_INIT(&s->tasks);
 	s->cfg = *c;
 	s->app = *app;
 	s->cfg.max_turns = c->max_turns ? c->max_turns : 256;
@@ -437,6 +441,7 @@ struct mcp_server *mcp_server_free(struct mcp_server *s)
 	if (!s)
 		return NULL;
 	mcp_turns_abandon(s);
+	mcp_tasks_free(s);
 	mcp_sessions_free(s);
 	json_decref(s->prompts);
 	for (size_t i = 0; s->tools && i < s->cfg.ntools; i++)

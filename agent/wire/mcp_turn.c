@@ -84,9 +84,10 @@ void mcp_turns_abandon(struct mcp_server *s)
 		t->s = NULL;
 		if (t->stream)
 			t->sink.stream->end(t->stream);
-		else
+		else if (!t->detached)
 			t->sink.fn(t->sink.to, &gone);
 		t->stream = NULL;
+		t->task = NULL;
 	}
 }
 
@@ -195,6 +196,28 @@ void mcp_turn_cancelled(struct mcp_req *c)
 /* --- the ends -----------------------------------------------------------------------------------
  */
 
+void mcp_turn_answer(struct mcp_turn *t, int status, char *text)
+{
+	if (t->stream) {
+		if (text && !t->lost)
+			(void)stream_write(t, text);
+		t->sink.stream->end(t->stream);
+		free(text);
+	} else {
+		if (t->sink.stream && t->sink.stream->watch)
+			t->sink.stream->watch(t->sink.to, NULL, NULL);
+		mcp_send(t->sink, status, text);
+	}
+	t->stream = NULL;
+	t->streams = false;
+	t->detached = true;
+}
+
+void mcp_turn_cancel(struct mcp_turn *t)
+{
+	on_gone(t);
+}
+
 /* Takes text. */
 static void turn_end(struct mcp_turn *t, int status, char *text)
 {
@@ -202,18 +225,12 @@ static void turn_end(struct mcp_turn *t, int status, char *text)
 		LIST_REMOVE(t, entry);
 		t->s->nturns--;
 	}
-	if (t->s && t->stream) {
-		if (text && !t->lost)
-			(void)stream_write(t, text);
-		t->sink.stream->end(t->stream);
+	if (t->s && t->task)
+		mcp_task_done(t, text);
+	if (t->s && !t->detached)
+		mcp_turn_answer(t, status, text);
+	else
 		free(text);
-	} else if (t->s) {
-		if (t->sink.stream && t->sink.stream->watch)
-			t->sink.stream->watch(t->sink.to, NULL, NULL);
-		mcp_send(t->sink, status, text);
-	} else {
-		free(text);
-	}
 	turn_free(t);
 }
 

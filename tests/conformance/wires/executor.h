@@ -11,6 +11,9 @@
 /* arg is the loop. */
 int executor_message(void *arg, const struct peer *p, const struct a2a_message *m,
 		     struct a2a_turn *t);
+/* The fixtures of the tasks extension, by name; NULL-terminated. */
+extern const char *const executor_task_tools[];
+int executor_task(const char *tool, const json_t *args, struct mcp_turn *t, struct loop *l);
 int executor_mcp(struct mcp_server **ret, struct loop *l, struct err *e);
 
 #endif

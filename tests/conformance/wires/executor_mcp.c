@@ -312,6 +312,9 @@ static int on_call(void *arg, const struct peer *p, const char *tool, const json
 		mcp_list_changed(server, MCP_PROMPTS);
 	if (fixed_answer(tool, t) || in_rounds(tool, t))
 		return 0;
+	for (size_t i = 0; executor_task_tools[i]; i++)
+		if (!strcmp(executor_task_tools[i], tool))
+			return executor_task(tool, args, t, the_loop);
 	if (!strcmp(tool, "test_tool_with_progress")) {
 		for (int i = 0; i <= 2; i++)
 			mcp_turn_progress(t, 50.0 * i, 100, "working");
@@ -461,6 +464,11 @@ static const char prompts[] =
 	"\"required\":[\"phone\"]},\"else\":{\"required\":[\"email\"]},"                          \
 	"\"additionalProperties\":false}"
 
+static wall_t now(void *arg)
+{
+	return loop_wall(arg);
+}
+
 int executor_mcp(struct mcp_server **ret, struct loop *l, struct err *e)
 {
 	static const char *const more[] = { "test_tool_with_progress",
@@ -487,6 +495,8 @@ int executor_mcp(struct mcp_server **ret, struct loop *l, struct err *e)
 				.prompts = prompts,
 				.lists_change = true,
 				.logging = true,
+				.now = now,
+				.now_arg = l,
 				.legacy = true };
 	size_t n = 0;
 	int r;
@@ -495,6 +505,8 @@ int executor_mcp(struct mcp_server **ret, struct loop *l, struct err *e)
 		tools[n++].name = fixed[i].name;
 	for (size_t i = 0; i < ARRAY_LEN(more); i++)
 		tools[n++].name = more[i];
+	for (size_t i = 0; executor_task_tools[i]; i++)
+		tools[n++].name = executor_task_tools[i];
 	for (size_t i = 0; i < ARRAY_LEN(rounds); i++)
 		if (rounds[i].round == 1 && !strstr(rounds[i].tool, "_prompt"))
 			tools[n++].name = rounds[i].tool;

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tasks extension of 2026-07-28 (SEP-2663): a call that the application makes a task is
+ * answered at once with the task's id; its end, or its question, is kept until its owner asks. Time
+ * is looked at when somebody looks; there is no timer. */
+#include "mcp_i.h"
+
+#include <errno.h>
+
+#define TASKS_EXTENSION MCP_META "tasks"
+
+enum { TASK_TTL_MS = 3600000, TASK_POLL_MS = 1000, TASKS_MAX = 256, TASKS_PER_PEER = 64 };
+
+static const char *const names[] = { [MCP_TASK_WORKING] = "working",
+				     [MCP_TASK_INPUT] = "input_required",
+				     [MCP_TASK_COMPLETED] = "completed",
+				     [MCP_TASK_FAILED] = "failed",
+				     [MCP_TASK_CANCELLED] = "cancelled" };
+
+static bool declared(const json_t *capabilities)
+{
+	return json_is_object(
+		json_object_get(json_object_get(capabilities, "extensions"), TASKS_EXTENSION));
+}
+
+static bool ended(const struct mcp_task *x)
+{
+	return x->status >= MCP_TASK_COMPLETED;
+}
+
+static wall_t now(const struct mcp_server *s)
+{
+	return s->cfg.now(s->cfg.now_arg);
+}
+
+static void move(struct mcp_server *s, struct mcp_task *x, enum mcp_task_status st)
+{
+	x->status = st;
+	x->updated = now(s);
+}
+
+static void task_free(struct mcp_server *s, struct mcp_task *x)
+{
+	TAILQ_REMOVE(&s->tasks, x, entry);
+	s->ntasks--;
+	if (x->turn)
+		x->turn->task = NULL;
+	json_decref(x->result);
+	json_decref(x->error);
+	json_decref(x->requests);
+	json_decref(x->responses);
+	free(x);
+}
+
+void mcp_tasks_free(struct mcp_server *s)
+{
+	while (!TAILQ_EMPTY(&s->tasks))
+		task_free(s, TAILQ_FIRST(&s->tasks));
+}
+
+/* What ended long ago goes; then what ended first, of this owner or of all. */
+static bool make_room(struct mcp_server *s, const char *owner)
+{
+	struct mcp_task *x, *next, *mine = NULL, *any = NULL;
+	size_t n = 0;
+
+	for (x = TAILQ_FIRST(&s->tasks); x; x = next) {
+		next = TAILQ_NEXT(x, entry);
+		if (ended(x) && now(s).ms - x->created.ms > TASK_TTL_MS)
+			task_free(s, x);
+	}
+	TAILQ_FOREACH (x, &s->tasks, entry) {
+		bool own = !strcmp(x->owner, owner);
+
+		n += own;
+		if (ended(x) && own && !mine)
+			mine = x;
+		if (ended(x) && !any)
+			any = x;
+	}
+	x = n >= TASKS_PER_PEER ? mine : any;
+	if (n < TASKS_PER_PEER && s->ntasks < TASKS_MAX)
+		return true;
+	if (x)
+		task_free(s, x);
+	return x != NULL;
+}
+
+/* --- as it is told ------------------------------------------------------------------------------
+ */
+
+static json_t *task_json(const struct mcp_task *x, const char *type)
+{
+	char created[RPC_TIME_MAX], updated[RPC_TIME_MAX];
+
+	rpc_time(x->created, created);
+	rpc_time(x->updated, updated);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:O*, s:O*, s:O*}", "resultType",
+			 type, "taskId", x->id, "status", names[x->status], "createdAt", created,
+			 "lastUpdatedAt", updated, "ttlMs", TASK_TTL_MS, "pollIntervalMs",
+			 TASK_POLL_MS, "result", x->status == MCP_TASK_COMPLETED ? x->result : NULL,
+			 "error", x->error, "inputRequests",
+			 x->status == MCP_TASK_INPUT ? x->requests : NULL);
+}
+
+/* --- the application's side --------------------------------------------------------------------
+ */
+
+int mcp_turn_task(struct mcp_turn *t)
+{
+	struct mcp_server *s = t->s;
+	struct mcp_task *x;
+	char *text;
+
+	if (!s || t->legacy || !s->cfg.now || t->task || t->lost || t->uri[0] ||
+	    !declared(t->capabilities))
+		return -EOPNOTSUPP;
+	x = make_room(s, t->owner) ? calloc(1, sizeof(*x)) : NULL;
+	if (!x || rpc_random_id(x->id)) {
+		free(x);
+		return -ENOSPC;
+	}
+	memcpy(x->owner, t->owner, sizeof(x->owner));
+	x->created = x->updated = now(s);
+	x->turn = t;
+	TAILQ_INSERT_TAIL(&s->tasks, x, entry);
+	s->ntasks++;
+	text = rpc_result_new(t->id, mcp_complete(s, false, task_json(x, "task"), false));
+	mcp_turn_answer(t, 200, text);
+	t->task = x;
+	return 0;
+}
+
+int mcp_turn_task_ask(struct mcp_turn *t, const json_t *requests,
+		      void (*answer)(void *arg, struct mcp_turn *t, const json_t *responses),
+		      void *arg)
+{
+	struct mcp_task *x = t->task;
+
+	if (!t->s || !x || x->status != MCP_TASK_WORKING || !json_object_size(requests))
+		return -EINVAL;
+	json_decref(x->requests);
+	json_decref(x->responses);
+	x->requests = json_deep_copy(requests);
+	x->responses = json_object();
+	if (!x->requests || !x->responses)
+		return -ENOMEM;
+	x->answer = answer;
+	x->answer_arg = arg;
+	move(t->s, x, MCP_TASK_INPUT);
+	return 0;
+}
+
+/* text is the answer that the call would have had. */
+void mcp_task_done(struct mcp_turn *t, const char *text)
+{
+	struct mcp_task *x = t->task;
+	json_t *root = text ? json_loads(text, 0, NULL) : NULL;
+
+	t->task = NULL;
+	x->turn = NULL;
+	if (!ended(x)) {
+		x->result = json_incref(json_object_get(root, "result"));
+		x->error = x->result ? NULL : json_incref(json_object_get(root, "error"));
+		if (!x->result && !x->error)
+			x->error = json_pack("{s:i, s:s}", "code", MCP_E_INTERNAL, "message",
+					     "internal error");
+		move(t->s, x, x->result ? MCP_TASK_COMPLETED : MCP_TASK_FAILED);
+	}
+	json_decref(root);
+}
+
+/* --- the methods --------------------------------------------------------------------------------
+ */
+
+/* NULL: answered. Another's task is none. */
+static struct mcp_task *task_find(struct mcp_req *c)
+{
+	const char *id = json_string_value(json_object_get(c->rpc.params, "taskId"));
+	struct mcp_task *x;
+
+	if (!c->s->cfg.now) {
+		mcp_fail(c, 404, MCP_E_METHOD, "no such method");
+		return NULL;
+	}
+	if (!declared(json_object_get(c->meta, MCP_META "clientCapabilities"))) {
+		mcp_send(c->sink, 400,
+			 rpc_error_new(c->rpc.id, MCP_E_CAPABILITY,
+				       "the client must declare the tasks extension",
+				       json_pack("{s:{s:{s:{}}}}", "requiredCapabilities",
+						 "extensions", TASKS_EXTENSION)));
+		return NULL;
+	}
+	TAILQ_FOREACH (x, &c->s->tasks, entry)
+		if (id && !strcmp(x->id, id) && !strcmp(x->owner, c->owner))
+			return x;
+	mcp_fail(c, 200, MCP_E_PARAMS, "taskId: no such task");
+	return NULL;
+}
+
+void mcp_do_task_get(struct mcp_req *c)
+{
+	struct mcp_task *x = task_find(c);
+
+	if (x)
+		mcp_succeed(c, task_json(x, "complete"), false);
+}
+
+void mcp_do_task_cancel(struct mcp_req *c)
+{
+	struct mcp_task *x = task_find(c);
+
+	if (!x)
+		return;
+	if (!ended(x)) {
+		move(c->s, x, MCP_TASK_CANCELLED);
+		if (x->turn)
+			mcp_turn_cancel(x->turn);
+	}
+	mcp_succeed(c, json_object(), false);
+}
+
+/* Answers to what is still asked; others are nothing. The first answer to a question counts. */
+void mcp_do_task_update(struct mcp_req *c)
+{
+	const json_t *got = json_object_get(c->rpc.params, "inputResponses");
+	struct mcp_task *x = task_find(c);
+	json_t *v, *responses;
+	const char *key;
+
+	if (!x)
+		return;
+	if (!json_is_object(got)) {
+		mcp_fail(c, 200, MCP_E_PARAMS, "inputResponses: an object is needed");
+		return;
+	}
+	json_object_foreach ((json_t *)(uintptr_t)got, key, v)
+		if (x->status == MCP_TASK_INPUT && json_object_get(x->requests, key) &&
+		    !json_object_set(x->responses, key, v))
+			(void)json_object_del(x->requests, key);
+	if (x->status == MCP_TASK_INPUT && !json_object_size(x->requests) && x->turn) {
+		move(c->s, x, MCP_TASK_WORKING);
+		responses = json_incref(x->responses);
+		x->answer(x->answer_arg, x->turn, responses); /* may end it */
+		json_decref(responses);
+	}
+	mcp_succeed(c, json_object(), false);
+}
+
+json_t *mcp_task_extension(void)
+{
+	return json_pack("{s:{}}", TASKS_EXTENSION);
+}
