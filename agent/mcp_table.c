@@ -66,6 +66,29 @@ static const char *text_of(json_t *schema)
 	return text;
 }
 
+/* What the disclosure policy may leave out is not promised. */
+static void unpromise(json_t *v)
+{
+	const char *key;
+	json_t *x;
+	size_t i;
+
+	(void)json_object_del(v, "required");
+	json_object_foreach (v, key, x)
+		unpromise(x);
+	json_array_foreach (v, i, x)
+		unpromise(x);
+}
+
+static json_t *shape_of(const char *tool)
+{
+	json_t *s = mcp_shape(tool);
+
+	if (s && disclosure_resource(tool) >= 0)
+		unpromise(s);
+	return s ? s : json_pack("{s:s}", "type", "object");
+}
+
 int mcp_table_add(const struct mcp_row *r, struct err *e)
 {
 	struct mcp_tool *t = &tools[n_rows];
@@ -86,9 +109,9 @@ int mcp_table_add(const struct mcp_row *r, struct err *e)
 				.open_world = r->open_world };
 	if (r->input && !r->input_schema)
 		t->input_schema = text_of(noun_schema(r->input));
-	t->output_schema = text_of(mcp_shape(r->name));
+	t->output_schema = text_of(shape_of(r->name));
 	if (!t->input_schema || !t->output_schema)
-		return err_set(e, -ENOMEM, "tool %s: a shape is needed", r->name);
+		return err_set(e, -ENOMEM, "tool %s", r->name);
 	id = tool_parse(r->name);
 	owners[n_rows] = r->owners || id == TOOL_MAX_ ? r->owners : 1u << tool_row(id)->owner;
 	rows[n_rows++] = r;
