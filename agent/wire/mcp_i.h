@@ -112,6 +112,12 @@ void mcp_fail(struct mcp_req *c, int status, int code, const char *text);
 json_t *mcp_complete(const struct mcp_server *s, bool legacy, json_t *result, bool cached);
 void mcp_succeed(struct mcp_req *c, json_t *result, bool cached);
 
+/* "=?base64?...?=" in a header's value, or the value itself. False: broken, or beyond 255 bytes. */
+bool mcp_header_decode(const char *v, char out[256]);
+
+/* mcp_param.c: false and answered when a header does not repeat its argument. */
+bool mcp_params_match(struct mcp_req *c, const json_t *schema, const json_t *args);
+
 /* mcp_turn.c: NULL and answered when there is no room. */
 struct mcp_turn *mcp_turn_new(struct mcp_req *c);
 void mcp_turns_abandon(struct mcp_server *s);

@@ -109,12 +109,13 @@ void mcp_do_tools(struct mcp_req *c)
 	}
 }
 
-static const char *tool_find(const struct mcp_req *c, const char *name)
+/* Its place in the table; -1: none for this caller. */
+static int tool_find(const struct mcp_req *c, const char *name)
 {
 	for (size_t i = 0; name && i < c->s->cfg.ntools; i++)
 		if (!strcmp(c->s->cfg.tools[i].name, name))
-			return allowed(c, name) ? c->s->cfg.tools[i].name : NULL;
-	return NULL;
+			return allowed(c, name) ? (int)i : -1;
+	return -1;
 }
 
 /* *ret stays NULL when there is none. */
@@ -137,22 +138,25 @@ static int key_read(const json_t *meta, const char **ret)
 void mcp_do_call(struct mcp_req *c)
 {
 	const char *name = json_string_value(json_object_get(c->rpc.params, "name"));
-	const char *tool = tool_find(c, name), *key = NULL;
+	int tool = tool_find(c, name);
+	const char *key = NULL;
 	json_t *args = json_object_get(c->rpc.params, "arguments");
 	struct mcp_app *app = &c->s->app;
 	struct mcp_turn *t;
 
-	if (!tool) {
+	if (tool < 0) {
 		mcp_fail(c, 200, MCP_E_PARAMS, name ? "name: unknown tool" : "name: missing");
 	} else if (args && !json_is_object(args)) {
 		mcp_fail(c, 200, MCP_E_PARAMS, "arguments: an object is needed");
 	} else if (key_read(c->meta, &key)) {
 		mcp_fail(c, 200, MCP_E_PARAMS,
 			 "_meta." MCP_IDEMPOTENCY_KEY ": 1..128 visible ASCII bytes are needed");
-	} else {
+	} else if (c->legacy ||
+		   mcp_params_match(c, json_object_get(c->s->tools[tool], "inputSchema"), args)) {
 		t = mcp_turn_new(c);
 		args = args ? json_incref(args) : json_object();
-		if (t && (!args || app->call(app->arg, c->r->peer, tool, args, key, t) < 0))
+		if (t && (!args || app->call(app->arg, c->r->peer, c->s->cfg.tools[tool].name, args,
+					     key, t) < 0))
 			mcp_turn_fail(t, MCP_E_INTERNAL, "internal error");
 		json_decref(args);
 	}

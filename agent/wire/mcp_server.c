@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "agent/crypto/crypto.h"
+
 #define TEXT_MAX     200
 #define NAME_MAX_LEN 64
 
@@ -106,40 +108,19 @@ static void wrong_version(struct mcp_req *c, const char *requested)
 		 rpc_error_new(c->rpc.id, MCP_E_VERSION, "Unsupported protocol version", data));
 }
 
-static int base64_value(char c)
+bool mcp_header_decode(const char *v, char out[256])
 {
-	static const char abc[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *p = c ? strchr(abc, c) : NULL;
-
-	return p ? (int)(p - abc) : -1;
-}
-
-/* "=?base64?....?=" is how a header carries what a header cannot. False: broken. */
-static bool header_decode(const char *v, char out[256])
-{
-	size_t len = strlen(v), n = 0;
-	unsigned acc = 0, bits = 0;
+	size_t len = strlen(v);
+	int n;
 
 	if (len < 11 || strncmp(v, "=?base64?", 9) || strcmp(v + len - 2, "?=")) {
 		(void)snprintf(out, 256, "%s", v);
 		return len < 256;
 	}
-	for (const char *p = v + 9; p < v + len - 2 && *p != '='; p++) {
-		int d = base64_value(*p);
-
-		if (d < 0 || n >= 255)
-			return false;
-		acc = (acc << 6 | (unsigned)d) & 0xffffff;
-		bits += 6;
-		if (bits >= 8) {
-			bits -= 8;
-			out[n] = (char)(acc >> bits & 0xff);
-			if (!out[n++])
-				return false;
-		}
-	}
-	out[n] = 0;
+	n = base64_decode(v + 9, len - 11, out, 255);
+	if (n < 0 || memchr(out, '\0', (size_t)n))
+		return false;
+	out[n] = '\0';
 	return true;
 }
 
@@ -149,7 +130,7 @@ static bool mirrors(struct mcp_req *c, const char *header, const char *body)
 	const char *v = wire_header(c->r, header);
 	char text[TEXT_MAX], plain[256];
 
-	if (v && header_decode(v, plain) && !strcmp(plain, body))
+	if (v && mcp_header_decode(v, plain) && !strcmp(plain, body))
 		return true;
 	(void)snprintf(text, sizeof(text), "Header mismatch: %s is %s", header,
 		       v ? "not the body's value" : "missing");

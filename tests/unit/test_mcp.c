@@ -16,6 +16,8 @@ static struct {
 	json_t *json;
 } got;
 static struct mcp_server *srv;
+static bool routing; /* the routed tool is there */
+static struct wire_header param[3];
 static struct mcp_turn *held;
 static unsigned calls;
 static char key_seen[200];
@@ -59,13 +61,18 @@ static bool allowed(void *arg, const struct peer *p, const char *tool)
 {
 	(void)arg;
 	(void)p;
-	return strcmp(tool, "hidden") != 0;
+	return strcmp(tool, "hidden") != 0 && (strcmp(tool, "route") != 0 || routing);
 }
 
 #define OBJECT "{\"type\":\"object\"}"
 static const struct mcp_tool tools[] = {
 	{ "get_weather", "Weather", "Tells the weather", OBJECT, OBJECT, true, false, true, false },
 	{ "hidden", NULL, "Not for everyone", OBJECT, NULL, false, true, false, true },
+	{ "route", NULL, "Routed",
+	  "{\"type\":\"object\",\"properties\":{\"where\":{\"type\":\"string\",\"x-mcp-header\":"
+	  "\"Region\"},\"how\":{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\","
+	  "\"x-mcp-header\":\"N\"},\"b\":{\"type\":\"boolean\",\"x-mcp-header\":\"B\"}}}}}",
+	  NULL, true, false, true, false },
 };
 
 static int setup(void **state)
@@ -75,7 +82,7 @@ static int setup(void **state)
 					     .name = "treatyd",
 					     .version = "1",
 					     .tools = tools,
-					     .ntools = 2,
+					     .ntools = 3,
 					     .max_turns = 2 };
 
 	(void)state;
@@ -95,7 +102,7 @@ static int teardown(void **state)
 
 static void post(const char *version, const char *method, const char *name, const char *body)
 {
-	struct wire_header h[4] = { { "Content-Type", "application/json" } };
+	struct wire_header h[7] = { { "Content-Type", "application/json" } };
 	struct wire_request r = { .method = "POST",
 				  .path = "/mcp",
 				  .query = "",
@@ -111,6 +118,9 @@ static void post(const char *version, const char *method, const char *name, cons
 		h[r.nheaders++] = (struct wire_header){ "Mcp-Method", method };
 	if (name)
 		h[r.nheaders++] = (struct wire_header){ "Mcp-Name", name };
+	for (size_t i = 0; i < ARRAY_LEN(param); i++)
+		if (param[i].name)
+			h[r.nheaders++] = param[i];
 	got.replies = 0;
 	mcp_server_handle(srv, &r, (struct wire_sink){ .fn = on_reply });
 }
@@ -331,6 +341,51 @@ static void later_and_too_many_and_too_late(void **state)
 	json_decref(o);
 }
 
+#define ROUTE(args) R("tools/call", META ",\"name\":\"route\",\"arguments\":" args)
+
+static void arguments_are_repeated_in_headers(void **state)
+{
+	static const struct {
+		const char *args, *region, *n, *b;
+		bool ok;
+	} rows[] = {
+		{ "{}", NULL, NULL, NULL, true },
+		{ "{\"where\":\"eu\"}", "eu", NULL, NULL, true },
+		{ "{\"where\":\"eu\"}", "=?base64?ZXU=?=", NULL, NULL, true },
+		{ "{\"where\":\"eu\"}", NULL, NULL, NULL, false },
+		{ "{\"where\":\"eu\"}", "us", NULL, NULL, false },
+		{ "{\"where\":\"eu\"}", "EU", NULL, NULL, false },
+		{ "{\"where\":\"eu\"}", "=?base64?!?=", NULL, NULL, false },
+		{ "{\"where\":\"eu\"}", "=?base64?ZXU?=", NULL, NULL, false },
+		{ "{\"where\":\"ZXU=\"}", "ZXU=", NULL, NULL, true },
+		{ "{\"where\":\"=?base64?ZXU=\"}", "=?base64?ZXU=", NULL, NULL, true },
+		{ "{\"where\":null}", NULL, NULL, NULL, true },
+		{ "{\"where\":null}", "eu", NULL, NULL, false },
+		{ "{}", "eu", NULL, NULL, false },
+		{ "{\"how\":{\"n\":42,\"b\":true}}", NULL, "42", "true", true },
+		{ "{\"how\":{\"n\":42}}", NULL, "042", NULL, true },
+		{ "{\"how\":{\"n\":42}}", NULL, "42x", NULL, false },
+		{ "{\"how\":{\"n\":42}}", NULL, "43", NULL, false },
+		{ "{\"how\":{\"b\":false}}", NULL, NULL, "true", false },
+	};
+	char body[1024];
+
+	(void)state;
+	routing = true;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		param[0] = (struct wire_header){ rows[i].region ? "mcp-param-region" : NULL,
+						 rows[i].region };
+		param[1] = (struct wire_header){ rows[i].n ? "Mcp-Param-N" : NULL, rows[i].n };
+		param[2] = (struct wire_header){ rows[i].b ? "Mcp-Param-B" : NULL, rows[i].b };
+		(void)snprintf(body, sizeof(body), ROUTE("%s"), rows[i].args);
+		post(MCP_VERSION, "tools/call", "route", body);
+		if (got.status != (rows[i].ok ? 200 : 400) || code() != (rows[i].ok ? 0 : -32020))
+			fail_msg("row %zu: %s", i, got.body);
+	}
+	memset(param, 0, sizeof(param));
+	routing = false;
+}
+
 static int sign(void *arg, const char *input, size_t len, uint8_t sig[64])
 {
 	ed25519_sign(sig, input, len, arg);
@@ -346,7 +401,7 @@ static void the_list_is_signed(void **state)
 				.name = "n",
 				.version = "1",
 				.tools = tools,
-				.ntools = 2,
+				.ntools = 3,
 				.sign = { sign, seed, "did:web:x.example#card" } };
 	uint8_t pub[32];
 	const json_t *jws;
@@ -494,6 +549,7 @@ int main(void)
 		T(refusals_are_results),
 		T(idempotency_key_is_passed_or_refused),
 		T(later_and_too_many_and_too_late),
+		T(arguments_are_repeated_in_headers),
 		T(the_list_is_signed),
 		T(tables_are_checked),
 		T(client_reads_strictly),

@@ -48,6 +48,7 @@ static const struct {
 				 "{\"type\":\"text\",\"text\":\"This tool intentionally returns an "
 				 "error for testing\"}]}" },
 	{ "json_schema_2020_12_tool", CONTENT(TEXT("ok")) },
+	{ "test_param_header", CONTENT(TEXT("ok")) },
 	{ "test_trigger_tool_change", CONTENT(TEXT("changed")) },
 	{ "test_trigger_prompt_change", CONTENT(TEXT("changed")) },
 };
@@ -452,6 +453,9 @@ static const char prompts[] =
 	"{\"name\":\"test_prompt_with_image\",\"description\":\"Image\"},"
 	"{\"name\":\"test_input_required_result_prompt\",\"description\":\"Asks\"}]";
 
+#define SCHEMA_HEADER                                                           \
+	"{\"type\":\"object\",\"properties\":{\"region\":{\"type\":\"string\"," \
+	"\"x-mcp-header\":\"Region\"}}}"
 #define SCHEMA_2020                                                                               \
 	"{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"type\":\"object\","      \
 	"\"$defs\":{\"address\":{\"$anchor\":\"addressDef\",\"type\":\"object\",\"properties\":{" \
@@ -512,9 +516,11 @@ int executor_mcp(struct mcp_server **ret, struct loop *l, struct err *e)
 			tools[n++].name = rounds[i].tool;
 	for (size_t i = 0; i < n; i++) {
 		tools[i].description = "A fixture of the conformance suite";
-		tools[i].input_schema = strcmp(tools[i].name, "json_schema_2020_12_tool")
-						? "{\"type\":\"object\"}"
-						: SCHEMA_2020;
+		tools[i].input_schema = "{\"type\":\"object\"}";
+		if (!strcmp(tools[i].name, "json_schema_2020_12_tool"))
+			tools[i].input_schema = SCHEMA_2020;
+		if (!strcmp(tools[i].name, "test_param_header"))
+			tools[i].input_schema = SCHEMA_HEADER;
 		tools[i].read_only = true;
 	}
 	c.ntools = n;
