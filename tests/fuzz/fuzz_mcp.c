@@ -80,8 +80,18 @@ static int on_call(void *arg, const struct peer *p, const char *tool, const json
 	(void)p;
 	(void)tool;
 	(void)key;
+	if (json_object_get(args, "task"))
+		(void)mcp_turn_task(t);
 	mcp_turn_result(t, args);
 	return 0;
+}
+
+static wall_t now(void *arg)
+{
+	static int64_t ms;
+
+	(void)arg;
+	return (wall_t){ ms += 60000 };
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -98,6 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					     .resources = &res,
 					     .nresources = 1,
 					     .lists_change = true,
+					     .now = now,
 					     .legacy = true };
 	static const struct mcp_app app = { .call = on_call,
 					    .readable = readable,

@@ -1,39 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MCP over bytes: the official examples, then every rule of headers, envelope and call as a row.
  * tests/vectors/mcp holds examples of the specification's schema directory. */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <cmocka.h>
+#include "mcp_lab.h"
 
 #include "agent/crypto/crypto.h"
-#include "agent/wire/mcp.h"
 
-static struct {
-	int status, replies;
-	char body[65536];
-	json_t *json;
-} got;
-static struct mcp_server *srv;
 static bool routing; /* the routed tool is there */
 static struct wire_header param[3];
-static struct mcp_turn *held;
 static unsigned calls;
 static char key_seen[200];
 static const struct peer peer = { .did = "did:web:oss.example" };
-
-static void on_reply(void *to, const struct wire_response *r)
-{
-	(void)to;
-	got.replies++;
-	got.status = r->status;
-	assert_true(r->len < sizeof(got.body));
-	memcpy(got.body, r->body ? r->body : "", r->len);
-	got.body[r->len] = 0;
-	json_decref(got.json);
-	got.json = json_loads(got.body, 0, NULL);
-}
 
 static int on_call(void *arg, const struct peer *p, const char *tool, const json_t *args,
 		   const char *key, struct mcp_turn *t)
@@ -86,7 +62,7 @@ static int setup(void **state)
 					     .max_turns = 2 };
 
 	(void)state;
-	held = NULL;
+	got_clear();
 	calls = 0;
 	return mcp_server_new(&srv, &c, &app, NULL);
 }
@@ -95,44 +71,20 @@ static int teardown(void **state)
 {
 	(void)state;
 	srv = mcp_server_free(srv);
-	json_decref(got.json);
-	got.json = NULL;
+	got_clear();
 	return 0;
 }
 
 static void post(const char *version, const char *method, const char *name, const char *body)
 {
-	struct wire_header h[7] = { { "Content-Type", "application/json" } };
-	struct wire_request r = { .method = "POST",
-				  .path = "/mcp",
-				  .query = "",
-				  .headers = h,
-				  .nheaders = 1,
-				  .body = body,
-				  .len = strlen(body),
-				  .peer = &peer };
+	const struct wire_header h[] = { { "mcp-protocol-version", version },
+					 { "Mcp-Method", method },
+					 { "Mcp-Name", name },
+					 param[0],
+					 param[1],
+					 param[2] };
 
-	if (version)
-		h[r.nheaders++] = (struct wire_header){ "mcp-protocol-version", version };
-	if (method)
-		h[r.nheaders++] = (struct wire_header){ "Mcp-Method", method };
-	if (name)
-		h[r.nheaders++] = (struct wire_header){ "Mcp-Name", name };
-	for (size_t i = 0; i < ARRAY_LEN(param); i++)
-		if (param[i].name)
-			h[r.nheaders++] = param[i];
-	got.replies = 0;
-	mcp_server_handle(srv, &r, (struct wire_sink){ .fn = on_reply });
-}
-
-static int64_t code(void)
-{
-	return json_integer_value(json_object_get(json_object_get(got.json, "error"), "code"));
-}
-
-static const json_t *result(const char *key)
-{
-	return json_object_get(json_object_get(got.json, "result"), key);
+	mcp_request(&peer, "POST", h, ARRAY_LEN(h), body, (struct wire_sink){ .fn = on_reply });
 }
 
 static void vector(char *buf, size_t cap, const char *name)

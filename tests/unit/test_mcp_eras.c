@@ -1,40 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MCP over bytes: both revisions on one path, sessions, resources and who may see them, long
  * streams, progress, questions and cancellation. */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <cmocka.h>
-
-#include "agent/wire/mcp.h"
+#include "mcp_lab.h"
 #include "stream_lab.h"
 
-static struct {
-	int status, replies;
-	char body[16384], session[64];
-	json_t *json;
-} got;
-static struct mcp_server *srv;
-static struct mcp_turn *held;
 static unsigned gone, answered;
 static const struct peer alice = { .did = "did:web:alice.example" },
 			 bob = { .did = "did:web:bob.example" };
-
-static void on_reply(void *to, const struct wire_response *r)
-{
-	(void)to;
-	got.replies++;
-	got.status = r->status;
-	assert_true(r->len < sizeof(got.body));
-	memcpy(got.body, r->body ? r->body : "", r->len);
-	got.body[r->len] = 0;
-	for (size_t i = 0; i < r->nheaders; i++)
-		if (!strcmp(r->headers[i].name, "Mcp-Session-Id"))
-			(void)snprintf(got.session, sizeof(got.session), "%s", r->headers[i].value);
-	json_decref(got.json);
-	got.json = json_loads(got.body, 0, NULL);
-}
 
 static int on_call(void *arg, const struct peer *p, const char *tool, const json_t *args,
 		   const char *key, struct mcp_turn *t)
@@ -101,8 +73,7 @@ static int setup(void **state)
 
 	(void)state;
 	memset(streams, 0, sizeof(streams));
-	memset(&got, 0, sizeof(got));
-	held = NULL;
+	got_clear();
 	gone = answered = 0;
 	return mcp_server_new(&srv, &c, &app, NULL);
 }
@@ -111,35 +82,20 @@ static int teardown(void **state)
 {
 	(void)state;
 	srv = mcp_server_free(srv);
-	json_decref(got.json);
-	got.json = NULL;
+	got_clear();
 	return 0;
 }
 
 static void send(const struct peer *p, unsigned to, const char *verb, const char *version,
 		 const char *session, const char *method, const char *name, const char *body)
 {
-	struct wire_header h[6] = { { "Content-Type", "application/json" },
-				    { "Accept", "application/json, text/event-stream" } };
-	struct wire_request r = { .method = verb,
-				  .path = "/mcp",
-				  .query = "",
-				  .headers = h,
-				  .nheaders = 2,
-				  .body = body,
-				  .len = strlen(body),
-				  .peer = p };
+	const struct wire_header h[] = { { "MCP-Protocol-Version", version },
+					 { "Mcp-Session-Id", session },
+					 { "Mcp-Method", method },
+					 { "Mcp-Name", name } };
 
-	if (version)
-		h[r.nheaders++] = (struct wire_header){ "MCP-Protocol-Version", version };
-	if (session)
-		h[r.nheaders++] = (struct wire_header){ "Mcp-Session-Id", session };
-	if (method)
-		h[r.nheaders++] = (struct wire_header){ "Mcp-Method", method };
-	if (name)
-		h[r.nheaders++] = (struct wire_header){ "Mcp-Name", name };
-	got.replies = 0;
-	mcp_server_handle(srv, &r, (struct wire_sink){ on_reply, &streams[to], &ops });
+	mcp_request(p, verb, h, ARRAY_LEN(h), body,
+		    (struct wire_sink){ on_reply, &streams[to], &ops });
 }
 
 #define META                                                                     \
@@ -176,16 +132,6 @@ static void begin(const struct peer *p, char session[64])
 	    "\"clientInfo\":{\"name\":\"c\",\"version\":\"1\"}");
 	assert_int_equal(got.status, 200);
 	(void)snprintf(session, 64, "%s", got.session);
-}
-
-static int64_t code(void)
-{
-	return json_integer_value(json_object_get(json_object_get(got.json, "error"), "code"));
-}
-
-static const json_t *result(const char *key)
-{
-	return json_object_get(json_object_get(got.json, "result"), key);
 }
 
 static void session_lives_and_ends(void **state)

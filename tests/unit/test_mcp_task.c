@@ -1,36 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tasks extension over bytes: who gets a task, what its owner sees of it, how it ends, asks and
  * is cancelled, and that it is nobody else's. */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <cmocka.h>
+#include "mcp_lab.h"
 
 #include "agent/codec/json.h"
-#include "agent/wire/mcp.h"
 
-static struct {
-	int status, replies;
-	json_t *json;
-} got;
-static struct mcp_server *srv;
-static struct mcp_turn *held;
 static unsigned gone;
 static int made;
 static json_t *answers;
 static wall_t clock_ms = { 1790000000000 };
 static const struct peer alice = { .did = "did:web:alice.example" },
 			 bob = { .did = "did:web:bob.example" };
-
-static void on_reply(void *to, const struct wire_response *r)
-{
-	(void)to;
-	got.replies++;
-	got.status = r->status;
-	json_decref(got.json);
-	got.json = r->body ? json_loadb(r->body, r->len, 0, NULL) : NULL;
-}
 
 static int on_call(void *arg, const struct peer *p, const char *tool, const json_t *args,
 		   const char *key, struct mcp_turn *t)
@@ -62,9 +42,8 @@ static int setup(void **state)
 					     .now = now };
 
 	(void)state;
-	held = NULL;
 	gone = 0;
-	memset(&got, 0, sizeof(got));
+	got_clear();
 	return mcp_server_new(&srv, &c, &app, NULL);
 }
 
@@ -72,9 +51,9 @@ static int teardown(void **state)
 {
 	(void)state;
 	srv = mcp_server_free(srv);
-	json_decref(got.json);
+	got_clear();
 	json_decref(answers);
-	got.json = answers = NULL;
+	answers = NULL;
 	return 0;
 }
 
@@ -83,37 +62,17 @@ static int teardown(void **state)
 static void post(const struct peer *p, const char *capabilities, const char *method,
 		 const char *name, const char *params)
 {
-	struct wire_header h[] = { { "Content-Type", "application/json" },
-				   { "MCP-Protocol-Version", MCP_VERSION },
-				   { "Mcp-Method", method },
-				   { "Mcp-Name", name } };
+	const struct wire_header h[] = { { "MCP-Protocol-Version", MCP_VERSION },
+					 { "Mcp-Method", method },
+					 { "Mcp-Name", name } };
 	char body[1024];
-	struct wire_request r = { .method = "POST",
-				  .path = "/mcp",
-				  .query = "",
-				  .headers = h,
-				  .nheaders = name ? 4 : 3,
-				  .body = body,
-				  .peer = p };
 
-	r.len = (size_t)snprintf(
-		body, sizeof(body),
-		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":{"
-		"\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":"
-		"\"2026-07-28\",\"io.modelcontextprotocol/clientCapabilities\":%s}%s}}",
-		method, capabilities, params);
-	got.replies = 0;
-	mcp_server_handle(srv, &r, (struct wire_sink){ .fn = on_reply });
-}
-
-static const json_t *result(const char *key)
-{
-	return json_object_get(json_object_get(got.json, "result"), key);
-}
-
-static int64_t code(void)
-{
-	return json_integer_value(json_object_get(json_object_get(got.json, "error"), "code"));
+	(void)snprintf(body, sizeof(body),
+		       "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":{"
+		       "\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":"
+		       "\"2026-07-28\",\"io.modelcontextprotocol/clientCapabilities\":%s}%s}}",
+		       method, capabilities, params);
+	mcp_request(p, "POST", h, ARRAY_LEN(h), body, (struct wire_sink){ .fn = on_reply });
 }
 
 static void begin(const struct peer *p, char id[64])
