@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The grammar of a shape: members "NAME:TYPE", blank-separated; "NAME!:TYPE" is always there.
  *   s string, i integer, b boolean, o object, x anything, [TYPE] array, {MEMBERS} object
- *   @NAME a noun of include/treaty, by its field table; TYPE? may be null
+ *   @NAME a noun of include/treaty, by its field table; TYPE? may be null; TYPE|TYPE
  * A shape is its members, or one noun. */
 #include "mcp_shapes.h"
 
@@ -78,7 +78,9 @@ static const struct {
 	{ "capacity_query", "paths!:[@pathView]" },
 	{ "topology", "paths!:[@pathDef]" },
 	{ "step_apply", "receipts!:[@receipt]" },
-	{ "telemetry_read", "labels!:[@label] paths!:[@path] classes!:[@class] mono!:i" },
+	{ "telemetry_read",
+	  "labels!:[@label]|o marks:[@mark]|o next:i paths!:[@path] classes!:[@class] "
+	  "clock:@clock mono!:i" },
 	{ "node_observe", "@observation" },
 	{ "disclosure_show", "version!:i rules!:i digest!:s policy:o?" },
 	{ "disclosure_sign", "policy!:o" },
@@ -113,6 +115,8 @@ static const struct {
 	{ "path", &path_sample_fields },
 	{ "class", &class_sample_fields },
 	{ "observation", &observation_fields },
+	{ "mark", &mark_sample_fields },
+	{ "clock", &mark_clock_fields },
 };
 
 static json_t *type_read(const char **p);
@@ -153,7 +157,7 @@ static json_t *members_read(const char **p)
 
 static json_t *noun_read(const char **p)
 {
-	size_t n = strcspn(*p, " ?]}");
+	size_t n = strcspn(*p, " ?|]}");
 
 	for (size_t i = 0; i < sizeof(nouns) / sizeof(nouns[0]); i++)
 		if (strlen(nouns[i].name) == n && !strncmp(nouns[i].name, *p, n)) {
@@ -192,12 +196,21 @@ static json_t *plain_read(const char **p)
 
 static json_t *type_read(const char **p)
 {
-	json_t *t = plain_read(p);
+	json_t *t = plain_read(p), *other;
 
-	if (!t || **p != '?')
-		return t;
-	++*p;
-	return json_pack("{s:[o, {s:s}]}", "anyOf", t, "type", "null");
+	if (t && **p == '?') {
+		++*p;
+		return json_pack("{s:[o, {s:s}]}", "anyOf", t, "type", "null");
+	}
+	if (t && **p == '|') {
+		++*p;
+		other = plain_read(p);
+		if (other)
+			return json_pack("{s:[o, o]}", "anyOf", t, other);
+		json_decref(t);
+		return NULL;
+	}
+	return t;
 }
 
 json_t *mcp_shape_parse(const char *text)

@@ -153,9 +153,12 @@ static void the_checker_checks(void **state)
 		{ "a:o?", "{\"a\":null}", true },
 		{ "a:o?", "{\"a\":[]}", false },
 		{ "a:x", "{\"a\":[1]}", true },
+		{ "a:[i]|o", "{\"a\":[1]}", true },
+		{ "a:[i]|o", "{\"a\":{}}", true },
+		{ "a:[i]|o", "{\"a\":[\"s\"]}", false },
 	};
-	static const char *const none[] = { "a",    "a:", "a:z",     "a:[s",      "a:{b:s",
-					    "a:s}", ":s", "a:s a:s", "a:@nothing" };
+	static const char *const none[] = { "a",    "a:", "a:z",     "a:[s",       "a:{b:s",
+					    "a:s}", ":s", "a:s a:s", "a:@nothing", "a:i|" };
 	char why[200];
 
 	(void)state;
