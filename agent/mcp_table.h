@@ -27,7 +27,7 @@ struct mcp_row {
 	bool read_only, destructive, idempotent, open_world;
 	unsigned who;
 	unsigned owners; /* 1u << enum owner; 0: as tools.def says of this name */
-	bool slow; /* waits for nodes: a task where the caller has tasks */
+	bool slow;       /* waits for nodes: a task where the caller has tasks */
 	/* Ends the turn now or later. Negative with *e: answered as a refusal with its text. */
 	int (*call)(struct side *s, const struct peer *p, const json_t *args, const char *key,
 		    struct mcp_turn *t, struct err *e);

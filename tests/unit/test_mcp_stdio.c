@@ -271,7 +271,7 @@ static int bridge_end(void)
 	"\"io.modelcontextprotocol/clientCapabilities\":{},\"progressToken\":\"p\"}"
 #define NEW(id, method, more)                                                                      \
 	"{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"" method "\",\"params\":{" META more "}}" \
-											      "\n"
+	"\n"
 #define CALL(id, name) \
 	NEW(id, "tools/call", ",\"name\":\"" name "\",\"arguments\":{\"k\":\"" name "\"}")
 #define OLD(id, method, params) \
