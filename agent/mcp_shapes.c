@@ -86,6 +86,12 @@ static const struct {
 	{ "disclosure_sign", "policy!:o" },
 	{ "disclosure_load", "version!:i rules!:i" },
 	{ "log_export", "export!:o next!:i" },
+	{ "key_list", "keys:x" },
+	{ "key_document", "document:x" },
+	{ "key_rotate", "role:x" },
+	{ "key_compromise", "method:x" },
+	{ "ledger_freeze", "frozen:x" },
+	{ "ledger_thaw", "frozen:x" },
 	{ "log_open", "seq!:i member!:s salt!:s value:x" },
 	{ "loss_list",
 	  "losses!:[{label!:i dir:s agreement:s between:s verdict:s block:i sent:i lost:i "

@@ -135,7 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				   .content_type = "application/json",
 				   .body = (const char *)data,
 				   .len = size };
-	struct mcp_result res;
+	struct mcp_result parsed;
 
 	if (!s && mcp_server_new(&s, &c, &app, NULL))
 		abort();
@@ -150,7 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	mcp_server_handle(s, &r, (struct wire_sink){ on_reply, NULL, &ops });
 	if (replies != 1)
 		abort();
-	if (!mcp_parse(&res, &a, 1, NULL))
-		mcp_result_clear(&res);
+	if (!mcp_parse(&parsed, &a, 1, NULL))
+		mcp_result_clear(&parsed);
 	return 0;
 }
