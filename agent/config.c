@@ -296,6 +296,20 @@ static int check_web(const struct cfg_web *w, const char *file, struct err *e)
 	return w->ca[0] || w->pin[0] ? 0 : cross(e, file, what, "ca", "must be given, or pin");
 }
 
+static int check_peer(const struct config *c, uint32_t i, const char *file, struct err *e)
+{
+	const struct cfg_peer *p = &c->peer[i];
+	char what[48];
+
+	(void)snprintf(what, sizeof(what), "peer %s", p->name);
+	if (!p->customer != !p->ceiling.bps)
+		return cross(e, file, what, "ceiling", "must be given together with customer");
+	for (uint32_t k = 0; p->customer && k < i; k++)
+		if (c->peer[k].customer == p->customer)
+			return cross(e, file, what, "customer", "must not be that of another peer");
+	return 0;
+}
+
 static int check_hop(const struct config *c, const struct cfg_hop *h, const char *file,
 		     struct err *e)
 {
@@ -317,6 +331,8 @@ static int check_all(struct config *c, const char *file, struct err *e)
 
 	if (c->node.labels.high - c->node.labels.low >= c->node.max_labels)
 		r = r ? r : cross(e, file, "node", "label-range", "must fit into max-labels");
+	for (uint32_t i = 0; i < c->peers && !r; i++)
+		r = check_peer(c, i, file, e);
 	for (uint32_t i = 0; i < c->paths && !r; i++)
 		r = check_path(c, &c->path[i], file, e);
 	for (uint32_t i = 0; i < c->sids && !r; i++)

@@ -96,7 +96,9 @@ struct cfg_peer {
 	cfg_name name;
 	cfg_did did;
 	cfg_url url;
-	uint32_t role; /* enum cfg_peer_role */
+	uint32_t role;     /* enum cfg_peer_role */
+	uint32_t customer; /* number of its ceiling on the nodes, 0 = none */
+	rate_t ceiling;    /* of all its agreements together, each direction */
 };
 
 struct cfg_node {
@@ -215,6 +217,8 @@ struct cfg_operator {
 	uint32_t overlap_ms;     /* both roads stay valid in a swap */
 	uint32_t
 		police_pct; /* of the contracted rate, at the first hop and the far end; 0 = none */
+	uint32_t peak_pct;  /* of the contracted rate: what may pass while there is room; 100 = no
+			       more */
 	uint32_t horizon;   /* of the forecasts, in sampling intervals */
 };
 

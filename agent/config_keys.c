@@ -199,6 +199,8 @@ static const struct cfg_key peer_keys[] = {
 	{ "did", cfg_parse_did, AT(did), ANY, REQUIRED },
 	{ "url", cfg_parse_url, AT(url), ANY },
 	{ "role", cfg_enum, AT(role), NAMES("operator", "enterprise", "node", "oss"), REQUIRED },
+	{ "customer", cfg_u32, AT(customer), BETWEEN(1, 4095) },
+	{ "ceiling", cfg_rate, AT(ceiling), BETWEEN(8000, 400000000000) },
 };
 #undef AT
 
@@ -340,6 +342,7 @@ static const struct cfg_key operator_keys[] = {
 	{ "label-range", cfg_range, AT(labels), BETWEEN(1, 0xfffff), "1-4095" },
 	{ "overlap-ms", cfg_u32, AT(overlap_ms), BETWEEN(1, 60000), "200" },
 	{ "police-percent", cfg_u32, AT(police_pct), BETWEEN(0, 1000), "105" },
+	{ "peak-percent", cfg_u32, AT(peak_pct), BETWEEN(100, 1000), "100" },
 	{ "forecast-intervals", cfg_u32, AT(horizon), BETWEEN(1, 10000), "20" },
 	{ "refund", cfg_bool, AT(refund), ANY },
 };

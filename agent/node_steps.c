@@ -85,6 +85,7 @@ static void opposite(const struct step *s, struct step *ret)
 	case STEP_CLASS_SET: ret->kind = STEP_CLASS_DEL; break;
 	case STEP_RULE_SET: ret->kind = STEP_RULE_DEL; break;
 	case STEP_STEER: ret->path = 0; break;
+	case STEP_CEILING_SET: ret->kind = STEP_CEILING_DEL; break;
 	default: break;
 	}
 }
@@ -343,14 +344,15 @@ static bool stale(const struct world *w, const struct step *s)
 
 bool wanted_now(const struct world *w, const struct step *s)
 {
-	return !stale(w, s) && (s->kind == STEP_CLASS_SET || s->kind == STEP_LABEL_SET ||
-				s->kind == STEP_STEER || s->kind == STEP_RULE_SET);
+	return !stale(w, s) &&
+	       (s->kind == STEP_CLASS_SET || s->kind == STEP_LABEL_SET || s->kind == STEP_STEER ||
+		s->kind == STEP_RULE_SET || s->kind == STEP_CEILING_SET);
 }
 
 int wanted_send(struct node *n, struct err *e)
 {
-	static const enum step_kind order[] = { STEP_CLASS_SET, STEP_LABEL_SET, STEP_STEER,
-						STEP_RULE_SET };
+	static const enum step_kind order[] = { STEP_CEILING_SET, STEP_CLASS_SET, STEP_LABEL_SET,
+						STEP_STEER, STEP_RULE_SET };
 	const struct world *w = engine_world(n->s->engine);
 	uint32_t sent = 0, changed = 0;
 
@@ -383,6 +385,8 @@ bool object_wanted(const struct world *w, const struct enforcer_object *o)
 
 		if ((o->kind == STEP_LABEL_DEL && s->kind == STEP_LABEL_SET && s->label == o->id) ||
 		    (o->kind == STEP_RULE_DEL && s->kind == STEP_RULE_SET && s->rule.id == o->id) ||
+		    (o->kind == STEP_CEILING_DEL && s->kind == STEP_CEILING_SET &&
+		     s->ceiling == o->id) ||
 		    (o->kind == STEP_CLASS_DEL && s->kind == STEP_CLASS_SET && s->minor == o->id &&
 		     !strcmp(s->device.s, o->device.s)))
 			return true;
@@ -399,22 +403,26 @@ static int collect_one(struct node *n, const struct enforcer_object *o, struct e
 	s.label = o->kind == STEP_LABEL_DEL ? o->id : 0;
 	s.rule.id = o->kind == STEP_RULE_DEL ? o->id : 0;
 	s.minor = o->kind == STEP_CLASS_DEL ? (uint16_t)o->id : 0;
+	s.ceiling = o->kind == STEP_CEILING_DEL ? (uint16_t)o->id : 0;
 	s.device = o->device;
 	r = step_send(n, &s, &rec, e);
 	if (!r)
 		log_info("not wanted by the log: %s %u %s: %s",
-			 o->kind == STEP_LABEL_DEL  ? "label"
-			 : o->kind == STEP_RULE_DEL ? "rule"
-						    : "class",
+			 o->kind == STEP_LABEL_DEL     ? "label"
+			 : o->kind == STEP_RULE_DEL    ? "rule"
+			 : o->kind == STEP_CEILING_DEL ? "ceiling"
+						       : "class",
 			 o->id, o->device.s,
 			 rec.refusal ? refusal_name((enum refusal)rec.refusal) : "removed");
 	return r;
 }
 
-/* Rules go first, then labels, then classes: nothing carries a label that has lost its state. */
+/* Rules go first, then labels, then what is above them: nothing carries a label that has lost its
+ * state. */
 int wanted_collect(struct node *n, uint32_t *gone, struct err *e)
 {
-	static const enum step_kind order[] = { STEP_RULE_DEL, STEP_LABEL_DEL, STEP_CLASS_DEL };
+	static const enum step_kind order[] = { STEP_RULE_DEL, STEP_LABEL_DEL, STEP_CEILING_DEL,
+						STEP_CLASS_DEL };
 	const struct world *w = engine_world(n->s->engine);
 
 	for (size_t k = 0; k < ARRAY_LEN(order); k++) {

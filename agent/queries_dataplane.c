@@ -43,6 +43,7 @@ static const char *step_text(const struct step *s, char buf[96])
 		(void)snprintf(buf, 96, "%.31s 54:%x", s->device.s, s->minor);
 		return "class";
 	case STEP_RULE_SET: (void)snprintf(buf, 96, "%u", s->rule.id); return "flow rule";
+	case STEP_CEILING_SET: (void)snprintf(buf, 96, "%u", s->ceiling); return "ceiling";
 	default:
 		(void)snprintf(buf, 96, "label %u %s path %u", s->label, s->dir ? "down" : "up",
 			       s->path);
@@ -79,7 +80,8 @@ static int committed(struct side *s, struct report *r, struct err *e)
 	return err;
 }
 
-/* Label lines and rules that no committed step asks for; classes are among the findings. */
+/* Label lines, ceilings and rules that no committed step asks for; classes are among the findings.
+ */
 static int held(struct side *s, struct report *r, struct err *e)
 {
 	const struct world *w = engine_world(s->engine);
@@ -96,7 +98,10 @@ static int held(struct side *s, struct report *r, struct err *e)
 			if (object_wanted(w, o) || o->kind == STEP_CLASS_DEL)
 				continue;
 			(void)snprintf(text, sizeof(text), "%u", o->id);
-			err = row(r, AUDIT_ORPHAN, o->kind == STEP_RULE_DEL ? "flow rule" : "label",
+			err = row(r, AUDIT_ORPHAN,
+				  o->kind == STEP_RULE_DEL      ? "flow rule"
+				  : o->kind == STEP_CEILING_DEL ? "ceiling"
+								: "label",
 				  text, "");
 		}
 		at = h.next;

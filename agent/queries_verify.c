@@ -116,19 +116,23 @@ static void check_label(struct verifying *v, const char *node, const struct step
 			const struct observation *o)
 {
 	bool want = s->kind == STEP_LABEL_SET;
-	char wanted[64] = "absent", seen[96] = "absent", object[32];
+	char wanted[96] = "absent", seen[128] = "absent", object[32];
 
 	(void)snprintf(object, sizeof(object), "label %u", s->label);
 	if (want)
-		(void)snprintf(wanted, sizeof(wanted), "policed %llu",
-			       (unsigned long long)s->rate.bps);
+		(void)snprintf(wanted, sizeof(wanted), "policed %llu excess %llu ceiling %u",
+			       (unsigned long long)s->rate.bps, (unsigned long long)s->excess.bps,
+			       s->ceiling);
 	if (o->label_present)
-		(void)snprintf(seen, sizeof(seen), "policed %llu/%llu",
+		(void)snprintf(seen, sizeof(seen), "policed %llu/%llu excess %llu ceiling %u",
 			       (unsigned long long)o->rate[DIR_UP].bps,
-			       (unsigned long long)o->rate[DIR_DOWN].bps);
+			       (unsigned long long)o->rate[DIR_DOWN].bps,
+			       (unsigned long long)o->excess[DIR_UP].bps, o->ceiling);
 	check(v, node, object, wanted, seen,
 	      want == o->label_present && (!want || (o->rate[DIR_UP].bps == s->rate.bps &&
-						     o->rate[DIR_DOWN].bps == s->rate.bps)));
+						     o->rate[DIR_DOWN].bps == s->rate.bps &&
+						     o->excess[DIR_UP].bps == s->excess.bps &&
+						     o->ceiling == s->ceiling)));
 }
 
 static void check_class(struct verifying *v, const char *node, const struct step *s,

@@ -2,6 +2,7 @@
 #include "side.h"
 
 #include "agent/crypto/crypto.h"
+#include "agent/peer.h"
 #include "agent/signer/client.h"
 #include "agent/store/store.h"
 #include "side_make.h"
@@ -23,6 +24,33 @@ const struct path_view *side_path(const struct side *s, uint8_t path)
 		if (s->paths.view[i].path == path)
 			return &s->paths.view[i];
 	return NULL;
+}
+
+/* On the path where it holds most: a reroute holds two for a while and sends once. */
+static uint64_t promised(const struct side *s, const struct deal *d)
+{
+	uint64_t most = 0;
+
+	for (uint8_t i = 0; i < s->paths.n; i++) {
+		rate_t r = deal_promised(d, s->paths.def[i].path);
+
+		most = r.bps > most ? r.bps : most;
+	}
+	return most;
+}
+
+rate_t side_ceiling_room(const struct side *s, const struct deal *d)
+{
+	const struct cfg_peer *p = peer_by_did(s->cfg, d->peer.s);
+	const struct world *w = engine_world(s->engine);
+	uint64_t held = 0;
+
+	if (!p || !p->customer)
+		return (rate_t){ UINT64_MAX };
+	for (uint32_t i = 0; i < w->n_deals; i++)
+		if (&w->deal[i] != d && !strcmp(w->deal[i].peer.s, d->peer.s))
+			held += promised(s, &w->deal[i]);
+	return (rate_t){ held < p->ceiling.bps ? p->ceiling.bps - held : 0 };
 }
 
 struct side_flow *side_flow(struct side *s, uint32_t label, bool make)

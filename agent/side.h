@@ -85,6 +85,9 @@ bool side_document_due(struct side *s, const char *did);
 /* NULL when the class is not configured. */
 const struct class_profile *side_profile(const struct side *s, const name_t *name);
 const struct path_view *side_path(const struct side *s, uint8_t path);
+/* What the ceiling of the deal's peer leaves beside its other agreements; UINT64_MAX: it has none.
+ */
+rate_t side_ceiling_room(const struct side *s, const struct deal *d);
 struct side_flow *side_flow(struct side *s, uint32_t label, bool make);
 
 #endif

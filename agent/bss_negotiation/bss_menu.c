@@ -105,6 +105,9 @@ static void menu_in(const struct deal *d, struct bss_menu_in *in)
 	in->profile = *side_profile(bss.side, &d->intent.class_name);
 	in->want = d->intent.want;
 	in->now = engine_now(bss.side->engine);
+	in->room = side_ceiling_room(bss.side, d);
+	in->ceiling = in->room.bps != UINT64_MAX;
+	in->room.bps = in->ceiling ? in->room.bps : 0;
 	if (d->cur.rev) {
 		in->own.path = d->cur.path;
 		in->own.rate = d->cur.g.bandwidth;

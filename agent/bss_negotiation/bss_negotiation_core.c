@@ -109,7 +109,8 @@ static enum refusal menu_item(const struct bss_menu_in *in, const struct path_vi
 	delay_t promise = bss_promise(&in->p, v);
 
 	memset(i, 0, sizeof(*i));
-	if (!v->alive || !bss_room(&in->p, v, &in->own, in->want.bandwidth))
+	if (!v->alive || (in->ceiling && in->want.bandwidth.bps > in->room.bps) ||
+	    !bss_room(&in->p, v, &in->own, in->want.bandwidth))
 		return REFUSE_NO_CAPACITY;
 	i->path = v->path;
 	i->type = v->type;

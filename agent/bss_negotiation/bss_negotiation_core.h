@@ -33,6 +33,8 @@ struct bss_menu_in {
 	struct class_profile profile;
 	struct grades want;
 	struct bss_own own;
+	bool ceiling; /* the customer has one */
+	rate_t room;  /* of it, beside other agreements */
 	wall_t now;
 	uint8_t n_paths;
 	struct path_view path[PATHS_MAX]; /* path ids unique */

@@ -24,6 +24,8 @@ static const struct field bss_menu_in_f[] = {
 	F_OBJ(T, profile, class_profile_fields),
 	F_OBJ(T, want, grades_fields),
 	F_OBJ(T, own, bss_own_fields),
+	F_BOOL(T, ceiling),
+	F_UINT(T, room),
 	F_INT(T, now),
 	F_ARR(T, path, path_view_fields, n_paths),
 };

@@ -40,7 +40,7 @@ struct enforcer_receipt {
 };
 
 /* Many steps at once, applied in their order; one receipt each. */
-#define ENFORCER_BATCH_MAX 128
+#define ENFORCER_BATCH_MAX 96
 
 struct enforcer_batch {
 	uint32_t n;   /* 1..ENFORCER_BATCH_MAX */
@@ -144,8 +144,8 @@ struct enforcer_cursor {
 };
 
 struct enforcer_object {
-	uint32_t kind;  /* STEP_LABEL_DEL, STEP_RULE_DEL, STEP_CLASS_DEL */
-	uint32_t id;    /* label, rule id or class minor */
+	uint32_t kind;  /* STEP_LABEL_DEL, STEP_RULE_DEL, STEP_CLASS_DEL, STEP_CEILING_DEL */
+	uint32_t id;    /* label, rule id, class minor or ceiling */
 	uint32_t label; /* of the rule */
 	name_t device;  /* of the class */
 };
@@ -163,7 +163,7 @@ enum audit_state { AUDIT_OK, AUDIT_MISSING, AUDIT_DIFFERS, AUDIT_ORPHAN, AUDIT_F
 
 struct enforcer_finding {
 	uint32_t state; /* enum audit_state */
-	char kind[12];  /* device, program, qdisc, port, class, queue, route, rule */
+	char kind[12];  /* device, program, qdisc, port, class, queue, route, rule, ceiling */
 	char text[112];
 };
 

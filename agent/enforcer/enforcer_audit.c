@@ -139,6 +139,23 @@ static void audit_queues(struct audit *a)
 		      (unsigned long long)q.drops, (unsigned long long)q.marks);
 }
 
+/* What the labels name and what is there: a label under a ceiling that is gone is not held by it.
+ */
+static void audit_ceilings(struct audit *a)
+{
+	struct dp_ceiling c;
+
+	for (uint32_t i = 1; i < DP_CEILINGS; i++) {
+		bool there = !dp_ceiling_get(a->n->dp, i, &c);
+
+		if (there)
+			found(a, AUDIT_OK, "ceiling", "%u rate %llu labels %u", i,
+			      (unsigned long long)c.rate[0].bps, a->n->under[i]);
+		else if (a->n->under[i])
+			found(a, AUDIT_MISSING, "ceiling", "%u labels %u", i, a->n->under[i]);
+	}
+}
+
 /* --- routes and rules --------------------------------------------------------------------------
  */
 
@@ -201,6 +218,7 @@ int show_findings(void *ctx, const void *req, void *rep, int *ret_fd, struct err
 	for (uint32_t i = 0; i < n->n_dev; i++)
 		audit_classes(&a, &n->dev[i]);
 	audit_queues(&a);
+	audit_ceilings(&a);
 	r = audit_paths(&a, e);
 	a.out->next = q->a + a.out->n;
 	return r;

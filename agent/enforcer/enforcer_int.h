@@ -50,10 +50,12 @@ struct enforcer_node {
 	uint32_t pool_batch; /* classes that take the kernel about a millisecond */
 	struct device dev[CFG_DEVICES];
 	uint32_t n_dev;
-	uint32_t full;            /* steps refused with MAP_FULL */
-	bool dry;                 /* steps only look */
-	bool paced;               /* this process put the pacing program there */
-	bool path_out[CFG_PATHS]; /* left out, and said so */
+	uint32_t full;               /* steps refused with MAP_FULL */
+	uint32_t labels, sources;    /* in the tables now: label lines, bound source prefixes */
+	uint32_t under[DP_CEILINGS]; /* labels of each ceiling */
+	bool dry;                    /* steps only look */
+	bool paced;                  /* this process put the pacing program there */
+	bool path_out[CFG_PATHS];    /* left out, and said so */
 	char unpaced[128]; /* why local senders are not paced; empty = they are, or nobody asks */
 	struct nl_class *classes; /* CLASSES_CAP, scratch */
 	struct nl_class_stats *stats;
@@ -89,6 +91,8 @@ int steps_run(struct enforcer_node *n, const struct step *s, size_t count,
 void second_start(struct enforcer_node *n);
 int colours_from(const struct config *c, struct dp_colours *ret, struct err *e);
 
+/* Counts anew what the tables hold: after they were opened. */
+void labels_count(struct enforcer_node *n);
 /* Label lines that are bound to the ifindex d->was, to the present one. */
 void labels_rebind(struct enforcer_node *n, struct device *d);
 

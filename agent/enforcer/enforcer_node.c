@@ -257,6 +257,8 @@ static int open_parts(struct enforcer_node *n, struct err *e)
 
 	r = r ? r : colours_from(n->c, &dc.colours, e);
 	r = r ? r : dp_open(&n->dp, &dc, e);
+	if (!r)
+		labels_count(n);
 	if (!r && n->loop)
 		r = monitor_new(&n->monitor, e);
 	if (r || !n->loop)

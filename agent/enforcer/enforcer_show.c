@@ -2,6 +2,7 @@
 /* What the kernel holds and counts, for the agents. */
 #include "shaper.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -58,6 +59,31 @@ static void observe_rules(struct enforcer_node *n, struct observation *o)
 	free(all);
 }
 
+static void observe_source(const struct dp_profile *p, char to[48])
+{
+	char addr[INET6_ADDRSTRLEN];
+
+	if (p->src.len &&
+	    inet_ntop(p->src_family == 4 ? AF_INET : AF_INET6, p->src.addr, addr, sizeof(addr)))
+		(void)snprintf(to, 48, "%.43s/%u", addr, p->src.len);
+}
+
+static void observe_line(struct enforcer_node *n, const struct dp_label *l, struct observation *o)
+{
+	struct dp_ceiling c;
+
+	o->valid_until = l->valid_until;
+	for (int i = 0; i < DIR_MAX_; i++) {
+		o->rate[i] = l->dir[i].rate;
+		o->excess[i] = l->dir[i].excess;
+	}
+	observe_source(&l->dir[DIR_UP], o->src_up);
+	observe_source(&l->dir[DIR_DOWN], o->src_down);
+	o->ceiling = (uint16_t)l->ceiling;
+	if (l->ceiling && !dp_ceiling_get(n->dp, l->ceiling, &c))
+		o->ceiling_rate = c.rate[DIR_UP];
+}
+
 int show_observe(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
 {
 	struct enforcer_node *n = node_of(ctx, e);
@@ -76,15 +102,13 @@ int show_observe(void *ctx, const void *req, void *rep, int *ret_fd, struct err 
 	o->label_present = !r;
 	r = 0;
 	if (o->label_present) {
-		o->valid_until = l.valid_until;
+		observe_line(n, &l, o);
 		r = observe_classes(n, l.class_minor, o, e);
 	}
 	for (int i = 0; !r && i < DIR_MAX_; i++) {
 		uint32_t path = 0;
 		bool there = false;
 
-		if (o->label_present)
-			o->rate[i] = l.dir[i].rate;
 		r = dp_steer_get(n->dp, q->label, (enum dp_dir)i, &path);
 		o->path[i] = (uint8_t)path;
 		if (!r && path)
@@ -216,15 +240,6 @@ static void fill_shaped(struct enforcer_node *n, const struct device *d, struct 
 	}
 }
 
-static uint32_t labels_used(struct enforcer_node *n)
-{
-	uint32_t used = 0;
-
-	for (uint32_t i = 0; (i = dp_label_next(n->dp, i));)
-		used++;
-	return used;
-}
-
 int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
 {
 	struct enforcer_node *n = node_of(ctx, e);
@@ -260,7 +275,7 @@ int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 	p->cpus = f.cpus;
 	p->adopted = f.adopted;
 	p->abi = DP_ABI_VERSION;
-	p->labels_used = labels_used(n);
+	p->labels_used = n->labels;
 	p->rules_used = (uint32_t)dp_rules_get(n->dp, NULL, 0);
 	p->rules = f.rules;
 	p->watched = f.watched;
@@ -303,6 +318,17 @@ static bool held_rules(struct enforcer_node *n, uint32_t *a, struct enforcer_hel
 	return p->n < ENFORCER_HELD_MAX;
 }
 
+/* a = number seen last. */
+static bool held_ceilings(struct enforcer_node *n, uint32_t *a, struct enforcer_held *p)
+{
+	struct dp_ceiling c;
+
+	while (p->n < ENFORCER_HELD_MAX && ++*a < DP_CEILINGS)
+		if (!dp_ceiling_get(n->dp, *a, &c))
+			(void)object(p, STEP_CEILING_DEL, *a);
+	return *a >= DP_CEILINGS;
+}
+
 /* a = device, b = minor seen last. */
 static bool held_classes(struct enforcer_node *n, struct enforcer_cursor *at,
 			 struct enforcer_held *p)
@@ -341,6 +367,8 @@ int show_held(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
 	if (p->next.kind == STEP_LABEL_DEL && held_labels(n, &p->next.a, p))
 		p->next = (struct enforcer_cursor){ .kind = STEP_RULE_DEL };
 	if (p->next.kind == STEP_RULE_DEL && held_rules(n, &p->next.a, p))
+		p->next = (struct enforcer_cursor){ .kind = STEP_CEILING_DEL };
+	if (p->next.kind == STEP_CEILING_DEL && held_ceilings(n, &p->next.a, p))
 		p->next = (struct enforcer_cursor){ .kind = STEP_CLASS_DEL };
 	if (p->next.kind == STEP_CLASS_DEL)
 		p->done = held_classes(n, &p->next, p);

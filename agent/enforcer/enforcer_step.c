@@ -91,10 +91,17 @@ static int find_bound(struct enforcer_node *n, const name_t *name, uint32_t *ret
 	return p->refusal;
 }
 
+/* Prefixes compare by their own bits only. */
+static bool same_prefix(const struct dp_prefix *a, const struct dp_prefix *b)
+{
+	return a->len == b->len && !memcmp(a->addr, b->addr, (a->len + 7) / 8);
+}
+
 static bool same_profile(const struct dp_profile *a, const struct dp_profile *b)
 {
 	return a->bind_ifindex == b->bind_ifindex && a->rate.bps == b->rate.bps &&
-	       a->excess.bps == b->excess.bps && (!a->rate.bps || a->burst_us == b->burst_us);
+	       a->excess.bps == b->excess.bps && (!a->rate.bps || a->burst_us == b->burst_us) &&
+	       same_prefix(&a->src, &b->src) && (!a->src.len || a->src_family == b->src_family);
 }
 
 static bool same_label(const struct dp_label *a, const struct dp_label *b)
@@ -103,19 +110,39 @@ static bool same_label(const struct dp_label *a, const struct dp_label *b)
 
 	return d <= END_SLACK_US / 2 && d >= -END_SLACK_US / 2 &&
 	       a->class_minor == b->class_minor && a->dscp == b->dscp && a->over == b->over &&
-	       a->police_edge == b->police_edge && a->police_node == b->police_node &&
-	       same_profile(&a->dir[0], &b->dir[0]) && same_profile(&a->dir[1], &b->dir[1]);
+	       a->ceiling == b->ceiling && a->police_edge == b->police_edge &&
+	       a->police_node == b->police_node && same_profile(&a->dir[0], &b->dir[0]) &&
+	       same_profile(&a->dir[1], &b->dir[1]);
+}
+
+static int sources_of(const struct step *s, struct dp_label *l, struct enforcer_receipt *p)
+{
+	const uint8_t len[] = { s->src_up_len, s->src_down_len };
+	const uint8_t *const addr[] = { s->src_up, s->src_down };
+	uint8_t most = s->src_family == 4 ? 32 : 128;
+
+	for (int i = 0; i < DIR_MAX_; i++) {
+		if (len[i] > most || (len[i] && s->src_family != 4 && s->src_family != 6))
+			return refuse(p, REFUSE_BODY_MALFORMED,
+				      "src_family: 4 or 6; source prefix: at most /32 or /128");
+		l->dir[i].src.len = len[i];
+		l->dir[i].src_family = len[i] ? s->src_family : 0;
+		if (len[i])
+			memcpy(l->dir[i].src.addr, addr[i], 16);
+	}
+	return 0;
 }
 
 static int label_of(struct enforcer_node *n, const struct step *s, struct dp_label *l,
 		    struct enforcer_receipt *p)
 {
-	bool police = s->rate.bps > 0;
+	bool police = s->rate.bps > 0 || s->ceiling;
 
 	*l = (struct dp_label){ .label = s->label,
 				.class_minor = s->minor,
 				.dscp = s->dscp,
 				.over = DP_OVER_DROP,
+				.ceiling = s->ceiling,
 				.police_edge = police,
 				.police_node = police };
 	if (check_label(n, s->label, p) || find_bound(n, &s->in_up, &l->dir[0].bind_ifindex, p) ||
@@ -127,12 +154,38 @@ static int label_of(struct enforcer_node *n, const struct step *s, struct dp_lab
 		return refuse(p, REFUSE_BODY_MALFORMED, "minor: 0 or 0x100..0x7eff");
 	if (s->burst_ms > 4000)
 		return refuse(p, REFUSE_BODY_MALFORMED, "burst_ms: at most 4000");
+	if (sources_of(s, l, p))
+		return p->refusal;
 	l->valid_until = boot_time(s->valid_until);
 	for (int i = 0; i < DIR_MAX_; i++) {
 		l->dir[i].rate = s->rate;
+		l->dir[i].excess = s->excess;
 		l->dir[i].burst_us = s->burst_ms ? s->burst_ms * 1000 : 250000;
 	}
 	return 0;
+}
+
+/* One line more or less in the tables. */
+static void count_line(struct enforcer_node *n, const struct dp_label *l, bool more)
+{
+	uint32_t one = more ? 1 : UINT32_MAX,
+		 src = (l->dir[0].src.len > 0) + (l->dir[1].src.len > 0);
+
+	n->labels += one;
+	n->sources += more ? src : -src;
+	if (l->ceiling && l->ceiling < DP_CEILINGS)
+		n->under[l->ceiling] += one;
+}
+
+void labels_count(struct enforcer_node *n)
+{
+	struct dp_label l;
+
+	n->labels = n->sources = 0;
+	memset(n->under, 0, sizeof(n->under));
+	for (uint32_t i = dp_label_next(n->dp, 0); i; i = dp_label_next(n->dp, i))
+		if (!dp_label_get(n->dp, i, &l))
+			count_line(n, &l, true);
 }
 
 static int label_set(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
@@ -140,6 +193,7 @@ static int label_set(struct enforcer_node *n, const struct step *s, struct enfor
 	enum refusal no = REFUSE_NONE;
 	struct dp_label want, seen;
 	struct err e = { 0 };
+	bool was;
 	int r;
 
 	(void)label_of(n, s, &want, p);
@@ -150,7 +204,12 @@ static int label_set(struct enforcer_node *n, const struct step *s, struct enfor
 		return 0;
 	if (n->dry)
 		return would_change(p, !r);
+	if (!r)
+		count_line(n, &seen, false);
+	was = !r;
 	r = dp_label_set(n->dp, &want, &no, &e);
+	if (!r || was)
+		count_line(n, r ? &seen : &want, true);
 	if (r)
 		return failed(p, r, no, &e);
 	p->changed = 1;
@@ -196,6 +255,7 @@ static int label_del(struct enforcer_node *n, const struct step *s, struct enfor
 	r = dp_label_del(n->dp, s->label, &no, &e);
 	if (r)
 		return failed(p, r, no, &e);
+	count_line(n, &seen, false);
 	p->changed = 1;
 	return dp_label_get(n->dp, s->label, &seen) == -ENOENT ? 0 : differs(p, "label line");
 }
@@ -274,12 +334,6 @@ static void rule_of(const struct flow_rule *f, struct dp_rule *r)
 	r->class_id = f->class_id;
 }
 
-/* Prefixes compare by their own bits only. */
-static bool same_prefix(const struct dp_prefix *a, const struct dp_prefix *b)
-{
-	return a->len == b->len && !memcmp(a->addr, b->addr, (a->len + 7) / 8);
-}
-
 static bool same_rule(const struct dp_rule *a, const struct dp_rule *b)
 {
 	return a->id == b->id && a->prio == b->prio && a->family == b->family &&
@@ -334,6 +388,60 @@ static int rule_del(struct enforcer_node *n, const struct step *s, struct enforc
 	return rule_find(n, s->rule.id, &seen) ? differs(p, "rule") : 0;
 }
 
+/* --- ceilings ----------------------------------------------------------------------------------
+ */
+
+static bool same_ceiling(const struct dp_ceiling *a, const struct dp_ceiling *b)
+{
+	return a->rate[0].bps == b->rate[0].bps && a->rate[1].bps == b->rate[1].bps &&
+	       a->burst_us == b->burst_us;
+}
+
+static int ceiling_set(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
+{
+	struct dp_ceiling want = { .id = s->ceiling, .rate = { s->rate, s->rate } }, seen;
+	enum refusal no = REFUSE_NONE;
+	struct err e = { 0 };
+	int r;
+
+	if (s->burst_ms > 4000)
+		return refuse(p, REFUSE_BODY_MALFORMED, "burst_ms: at most 4000");
+	want.burst_us = s->burst_ms ? s->burst_ms * 1000 : 250000;
+	r = dp_ceiling_get(n->dp, s->ceiling, &seen);
+	if (!r && same_ceiling(&want, &seen))
+		return 0;
+	if (n->dry)
+		return would_change(p, !r);
+	r = dp_ceiling_set(n->dp, &want, &no, &e);
+	if (r)
+		return failed(p, r, no, &e);
+	p->changed = 1;
+	r = dp_ceiling_get(n->dp, s->ceiling, &seen);
+	return r || !same_ceiling(&want, &seen) ? differs(p, "ceiling") : 0;
+}
+
+/* The labels under it go first: with its last one it is nobody's. */
+static int ceiling_del(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
+{
+	enum refusal no = REFUSE_NONE;
+	struct dp_ceiling seen;
+	struct err e = { 0 };
+	int r = dp_ceiling_get(n->dp, s->ceiling, &seen);
+
+	if (r == -ENOENT)
+		return 0;
+	if (!r && n->under[s->ceiling])
+		return refuse(p, REFUSE_STEP_REFUSED, "ceiling %u: %u labels are under it",
+			      s->ceiling, n->under[s->ceiling]);
+	if (!r && n->dry)
+		return would_change(p, true);
+	r = dp_ceiling_del(n->dp, s->ceiling, &no, &e);
+	if (r)
+		return failed(p, r, no, &e);
+	p->changed = 1;
+	return dp_ceiling_get(n->dp, s->ceiling, &seen) == -ENOENT ? 0 : differs(p, "ceiling");
+}
+
 /* --- any step ----------------------------------------------------------------------------------
  */
 
@@ -354,6 +462,8 @@ static int dispatch(struct enforcer_node *n, const struct step *s, struct enforc
 	case STEP_RULE_SET: return rule_set(n, s, p);
 	case STEP_RULE_DEL: return rule_del(n, s, p);
 	case STEP_STEER: return steer(n, s, p);
+	case STEP_CEILING_SET: return ceiling_set(n, s, p);
+	case STEP_CEILING_DEL: return ceiling_del(n, s, p);
 	case STEP_PROBE:
 	case STEP_WAIT:
 	case STEP_KIND_MAX_: break;

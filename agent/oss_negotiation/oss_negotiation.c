@@ -56,6 +56,9 @@ static void gather(const struct deal *d, struct oss_negotiation_in *in)
 		in->view = *v;
 		in->view.reserved = reserved(d, v);
 	}
+	in->room = side_ceiling_room(side, d);
+	in->ceiling = in->room.bps != UINT64_MAX;
+	in->room.bps = in->ceiling ? in->room.bps : 0;
 	in->load_limit = LOAD_LIMIT;
 	in->now = engine_now(side->engine);
 }

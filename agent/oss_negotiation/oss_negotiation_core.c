@@ -92,6 +92,8 @@ static struct verdict fits(const struct oss_negotiation_in *in)
 	rest = in->view.reserved.bps > own ? in->view.reserved.bps - own : 0;
 	if (rest > limit || o->g.bandwidth.bps > limit - rest)
 		return SAY(NO_CAPACITY, "the path does not hold the bandwidth");
+	if (in->ceiling && o->g.bandwidth.bps > in->room.bps)
+		return SAY(NO_CAPACITY, "the customer's ceiling does not hold the bandwidth");
 	return SAY(NONE, "");
 }
 

@@ -22,6 +22,7 @@ static bool inverse(const struct step *s, struct step *ret)
 	case STEP_LABEL_SET: ret->kind = STEP_LABEL_DEL; return true;
 	case STEP_CLASS_SET: ret->kind = STEP_CLASS_DEL; return true;
 	case STEP_RULE_SET: ret->kind = STEP_RULE_DEL; return true;
+	case STEP_CEILING_SET: ret->kind = STEP_CEILING_DEL; return true;
 	case STEP_STEER: ret->path = 0; return true;
 	default: return false;
 	}

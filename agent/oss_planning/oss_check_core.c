@@ -9,7 +9,7 @@
 struct line {
 	name_t node, in[DIR_MAX_];
 	uint32_t label;
-	uint16_t minor;
+	uint16_t minor, ceiling;
 };
 
 struct klass {
@@ -30,13 +30,19 @@ struct emit {
 	uint32_t id, label, draining;
 };
 
+struct roof {
+	name_t node;
+	uint16_t ceiling;
+};
+
 struct twin {
 	const struct oss_check_in *in;
-	unsigned n_lines, n_classes, n_steers, n_rules;
+	unsigned n_lines, n_classes, n_steers, n_rules, n_roofs;
 	struct line line[2 * HOPS_MAX];
 	struct klass klass[4 * HOPS_MAX];
 	struct steering steer[4 * HOPS_MAX];
 	struct emit rule[2 * OSS_RULES_MAX];
+	struct roof roof[4];
 	uint32_t up[2], probed; /* labels that the edge writes; paths probed, one bit each */
 	bool full;
 };
@@ -87,9 +93,44 @@ static void apply_line(struct twin *t, const struct plan_step *s)
 	}
 	if (!l)
 		l = &t->line[t->n_lines++];
-	*l = (struct line){
-		s->node, { s->step.in_up, s->step.in_down }, s->step.label, s->step.minor
-	};
+	*l = (struct line){ s->node,
+			    { s->step.in_up, s->step.in_down },
+			    s->step.label,
+			    s->step.minor,
+			    s->step.ceiling };
+}
+
+static struct roof *roof_of(struct twin *t, const name_t *node, uint16_t ceiling)
+{
+	for (unsigned i = 0; i < t->n_roofs; i++)
+		if (t->roof[i].ceiling == ceiling && name_eq(&t->roof[i].node, node))
+			return &t->roof[i];
+	return NULL;
+}
+
+static void apply_roof(struct twin *t, const struct plan_step *s)
+{
+	struct roof *r = roof_of(t, &s->node, s->step.ceiling);
+
+	if (s->step.kind == STEP_CEILING_DEL) {
+		if (r)
+			*r = t->roof[--t->n_roofs];
+		return;
+	}
+	if (!r && t->n_roofs == ARRAY_LEN(t->roof)) {
+		t->full = true;
+		return;
+	}
+	if (!r)
+		t->roof[t->n_roofs++] = (struct roof){ s->node, s->step.ceiling };
+}
+
+static const char *roofless(struct twin *t)
+{
+	for (unsigned i = 0; i < t->n_lines; i++)
+		if (t->line[i].ceiling && !roof_of(t, &t->line[i].node, t->line[i].ceiling))
+			return "a label under a ceiling that is not there";
+	return NULL;
 }
 
 static void apply_class(struct twin *t, const struct plan_step *s)
@@ -168,6 +209,8 @@ static void apply(struct twin *t, const struct plan_step *s)
 	case STEP_CLASS_SET:
 	case STEP_CLASS_DEL: apply_class(t, s); break;
 	case STEP_STEER: apply_steer(t, s); break;
+	case STEP_CEILING_SET:
+	case STEP_CEILING_DEL: apply_roof(t, s); break;
 	case STEP_RULE_SET:
 	case STEP_RULE_DEL: apply_rule(t, s); break;
 	case STEP_PROBE:
@@ -386,6 +429,8 @@ static const char *step_through(struct twin *t, uint16_t *at)
 			bad = "the model is full";
 		if (!bad)
 			bad = promises(t, s);
+		if (!bad)
+			bad = roofless(t);
 		if (!bad)
 			bad = walk_all(t);
 	}

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "oss_gather.h"
 
+#include "agent/peer.h"
+
 #define MINOR_FIRST  0x100
 #define MINOR_SLOTS  0xeff
 #define RULES_EACH   4   /* rule ids that an agreement has to itself on every node */
@@ -51,6 +53,48 @@ static void mirrored(const struct cfg_class *c, uint32_t id, uint32_t label, str
 	}
 }
 
+/* --- the customer ------------------------------------------------------------------------------
+ */
+
+/* Holds state of nodes, or is about to: an order under way counts. */
+static bool on_nodes(const struct deal *d)
+{
+	return d->operator_side &&
+	       (d->applied.rev || (d->has_plan && d->planned.action != ORDER_DELETE) ||
+		(d->has_order && d->order.action != ORDER_DELETE));
+}
+
+static void customer(const struct side *s, const struct deal *d, struct oss_plan_in *in)
+{
+	const struct cfg_peer *p = peer_by_did(s->cfg, d->peer.s);
+	const struct world *w = engine_world(s->engine);
+
+	if (!p || !p->customer)
+		return;
+	in->ceiling = (uint16_t)p->customer;
+	in->ceiling_rate = p->ceiling;
+	in->ceiling_last = true;
+	for (uint32_t i = 0; i < w->n_deals; i++)
+		if (&w->deal[i] != d && on_nodes(&w->deal[i]) &&
+		    !strcmp(w->deal[i].peer.s, d->peer.s))
+			in->ceiling_last = false;
+}
+
+/* Up: the class's source, where it is the outer packet's (IPv4 crosses in SRv6). Down: what it
+ * calls destination, where its answers come in as they are. */
+static void sources(const struct cfg_class *c, struct oss_plan_in *in)
+{
+	in->src_family = c->src.family ? c->src.family : c->dst.family;
+	if (c->src.family == 6) {
+		in->src_up_len = c->src.plen;
+		memcpy(in->src_up, c->src.b, sizeof(in->src_up));
+	}
+	if (c->dst.family) {
+		in->src_down_len = c->dst.plen;
+		memcpy(in->src_down, c->dst.b, sizeof(in->src_down));
+	}
+}
+
 /* --- the plan's input ------------------------------------------------------------------------ */
 
 static void rest(const struct side *s, const struct deal *d, struct oss_plan_in *in)
@@ -62,9 +106,12 @@ static void rest(const struct side *s, const struct deal *d, struct oss_plan_in 
 	in->police_pct = (uint16_t)s->cfg->op.police_pct;
 	in->burst_ms = BURST_MS;
 	in->overlap_ms = s->cfg->op.overlap_ms;
+	in->ceil_pct = (uint16_t)s->cfg->op.peak_pct;
+	customer(s, d, in);
 	if (!c)
 		return;
 	in->prio = (uint8_t)c->priority;
+	sources(c, in);
 	mirrored(c, (uint32_t)(d - engine_world(s->engine)->deal + 1) * RULES_EACH, in->order.label,
 		 &in->rule[0]);
 	in->n_rules = 1;

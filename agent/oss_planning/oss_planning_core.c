@@ -79,19 +79,62 @@ static void classes_set(struct maker *m, const struct lay *l, const struct hop *
 	class_set(m, l, h, &h->near);
 }
 
+static bool is_end(const struct path_def *p, unsigned i)
+{
+	return i == 0 || i + 1u == p->n_hops;
+}
+
+static void ceiling_set(struct maker *m, const name_t *node)
+{
+	struct step *s = add(m, node, STEP_CEILING_SET, 0);
+
+	s->ceiling = m->in->ceiling;
+	s->rate = m->in->ceiling_rate;
+	s->burst_ms = m->in->burst_ms;
+}
+
+/* Where a direction enters the network: what it must come from. */
+static void bind_source(const struct maker *m, const struct lay *l, unsigned i, struct step *s)
+{
+	s->src_family = m->in->src_family;
+	if (i == 0) {
+		s->src_up_len = m->in->src_up_len;
+		memcpy(s->src_up, m->in->src_up, sizeof(s->src_up));
+	}
+	if (i + 1u == l->path->n_hops) {
+		s->src_down_len = m->in->src_down_len;
+		memcpy(s->src_down, m->in->src_down, sizeof(s->src_down));
+	}
+}
+
+/* Both ends police: the rate, what may pass above it while there is room, and all of it together
+ * under the customer's ceiling. */
+static void police(struct maker *m, const struct lay *l, unsigned i, struct step *s)
+{
+	s->rate.bps = percent(l->rate, m->in->police_pct);
+	if (s->rate.bps && m->in->ceil_pct > 100)
+		s->excess.bps = percent(l->rate, m->in->ceil_pct) - l->rate.bps;
+	s->ceiling = m->in->ceiling;
+	bind_source(m, l, i, s);
+}
+
 /* Bound to the devices that the path enters by; where the other road enters by another, to any. */
 static void label_set(struct maker *m, const struct lay *l, unsigned i)
 {
 	const struct hop *h = &l->path->hop[i], *o = hop_at(l->other, &h->node);
-	struct step *s = add(m, &h->node, STEP_LABEL_SET, l->label);
+	struct step *s;
+
+	if (m->in->ceiling && is_end(l->path, i))
+		ceiling_set(m, &h->node);
+	s = add(m, &h->node, STEP_LABEL_SET, l->label);
 
 	if (!o || name_eq(&o->near, &h->near))
 		s->in_up = h->near;
 	if (!o || name_eq(&o->far, &h->far))
 		s->in_down = h->far;
 	s->minor = l->minor;
-	if (i == 0 || i + 1u == l->path->n_hops)
-		s->rate.bps = percent(l->rate, m->in->police_pct);
+	if (is_end(l->path, i))
+		police(m, l, i, s);
 	s->burst_ms = m->in->burst_ms;
 	s->dscp = 255;
 	s->valid_until = m->in->order.end;
@@ -177,6 +220,18 @@ static void lower(struct maker *m, const struct lay *l)
 	}
 }
 
+/* Its last agreement goes, and no replacement stands at this node. */
+static bool ceiling_goes(const struct maker *m, const struct lay *l, unsigned i)
+{
+	const struct path_def *next = &m->in->path;
+	const name_t *node = &l->path->hop[i].node;
+
+	if (!m->in->ceiling || !m->in->ceiling_last || !is_end(l->path, i))
+		return false;
+	return m->in->order.action == ORDER_DELETE ||
+	       (!name_eq(node, &next->hop[0].node) && !name_eq(node, &far_end(next)->node));
+}
+
 /* Takes the label off the path, but leaves what `keep` still uses. */
 static void take_off(struct maker *m, const struct lay *l, const struct path_def *keep)
 {
@@ -187,6 +242,8 @@ static void take_off(struct maker *m, const struct lay *l, const struct path_def
 		if (!hop_at(keep, &h->node)) {
 			steer(m, l, i, 0);
 			add(m, &h->node, STEP_LABEL_DEL, l->label);
+			if (ceiling_goes(m, l, i))
+				add(m, &h->node, STEP_CEILING_DEL, 0)->ceiling = m->in->ceiling;
 		}
 		for (unsigned d = 0; d < ARRAY_LEN(dev); d++) {
 			struct step *s;
@@ -248,6 +305,8 @@ static const char *broken(const struct oss_plan_in *in)
 		return "label or minor out of range";
 	if (!path_ok(&in->path, o->path) || in->n_rules > OSS_RULES_MAX)
 		return "path or rules out of range";
+	if (in->ceiling && in->ceiling_rate.bps == 0)
+		return "a ceiling has a rate";
 	if (o->action != ORDER_DELETE && o->g.bandwidth.bps == 0)
 		return "no bandwidth";
 	if ((two || o->action == ORDER_DELETE) && in->overlap_ms <= 0)

@@ -26,6 +26,12 @@ struct oss_plan_in {
 	uint16_t police_pct; /* of the rate, at the first hop and the far end; 0 = none */
 	uint32_t burst_ms;   /* of the policer */
 	int64_t overlap_ms;  /* both roads stay valid; > 0 for REROUTE, MIGRATE, DELETE */
+	uint16_t ceiling;    /* the customer's, at the first hop and the far end; 0 = none */
+	rate_t ceiling_rate;
+	bool ceiling_last; /* no other agreement is under it: it goes with this one */
+	/* Where a direction's packets come from, bound where they enter; length 0 = anywhere */
+	uint8_t src_family, src_up_len, src_down_len;
+	uint8_t src_up[16], src_down[16];
 	uint8_t n_rules;
 	struct flow_rule
 		rule[OSS_RULES_MAX]; /* mirrored at the far end (dir DOWN); label ignored */

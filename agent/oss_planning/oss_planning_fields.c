@@ -15,6 +15,14 @@ static const struct field oss_plan_in_f[] = {
 	F_UINT(T, police_pct),
 	F_UINT(T, burst_ms),
 	F_INT(T, overlap_ms),
+	F_UINT(T, ceiling),
+	F_UINT(T, ceiling_rate),
+	F_BOOL(T, ceiling_last),
+	F_UINT(T, src_family),
+	F_UINT(T, src_up_len),
+	F_UINT(T, src_down_len),
+	F_BYTES(T, src_up),
+	F_BYTES(T, src_down),
 	F_ARR(T, rule, flow_rule_fields, n_rules),
 };
 FIELD_TABLE(oss_plan_in_fields, struct oss_plan_in, oss_plan_in_f);

@@ -123,12 +123,14 @@ FIELD_TABLE(flow_rule_fields, struct flow_rule, flow_rule_f);
 
 #define T struct step
 static const struct field step_f[] = {
-	F_UINT(T, kind),   F_UINT(T, label),      F_UINT(T, dir),
-	F_UINT(T, path),   F_STR(T, device),      F_STR(T, in_up),
-	F_STR(T, in_down), F_UINT(T, minor),      F_UINT(T, rate),
-	F_UINT(T, ceil),   F_UINT(T, burst_ms),   F_UINT(T, prio),
-	F_UINT(T, dscp),   F_INT(T, valid_until), F_OBJ(T, rule, flow_rule_fields),
-	F_INT(T, wait_ms), F_UINT(T, customer),
+	F_UINT(T, kind),         F_UINT(T, label),      F_UINT(T, dir),
+	F_UINT(T, path),         F_STR(T, device),      F_STR(T, in_up),
+	F_STR(T, in_down),       F_UINT(T, minor),      F_UINT(T, rate),
+	F_UINT(T, ceil),         F_UINT(T, burst_ms),   F_UINT(T, prio),
+	F_UINT(T, dscp),         F_INT(T, valid_until), F_OBJ(T, rule, flow_rule_fields),
+	F_INT(T, wait_ms),       F_UINT(T, customer),   F_UINT(T, excess),
+	F_UINT(T, ceiling),      F_UINT(T, src_family), F_UINT(T, src_up_len),
+	F_UINT(T, src_down_len), F_BYTES(T, src_up),    F_BYTES(T, src_down),
 };
 FIELD_TABLE(step_fields, struct step, step_f);
 #undef T
@@ -173,10 +175,13 @@ static FIELD_TABLE(observed_class_fields, struct observed_class, observed_class_
 
 #define T struct observation
 static const struct field observation_f[] = {
-	F_UINT(T, label),   F_BOOL(T, label_present),
-	F_VEC(T, rate, 8),  F_INT(T, valid_until),
-	F_VEC(T, path, 1),  F_ARR(T, cls, observed_class_fields, n_classes),
-	F_UINT(T, n_rules), F_UINT(T, n_paths),
+	F_UINT(T, label),        F_BOOL(T, label_present),
+	F_VEC(T, rate, 8),       F_INT(T, valid_until),
+	F_VEC(T, path, 1),       F_ARR(T, cls, observed_class_fields, n_classes),
+	F_UINT(T, n_rules),      F_UINT(T, n_paths),
+	F_VEC(T, excess, 8),     F_UINT(T, ceiling),
+	F_UINT(T, ceiling_rate), F_STR(T, src_up),
+	F_STR(T, src_down),
 };
 FIELD_TABLE(observation_fields, struct observation, observation_f);
 #undef T

@@ -13,6 +13,8 @@ static int family(enum step_kind k)
 	case STEP_RULE_SET:
 	case STEP_RULE_DEL: return 3;
 	case STEP_STEER: return 4;
+	case STEP_CEILING_SET:
+	case STEP_CEILING_DEL: return 5;
 	case STEP_PROBE:
 	case STEP_WAIT:
 	case STEP_KIND_MAX_: break;
@@ -28,6 +30,8 @@ bool step_same_object(const struct step *a, const struct step *b)
 		return false;
 	if (f == 3)
 		return a->rule.id == b->rule.id;
+	if (f == 5)
+		return a->ceiling == b->ceiling;
 	if (a->label != b->label)
 		return false;
 	if (f == 2)
@@ -37,5 +41,6 @@ bool step_same_object(const struct step *a, const struct step *b)
 
 bool step_is_removal(enum step_kind k)
 {
-	return k == STEP_LABEL_DEL || k == STEP_CLASS_DEL || k == STEP_RULE_DEL;
+	return k == STEP_LABEL_DEL || k == STEP_CLASS_DEL || k == STEP_RULE_DEL ||
+	       k == STEP_CEILING_DEL;
 }

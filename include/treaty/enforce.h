@@ -20,6 +20,10 @@ struct observation {
 	uint32_t label;
 	bool label_present;
 	rate_t rate[DIR_MAX_]; /* policer, 0 = none */
+	rate_t excess[DIR_MAX_];
+	uint16_t ceiling; /* above it, 0 = none */
+	rate_t ceiling_rate;
+	char src_up[48], src_down[48]; /* bound source prefixes; empty = any */
 	mono_t valid_until;
 	uint8_t path[DIR_MAX_];
 	uint8_t n_classes;

@@ -12,9 +12,11 @@ enum step_kind {
 	STEP_CLASS_DEL,
 	STEP_RULE_SET, /* classifier rule (the edge, and mirrored at the far end) */
 	STEP_RULE_DEL,
-	STEP_STEER, /* one u32: label, dir -> path */
-	STEP_PROBE, /* path must answer before traffic is shifted */
-	STEP_WAIT,  /* overlap: wait before what follows (drain) */
+	STEP_STEER,       /* one u32: label, dir -> path */
+	STEP_PROBE,       /* path must answer before traffic is shifted */
+	STEP_WAIT,        /* overlap: wait before what follows (drain) */
+	STEP_CEILING_SET, /* one rate above several labels */
+	STEP_CEILING_DEL,
 	STEP_KIND_MAX_
 };
 
@@ -42,13 +44,21 @@ struct step {
 	name_t in_up, in_down; /* LABEL_SET: ingress binding per direction; empty = any of ours */
 	uint16_t minor;        /* HTB class minor, 0x100..0x7eff; 0x8000.. = a customer's class */
 	uint16_t customer;     /* CLASS_SET: the customer's class above it, 0 = none */
-	rate_t rate, ceil;     /* CLASS_SET; LABEL_SET: rate = policed committed rate, 0 = none */
-	uint32_t burst_ms;     /* LABEL_SET: policer burst, >= 250 where TCP flows */
-	uint8_t prio;          /* CLASS_SET: HTB priority, 0 = first */
-	uint8_t dscp;          /* LABEL_SET: written at the edge, 255 = leave */
-	wall_t valid_until;    /* LABEL_SET */
-	struct flow_rule rule; /* RULE_* */
-	int64_t wait_ms;       /* WAIT */
+	rate_t rate, ceil;     /* CLASS_SET; LABEL_SET: rate = policed committed rate, 0 = none;
+				  CEILING_SET: rate, of each direction */
+	rate_t excess;         /* LABEL_SET: passed above rate, as excess (RFC 4115); 0 = none */
+	uint16_t
+		ceiling; /* CEILING_*: its number, 1..4095; LABEL_SET: the one above it, 0 = none */
+	uint32_t burst_ms; /* LABEL_SET, CEILING_SET: policer burst, >= 250 where TCP flows */
+	/* LABEL_SET: the prefix that each direction's packets must come from; length 0 = any */
+	uint8_t src_family; /* 4, 6 */
+	uint8_t src_up_len, src_down_len;
+	uint8_t src_up[16], src_down[16]; /* IPv4 in the first 4 bytes */
+	uint8_t prio;                     /* CLASS_SET: HTB priority, 0 = first */
+	uint8_t dscp;                     /* LABEL_SET: written at the edge, 255 = leave */
+	wall_t valid_until;               /* LABEL_SET */
+	struct flow_rule rule;            /* RULE_* */
+	int64_t wait_ms;                  /* WAIT */
 };
 
 struct plan_step {
@@ -68,7 +78,7 @@ struct plan {
 };
 
 /* Whether both steps set or remove the same kernel object (label line, class on a device, rule,
- * steering of one direction), so that the newer one replaces the older one. */
+ * steering of one direction, ceiling), so that the newer one replaces the older one. */
 bool step_same_object(const struct step *a, const struct step *b);
 bool step_is_removal(enum step_kind k);
 

@@ -207,6 +207,13 @@ static const struct {
 	{ MINIMAL "[node]\nlabel-range = 9-5\n", "t.conf:5: node.label-range: must be N or LOW" },
 	{ MINIMAL "[node]\nmax-labels = 10\nlabel-range = 1-11\n",
 	  "t.conf: node.label-range: must fit into max-labels" },
+	{ MINIMAL "[peer a]\ndid = did:web:aa\nrole = enterprise\ncustomer = 3\n",
+	  "t.conf: peer a.ceiling: must be given together with customer" },
+	{ MINIMAL "[peer a]\ndid = did:web:aa\nrole = enterprise\ncustomer = 3\nceiling = 1M\n"
+		  "[peer b]\ndid = did:web:bb\nrole = enterprise\ncustomer = 3\nceiling = 2M\n",
+	  "t.conf: peer b.customer: must not be that of another peer" },
+	{ MINIMAL "[peer a]\ncustomer = 4096\n", "t.conf:5: peer a.customer: must be a whole" },
+	{ MINIMAL "[operator]\npeak-percent = 99\n", "t.conf:5: operator.peak-percent: must be" },
 	{ MINIMAL "[node]\nmax-rules = 0\n",
 	  "t.conf:5: node.max-rules: must be a whole number from 1 to 1048576" },
 	{ MINIMAL "[node]\nmax-rules = 1048577\n", "t.conf:5: node.max-rules: must be a whole" },

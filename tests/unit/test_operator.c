@@ -75,6 +75,14 @@ static void menu(void **state)
 	assert_int_equal(quote_price(&out.item[2]).minor_h, 145);
 	for (unsigned k = 0; k < 3; k++)
 		assert_int_equal(out.item[k].no, k + 1);
+	in.ceiling = true; /* the customer's other agreements leave it just enough, then not */
+	in.room = in.want.bandwidth;
+	bss_menu(&in, &out);
+	assert_int_equal(out.n_items, 3);
+	in.room.bps--;
+	bss_menu(&in, &out);
+	assert_int_equal(out.refusal, REFUSE_NO_CAPACITY);
+	assert_int_equal(out.n_items, 0);
 }
 
 static void surge_bites_unevenly(void **state)
@@ -448,6 +456,8 @@ static void orders(void **state)
 	CASE(in.label_taken = true, ORDER_INVALID);
 	CASE(in.path_known = false, ORDER_INVALID);
 	CASE(in.view.alive = false, NO_CAPACITY);
+	CASE((in.ceiling = true, in.room.bps = in.order.g.bandwidth.bps), NONE);
+	CASE((in.ceiling = true, in.room.bps = in.order.g.bandwidth.bps - 1), NO_CAPACITY);
 	CASE(in.view.reserved.bps += 1, NO_CAPACITY);
 	CASE(in.order.action = ORDER_DELETE; in.view.alive = false, NONE);
 #undef CASE

@@ -340,11 +340,72 @@ static void order_of_steps(void **state)
 		in.order.g.bandwidth.bps = t[i].want * M;
 		p = make(&in);
 		for (unsigned k = 0; k < p.n_steps; k++) {
-			kinds[k] = "?LlCcRrSPW"[p.step[k].step.kind];
+			kinds[k] = "?LlCcRrSPWQq"[p.step[k].step.kind];
 			nodes[k] = p.step[k].node.s[3];
 		}
 		assert_string_equal(kinds, t[i].kinds);
 		assert_string_equal(nodes, t[i].nodes);
+	}
+}
+
+/* Set where it polices, before the labels under it; gone after the last of them, never earlier. */
+static void ceilings(void **state)
+{
+	static const struct {
+		enum order_action action;
+		bool last;
+		const char *kinds;
+	} t[] = {
+		{ ORDER_ADD, true, "CCQLSCCQLSPRR" },
+		{ ORDER_MODIFY, true, "CCQLCCQL" },
+		{ ORDER_REROUTE, true, "CCQLCCLCCQLPSSWQLLQL" },
+		{ ORDER_DELETE, true, "rrWSlqccSlqcc" },
+		{ ORDER_DELETE, false, "rrWSlccSlcc" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		struct oss_plan_in in = plan_in(t[i].action);
+		char kinds[STEPS_MAX + 1] = "";
+		struct plan p;
+
+		in.ceiling = 7;
+		in.ceiling_rate.bps = 50 * M;
+		in.ceiling_last = t[i].last;
+		in.ceil_pct = 150;
+		in.src_family = 6;
+		in.src_up_len = in.src_down_len = 64;
+		in.src_up[0] = 0xfd;
+		p = make(&in);
+		for (unsigned k = 0; k < p.n_steps; k++) {
+			const struct step *s = &p.step[k].step;
+			bool first = p.step[k].node.s[3] == 'A', mid = p.step[k].node.s[3] == 'C';
+
+			kinds[k] = "?LlCcRrSPWQq"[s->kind];
+			if (s->kind == STEP_CEILING_SET || s->kind == STEP_CEILING_DEL)
+				assert_int_equal(s->ceiling, 7);
+			if (s->kind == STEP_CEILING_SET)
+				assert_int_equal(s->rate.bps, 50 * M);
+			if (s->kind == STEP_CLASS_SET)
+				assert_int_equal(s->ceil.bps, 30 * M);
+			if (s->kind != STEP_LABEL_SET)
+				continue;
+			assert_int_equal(s->ceiling, mid ? 0 : 7);
+			assert_int_equal(s->excess.bps, mid ? 0 : 10 * M);
+			assert_int_equal(s->src_up_len, first ? 64 : 0);
+			assert_int_equal(s->src_down_len, first || mid ? 0 : 64);
+		}
+		if (strncmp(kinds, t[i].kinds, t[i].action == ORDER_REROUTE ? 17 : 64))
+			fail_msg("case %zu: %s", i, kinds);
+		if (check(&in, &p).refusal != REFUSE_NONE)
+			fail_msg("case %zu: the twin refuses: %s", i, check(&in, &p).why.s);
+		for (unsigned k = 0; k < p.n_steps; k++)
+			if (p.step[k].step.kind == STEP_CEILING_SET && t[i].action == ORDER_ADD) {
+				struct plan bad = p;
+
+				bad.step[k].step.kind = STEP_KIND_MAX_;
+				assert_int_equal(check(&in, &bad).refusal, REFUSE_PLAN_INFEASIBLE);
+			}
 	}
 }
 
@@ -419,6 +480,7 @@ int main(void)
 		cmocka_unit_test(twin_sees_what_is_wrong),
 		cmocka_unit_test(capacity),
 		cmocka_unit_test(order_of_steps),
+		cmocka_unit_test(ceilings),
 		cmocka_unit_test(details),
 		cmocka_unit_test(refusals),
 	};
