@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is measured rather than estimated: loss and delay of coloured labels (RFC 9341). */
+#include "agent/enforcer/client.h"
 #include "node.h"
 #include "node_int.h"
 #include "queries_int.h"
@@ -103,10 +104,55 @@ static int on_loss_list(struct side *s, const struct peer *p, const json_t *args
 	return query_answer(t, json_pack("{s:o}", "losses", rows), e);
 }
 
+/* --- rare events -------------------------------------------------------------------------------
+ */
+
+static json_t *events_json(const struct side *s, const struct enforcer_events *ev)
+{
+	json_t *rows = json_array(), *causes = json_array();
+	int64_t now = loop_now(s->loop).us;
+
+	for (uint32_t i = 0; i < ev->n && i < ENFORCER_EVENTS_MAX; i++) {
+		const struct enforcer_event *x = &ev->event[i];
+
+		(void)json_array_append_new(rows,
+					    json_pack("{s:s, s:I, s:s, s:I, s:I}", "cause",
+						      enforcer_cause_text(x->cause), "label",
+						      (json_int_t)x->label, "device", x->device.s,
+						      "heldBack", (json_int_t)x->held_back, "ageMs",
+						      (json_int_t)((now - x->at.us) / 1000)));
+	}
+	for (uint32_t c = 1; c < DP_EV_MAX; c++)
+		(void)json_array_append_new(
+			causes, json_pack("{s:s, s:I, s:I}", "cause", enforcer_cause_text(c),
+					  "seen", (json_int_t)ev->cause[c].seen, "heldBack",
+					  (json_int_t)ev->cause[c].held_back));
+	return json_pack("{s:o, s:o}", "events", rows, "causes", causes);
+}
+
+static int on_events(struct side *s, const struct peer *p, const json_t *args, const char *key,
+		     struct mcp_turn *t, struct err *e)
+{
+	struct enforcer_events ev = { 0 };
+	int r;
+
+	(void)p;
+	(void)args;
+	(void)key;
+	if (!s->enforcer || !(s->cfg->daemon.roles & ROLE_NODE))
+		return err_set(e, -EOPNOTSUPP, "this daemon is no node");
+	r = enforcer_events(s->enforcer, &ev, e);
+	return r ? r : query_answer(t, events_json(s, &ev), e);
+}
+
 const struct mcp_row query_rows_measure[] = {
 	{ "loss_list", "Loss and delay",
 	  "Exact loss and one-way delay of coloured labels (RFC 9341), by the last finished block: "
 	  "between a path's first and last node, or from ingress to egress of this node",
 	  .read_only = true, .idempotent = true, .who = WHO_HUMAN | WHO_APP, .call = on_loss_list },
+	{ "dataplane_events", "Rare events",
+	  "What this node's data plane met that should not happen: the last ones, and how many of "
+	  "each cause",
+	  .read_only = true, .idempotent = true, .who = WHO_HUMAN | WHO_APP, .call = on_events },
 	{ 0 },
 };

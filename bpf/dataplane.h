@@ -311,6 +311,19 @@ int dp_marks_get(const struct dp_marks *m, uint32_t slot, enum dp_dir dir, uint3
 /* The label's watched slot, 0 = none or outside the table. */
 uint32_t dp_view_watched(const struct dp_view *v, uint32_t label);
 
+/* --- rare events ---------------------------------------------------------------------------- */
+
+typedef void (*dp_event_fn)(void *arg, const struct dp_event *ev);
+/* Takes all that wait, oldest first on each CPU; returns how many. One reader. */
+int dp_events(struct dp *d, dp_event_fn fn, void *arg, struct err *e);
+
+struct dp_event_count {
+	uint64_t seen, held_back; /* all; those that were only counted */
+};
+/* Of one cause since the maps were made. -ERANGE. */
+int dp_events_count(struct dp *d, uint32_t cause, struct dp_event_count *ret);
+const char *dp_cause_text(uint32_t cause);
+
 /* --- offline: tests and the bench --------------------------------------------------------- */
 
 /* Program fd for BPF_PROG_TEST_RUN; owned by d. */

@@ -57,6 +57,8 @@ const struct verb verbs[] = {
 	  "compare this node's kernel with what is committed; exit 1 on a difference" },
 	{ "dataplane", "gc", NULL, NULL, ctl_dataplane, "dataplane_gc",
 	  "take away what is ours in this node's kernel and nobody wants" },
+	{ "dataplane", "events", NULL, NULL, ctl_dataplane_events, NULL,
+	  "what this node's data plane met that should not happen: each cause, and the last ones" },
 	{ "approval", "list", NULL, NULL, ctl_list,
 	  "approval_list approvals id state act class amount:money@currency expiresMs:time deal "
 	  "why",

@@ -28,7 +28,8 @@ enum enforcer_msg {
 	MSG_STEPS,                    /* struct enforcer_batch -> struct enforcer_receipts */
 	MSG_FINDINGS,                 /* struct enforcer_cursor -> struct enforcer_findings */
 	MSG_GC,                       /* -> struct enforcer_gc */
-	MSG_MARKS, /* -> struct enforcer_marks and the frozen map of blocks' fd */
+	MSG_MARKS,                    /* -> struct enforcer_marks and the fd of the blocks' map */
+	MSG_EVENTS,                   /* -> struct enforcer_events */
 };
 
 /* The answer to one step. REFUSE_NONE: applied, read back and found as asked. */
@@ -51,6 +52,22 @@ struct enforcer_batch {
 struct enforcer_receipts {
 	uint32_t n, pad;
 	struct enforcer_receipt receipt[ENFORCER_BATCH_MAX];
+};
+
+/* The last rare events of the data plane, oldest first, and how many there were of each cause. */
+#define ENFORCER_EVENTS_MAX 64
+
+struct enforcer_events {
+	uint32_t n, pad;
+	struct enforcer_event {
+		mono_t at;
+		uint32_t cause, label; /* enum dp_cause; 0 = no label */
+		uint32_t held_back;    /* of the cause, only counted before it */
+		name_t device;         /* or its index, when it is not one of ours */
+	} event[ENFORCER_EVENTS_MAX];
+	struct {
+		uint64_t seen, held_back;
+	} cause[DP_EV_MAX];
 };
 
 struct enforcer_label {
@@ -190,6 +207,9 @@ int enforcer_steps_check(struct msg_client *c, const struct step *s, size_t coun
 			 struct enforcer_receipt *ret, struct err *e) must_check;
 int enforcer_findings(struct msg_client *c, uint32_t from, struct enforcer_findings *ret,
 		      struct err *e) must_check;
+/* A word for each enum dp_cause. */
+const char *enforcer_cause_text(uint32_t cause);
+int enforcer_events(struct msg_client *c, struct enforcer_events *ret, struct err *e) must_check;
 int enforcer_gc(struct msg_client *c, struct enforcer_gc *ret, struct err *e) must_check;
 /* A label outside the table is -ERANGE. */
 int enforcer_observe(struct msg_client *c, uint32_t label, struct observation *ret,
@@ -213,6 +233,7 @@ int enforcer_base(struct msg_client *c, uint32_t label, struct enforcer_base *re
 _Static_assert(sizeof(struct enforcer_batch) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_receipts) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_findings) <= MSG_BODY_MAX, "fits a message");
+_Static_assert(sizeof(struct enforcer_events) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_device) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_held) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_links) <= MSG_BODY_MAX, "fits a message");

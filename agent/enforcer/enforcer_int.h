@@ -48,6 +48,13 @@ struct enforcer_node {
 	struct loop_timer *healing, *filling, *second;
 	mono_t last_step;    /* loop's clock */
 	uint32_t pool_batch; /* classes that take the kernel about a millisecond */
+	struct told {
+		struct dp_event last[ENFORCER_EVENTS_MAX]; /* a ring */
+		uint32_t n, next;
+		uint32_t fresh[DP_EV_MAX]; /* not logged yet */
+		uint64_t held[DP_EV_MAX];
+		uint32_t wait[DP_EV_MAX]; /* seconds until the cause may be logged again */
+	} told;
 	struct device dev[CFG_DEVICES];
 	uint32_t n_dev;
 	uint32_t full;            /* steps refused with MAP_FULL */
@@ -85,8 +92,11 @@ int path_present(struct enforcer_node *n, uint8_t path, bool *ret, struct err *e
  * failure: the sender broke a rule. took_us of classes that went together is that of all. */
 int steps_run(struct enforcer_node *n, const struct step *s, size_t count,
 	      struct enforcer_receipt *ret, struct err *e);
-/* enforcer_second.c: the wall clock for the programs, once a second from now on. */
+/* enforcer_second.c. Once a second from now on the programs are told the wall clock, and what they
+ * told of is logged: a cause once in ten seconds at most. */
 void second_start(struct enforcer_node *n);
+/* Takes what waits in the ring now. */
+void events_take(struct enforcer_node *n);
 int colours_from(const struct config *c, struct dp_colours *ret, struct err *e);
 
 /* Label lines that are bound to the ifindex d->was, to the present one. */
@@ -136,6 +146,7 @@ int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 int show_held(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_findings(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int on_gc(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
+int show_events(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_marks(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_base(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 

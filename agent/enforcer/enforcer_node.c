@@ -427,4 +427,5 @@ const struct msg_handler enforcer_node_rows[ENFORCER_NODE_ROWS] = {
 	  show_findings },
 	{ MSG_GC, 0, sizeof(struct enforcer_gc), on_gc },
 	{ MSG_MARKS, 0, sizeof(struct enforcer_marks), show_marks },
+	{ MSG_EVENTS, 0, sizeof(struct enforcer_events), show_events },
 };
