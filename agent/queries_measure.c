@@ -7,6 +7,7 @@
 #include "treaty/abi.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 static json_int_t micros(int64_t ns)
 {
@@ -145,6 +146,63 @@ static int on_events(struct side *s, const struct peer *p, const json_t *args, c
 	return r ? r : query_answer(t, events_json(s, &ev), e);
 }
 
+/* --- queues ------------------------------------------------------------------------------------
+ */
+
+static uint32_t label_of(const struct world *w, uint16_t minor)
+{
+	for (uint32_t i = 0; i < w->n_wanted; i++)
+		if (w->wanted[i].step.kind == STEP_LABEL_SET && w->wanted[i].step.minor == minor)
+			return w->wanted[i].step.label;
+	return 0;
+}
+
+/* The backlog is what the qdisc holds now; the virtual queue what was admitted and would still be
+ * under way at the class's rate. Neither is a measured sojourn: both say what a packet of now would
+ * wait. */
+static json_t *queue_row(const struct world *w, const char *device, const struct enforcer_class *c)
+{
+	uint64_t wait = c->rate.bps ? c->backlog_bytes * 8000000 / c->rate.bps : 0;
+	char minor[8];
+
+	(void)snprintf(minor, sizeof(minor), "54:%x", c->minor);
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:I}", "device", device, "class",
+			 minor, "label", (json_int_t)label_of(w, c->minor), "rateBps",
+			 (json_int_t)c->rate.bps, "backlogBytes", (json_int_t)c->backlog_bytes,
+			 "backlogMicros", (json_int_t)wait, "virtualMicros",
+			 (json_int_t)c->virtual_us, "virtual", c->paced ? "departure" : "queue",
+			 "drops", (json_int_t)c->drops);
+}
+
+static int on_queues(struct side *s, const struct peer *p, const json_t *args, const char *key,
+		     struct mcp_turn *t, struct err *e)
+{
+	auto_free struct enforcer_device *d = calloc(1, sizeof(*d));
+	json_t *rows = json_array();
+	int r = !d || !rows ? err_set(e, -ENOMEM, "out of memory") : 0;
+
+	(void)p;
+	(void)args;
+	(void)key;
+	if (!r && !s->node)
+		r = err_set(e, -EOPNOTSUPP, "this daemon is no node");
+	for (uint32_t i = 0; !r && i < s->node->links.n; i++) {
+		const struct enforcer_link *l = &s->node->links.link[i];
+
+		memset(d, 0, sizeof(*d));
+		r = l->shaped ? enforcer_device(s->enforcer, l->name.s, d, e) : 0;
+		for (uint32_t k = 0; !r && k < d->n; k++)
+			if (d->cls[k].minor != 1) /* all of the device: it holds none itself */
+				(void)json_array_append_new(rows, queue_row(engine_world(s->engine),
+									    l->name.s, &d->cls[k]));
+	}
+	if (r) {
+		json_decref(rows);
+		return r;
+	}
+	return query_answer(t, json_pack("{s:o}", "queues", rows), e);
+}
+
 const struct mcp_row query_rows_measure[] = {
 	{ "loss_list", "Loss and delay",
 	  "Exact loss and one-way delay of coloured labels (RFC 9341), by the last finished block: "
@@ -154,5 +212,9 @@ const struct mcp_row query_rows_measure[] = {
 	  "What this node's data plane met that should not happen: the last ones, and how many of "
 	  "each cause",
 	  .read_only = true, .idempotent = true, .who = WHO_HUMAN | WHO_APP, .call = on_events },
+	{ "queue_list", "Queues",
+	  "What a packet of now would wait in each class of this node's devices: by the qdisc's "
+	  "backlog at the class's rate, and by the virtual queue (with EDT: its departure)",
+	  .read_only = true, .idempotent = true, .who = WHO_HUMAN | WHO_APP, .call = on_queues },
 	{ 0 },
 };

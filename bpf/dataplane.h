@@ -190,6 +190,7 @@ struct dp_queue {
 		ce_us; /* longest queue, and from where packets are marked; <= 4 s, 0 = none */
 	bool pace;     /* the device's root is our fq: packets leave at their time (EDT) */
 	uint64_t packets, bytes, drops, marks; /* out: since it was first set */
+	uint64_t depth_us; /* out: how far the next packet's departure lies ahead of now */
 };
 
 /* Adds or changes in place. Refusals: BODY_MALFORMED; MAP_FULL: a minor is in use on DP_SHAPE_WAYS

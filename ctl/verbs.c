@@ -41,6 +41,10 @@ const struct verb verbs[] = {
 	  "uncertaintyMicros:ms clocks allSent allLost missing agreement",
 	  "exact loss and one-way delay of coloured labels (RFC 9341), by the last finished "
 	  "block" },
+	{ "queues", NULL, NULL, NULL, ctl_list,
+	  "queue_list queues device class label rateBps:rate backlogBytes backlogMicros:ms "
+	  "virtualMicros:ms virtual drops",
+	  "what a packet of now would wait in each class of this node's devices" },
 	{ "path", "show", NULL, NULL, ctl_list,
 	  "path_list paths path name type alive baseMicros:ms delayMicros:ms forecastMicros:ms "
 	  "lossPpm capacityBps:rate reservedBps:rate loadBps:rate band ageMs",

@@ -119,6 +119,8 @@ struct enforcer_class {
 	uint16_t pad[3];
 	rate_t rate, ceil;
 	uint64_t bytes, packets, drops, backlog_bytes;
+	uint32_t virtual_us; /* depth of the virtual queue, as time at its rate */
+	uint32_t paced;      /* 1 = that is when a packet of now departs (EDT) */
 };
 
 struct enforcer_device {
