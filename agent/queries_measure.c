@@ -6,6 +6,7 @@
 #include "queries_int.h"
 #include "treaty/abi.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -146,6 +147,49 @@ static int on_events(struct side *s, const struct peer *p, const json_t *args, c
 	return r ? r : query_answer(t, events_json(s, &ev), e);
 }
 
+/* --- sockets -----------------------------------------------------------------------------------
+ */
+
+static json_t *socket_row(const struct enforcer_sock *x)
+{
+	char who[INET6_ADDRSTRLEN + 8], addr[INET6_ADDRSTRLEN] = "";
+	bool v4 = x->plen == 24;
+
+	if (x->label)
+		(void)snprintf(who, sizeof(who), "label %u", x->label);
+	else if (inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? &x->peer[3] : &x->peer[0], addr,
+			   sizeof(addr)))
+		(void)snprintf(who, sizeof(who), "%s/%u", addr, x->plen);
+	else
+		str_cut(who, "?");
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I}", "with", who, "label",
+			 (json_int_t)x->label, "sockets", (json_int_t)x->sockets, "srttMicros",
+			 (json_int_t)(x->sockets ? x->sum_us / x->sockets : 0), "leastMicros",
+			 (json_int_t)x->least_us, "mostMicros", (json_int_t)x->most_us);
+}
+
+static int on_sockets(struct side *s, const struct peer *p, const json_t *args, const char *key,
+		      struct mcp_turn *t, struct err *e)
+{
+	struct enforcer_socks k = { 0 };
+	json_t *rows;
+	int r;
+
+	(void)p;
+	(void)args;
+	(void)key;
+	if (!s->enforcer || !(s->cfg->daemon.roles & ROLE_NODE))
+		return err_set(e, -EOPNOTSUPP, "this daemon is no node");
+	r = enforcer_socks(s->enforcer, &k, e);
+	if (r)
+		return r;
+	rows = json_array();
+	for (uint32_t i = 0; i < k.n && i < ENFORCER_SOCKS_MAX; i++)
+		(void)json_array_append_new(rows, socket_row(&k.group[i]));
+	return query_answer(t, json_pack("{s:o, s:I}", "sockets", rows, "more", (json_int_t)k.more),
+			    e);
+}
+
 /* --- queues ------------------------------------------------------------------------------------
  */
 
@@ -212,6 +256,10 @@ const struct mcp_row query_rows_measure[] = {
 	  "What this node's data plane met that should not happen: the last ones, and how many of "
 	  "each cause",
 	  .read_only = true, .idempotent = true, .who = WHO_HUMAN | WHO_APP, .call = on_events },
+	{ "socket_list", "Sockets",
+	  "Smoothed round trips of this host's own TCP sockets: by label where a socket's mark is "
+	  "one, else by the peer's prefix",
+	  .read_only = true, .idempotent = true, .who = WHO_HUMAN | WHO_APP, .call = on_sockets },
 	{ "queue_list", "Queues",
 	  "What a packet of now would wait in each class of this node's devices: by the qdisc's "
 	  "backlog at the class's rate, and by the virtual queue (with EDT: its departure)",

@@ -325,6 +325,18 @@ struct dp_event_count {
 int dp_events_count(struct dp *d, uint32_t cause, struct dp_event_count *ret);
 const char *dp_cause_text(uint32_t cause);
 
+/* --- sockets of this host ------------------------------------------------------------------- */
+
+struct dp_socks;
+
+/* Loads the TCP iterator. -EOPNOTSUPP with the reason where the kernel has none, or no BTF. */
+int dp_socks_open(struct dp_socks **ret, struct err *e) must_check;
+struct dp_socks *dp_socks_close(struct dp_socks *s); /* NULL in, NULL out */
+typedef void (*dp_sock_fn)(void *arg, const struct dp_sock *s);
+/* Every established TCP socket of the caller's network namespace that has measured a round trip;
+ * returns how many. */
+int dp_socks_each(struct dp_socks *s, dp_sock_fn fn, void *arg, struct err *e);
+
 /* --- offline: tests and the bench --------------------------------------------------------- */
 
 /* Program fd for BPF_PROG_TEST_RUN; owned by d. */

@@ -45,6 +45,9 @@ const struct verb verbs[] = {
 	  "queue_list queues device class label rateBps:rate backlogBytes backlogMicros:ms "
 	  "virtualMicros:ms virtual drops",
 	  "what a packet of now would wait in each class of this node's devices" },
+	{ "sockets", NULL, NULL, NULL, ctl_list,
+	  "socket_list sockets with sockets srttMicros:ms leastMicros:ms mostMicros:ms",
+	  "smoothed round trips of this host's own TCP sockets, by label or by the peer's prefix" },
 	{ "path", "show", NULL, NULL, ctl_list,
 	  "path_list paths path name type alive baseMicros:ms delayMicros:ms forecastMicros:ms "
 	  "lossPpm capacityBps:rate reservedBps:rate loadBps:rate band ageMs",

@@ -30,6 +30,7 @@ enum enforcer_msg {
 	MSG_GC,                       /* -> struct enforcer_gc */
 	MSG_MARKS,                    /* -> struct enforcer_marks and the fd of the blocks' map */
 	MSG_EVENTS,                   /* -> struct enforcer_events */
+	MSG_SOCKS,                    /* -> struct enforcer_socks */
 };
 
 /* The answer to one step. REFUSE_NONE: applied, read back and found as asked. */
@@ -68,6 +69,21 @@ struct enforcer_events {
 	struct {
 		uint64_t seen, held_back;
 	} cause[DP_EV_MAX];
+};
+
+/* Smoothed round trips of this host's own TCP sockets: by label where a socket's mark is an active
+ * one's, else by the peer's prefix (/24, /64). */
+#define ENFORCER_SOCKS_MAX 64
+
+struct enforcer_socks {
+	uint32_t n, more; /* more: sockets whose group did not fit */
+	struct enforcer_sock {
+		uint32_t label;                      /* 0: by prefix */
+		uint32_t plen;                       /* 24: IPv4, 64: IPv6 */
+		uint32_t peer[4];                    /* IPv4 as ::ffff:a.b.c.d */
+		uint32_t sockets, least_us, most_us; /* smoothed round trips */
+		uint64_t sum_us;
+	} group[ENFORCER_SOCKS_MAX];
 };
 
 struct enforcer_label {
@@ -135,6 +151,7 @@ struct enforcer_shaper {
 	uint32_t labels, flows, cpus; /* sizes of the tables in force */
 	uint32_t adopted;             /* 1 = the data plane was found pinned and taken over */
 	uint32_t abi;                 /* DP_ABI_VERSION */
+	char socks[96];               /* "iter/tcp", or why sockets cannot be looked at */
 	uint32_t labels_used, rules_used, rules;
 	uint32_t watched; /* labels that may have histograms at one time */
 	char pacing[128]; /* of local TCP senders: "off", the cgroup, or "refused: why" */
@@ -212,6 +229,8 @@ int enforcer_findings(struct msg_client *c, uint32_t from, struct enforcer_findi
 /* A word for each enum dp_cause. */
 const char *enforcer_cause_text(uint32_t cause);
 int enforcer_events(struct msg_client *c, struct enforcer_events *ret, struct err *e) must_check;
+/* -EOPNOTSUPP: the kernel has no iterator; struct enforcer_shaper says why. */
+int enforcer_socks(struct msg_client *c, struct enforcer_socks *ret, struct err *e) must_check;
 int enforcer_gc(struct msg_client *c, struct enforcer_gc *ret, struct err *e) must_check;
 /* A label outside the table is -ERANGE. */
 int enforcer_observe(struct msg_client *c, uint32_t label, struct observation *ret,
@@ -236,6 +255,7 @@ _Static_assert(sizeof(struct enforcer_batch) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_receipts) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_findings) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_events) <= MSG_BODY_MAX, "fits a message");
+_Static_assert(sizeof(struct enforcer_socks) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_device) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_held) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_links) <= MSG_BODY_MAX, "fits a message");

@@ -44,6 +44,8 @@ struct enforcer_node {
 	struct dp *dp;
 	struct nl *nl;
 	struct nl_monitor *monitor;
+	struct dp_socks *socks; /* NULL: this kernel has no iterator */
+	char socks_said[96];
 	struct loop_fd *watch;
 	struct loop_timer *healing, *filling, *second;
 	mono_t last_step;    /* loop's clock */
@@ -92,6 +94,9 @@ int path_present(struct enforcer_node *n, uint8_t path, bool *ret, struct err *e
  * failure: the sender broke a rule. took_us of classes that went together is that of all. */
 int steps_run(struct enforcer_node *n, const struct step *s, size_t count,
 	      struct enforcer_receipt *ret, struct err *e);
+/* enforcer_sock.c: looks whether this kernel can tell of sockets. */
+void socks_start(struct enforcer_node *n);
+
 /* enforcer_second.c. Once a second from now on the programs are told the wall clock, and what they
  * told of is logged: a cause once in ten seconds at most. */
 void second_start(struct enforcer_node *n);
@@ -146,6 +151,7 @@ int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 int show_held(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_findings(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int on_gc(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
+int show_socks(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_events(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_marks(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_base(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);

@@ -282,6 +282,7 @@ int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 	p->cpus = f.cpus;
 	p->adopted = f.adopted;
 	p->abi = DP_ABI_VERSION;
+	str_cut(p->socks, n->socks_said);
 	p->labels_used = labels_used(n);
 	p->rules_used = (uint32_t)dp_rules_get(n->dp, NULL, 0);
 	p->rules = f.rules;

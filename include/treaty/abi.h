@@ -408,6 +408,13 @@ struct dp_gate {
 	__u64 told; /* of those held back */
 };
 
+/* One established TCP socket of this host, as the iterator writes it; in no map. */
+struct dp_sock {
+	__u32 peer[4]; /* network order, IPv4 as ::ffff:a.b.c.d */
+	__u32 srtt_us; /* smoothed round trip time, never 0 */
+	__u32 mark;    /* SO_MARK */
+};
+
 /* Ports of a fragmented datagram, noted from its first fragment. */
 struct dp_frag_key {
 	__u64 src[2], dst[2];

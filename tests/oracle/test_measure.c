@@ -5,6 +5,7 @@
 
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <netinet/in.h>
 
 #include "agent/enforcer/counters.h"
 #include "agent/mark_core.h"
@@ -176,12 +177,77 @@ static void events_reach_the_agents(void **st)
 	}
 }
 
+/* --- sockets --- */
+
+/* A connection over loopback that has measured a round trip. */
+static void connection(uint32_t mark, int fd[3])
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t len = sizeof(a);
+	char c;
+
+	fd[2] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(fd[2] >= 0 && fd[0] >= 0);
+	assert_int_equal(setsockopt(fd[0], SOL_SOCKET, SO_MARK, &mark, sizeof(mark)), 0);
+	assert_true(!bind(fd[2], (struct sockaddr *)&a, len) && !listen(fd[2], 1) &&
+		    !getsockname(fd[2], (struct sockaddr *)&a, &len) &&
+		    !connect(fd[0], (struct sockaddr *)&a, len));
+	fd[1] = accept4(fd[2], NULL, NULL, SOCK_CLOEXEC);
+	assert_true(fd[1] >= 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(send(fd[i], "x", 1, 0), 1);
+		assert_int_equal(recv(fd[!i], &c, 1, 0), 1);
+	}
+}
+
+static void sockets_are_grouped(void **st)
+{
+	struct step s = label_step(LABEL);
+	struct enforcer_shaper sh = { 0 };
+	struct enforcer_socks k = { 0 };
+	struct err e = { 0 };
+	int a[3], b[3];
+	uint32_t labelled = 0, prefixed = 0;
+
+	(void)st;
+	done(&s, 1);
+	connection(LABEL, a);
+	connection(0, b);
+	assert_int_equal(enforcer_shaper(&rig.c, &sh, &e), 0);
+	if (enforcer_socks(&rig.c, &k, &e)) {
+		print_message("  %s\n", e.text);
+		assert_string_not_equal(sh.socks, "iter/tcp"); /* degraded, by name */
+		skip();
+	}
+	assert_string_equal(sh.socks, "iter/tcp");
+	for (uint32_t i = 0; i < k.n; i++) {
+		const struct enforcer_sock *x = &k.group[i];
+
+		assert_true(x->least_us > 0 && x->least_us <= x->most_us &&
+			    x->sum_us >= x->least_us &&
+			    x->sum_us <= (uint64_t)x->most_us * x->sockets);
+		labelled += x->label == LABEL ? x->sockets : 0;
+		prefixed += !x->label && x->plen == 24 && x->peer[3] == htonl(0x7f000000)
+				    ? x->sockets
+				    : 0;
+	}
+	assert_int_equal(labelled, 1);
+	assert_int_equal(prefixed, 3);
+	assert_int_equal(k.more, 0);
+	for (int i = 0; i < 3; i++) {
+		(void)close(a[i]);
+		(void)close(b[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(blocks_are_exact_and_outlive_a_death, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(events_reach_the_agents, setup, teardown),
+		cmocka_unit_test_setup_teardown(sockets_are_grouped, setup, teardown),
 	};
 	int r;
 
