@@ -422,8 +422,8 @@ static bool name_is_ours(const char *name)
 	static const char *const own[] = { "ctl",     "lines", "ceilings", "binds",  "counts",
 					   "watches", "rules", "ports",    "flows",  "frags",
 					   "stamps",  "base",  "tables",   "tuples", "heads",
-					   "nodes",   "marks", "shapes",   "holds",  "steer",
-					   "meters",  "paces" };
+					   "nodes",   "marks", "shapes",   "holds",  "events",
+					   "gates",   "steer", "meters",   "paces" };
 
 	if (!strncmp(name, "old_", 4))
 		name += 4;

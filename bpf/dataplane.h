@@ -190,6 +190,7 @@ struct dp_queue {
 		ce_us; /* longest queue, and from where packets are marked; <= 4 s, 0 = none */
 	bool pace;     /* the device's root is our fq: packets leave at their time (EDT) */
 	uint64_t packets, bytes, drops, marks; /* out: since it was first set */
+	uint64_t depth_us; /* out: how far the next packet's departure lies ahead of now */
 };
 
 /* Adds or changes in place. Refusals: BODY_MALFORMED; MAP_FULL: a minor is in use on DP_SHAPE_WAYS
@@ -310,6 +311,31 @@ int dp_marks_get(const struct dp_marks *m, uint32_t slot, enum dp_dir dir, uint3
 		 uint64_t block, struct dp_mark *ret);
 /* The label's watched slot, 0 = none or outside the table. */
 uint32_t dp_view_watched(const struct dp_view *v, uint32_t label);
+
+/* --- rare events ---------------------------------------------------------------------------- */
+
+typedef void (*dp_event_fn)(void *arg, const struct dp_event *ev);
+/* Takes all that wait, oldest first on each CPU; returns how many. One reader. */
+int dp_events(struct dp *d, dp_event_fn fn, void *arg, struct err *e);
+
+struct dp_event_count {
+	uint64_t seen, held_back; /* all; those that were only counted */
+};
+/* Of one cause since the maps were made. -ERANGE. */
+int dp_events_count(struct dp *d, uint32_t cause, struct dp_event_count *ret);
+const char *dp_cause_text(uint32_t cause);
+
+/* --- sockets of this host ------------------------------------------------------------------- */
+
+struct dp_socks;
+
+/* Loads the TCP iterator. -EOPNOTSUPP with the reason where the kernel has none, or no BTF. */
+int dp_socks_open(struct dp_socks **ret, struct err *e) must_check;
+struct dp_socks *dp_socks_close(struct dp_socks *s); /* NULL in, NULL out */
+typedef void (*dp_sock_fn)(void *arg, const struct dp_sock *s);
+/* Every established TCP socket of the caller's network namespace that has measured a round trip;
+ * returns how many. */
+int dp_socks_each(struct dp_socks *s, dp_sock_fn fn, void *arg, struct err *e);
 
 /* --- offline: tests and the bench --------------------------------------------------------- */
 

@@ -44,6 +44,19 @@ int dp_shape_set(struct dp *d, const struct dp_queue *q, enum refusal *no, struc
 	return 0;
 }
 
+/* The departure clock of the programs is the monotonic one. */
+static uint64_t depth_us(const struct dp *d, const struct dp_shape *s)
+{
+	uint64_t next = __atomic_load_n(&s->next, __ATOMIC_RELAXED), now = d->skel->bss->test_now;
+	struct timespec t = { 0 };
+
+	if (!d->offline || !now) {
+		(void)clock_gettime(CLOCK_MONOTONIC, &t);
+		now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	}
+	return next > now ? (next - now) / 1000 : 0;
+}
+
 int dp_shape_get(struct dp *d, uint32_t ifindex, uint32_t minor, struct dp_queue *ret)
 {
 	const struct dp_shape *s;
@@ -62,7 +75,8 @@ int dp_shape_get(struct dp *d, uint32_t ifindex, uint32_t minor, struct dp_queue
 				  .packets = s->packets,
 				  .bytes = s->bytes,
 				  .drops = s->drops,
-				  .marks = s->marks };
+				  .marks = s->marks,
+				  .depth_us = depth_us(d, s) };
 	return 0;
 }
 

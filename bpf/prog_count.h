@@ -5,7 +5,7 @@
 #ifndef TREATY_BPF_PROG_COUNT_H
 #define TREATY_BPF_PROG_COUNT_H
 
-#include "prog_maps.h"
+#include "prog_event.h"
 
 INLINE union dp_cell *cell_at(__u32 i)
 {
@@ -62,8 +62,10 @@ static __noinline __u32 slot_of(__u32 label)
 	if (was & DP_INDEX_SLOT)
 		return was & DP_INDEX_SLOT;
 	k = bpf_map_lookup_elem(&ctl, &zero);
-	if (!k || *(volatile __u32 *)&k->slots_used + 1 >= cfg_slots)
+	if (!k || *(volatile __u32 *)&k->slots_used + 1 >= cfg_slots) {
+		event(DP_EV_FULL, label, 0);
 		return 0;
+	}
 	slot = __sync_fetch_and_add(&k->slots_used, 1) + 1;
 	if (slot >= cfg_slots)
 		return 0;
@@ -76,6 +78,21 @@ INLINE struct dp_rare *rare_of(__u32 label, __u32 dir)
 	union dp_cell *c = cell_at(cfg_at.rare + slot_of(label) * 2 + (dir & 1));
 
 	return c ? &c->rare : 0;
+}
+
+/* A packet over the rate goes: a new bout of drops is told once. at = label * 2 + direction. */
+static __noinline int drop_told(__u32 at, __u32 ifindex)
+{
+	struct dp_rare *c = rare_of(at >> 1, at & 1);
+	__u64 now = now_ns(), was;
+
+	if (!c)
+		return 0;
+	was = *(volatile __u64 *)&c->drop_at;
+	*(volatile __u64 *)&c->drop_at = now;
+	if (now - was > 1000000000ull)
+		event(DP_EV_DROP, at >> 1, ifindex);
+	return 0;
 }
 
 INLINE struct dp_odd *odd_here(void)

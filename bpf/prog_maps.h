@@ -68,6 +68,11 @@ MAP(shapes, BPF_MAP_TYPE_ARRAY, __u32, struct dp_shapes, DP_SHAPES, BPF_F_MMAPAB
 MAP(marks, BPF_MAP_TYPE_ARRAY, __u32, struct dp_block, DP_MARK_AT(DP_WATCHED + 1, 0, 0),
     BPF_F_MMAPABLE);
 MAP(holds, BPF_MAP_TYPE_LRU_HASH, __u32, __u64, DP_HOLDS, 0);
+MAP(gates, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct dp_gate, DP_EV_MAX, 0);
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536);
+} events SEC(".maps");
 /* Never read by a program: here so that it is created, sized and pinned like the rest. */
 MAP(base, BPF_MAP_TYPE_ARRAY, __u32, struct dp_base, 1, BPF_F_MMAPABLE);
 

@@ -13,7 +13,7 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 
-#include "prog_maps.h"
+#include "prog_event.h"
 
 #define HEAD_WANT 256 /* bytes brought into the linear part */
 #define HEAD_FAST 66  /* Ethernet, two VLAN tags, IPv6, ports */
@@ -270,8 +270,8 @@ __noinline int far_ports(struct __sk_buff *skb, struct pkt *p)
 	if (p->l4) {
 		if (p->l4 + 4 > p->end || bpf_skb_load_bytes(skb, p->l4, &both, 4))
 			return 0;
-		if (p->frag)
-			bpf_map_update_elem(&frags, &fk, &both, BPF_ANY);
+		if (p->frag && bpf_map_update_elem(&frags, &fk, &both, BPF_ANY))
+			event(DP_EV_FULL, 0, skb->ifindex);
 	} else {
 		if (!p->frag)
 			return 0;

@@ -39,6 +39,10 @@ __noinline int best_effort(struct __sk_buff *skb, __u32 packets, __u32 bytes, __
 		count_rx(h, 0, rx_word(h, 0), packets, bytes);
 	if (why == CAUSE_NONE)
 		return TC_ACT_UNSPEC;
+	event(why == CAUSE_UNKNOWN   ? DP_EV_UNKNOWN
+	      : why == CAUSE_EXPIRED ? DP_EV_EXPIRED
+				     : DP_EV_BINDING,
+	      at >> 1, skb->ifindex);
 	if (why == CAUSE_UNKNOWN) {
 		odd = odd_here();
 		if (odd)
@@ -59,6 +63,8 @@ __noinline int not_parsed(struct __sk_buff *skb, int state)
 		odd->not_ip++;
 	else if (odd)
 		odd->malformed++;
+	if (state != PARSE_NOT_IP)
+		event(DP_EV_PARSE, 0, skb->ifindex);
 	return best_effort(skb, 1, skb->len, 0, CAUSE_NONE);
 }
 
@@ -178,8 +184,10 @@ INLINE int edge_in(struct __sk_buff *skb)
 	}
 	dscp = l->dscp < 64 ? l->dscp : KEEP;
 	rx = rx_word(h, dir);
-	if ((l->flags & DP_L_POLICE_EDGE) && police(l, &rx, &e.o, label, dir, &dscp, &ce))
+	if ((l->flags & DP_L_POLICE_EDGE) && police(l, &rx, &e.o, label, dir, &dscp, &ce)) {
+		drop_told(label * 2 + dir, skb->ifindex);
 		return TC_ACT_SHOT;
+	}
 	if (l->watch)
 		dscp = mark_edge(&e.o, l->watch * 2 + dir, dscp);
 	tag(skb, &e.o, label, dscp, ce);
@@ -258,8 +266,10 @@ INLINE int node_in(struct __sk_buff *skb)
 	if (cfg_colours.block_ns && l->watch)
 		mark_seen(&o, l->watch * 2 + dir, DP_MARK_IN);
 	rx = rx_word(h, dir);
-	if ((l->flags & DP_L_POLICE_NODE) && police(l, &rx, &o, label, dir, &dscp, &ce))
+	if ((l->flags & DP_L_POLICE_NODE) && police(l, &rx, &o, label, dir, &dscp, &ce)) {
+		drop_told(label * 2 + dir, skb->ifindex);
 		return TC_ACT_SHOT;
+	}
 	if (dscp != KEEP || ce)
 		tag(skb, &o, KEEP, dscp == KEEP ? KEEP : mark_keep(o.dscp, dscp), ce);
 	set_mark(skb, label, path_of(l, dir));
@@ -355,6 +365,7 @@ int treaty_out(struct __sk_buff *skb)
 			__sync_fetch_and_add(&r->drop_packets, packets);
 			__sync_fetch_and_add(&r->drop_bytes, bytes);
 		}
+		drop_told(label * 2 + (dir & 1), skb->ifindex);
 		return TC_ACT_SHOT;
 	}
 	if (cfg_colours.block_ns && l->watch)

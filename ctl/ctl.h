@@ -107,6 +107,7 @@ int ctl_show(struct ctl *c);      /* arg: a tool that takes {id} */
 int ctl_status(struct ctl *c);
 int ctl_flows(struct ctl *c);
 int ctl_explain(struct ctl *c);
+int ctl_dataplane_events(struct ctl *c);
 int ctl_dataplane(struct ctl *c);
 int ctl_verify(struct ctl *c);
 int ctl_intent_declare(struct ctl *c);

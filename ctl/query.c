@@ -301,6 +301,22 @@ int ctl_dataplane(struct ctl *c)
 	return CTL_OK;
 }
 
+int ctl_dataplane_events(struct ctl *c)
+{
+	auto_json json_t *o = NULL;
+	int r = client_call(c, "dataplane_events", json_object(), &o);
+
+	if (r || c->json) {
+		if (!r)
+			print_json(o);
+		return r;
+	}
+	print_table(json_object_get(o, "causes"), "cause seen heldBack");
+	(void)putchar('\n');
+	print_table(json_object_get(o, "events"), "ageMs cause label device heldBack");
+	return CTL_OK;
+}
+
 /* --signed-by: is what this caller is shown what the key's owner signed? */
 static int list_check(const struct ctl *c, const json_t *result)
 {

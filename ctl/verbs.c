@@ -41,6 +41,13 @@ const struct verb verbs[] = {
 	  "uncertaintyMicros:ms clocks allSent allLost missing agreement",
 	  "exact loss and one-way delay of coloured labels (RFC 9341), by the last finished "
 	  "block" },
+	{ "queues", NULL, NULL, NULL, ctl_list,
+	  "queue_list queues device class label rateBps:rate backlogBytes backlogMicros:ms "
+	  "virtualMicros:ms virtual drops",
+	  "what a packet of now would wait in each class of this node's devices" },
+	{ "sockets", NULL, NULL, NULL, ctl_list,
+	  "socket_list sockets with sockets srttMicros:ms leastMicros:ms mostMicros:ms",
+	  "smoothed round trips of this host's own TCP sockets, by label or by the peer's prefix" },
 	{ "path", "show", NULL, NULL, ctl_list,
 	  "path_list paths path name type alive baseMicros:ms delayMicros:ms forecastMicros:ms "
 	  "lossPpm capacityBps:rate reservedBps:rate loadBps:rate band ageMs",
@@ -57,6 +64,8 @@ const struct verb verbs[] = {
 	  "compare this node's kernel with what is committed; exit 1 on a difference" },
 	{ "dataplane", "gc", NULL, NULL, ctl_dataplane, "dataplane_gc",
 	  "take away what is ours in this node's kernel and nobody wants" },
+	{ "dataplane", "events", NULL, NULL, ctl_dataplane_events, NULL,
+	  "what this node's data plane met that should not happen: each cause, and the last ones" },
 	{ "approval", "list", NULL, NULL, ctl_list,
 	  "approval_list approvals id state act class amount:money@currency expiresMs:time deal "
 	  "why",

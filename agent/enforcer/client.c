@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client.h"
 
+#include "bpf/dataplane.h"
+
 #include <errno.h>
 
 int enforcer_wait(struct msg_client *c, struct err *e)
@@ -64,6 +66,21 @@ int enforcer_findings(struct msg_client *c, uint32_t from, struct enforcer_findi
 int enforcer_gc(struct msg_client *c, struct enforcer_gc *ret, struct err *e)
 {
 	return msg_call(c, MSG_GC, NULL, 0, ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
+}
+
+const char *enforcer_cause_text(uint32_t cause)
+{
+	return dp_cause_text(cause);
+}
+
+int enforcer_events(struct msg_client *c, struct enforcer_events *ret, struct err *e)
+{
+	return msg_call(c, MSG_EVENTS, NULL, 0, ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
+}
+
+int enforcer_socks(struct msg_client *c, struct enforcer_socks *ret, struct err *e)
+{
+	return msg_call(c, MSG_SOCKS, NULL, 0, ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
 }
 
 int enforcer_observe(struct msg_client *c, uint32_t label, struct observation *ret, struct err *e)

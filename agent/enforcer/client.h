@@ -28,7 +28,9 @@ enum enforcer_msg {
 	MSG_STEPS,                    /* struct enforcer_batch -> struct enforcer_receipts */
 	MSG_FINDINGS,                 /* struct enforcer_cursor -> struct enforcer_findings */
 	MSG_GC,                       /* -> struct enforcer_gc */
-	MSG_MARKS, /* -> struct enforcer_marks and the frozen map of blocks' fd */
+	MSG_MARKS,                    /* -> struct enforcer_marks and the fd of the blocks' map */
+	MSG_EVENTS,                   /* -> struct enforcer_events */
+	MSG_SOCKS,                    /* -> struct enforcer_socks */
 };
 
 /* The answer to one step. REFUSE_NONE: applied, read back and found as asked. */
@@ -51,6 +53,37 @@ struct enforcer_batch {
 struct enforcer_receipts {
 	uint32_t n, pad;
 	struct enforcer_receipt receipt[ENFORCER_BATCH_MAX];
+};
+
+/* The last rare events of the data plane, oldest first, and how many there were of each cause. */
+#define ENFORCER_EVENTS_MAX 64
+
+struct enforcer_events {
+	uint32_t n, pad;
+	struct enforcer_event {
+		mono_t at;
+		uint32_t cause, label; /* enum dp_cause; 0 = no label */
+		uint32_t held_back;    /* of the cause, only counted before it */
+		name_t device;         /* or its index, when it is not one of ours */
+	} event[ENFORCER_EVENTS_MAX];
+	struct {
+		uint64_t seen, held_back;
+	} cause[DP_EV_MAX];
+};
+
+/* Smoothed round trips of this host's own TCP sockets: by label where a socket's mark is an active
+ * one's, else by the peer's prefix (/24, /64). */
+#define ENFORCER_SOCKS_MAX 64
+
+struct enforcer_socks {
+	uint32_t n, more; /* more: sockets whose group did not fit */
+	struct enforcer_sock {
+		uint32_t label;                      /* 0: by prefix */
+		uint32_t plen;                       /* 24: IPv4, 64: IPv6 */
+		uint32_t peer[4];                    /* IPv4 as ::ffff:a.b.c.d */
+		uint32_t sockets, least_us, most_us; /* smoothed round trips */
+		uint64_t sum_us;
+	} group[ENFORCER_SOCKS_MAX];
 };
 
 struct enforcer_label {
@@ -102,6 +135,8 @@ struct enforcer_class {
 	uint16_t pad[3];
 	rate_t rate, ceil;
 	uint64_t bytes, packets, drops, backlog_bytes;
+	uint32_t virtual_us; /* depth of the virtual queue, as time at its rate */
+	uint32_t paced;      /* 1 = that is when a packet of now departs (EDT) */
 };
 
 struct enforcer_device {
@@ -116,6 +151,7 @@ struct enforcer_shaper {
 	uint32_t labels, flows, cpus; /* sizes of the tables in force */
 	uint32_t adopted;             /* 1 = the data plane was found pinned and taken over */
 	uint32_t abi;                 /* DP_ABI_VERSION */
+	char socks[96];               /* "iter/tcp", or why sockets cannot be looked at */
 	uint32_t labels_used, rules_used, rules;
 	uint32_t watched; /* labels that may have histograms at one time */
 	char pacing[128]; /* of local TCP senders: "off", the cgroup, or "refused: why" */
@@ -190,6 +226,11 @@ int enforcer_steps_check(struct msg_client *c, const struct step *s, size_t coun
 			 struct enforcer_receipt *ret, struct err *e) must_check;
 int enforcer_findings(struct msg_client *c, uint32_t from, struct enforcer_findings *ret,
 		      struct err *e) must_check;
+/* A word for each enum dp_cause. */
+const char *enforcer_cause_text(uint32_t cause);
+int enforcer_events(struct msg_client *c, struct enforcer_events *ret, struct err *e) must_check;
+/* -EOPNOTSUPP: the kernel has no iterator; struct enforcer_shaper says why. */
+int enforcer_socks(struct msg_client *c, struct enforcer_socks *ret, struct err *e) must_check;
 int enforcer_gc(struct msg_client *c, struct enforcer_gc *ret, struct err *e) must_check;
 /* A label outside the table is -ERANGE. */
 int enforcer_observe(struct msg_client *c, uint32_t label, struct observation *ret,
@@ -213,6 +254,8 @@ int enforcer_base(struct msg_client *c, uint32_t label, struct enforcer_base *re
 _Static_assert(sizeof(struct enforcer_batch) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_receipts) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_findings) <= MSG_BODY_MAX, "fits a message");
+_Static_assert(sizeof(struct enforcer_events) <= MSG_BODY_MAX, "fits a message");
+_Static_assert(sizeof(struct enforcer_socks) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_device) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_held) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_links) <= MSG_BODY_MAX, "fits a message");

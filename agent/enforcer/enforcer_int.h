@@ -44,10 +44,19 @@ struct enforcer_node {
 	struct dp *dp;
 	struct nl *nl;
 	struct nl_monitor *monitor;
+	struct dp_socks *socks; /* NULL: this kernel has no iterator */
+	char socks_said[96];
 	struct loop_fd *watch;
 	struct loop_timer *healing, *filling, *second;
 	mono_t last_step;    /* loop's clock */
 	uint32_t pool_batch; /* classes that take the kernel about a millisecond */
+	struct told {
+		struct dp_event last[ENFORCER_EVENTS_MAX]; /* a ring */
+		uint32_t n, next;
+		uint32_t fresh[DP_EV_MAX]; /* not logged yet */
+		uint64_t held[DP_EV_MAX];
+		uint32_t wait[DP_EV_MAX]; /* seconds until the cause may be logged again */
+	} told;
 	struct device dev[CFG_DEVICES];
 	uint32_t n_dev;
 	uint32_t full;               /* steps refused with MAP_FULL */
@@ -87,8 +96,14 @@ int path_present(struct enforcer_node *n, uint8_t path, bool *ret, struct err *e
  * failure: the sender broke a rule. took_us of classes that went together is that of all. */
 int steps_run(struct enforcer_node *n, const struct step *s, size_t count,
 	      struct enforcer_receipt *ret, struct err *e);
-/* enforcer_second.c: the wall clock for the programs, once a second from now on. */
+/* enforcer_sock.c: looks whether this kernel can tell of sockets. */
+void socks_start(struct enforcer_node *n);
+
+/* enforcer_second.c. Once a second from now on the programs are told the wall clock, and what they
+ * told of is logged: a cause once in ten seconds at most. */
 void second_start(struct enforcer_node *n);
+/* Takes what waits in the ring now. */
+void events_take(struct enforcer_node *n);
 int colours_from(const struct config *c, struct dp_colours *ret, struct err *e);
 
 /* Counts anew what the tables hold: after they were opened. */
@@ -140,6 +155,8 @@ int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 int show_held(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_findings(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int on_gc(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
+int show_socks(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
+int show_events(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_marks(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_base(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 

@@ -327,7 +327,7 @@ int enforcer_node_open(struct enforcer_node **ret, const struct config *c, struc
 	r = open_parts(n, e);
 	r = r ? r : open_devices(n, e);
 	if (!r)
-		second_start(n);
+		second_start(n), socks_start(n);
 	if (r) {
 		n = enforcer_node_close(n);
 		return r;
@@ -346,6 +346,7 @@ struct enforcer_node *enforcer_node_close(struct enforcer_node *n)
 	n->watch = loop_fd_free(n->watch);
 	n->monitor = monitor_free(n->monitor);
 	n->dp = dp_close(n->dp);
+	n->socks = dp_socks_close(n->socks);
 	n->nl = nl_free(n->nl);
 	free(n->classes);
 	free(n->stats);
@@ -429,4 +430,6 @@ const struct msg_handler enforcer_node_rows[ENFORCER_NODE_ROWS] = {
 	  show_findings },
 	{ MSG_GC, 0, sizeof(struct enforcer_gc), on_gc },
 	{ MSG_MARKS, 0, sizeof(struct enforcer_marks), show_marks },
+	{ MSG_EVENTS, 0, sizeof(struct enforcer_events), show_events },
+	{ MSG_SOCKS, 0, sizeof(struct enforcer_socks), show_socks },
 };

@@ -183,6 +183,30 @@ int show_links(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e
 	return 0;
 }
 
+static void fill_class(struct enforcer_node *n, const struct device *d, size_t i,
+		       struct enforcer_class *c)
+{
+	struct dp_queue q;
+
+	*c = (struct enforcer_class){ .minor = (uint16_t)n->classes[i].minor,
+				      .rate = n->classes[i].rate,
+				      .ceil = n->classes[i].ceil,
+				      .bytes = n->stats[i].bytes,
+				      .packets = n->stats[i].packets,
+				      .drops = n->stats[i].drops,
+				      .backlog_bytes = n->stats[i].backlog_bytes };
+	if (dp_shape_get(n->dp, d->link.ifindex, c->minor, &q))
+		return;
+	c->virtual_us = (uint32_t)(q.depth_us < UINT32_MAX ? q.depth_us : UINT32_MAX);
+	c->paced = q.pace;
+}
+
+/* What is kept ready for deals to come has no traffic. */
+static bool idle(const struct device *d, uint32_t minor)
+{
+	return minor >= HTB_LABEL_BASE && !class_wanted(d, minor);
+}
+
 int show_device(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
 {
 	struct enforcer_node *n = node_of(ctx, e);
@@ -206,16 +230,14 @@ int show_device(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 		r = device_classes(n, d, &count, e);
 	p->rx_bytes = now.rx_bytes;
 	p->tx_bytes = now.tx_bytes;
-	for (size_t i = 0; i < count && p->n < ENFORCER_CLASSES_MAX; i++)
-		p->cls[p->n++] =
-			(struct enforcer_class){ .minor = (uint16_t)n->classes[i].minor,
-						 .rate = n->classes[i].rate,
-						 .ceil = n->classes[i].ceil,
-						 .bytes = n->stats[i].bytes,
-						 .packets = n->stats[i].packets,
-						 .drops = n->stats[i].drops,
-						 .backlog_bytes = n->stats[i].backlog_bytes };
-	p->more = count > ENFORCER_CLASSES_MAX;
+	for (size_t i = 0; i < count; i++) {
+		if (idle(d, n->classes[i].minor))
+			continue;
+		p->more = p->n == ENFORCER_CLASSES_MAX;
+		if (p->more)
+			break;
+		fill_class(n, d, i, &p->cls[p->n++]);
+	}
 	return r;
 }
 
@@ -275,6 +297,7 @@ int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 	p->cpus = f.cpus;
 	p->adopted = f.adopted;
 	p->abi = DP_ABI_VERSION;
+	str_cut(p->socks, n->socks_said);
 	p->labels_used = n->labels;
 	p->rules_used = (uint32_t)dp_rules_get(n->dp, NULL, 0);
 	p->rules = f.rules;

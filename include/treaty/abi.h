@@ -107,7 +107,7 @@ struct dp_rare {
 	__u64 ce;                       /* packets over the rate, passed with ECN CE */
 	__u64 expired;                  /* packets after valid_until: best effort */
 	__u64 binding; /* packets from a device or source it is not bound to: best effort */
-	__u64 pad;
+	__u64 drop_at; /* when the last one over the rate was dropped: no counter */
 };
 _Static_assert(sizeof(struct dp_rare) == 64, "one cache line");
 
@@ -380,6 +380,40 @@ _Static_assert(sizeof(struct dp_block) == 64, "one cache line");
 #define DP_MARK_IN                   0u /* coloured at the edge, or arrived at a node: before its meter */
 #define DP_MARK_OUT                  1u /* left through our egress program: behind meter and virtual queue */
 #define DP_MARK_AT(slot, dir, point) ((((slot)*2u + (dir)) * 2u + (point)) * DP_BLOCKS)
+
+/* --- rare events: a ring buffer that is read once a second ---------------------------------------
+ */
+
+enum dp_cause {
+	DP_EV_BINDING = 1, /* a packet from a device or source that its label is not bound to */
+	DP_EV_EXPIRED,     /* .. of a label after its end */
+	DP_EV_UNKNOWN,     /* .. with a label that has no line */
+	DP_EV_PARSE,       /* .. truncated or malformed */
+	DP_EV_DROP,        /* the first one dropped over a rate after a second without */
+	DP_EV_FULL,        /* no room in a map: of rare counters (label), of fragments (label 0) */
+	DP_EV_MAX
+};
+
+struct dp_event {
+	__u64 at; /* boot clock */
+	__u32 cause, label, ifindex;
+	__u32 held_back; /* of this cause on this CPU since the last one that came through */
+};
+
+/* Of (cause, CPU): that many a second and at once; what is more is only counted. */
+#define DP_EV_PER_S 16u
+struct dp_gate {
+	__u64 tat;
+	__u64 seen, held_back;
+	__u64 told; /* of those held back */
+};
+
+/* One established TCP socket of this host, as the iterator writes it; in no map. */
+struct dp_sock {
+	__u32 peer[4]; /* network order, IPv4 as ::ffff:a.b.c.d */
+	__u32 srtt_us; /* smoothed round trip time, never 0 */
+	__u32 mark;    /* SO_MARK */
+};
 
 /* Ports of a fragmented datagram, noted from its first fragment. */
 struct dp_frag_key {

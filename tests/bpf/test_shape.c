@@ -105,6 +105,10 @@ static void departs_by_the_rate(void **state)
 	}
 	assert_int_equal(seen(MINOR).packets, 1000);
 	assert_int_equal(seen(MINOR).bytes, 1000 * p.n);
+	dp_clock_set(d, next - 5 * MS); /* the gauge: a packet of now would leave in 5 ms */
+	assert_int_equal(seen(MINOR).depth_us, 5000);
+	dp_clock_set(d, next + 1);
+	assert_int_equal(seen(MINOR).depth_us, 0);
 	/* a sender that paces itself more slowly keeps its own time */
 	assert_int_equal(leave(&p, L, now + 5 * SEC_NS).at, now + 5 * SEC_NS);
 }

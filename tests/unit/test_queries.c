@@ -365,7 +365,7 @@ static void test_visible(void **state)
 					    "service_list",   "order_show",      "service_show",
 					    "wallet_revoke",  "policy_show",     "policy_load",
 					    "dataplane_dump", "dataplane_check", "dataplane_gc",
-					    "consumer_erase" };
+					    "consumer_erase", "loss_list" };
 	struct mcp_result r = { 0 };
 
 	(void)state;
