@@ -429,8 +429,10 @@ static void checkpoint(void)
 
 static void documents(void)
 {
-	struct did_document_key_row rows[2] = { { "agreement", "assertionMethod", { 0 } },
-						{ "checkpoint", "assertionMethod", { 0 } } };
+	struct did_document_key_row rows[2] = {
+		{ .fragment = "agreement", .purpose = "assertionMethod" },
+		{ .fragment = "checkpoint", .purpose = "assertionMethod" },
+	};
 	json_t *doc;
 
 	ed25519_public(seed, rows[0].pub);
