@@ -25,6 +25,7 @@
 #define TMF      "@type!:s id:s href:s"
 #define APPROVAL "id!:s state!:s deal!:s amount!:i currency!:s"
 #define RECORDED "recorded!:s seq!:i"
+#define NEW_KEY  "key!:s publicKeyMultibase!:s holdsFrozen!:i"
 
 static const struct {
 	const char *tool, *shape;
@@ -86,16 +87,23 @@ static const struct {
 	{ "disclosure_sign", "policy!:o" },
 	{ "disclosure_load", "version!:i rules!:i" },
 	{ "log_export", "export!:o next!:i" },
-	{ "key_list", "keys:x" },
-	{ "key_document", "document:x" },
-	{ "key_rotate", "role:x" },
-	{ "key_compromise", "method:x" },
-	{ "ledger_freeze", "frozen:x" },
-	{ "ledger_thaw", "frozen:x" },
+	{ "key_list", "keys!:[{key!:s role!:s state!:s publicKeyMultibase!:s since:s until:s}] "
+		      "ledgerFrozen!:b" },
+	{ "key_document", "document!:o" },
+	{ "key_rotate", NEW_KEY },
+	{ "key_compromise", NEW_KEY },
+	{ "ledger_freeze", "frozen!:b" },
+	{ "ledger_thaw", "frozen!:b" },
 	{ "log_open", "seq!:i member!:s salt!:s value:x" },
 	{ "loss_list",
 	  "losses!:[{label!:i dir:s agreement:s between:s verdict:s block:i sent:i lost:i "
 	  "lossPpm:i blocks:i allSent:i allLost:i missing:i}]" },
+	{ "dataplane_events", "events!:[{cause!:s label!:i device:s heldBack:i ageMs:i}] "
+			      "causes!:[{cause!:s seen!:i heldBack!:i}]" },
+	{ "socket_list", "sockets!:[{with!:s label:i sockets!:i srttMicros:i leastMicros:i "
+			 "mostMicros:i}] more!:i" },
+	{ "queue_list", "queues!:[{device!:s class:s label:i rateBps:i backlogBytes:i "
+			"backlogMicros:i virtualMicros:i virtual:s drops:i}]" },
 	{ "metered_flag", RECORDED },
 	{ "breach_predict", RECORDED },
 	{ "breach_flag", RECORDED },
