@@ -222,7 +222,7 @@ static const struct cfg_key node_keys[] = {
 	{ "max-rules", cfg_u32, AT(max_rules), BETWEEN(1, 1048576), "4096" },
 	{ "max-flows", cfg_u32, AT(max_flows), BETWEEN(4, 4194304), "16384" },
 	{ "max-watched", cfg_u32, AT(max_watched), BETWEEN(1, 4096), "4096" },
-	{ "class-pool", cfg_u32, AT(class_pool), BETWEEN(0, 32256), "4096" },
+	{ "class-pool", cfg_u32, AT(class_pool), BETWEEN(0, 32256), "0" },
 	{ "label-range", cfg_range, AT(labels), BETWEEN(1, 0xfffff), "1-4095" },
 	{ "pace-cgroup", cfg_path_abs, AT(pace_cgroup), ANY },
 	{ "oss", cfg_word, AT(oss), SIZE(sizeof(cfg_name)) },

@@ -158,7 +158,7 @@ def side_keys(node, home, documents):
 
 def node_keys(node):
     if 'node' in ROLES[node]:
-        keys = {'pin-dir': '/run/treaty-bpf', 'probe-interval-ms': 20, 'class-pool': 64}
+        keys = {'pin-dir': '/run/treaty-bpf', 'probe-interval-ms': 20}
         if node != 'edge':
             keys['oss'] = 'operator-y'
         if node in NODE_PATHS:
