@@ -234,6 +234,21 @@ uint32_t dp_port_next(struct dp *d, uint32_t ifindex)
 	return best;
 }
 
+/* A program of this very load. Of others the kernel tells the name to CAP_SYS_ADMIN alone, which a
+ * confined enforcer has given up. */
+static bool loaded_here(const struct dp *d, uint32_t id)
+{
+	for (int p = 0; p < DP_PROGS; p++) {
+		struct bpf_prog_info info = { 0 };
+		uint32_t len = sizeof(info);
+
+		if (!bpf_obj_get_info_by_fd(dp_prog_fd(d, (enum dp_prog)p), &info, &len) &&
+		    info.id == id)
+			return true;
+	}
+	return false;
+}
+
 int dp_hooked(struct dp *d, uint32_t ifindex, bool out, struct dp_hooked ret[DP_HOOKED_MAX],
 	      size_t *n)
 {
@@ -244,13 +259,19 @@ int dp_hooked(struct dp *d, uint32_t ifindex, bool out, struct dp_hooked ret[DP_
 
 	if (!port_read(d, ifindex, &l))
 		return -ENOENT;
-	if (l.flags & DP_PORT_CLSACT)
-		return dp_tc_hooked(ifindex, out, ret, n);
-	r = bpf_prog_query_opts((int)ifindex, out ? TCX_EGRESS : TCX_INGRESS, &o);
-	if (r < 0 && r != -ENOSPC) /* more programs than asked for: the first ones are told */
-		return r;
-	*n = o.prog_cnt < DP_HOOKED_MAX ? o.prog_cnt : DP_HOOKED_MAX;
+	if (l.flags & DP_PORT_CLSACT) {
+		r = dp_tc_hooked(ifindex, out, ret, n);
+		if (r < 0)
+			return r;
+	} else {
+		r = bpf_prog_query_opts((int)ifindex, out ? TCX_EGRESS : TCX_INGRESS, &o);
+		if (r < 0 && r != -ENOSPC) /* more than asked for: the first ones are told */
+			return r;
+		*n = o.prog_cnt < DP_HOOKED_MAX ? o.prog_cnt : DP_HOOKED_MAX;
+		for (size_t i = 0; i < *n; i++)
+			dp_prog_describe(id[i], &ret[i]);
+	}
 	for (size_t i = 0; i < *n; i++)
-		dp_prog_describe(id[i], &ret[i]);
+		ret[i].ours = ret[i].ours || loaded_here(d, ret[i].id);
 	return 0;
 }

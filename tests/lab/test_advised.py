@@ -178,6 +178,20 @@ def round_trip(lab):
         flows.stop()
 
 
+def confined(lab):
+    """Enforcers that have given up their rights still know their own programs from others'."""
+    for node in ('edge', 'popA', 'popB'):
+        def sound(node=node):
+            return lab.ctl(node, 'dataplane', 'check', check=False).returncode == 0
+        try:
+            wait_for('a sound data plane', sound, 10, every=0.2)
+            good = True
+        except DemoError:
+            good = False
+        check(f'{node}: the data plane holds what is committed, programs included', good,
+              '' if good else lab.ctl(node, 'dataplane', 'check', check=False).stdout)
+
+
 def one(build, adviser):
     lab = Lab(build, f'adv-{adviser}{os.getpid()}')
     start = time.monotonic()
@@ -188,6 +202,7 @@ def one(build, adviser):
         if adviser == 'hostile':
             check('hostile: it buys nothing that is not for sale', n <= len(CLASSES), n)
             stream(lab)
+            confined(lab)
             if any(d['class'] == TCP and d['active'] for d in deals(lab, 'op')):
                 round_trip(lab)
             else:
