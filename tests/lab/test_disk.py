@@ -59,7 +59,16 @@ class Disk:
         self.inside('rm', '-f', f'{self.at}/filler')
 
     def readonly(self, on):
-        self.inside('mount', '-o', f'remount,{"ro" if on else "rw"}', self.at)
+        """The last of a killed tree may hold a file for a moment yet."""
+        def done():
+            try:
+                self.inside('mount', '-o', f'remount,{"ro" if on else "rw"}', self.at)
+            except DemoError as e:
+                if 'busy' not in str(e):
+                    raise
+                return False
+            return True
+        wait_for('the disk lets go', done, 20)
 
     def said(self, since):
         with open(daemons.log_file(self.lab.dir, self.node), encoding='utf-8', errors='replace') as f:
