@@ -61,6 +61,7 @@ BENCHES	:= $(BENCH_SRC:%.c=$(B)/%)
 
 all: $(BINS) $(LABS)
 tests: $(TESTS)
+skeletons: $(SKEL)
 benches: $(BENCHES)
 tests: $(B)/tests/torture/torture
 
@@ -202,7 +203,7 @@ clean:
 print-%:
 	@echo $($*)
 
-.PHONY: all tests benches deps bench-deps lint-deps check unit check-kernel lint core-objects demo bench soak fuzz torture conformance conformance-server \
+.PHONY: all tests benches skeletons deps bench-deps lint-deps check unit check-kernel lint core-objects demo bench soak fuzz torture conformance conformance-server \
 	install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:
