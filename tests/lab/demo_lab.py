@@ -127,7 +127,7 @@ class Lab:
                 'io.modelcontextprotocol/clientCapabilities': {}}}}
         headers = {'Content-Type': 'application/json', 'Accept': 'application/json, text/event-stream',
                    'MCP-Protocol-Version': '2026-07-28', 'Mcp-Method': 'tools/call', 'Mcp-Name': tool}
-        c = UnixHTTP(self.socket(node), 10)
+        c = UnixHTTP(self.socket(node), 60)
         try:
             c.request('POST', '/mcp', json.dumps(body), headers)
             answer = json.loads(c.getresponse().read())

@@ -38,7 +38,7 @@ def tenant(story):
             moved = True
             s.tell.say('demo', f'both flows have moved; the tenant is at {rate / 1e6:.0f} Mbit/s of 200')
     for m in MOVERS:
-        wait_for(f'{m} leaves the short path', lambda m=m: away(s, m, marks['op']), 15)
+        wait_for(f'{m} leaves the short path', lambda m=m: away(s, m, marks['op']), 45)
     time.sleep(s.seconds(1.5, 0.5))
     reroute_rows(s, s.traffic.report(w), marks)
     s.tenant.stop()
@@ -73,9 +73,9 @@ def walk_back(s, marks):
     """After recovery and cooling, the flows return to the short path at the old price."""
     for m in MOVERS:
         wait_for(f'{m} walks back', lambda m=m: s.agreement(m, 'op')['path'] == 1
-                 and s.logs.find('op', 'COOLED', marks['op'], deal=s.lineage[m]), s.seconds(60, 40))
+                 and s.logs.find('op', 'COOLED', marks['op'], deal=s.lineage[m]), s.seconds(90, 90))
         wait_for(f'{m} is back in force', lambda m=m: s.lab.tool('edge', 'deal_show', id=s.lineage[m])
-                 ['life'] in ('assured', 'ASSURED', 'restored', 'RESTORED'), 10)
+                 ['life'] in ('assured', 'ASSURED', 'restored', 'RESTORED'), 30)
     offers = [r['output'] for r in s.logs.find('op', 'RENEGOTIATION_OPENED', marks['op'])]
     ups = sum(o['reason'] == 3 for o in offers)
     backs = sum(o['reason'] == 5 for o in offers)

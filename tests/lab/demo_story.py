@@ -66,14 +66,14 @@ class Story:
             self.traffic.rate(c, offered(c, self.contract[c], QUIET))
         self.traffic.rate('bulk-transfer', 5e6)
 
-    def agreed(self, name, limit=20):
+    def agreed(self, name, limit=60):
         rows = self.logs.wait('edge', 'AGREEMENT_ACCEPTED', limit, class_name=name)
         lineage = rows[-1]['output']['lineage']
         self.lineage[name] = lineage
         for node in SIDES:
             self.active(node, lineage, 1, limit)
 
-    def active(self, node, lineage, rev, limit=20):
+    def active(self, node, lineage, rev, limit=60):
         wait_for(f'{SIDES[node]}: revision {rev} of {lineage} in force', lambda: [
             r for r in self.logs.find(node, 'SERVICE_ACTIVE', rev=rev)
             if r['output']['deal'].split('-')[1] == lineage.split('-')[1]], limit)
@@ -87,7 +87,7 @@ class Story:
 
     def declare(self):
         self.tell.head('Four needs are declared (treatyctl intent declare); the fifth shows itself.')
-        wait_for('the probes see every path well', self.paths_well, 30, every=0.1)
+        wait_for('the probes see every path well', self.paths_well, 90, every=0.1)
         for name, more in DECLARED.items():
             self.lab.ctl('edge', 'intent', 'declare', '--class', name, *more)
             self.agreed(name)
@@ -208,7 +208,7 @@ class Story:
         """The raise filled the access link: the enterprise's own affair."""
         before = self.since
         self.tell.head('The access link is full now. bulk-transfer gives way; the operator is not asked.')
-        rows = self.logs.wait('edge', 'SPUR_REBALANCED', 10, since=before)
+        rows = self.logs.wait('edge', 'SPUR_REBALANCED', 30, since=before)
         floor, lineage = 2e6, self.lineage['bulk-transfer']
         cut = {f['lineage']: f['rate'] for f in rows[-1]['output']['flow']}
         contract = self.agreement('bulk-transfer')['g']['bandwidth']
@@ -257,9 +257,9 @@ class Story:
         for name, lineage in self.lineage.items():
             self.lab.ctl('edge', 'agreement', 'terminate', lineage, '--reason', 'end of the demo')
         for node in SIDES:
-            self.logs.wait(node, 'TERMINATED', 30, count=len(FLOWS))
+            self.logs.wait(node, 'TERMINATED', 90, count=len(FLOWS))
         try:
-            left = wait_for('the nodes forget the labels', lambda: self.left() == (0, 0) and (0, 0), 20)
+            left = wait_for('the nodes forget the labels', lambda: self.left() == (0, 0) and (0, 0), 90)
         except DemoError:
             left = self.left()
         self.table.row('end', 'nothing of the treaties stays in any kernel', '0 labels, 0 classes',
