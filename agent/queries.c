@@ -154,13 +154,14 @@ static json_t *shaped_json(const struct enforcer_shaper *sh)
 
 		(void)json_array_append_new(
 			all,
-			json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+			json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 				  "device", d->device.s, "kind", d->kind, "refused", d->refused,
 				  "classes", (json_int_t)d->classes, "maxClasses",
 				  (json_int_t)d->max_classes, "idle", (json_int_t)d->idle,
 				  "policed", (json_int_t)d->policed, "rate",
 				  (json_int_t)d->rate.bps, "promised", (json_int_t)d->promised.bps,
-				  "drops", (json_int_t)d->drops, "marks", (json_int_t)d->marks));
+				  "linkRate", (json_int_t)d->link.bps, "drops",
+				  (json_int_t)d->drops, "marks", (json_int_t)d->marks));
 	}
 	return all;
 }

@@ -171,8 +171,8 @@ struct enforcer_shaper {
 				    */
 		uint32_t classes, max_classes; /* all that the steps asked for; HTB's most */
 		uint32_t idle, policed;        /* ready for a deal; of classes, beyond the cap */
-		rate_t rate, promised;
-		uint64_t drops, marks; /* of the virtual queues */
+		rate_t rate, promised, link;   /* link: its own speed, 0 = unknown */
+		uint64_t drops, marks;         /* of the virtual queues */
 	} dev[DEVICES_MAX];
 };
 

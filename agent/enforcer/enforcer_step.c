@@ -406,6 +406,7 @@ static int ceiling_set(struct enforcer_node *n, const struct step *s, struct enf
 	struct dp_ceiling want = { .id = s->ceiling, .rate = { s->rate, s->rate } }, seen;
 	enum refusal no = REFUSE_NONE;
 	struct err e = { 0 };
+	bool was;
 	int r;
 
 	if (s->burst_ms > 4000)
@@ -414,12 +415,15 @@ static int ceiling_set(struct enforcer_node *n, const struct step *s, struct enf
 	r = dp_ceiling_get(n->dp, s->ceiling, &seen);
 	if (!r && same_ceiling(&want, &seen))
 		return 0;
+	if (r == -ERANGE)
+		return refuse(p, REFUSE_BODY_MALFORMED, "ceiling: 1..%u", DP_CEILINGS - 1);
 	if (n->dry)
 		return would_change(p, !r);
-	n->ceilings += r == -ENOENT;
+	was = !r;
 	r = dp_ceiling_set(n->dp, &want, &no, &e);
 	if (r)
 		return failed(p, r, no, &e);
+	n->ceilings += !was;
 	p->changed = 1;
 	r = dp_ceiling_get(n->dp, s->ceiling, &seen);
 	return r || !same_ceiling(&want, &seen) ? differs(p, "ceiling") : 0;
