@@ -220,6 +220,7 @@ struct cfg_operator {
 	uint32_t peak_pct;  /* of the contracted rate: what may pass while there is room; 100 = no
 			       more */
 	uint32_t horizon;   /* of the forecasts, in sampling intervals */
+	uint32_t table_reserve; /* percent of a node's table that new agreements leave free */
 };
 
 /* The enterprise's edge and its operator. */

@@ -345,6 +345,7 @@ static const struct cfg_key operator_keys[] = {
 	{ "peak-percent", cfg_u32, AT(peak_pct), BETWEEN(100, 1000), "100" },
 	{ "forecast-intervals", cfg_u32, AT(horizon), BETWEEN(1, 10000), "20" },
 	{ "refund", cfg_bool, AT(refund), ANY },
+	{ "table-reserve-percent", cfg_u32, AT(table_reserve), BETWEEN(0, 50), "2" },
 };
 #undef AT
 

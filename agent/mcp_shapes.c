@@ -43,7 +43,8 @@ static const struct {
 		       "atMicros:i}] monoMicros!:i" },
 	{ "path_list", "paths!:[{path!:i name!:s type!:s alive:b baseMicros:i delayMicros:i "
 		       "forecastMicros:i lossPpm:i capacityBps:i reservedBps:i loadBps:i "
-		       "loadForecastBps:i band:s bands:[s] ageMs:i}]" },
+		       "loadForecastBps:i band:s bands:[s] ageMs:i tableNode:s table:s "
+		       "tableUsed:i tableMax:i roomFor:i}]" },
 	{ "log_read", "rows!:[o] durable!:i" },
 	{ "explain", "id!:s life!:s events!:[{seq!:i time!:s event!:s actor:s tool:s core:s why:s "
 		     "in:o? out:o? alternatives:[o] refusal:s undo:s}]" },
@@ -81,7 +82,7 @@ static const struct {
 	{ "step_apply", "receipts!:[@receipt]" },
 	{ "telemetry_read",
 	  "labels!:[@label]|o marks:[@mark]|o next:i paths!:[@path] classes!:[@class] "
-	  "clock:@clock mono!:i" },
+	  "clock:@clock mono!:i tables:[@table]" },
 	{ "node_observe", "@observation" },
 	{ "disclosure_show", "version!:i rules!:i digest!:s policy:o?" },
 	{ "disclosure_sign", "policy!:o" },
@@ -131,6 +132,7 @@ static const struct {
 	{ "observation", &observation_fields },
 	{ "mark", &mark_sample_fields },
 	{ "clock", &mark_clock_fields },
+	{ "table", &table_use_fields },
 };
 
 static json_t *type_read(const char **p);

@@ -184,21 +184,33 @@ static int add_rows(struct side *s, json_t *to)
 	return r ? r : add_marks(s, marks);
 }
 
+static int add_tables(struct side *s, json_t *to)
+{
+	struct enforcer_tables t = { 0 };
+	int r = enforcer_tables(s->enforcer, &t, NULL);
+
+	for (uint32_t i = 0; i < t.n && !r; i++)
+		r = add(to, &table_use_fields, &t.table[i]);
+	return r;
+}
+
 static int add_others(struct side *s, json_t *to)
 {
-	json_t *paths = json_array(), *classes = json_array();
+	json_t *paths = json_array(), *classes = json_array(), *tables = json_array();
 	struct mark_clock clock;
 	int r;
 
 	node_clock(s, &clock);
 	r = json_object_set_new(to, "paths", paths) ||
 			    json_object_set_new(to, "classes", classes) ||
+			    json_object_set_new(to, "tables", tables) ||
 			    json_object_set_new(to, "clock",
 						noun_encode(&mark_clock_fields, &clock)) ||
 			    json_object_set_new(to, "mono", json_integer(loop_now(s->loop).us))
 		    ? -ENOMEM
 		    : 0;
 	r = r ? r : add_paths(s, paths);
+	r = r ? r : add_tables(s, tables);
 	return r ? r : add_classes(s, classes);
 }
 
@@ -273,7 +285,8 @@ static struct mcp_row rows[] = {
 	  .call = call_step_apply },
 	{ .name = "telemetry_read",
 	  .title = "Read telemetry",
-	  .help = "Running totals of labels and classes, the last window of every path, and the "
+	  .help = "Running totals of labels and classes, the last window of every path, how "
+		  "full each table is, and the "
 		  "last finished block of every coloured label (RFC 9341). batch: labels and "
 		  "blocks "
 		  "as one member each, a page at a time; next is the following page's after.",

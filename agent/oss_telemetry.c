@@ -14,6 +14,7 @@
 #include "agent/peer.h"
 #include "agent/state/forecast_core.h"
 #include "agent/state/scarcity_core.h"
+#include "agent/state/table_core.h"
 
 #include <errno.h>
 
@@ -29,6 +30,8 @@ struct link {
 	mono_t back;            /* when it spoke again after a silence */
 	uint8_t n_paths;
 	struct path_sample path[PATHS_MAX];
+	uint32_t n_tables; /* what it last said stands until it says otherwise */
+	struct table_use table[TABLES_MAX];
 };
 
 struct series {
@@ -67,6 +70,25 @@ static int take_paths(struct link *l, const json_t *js, struct err *e)
 		if (r)
 			return r;
 		l->n_paths++;
+	}
+	return 0;
+}
+
+/* A node that does not tell of its tables stops no agreement: it refuses the step. */
+static int take_tables(struct link *l, const json_t *js, struct err *e)
+{
+	json_t *arr = NULL, *one;
+	size_t i;
+	int r = json_opt_arr(js, "", "tables", 0, TABLES_MAX, &arr, e);
+
+	l->n_tables = 0;
+	if (r)
+		return r < 0 ? r : 0;
+	json_array_foreach (arr, i, one) {
+		r = noun_decode(&table_use_fields, one, &l->table[i], e);
+		if (r)
+			return r;
+		l->n_tables++;
 	}
 	return 0;
 }
@@ -136,8 +158,8 @@ static void on_answer(void *arg, int err, const struct mcp_result *r, const char
 		say_silent(l, err ? why : r->code ? r->error : r->text);
 		return;
 	}
-	if (take_paths(l, r->structured, &e) || take_page(l, r->structured, &e) ||
-	    next_page(l, r->structured, &next, &e)) {
+	if (take_paths(l, r->structured, &e) || take_tables(l, r->structured, &e) ||
+	    take_page(l, r->structured, &e) || next_page(l, r->structured, &next, &e)) {
 		say_silent(l, e.text);
 		return;
 	}
@@ -289,6 +311,26 @@ static void view_from(uint8_t i, const struct seen *x, mono_t at)
 	tm.s->paths.at[i] = at;
 }
 
+/* The classes of a device matter where the path leaves by it. */
+static struct table_least least_of(const struct path_def *d)
+{
+	struct table_least least = { .table = TABLE_NONE };
+
+	for (uint8_t h = 0; h < d->n_hops; h++) {
+		const struct hop *hop = &d->hop[h];
+		const struct link *l = link_of(&hop->node);
+
+		for (uint32_t i = 0; l && i < l->n_tables; i++) {
+			const struct table_use *t = &l->table[i];
+
+			if (!t->device.s[0] || !strcmp(t->device.s, hop->near.s) ||
+			    !strcmp(t->device.s, hop->far.s))
+				table_take(&least, &hop->node, t, tm.s->cfg->op.table_reserve);
+		}
+	}
+	return least;
+}
+
 static void bands(void)
 {
 	struct side_paths *p = &tm.s->paths;
@@ -345,9 +387,11 @@ static void tick(void *arg)
 	mono_t at;
 
 	(void)arg;
-	for (uint8_t i = 0; i < tm.s->paths.n; i++)
+	for (uint8_t i = 0; i < tm.s->paths.n; i++) {
+		tm.s->paths.view[i].least = least_of(&tm.s->paths.def[i]);
 		if (merged(i, &w, &at))
 			view_from(i, &w, at);
+	}
 	bands();
 	oss_flow_forget(tm.s);
 	for (uint32_t i = 0; i < tm.n_links; i++)

@@ -154,14 +154,31 @@ static json_t *shaped_json(const struct enforcer_shaper *sh)
 
 		(void)json_array_append_new(
 			all,
-			json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+			json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 				  "device", d->device.s, "kind", d->kind, "refused", d->refused,
 				  "classes", (json_int_t)d->classes, "maxClasses",
 				  (json_int_t)d->max_classes, "idle", (json_int_t)d->idle,
 				  "policed", (json_int_t)d->policed, "rate",
 				  (json_int_t)d->rate.bps, "promised", (json_int_t)d->promised.bps,
-				  "drops", (json_int_t)d->drops, "marks", (json_int_t)d->marks));
+				  "linkRate", (json_int_t)d->link.bps, "drops",
+				  (json_int_t)d->drops, "marks", (json_int_t)d->marks));
 	}
+	return all;
+}
+
+static json_t *tables_json(const struct side *s)
+{
+	struct enforcer_tables t = { 0 };
+	json_t *all = json_array();
+	int r = enforcer_tables(s->enforcer, &t, NULL);
+
+	for (uint32_t i = 0; i < t.n && !r; i++)
+		(void)json_array_append_new(all, json_pack("{s:s, s:s, s:I, s:I, s:I}", "table",
+							   table_name(t.table[i].table), "device",
+							   t.table[i].device.s, "used",
+							   (json_int_t)t.table[i].used, "max",
+							   (json_int_t)t.table[i].max, "failed",
+							   (json_int_t)t.table[i].failed));
 	return all;
 }
 
@@ -175,13 +192,13 @@ static json_t *shaper_json(const struct side *s)
 		return json_null();
 	if (enforcer_shaper(s->enforcer, &sh, &e))
 		return json_pack("{s:s}", "error", e.text);
-	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o}",
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o}",
 			 "kind", sh.kind, "hook", sh.hook, "pacing", sh.pacing, "labels",
 			 (json_int_t)sh.labels, "labelsUsed", (json_int_t)sh.labels_used, "rules",
 			 (json_int_t)sh.rules, "rulesUsed", (json_int_t)sh.rules_used, "flows",
 			 (json_int_t)sh.flows, "watched", (json_int_t)sh.watched, "refusedFull",
 			 (json_int_t)sh.full, "adopted", sh.adopted == 1, "sockets", sh.socks,
-			 "devices", shaped_json(&sh));
+			 "devices", shaped_json(&sh), "tables", tables_json(s));
 }
 
 static json_t *counts_json(const struct world *w)
@@ -415,7 +432,8 @@ static json_t *path_row(const struct side *s, uint8_t i)
 				  band[v->band[AXIS_AVAILABILITY] % BAND_MAX_]);
 
 	return json_pack(
-		"{s:I, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:I}",
+		"{s:I, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:I, s:s, "
+		"s:s, s:I, s:I, s:I}",
 		"path", (json_int_t)v->path, "name", d->name.s, "type",
 		v->type == NET_BE ? "be" : "det", "alive", v->alive, "baseMicros",
 		(json_int_t)v->base.us, "delayMicros", (json_int_t)v->delay.us, "forecastMicros",
@@ -423,7 +441,10 @@ static json_t *path_row(const struct side *s, uint8_t i)
 		(json_int_t)v->capacity.bps, "reservedBps", (json_int_t)v->reserved.bps, "loadBps",
 		(json_int_t)v->load.bps, "loadForecastBps", (json_int_t)v->load_forecast.bps,
 		"band", band[v->band[AXIS_BANDWIDTH] % BAND_MAX_], "bands", bands, "ageMs",
-		(json_int_t)(at ? (loop_now(s->loop).us - at) / 1000 : -1));
+		(json_int_t)(at ? (loop_now(s->loop).us - at) / 1000 : -1), "tableNode",
+		v->least.node.s, "table", table_name(v->least.table), "tableUsed",
+		(json_int_t)v->least.used, "tableMax", (json_int_t)v->least.max, "roomFor",
+		(json_int_t)v->least.room);
 }
 
 static int on_path_list(struct side *s, const struct peer *p, const json_t *args, const char *key,

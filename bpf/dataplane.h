@@ -262,6 +262,13 @@ void dp_cache_get(struct dp *d, struct dp_cache_count *ret);
  * those that found a slot free when they became active. */
 int dp_rtt_get(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_rtt *ret);
 
+/* What is taken of the tables that serve without; cells_missed: packets that found none. */
+struct dp_used {
+	uint32_t watched, cells, cells_max;
+	uint64_t cells_missed;
+};
+void dp_used_get(struct dp *d, struct dp_used *ret);
+
 /* The counter map, frozen: no process may write it or map it writable, the programs still count.
  * Owned by d; pass it by SCM_RIGHTS. */
 int dp_counters_fd(const struct dp *d);

@@ -64,6 +64,19 @@ int dp_watch_drop(struct dp *d, uint32_t label, struct err *e)
 	return r;
 }
 
+void dp_used_get(struct dp *d, struct dp_used *ret)
+{
+	struct dp_event_count full = { 0 };
+	uint32_t watched = 0;
+
+	(void)dp_events_count(d, DP_EV_FULL, &full);
+	if (!d->watcher)
+		(void)watcher_make(d, NULL);
+	for (uint32_t i = 1; d->watcher && i <= DP_WATCHED; i++)
+		watched += d->watcher[i] != 0;
+	*ret = (struct dp_used){ watched, d->ctl->slots_used, dp_slots_of(d->labels), full.seen };
+}
+
 /* --- source prefixes ---------------------------------------------------------------------------
  */
 

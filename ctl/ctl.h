@@ -108,6 +108,7 @@ int ctl_status(struct ctl *c);
 int ctl_flows(struct ctl *c);
 int ctl_explain(struct ctl *c);
 int ctl_dataplane_events(struct ctl *c);
+int ctl_dataplane_tables(struct ctl *c);
 int ctl_dataplane(struct ctl *c);
 int ctl_verify(struct ctl *c);
 int ctl_intent_declare(struct ctl *c);

@@ -317,6 +317,24 @@ int ctl_dataplane_events(struct ctl *c)
 	return CTL_OK;
 }
 
+int ctl_dataplane_tables(struct ctl *c)
+{
+	auto_json json_t *o = NULL;
+	const json_t *rows;
+	int r = client_call(c, "status", json_object(), &o);
+
+	if (r)
+		return r;
+	rows = json_object_get(json_object_get(o, "shaping"), "tables");
+	if (!rows)
+		return fail(CTL_REFUSED, "this daemon is no node");
+	if (c->json)
+		print_json(rows);
+	else
+		print_table(rows, "table device used max failed");
+	return CTL_OK;
+}
+
 /* --signed-by: is what this caller is shown what the key's owner signed? */
 static int list_check(const struct ctl *c, const json_t *result)
 {

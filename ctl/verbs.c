@@ -50,7 +50,8 @@ const struct verb verbs[] = {
 	  "smoothed round trips of this host's own TCP sockets, by label or by the peer's prefix" },
 	{ "path", "show", NULL, NULL, ctl_list,
 	  "path_list paths path name type alive baseMicros:ms delayMicros:ms forecastMicros:ms "
-	  "lossPpm capacityBps:rate reservedBps:rate loadBps:rate band ageMs",
+	  "lossPpm capacityBps:rate reservedBps:rate loadBps:rate band ageMs "
+	  "tableNode table tableUsed tableMax roomFor",
 	  "delay, loss, load and scarcity of each path" },
 	{ "path", "swap", "AGREEMENT PATH", NULL, ctl_path_swap, NULL,
 	  "move an agreement to another path, make before break (operator)" },
@@ -66,6 +67,8 @@ const struct verb verbs[] = {
 	  "take away what is ours in this node's kernel and nobody wants" },
 	{ "dataplane", "events", NULL, NULL, ctl_dataplane_events, NULL,
 	  "what this node's data plane met that should not happen: each cause, and the last ones" },
+	{ "dataplane", "tables", NULL, NULL, ctl_dataplane_tables, NULL,
+	  "how full this node's tables are, and how often an entry found no room" },
 	{ "approval", "list", NULL, NULL, ctl_list,
 	  "approval_list approvals id state act class amount:money@currency expiresMs:time deal "
 	  "why",

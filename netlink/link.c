@@ -14,6 +14,19 @@
 
 #define LINK_MODE_WORDS 128 /* of each of three masks: the most that the int8_t can ask for */
 
+/* A TUN or TAP device tells a constant that nobody measured (10 Mbit/s before Linux 6.3). */
+static bool no_wire(struct nl *n, struct ifreq *ifr)
+{
+	struct ethtool_drvinfo d = { .cmd = ETHTOOL_GDRVINFO };
+	char *was = ifr->ifr_data;
+	bool tun;
+
+	ifr->ifr_data = (char *)&d;
+	tun = !ioctl(nl_ioctl_fd(n), SIOCETHTOOL, ifr) && !strcmp(d.driver, "tun");
+	ifr->ifr_data = was;
+	return tun;
+}
+
 /* Speed by ethtool's ioctl, which any socket carries (a netlink one too: no other family needed).
  * The kernel first tells how many mask words it wants. */
 static rate_t speed_of(struct nl *n, const char *name)
@@ -29,7 +42,8 @@ static rate_t speed_of(struct nl *n, const char *name)
 		return (rate_t){ 0 };
 	q->link_mode_masks_nwords = (int8_t)-q->link_mode_masks_nwords;
 	q->cmd = ETHTOOL_GLINKSETTINGS;
-	if (ioctl(nl_ioctl_fd(n), SIOCETHTOOL, &ifr) < 0 || q->speed == (uint32_t)SPEED_UNKNOWN)
+	if (ioctl(nl_ioctl_fd(n), SIOCETHTOOL, &ifr) < 0 || q->speed == (uint32_t)SPEED_UNKNOWN ||
+	    no_wire(n, &ifr))
 		return (rate_t){ 0 };
 	return (rate_t){ q->speed * 1000000ull };
 }

@@ -15,7 +15,7 @@ struct nl_link {
 	uint32_t txqlen; /* packets */
 	bool up;         /* IFF_UP and operationally up or unknown */
 	bool loopback;
-	rate_t speed; /* 0 = unknown */
+	rate_t speed; /* 0 = unknown, or of a TUN device, which has none */
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
 };
 

@@ -4,6 +4,7 @@
 
 #include "agent/codec/nego.h"
 #include "agent/log.h"
+#include "agent/state/table_core.h"
 #include "agent/store/ledger.h"
 
 #include <errno.h>
@@ -28,14 +29,30 @@ static uint64_t reserved(const struct deal *d, uint8_t path, wall_t now)
 	return cur > next ? cur : next;
 }
 
+/* Sold, and in no node's tables yet. */
+static uint32_t admitted(const struct world *w, wall_t now)
+{
+	uint32_t n = 0;
+
+	for (uint32_t k = 0; k < w->n_deals; k++) {
+		const struct deal *d = &w->deal[k];
+
+		n += d->operator_side && d->life != LIFE_TERMINATED && !d->applied.rev &&
+		     (d->cur.rev || pending_counts(d, now));
+	}
+	return n;
+}
+
 uint8_t bss_paths(struct path_view ret[PATHS_MAX])
 {
 	const struct side_paths *p = &bss.side->paths;
 	const struct world *w = engine_world(bss.side->engine);
 	wall_t now = engine_now(bss.side->engine);
+	uint32_t coming = admitted(w, now);
 
 	for (uint8_t i = 0; i < p->n; i++) {
 		ret[i] = p->view[i];
+		table_expect(&ret[i].least, coming);
 		ret[i].reserved.bps = 0;
 		for (uint32_t k = 0; k < w->n_deals; k++)
 			if (w->deal[k].operator_side)

@@ -112,6 +112,8 @@ static enum refusal menu_item(const struct bss_menu_in *in, const struct path_vi
 	if (!v->alive || (in->ceiling && in->want.bandwidth.bps > in->room.bps) ||
 	    !bss_room(&in->p, v, &in->own, in->want.bandwidth))
 		return REFUSE_NO_CAPACITY;
+	if (in->own.path != v->path && !table_admits(&v->least, in->own.path != 0))
+		return REFUSE_NODE_FULL;
 	i->path = v->path;
 	i->type = v->type;
 	i->g.bandwidth = in->want.bandwidth;
@@ -172,10 +174,21 @@ void bss_refuse_path(struct refused *list, uint8_t *n, uint8_t path, enum refusa
 	(*n)++;
 }
 
+/* Which table, of which node, as an operator would look for it. */
+static void why_full(why_t *why, const struct table_least *t)
+{
+	why_rule(why, "a node has no room for another agreement");
+	why_text(why, "node", t->node.s);
+	why_text(why, "table", table_name(t->table));
+	why_num(why, "used", t->used);
+	why_num(why, "max", t->max);
+}
+
 void bss_menu(const struct bss_menu_in *in, struct bss_menu_out *out)
 {
 	unsigned n = in->n_paths < PATHS_MAX ? in->n_paths : PATHS_MAX, sold = 0;
 	delay_t shortest = bss_shortest(in->path, n);
+	const struct table_least *full = NULL;
 	bool withdrawn = false;
 	struct quote_item i;
 
@@ -185,6 +198,8 @@ void bss_menu(const struct bss_menu_in *in, struct bss_menu_out *out)
 
 		if (r != REFUSE_NONE)
 			bss_refuse_path(out->refused, &out->n_refused, in->path[k].path, r);
+		if (r == REFUSE_NODE_FULL)
+			full = &in->path[k].least;
 		if (r != REFUSE_NONE && r != REFUSE_GRADE_WITHDRAWN)
 			continue;
 		insert(out, &i);
@@ -195,7 +210,13 @@ void bss_menu(const struct bss_menu_in *in, struct bss_menu_out *out)
 		out->item[k].no = (uint8_t)(k + 1);
 	out->valid_until.ms = in->now.ms + in->p.ttl_ms;
 	if (sold == 0)
-		out->refusal = withdrawn ? REFUSE_GRADE_WITHDRAWN : REFUSE_NO_CAPACITY;
+		out->refusal = withdrawn ? REFUSE_GRADE_WITHDRAWN
+			       : full    ? REFUSE_NODE_FULL
+					 : REFUSE_NO_CAPACITY;
+	if (out->refusal == REFUSE_NODE_FULL) {
+		why_full(&out->why, full);
+		return;
+	}
 	why_rule(&out->why, sold ? "menu" : "nothing for sale");
 	why_num(&out->why, "bandwidth", (int64_t)in->want.bandwidth.bps);
 	why_num(&out->why, "latency", in->want.latency.us);

@@ -41,6 +41,8 @@ static enum refusal holds(const struct bss_strategy_in *in, const struct path_vi
 
 	if (!v->alive || !bss_room(&in->p, v, &own, rate))
 		return REFUSE_NO_CAPACITY;
+	if (v->path != in->live.path && !table_admits(&v->least, true))
+		return REFUSE_NODE_FULL;
 	if (load_too && bss_withdrawn(v))
 		return REFUSE_GRADE_WITHDRAWN;
 	if (load_too && !within(v, in->p.load_limit, had, rate.bps))

@@ -83,6 +83,11 @@ int enforcer_socks(struct msg_client *c, struct enforcer_socks *ret, struct err 
 	return msg_call(c, MSG_SOCKS, NULL, 0, ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
 }
 
+int enforcer_tables(struct msg_client *c, struct enforcer_tables *ret, struct err *e)
+{
+	return msg_call(c, MSG_TABLES, NULL, 0, ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
+}
+
 int enforcer_observe(struct msg_client *c, uint32_t label, struct observation *ret, struct err *e)
 {
 	const struct enforcer_label q = { label };

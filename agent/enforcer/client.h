@@ -31,6 +31,7 @@ enum enforcer_msg {
 	MSG_MARKS,                    /* -> struct enforcer_marks and the fd of the blocks' map */
 	MSG_EVENTS,                   /* -> struct enforcer_events */
 	MSG_SOCKS,                    /* -> struct enforcer_socks */
+	MSG_TABLES,                   /* -> struct enforcer_tables */
 };
 
 /* The answer to one step. REFUSE_NONE: applied, read back and found as asked. */
@@ -84,6 +85,12 @@ struct enforcer_socks {
 		uint32_t sockets, least_us, most_us; /* smoothed round trips */
 		uint64_t sum_us;
 	} group[ENFORCER_SOCKS_MAX];
+};
+
+/* How full what steps fill is. */
+struct enforcer_tables {
+	uint32_t n, pad;
+	struct table_use table[TABLES_MAX];
 };
 
 struct enforcer_label {
@@ -164,8 +171,8 @@ struct enforcer_shaper {
 				    */
 		uint32_t classes, max_classes; /* all that the steps asked for; HTB's most */
 		uint32_t idle, policed;        /* ready for a deal; of classes, beyond the cap */
-		rate_t rate, promised;
-		uint64_t drops, marks; /* of the virtual queues */
+		rate_t rate, promised, link;   /* link: its own speed, 0 = unknown */
+		uint64_t drops, marks;         /* of the virtual queues */
 	} dev[DEVICES_MAX];
 };
 
@@ -231,6 +238,7 @@ const char *enforcer_cause_text(uint32_t cause);
 int enforcer_events(struct msg_client *c, struct enforcer_events *ret, struct err *e) must_check;
 /* -EOPNOTSUPP: the kernel has no iterator; struct enforcer_shaper says why. */
 int enforcer_socks(struct msg_client *c, struct enforcer_socks *ret, struct err *e) must_check;
+int enforcer_tables(struct msg_client *c, struct enforcer_tables *ret, struct err *e) must_check;
 int enforcer_gc(struct msg_client *c, struct enforcer_gc *ret, struct err *e) must_check;
 /* A label outside the table is -ERANGE. */
 int enforcer_observe(struct msg_client *c, uint32_t label, struct observation *ret,
@@ -256,6 +264,7 @@ _Static_assert(sizeof(struct enforcer_receipts) <= MSG_BODY_MAX, "fits a message
 _Static_assert(sizeof(struct enforcer_findings) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_events) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_socks) <= MSG_BODY_MAX, "fits a message");
+_Static_assert(sizeof(struct enforcer_tables) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_device) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_held) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_links) <= MSG_BODY_MAX, "fits a message");

@@ -6,6 +6,7 @@
 #include "shaper.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 _Static_assert(STEPS_MANY <= HTB_MANY, "one flight of classes");
@@ -236,19 +237,36 @@ static int check_family(const struct device *d, const struct nl_class *c,
 	return 0;
 }
 
+/* The configured rate, or the link's own where that is less and known: it may fall while we run. */
+static uint64_t device_holds(const struct device *d)
+{
+	uint64_t link = d->link.speed.bps;
+
+	return link && link < d->rate.bps ? link : d->rate.bps;
+}
+
+/* With both numbers, so that nobody has to guess which one stands in the way. */
+static int too_fast(const struct device *d, const char *all, uint64_t bps,
+		    struct enforcer_receipt *p)
+{
+	char link[32] = "of unknown speed";
+
+	if (d->link.speed.bps)
+		(void)snprintf(link, sizeof(link), "%llu", (unsigned long long)d->link.speed.bps);
+	return refuse(p, REFUSE_RATE_ABOVE_DEVICE, "%s: %llu bit/s%s; device has %llu, its link %s",
+		      d->cfg->name, (unsigned long long)bps, all, (unsigned long long)d->rate.bps,
+		      link);
+}
+
 static int check_class(const struct device *d, const struct nl_class *c, struct enforcer_receipt *p)
 {
 	const struct nl_class *old = class_of(d, c->minor);
 	uint64_t sum = d->promised + share(c) - (old ? share(old) : 0);
 
-	if (c->rate.bps > d->rate.bps || c->ceil.bps > d->rate.bps)
-		return refuse(p, REFUSE_RATE_ABOVE_DEVICE, "%s: %llu bit/s, device has %llu",
-			      d->cfg->name, (unsigned long long)c->ceil.bps,
-			      (unsigned long long)d->rate.bps);
-	if (sum > d->rate.bps)
-		return refuse(p, REFUSE_RATE_ABOVE_DEVICE, "%s: %llu bit/s in all, device has %llu",
-			      d->cfg->name, (unsigned long long)sum,
-			      (unsigned long long)d->rate.bps);
+	if (c->rate.bps > device_holds(d) || c->ceil.bps > device_holds(d))
+		return too_fast(d, "", c->ceil.bps > c->rate.bps ? c->ceil.bps : c->rate.bps, p);
+	if (sum > device_holds(d))
+		return too_fast(d, " in all", sum, p);
 	if (old && old->parent != c->parent)
 		return refuse(p, REFUSE_STEP_REFUSED, "%s: class %x: its customer cannot change",
 			      d->cfg->name, c->minor);

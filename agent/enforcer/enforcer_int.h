@@ -36,6 +36,7 @@ struct device {
 	uint64_t idle[HTB_SLOTS_MAX / 64];
 	uint32_t n_idle;
 	bool pool_stuck; /* the kernel refused one, and it was said */
+	uint32_t full;   /* class steps refused with MAP_FULL */
 };
 
 struct enforcer_node {
@@ -59,8 +60,10 @@ struct enforcer_node {
 	} told;
 	struct device dev[CFG_DEVICES];
 	uint32_t n_dev;
-	uint32_t full;               /* steps refused with MAP_FULL */
-	uint32_t labels, sources;    /* in the tables now: label lines, bound source prefixes */
+	uint32_t full;                /* steps refused with MAP_FULL */
+	uint32_t full_of[TABLE_MAX_]; /* .. by the table that they fill */
+	/* In the tables now: label lines, bound source prefixes, customers' ceilings. */
+	uint32_t labels, sources, ceilings;
 	uint32_t under[DP_CEILINGS]; /* labels of each ceiling */
 	bool dry;                    /* steps only look */
 	bool paced;                  /* this process put the pacing program there */
@@ -105,6 +108,9 @@ void second_start(struct enforcer_node *n);
 /* Takes what waits in the ring now. */
 void events_take(struct enforcer_node *n);
 int colours_from(const struct config *c, struct dp_colours *ret, struct err *e);
+
+/* enforcer_table.c. A step that a full table refused. */
+void table_missed(struct enforcer_node *n, const struct step *s);
 
 /* Counts anew what the tables hold: after they were opened. */
 void labels_count(struct enforcer_node *n);
@@ -155,6 +161,7 @@ int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 int show_held(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_findings(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int on_gc(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
+int show_tables(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_socks(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_events(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_marks(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);

@@ -48,6 +48,11 @@ static int look(struct enforcer_node *n, struct device *d, struct err *e)
 		d->attached = d->shaped = false;
 		d->was = d->was ? d->was : d->link.ifindex;
 	}
+	if (now.speed.bps && now.speed.bps < d->rate.bps && now.speed.bps != d->link.speed.bps)
+		log_warn(
+			"device %s: its rate is %llu bit/s, its link has %llu: no more is promised",
+			d->cfg->name, (unsigned long long)d->rate.bps,
+			(unsigned long long)now.speed.bps);
 	d->link = now;
 	return 0;
 }
@@ -308,6 +313,20 @@ static int open_devices(struct enforcer_node *n, struct err *e)
 	return r;
 }
 
+/* A start that fails over what an earlier one left lets that stand: it carries traffic. What this
+ * one made itself goes. */
+static void give_up(struct enforcer_node *n)
+{
+	struct dp_features f = { .adopted = true };
+
+	if (n->dp)
+		dp_features(n->dp, &f);
+	if (f.adopted)
+		(void)enforcer_node_close(n);
+	else
+		(void)enforcer_node_remove(&n, NULL);
+}
+
 int enforcer_node_open(struct enforcer_node **ret, const struct config *c, struct loop *l,
 		       struct err *e)
 {
@@ -329,7 +348,7 @@ int enforcer_node_open(struct enforcer_node **ret, const struct config *c, struc
 	if (!r)
 		second_start(n), socks_start(n);
 	if (r) {
-		n = enforcer_node_close(n);
+		give_up(n);
 		return r;
 	}
 	*ret = n;
@@ -432,4 +451,5 @@ const struct msg_handler enforcer_node_rows[ENFORCER_NODE_ROWS] = {
 	{ MSG_MARKS, 0, sizeof(struct enforcer_marks), show_marks },
 	{ MSG_EVENTS, 0, sizeof(struct enforcer_events), show_events },
 	{ MSG_SOCKS, 0, sizeof(struct enforcer_socks), show_socks },
+	{ MSG_TABLES, 0, sizeof(struct enforcer_tables), show_tables },
 };

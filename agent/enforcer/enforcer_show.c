@@ -253,6 +253,7 @@ static void fill_shaped(struct enforcer_node *n, const struct device *d, struct 
 	s->idle = d->n_idle;
 	s->policed = d->shaper == &shaper_policer ? d->n_classes : d->n_policed;
 	s->rate = d->rate;
+	s->link = d->link.speed;
 	s->promised.bps = d->promised;
 	for (uint32_t i = 0; (i = dp_shape_next(n->dp, d->link.ifindex, i));) {
 		if (dp_shape_get(n->dp, d->link.ifindex, i, &q))

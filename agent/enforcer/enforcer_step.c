@@ -181,11 +181,15 @@ void labels_count(struct enforcer_node *n)
 {
 	struct dp_label l;
 
-	n->labels = n->sources = 0;
+	struct dp_ceiling c;
+
+	n->labels = n->sources = n->ceilings = 0;
 	memset(n->under, 0, sizeof(n->under));
 	for (uint32_t i = dp_label_next(n->dp, 0); i; i = dp_label_next(n->dp, i))
 		if (!dp_label_get(n->dp, i, &l))
 			count_line(n, &l, true);
+	for (uint32_t i = 1; i < DP_CEILINGS; i++)
+		n->ceilings += !dp_ceiling_get(n->dp, i, &c);
 }
 
 static int label_set(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
@@ -402,6 +406,7 @@ static int ceiling_set(struct enforcer_node *n, const struct step *s, struct enf
 	struct dp_ceiling want = { .id = s->ceiling, .rate = { s->rate, s->rate } }, seen;
 	enum refusal no = REFUSE_NONE;
 	struct err e = { 0 };
+	bool was;
 	int r;
 
 	if (s->burst_ms > 4000)
@@ -410,11 +415,15 @@ static int ceiling_set(struct enforcer_node *n, const struct step *s, struct enf
 	r = dp_ceiling_get(n->dp, s->ceiling, &seen);
 	if (!r && same_ceiling(&want, &seen))
 		return 0;
+	if (r == -ERANGE)
+		return refuse(p, REFUSE_BODY_MALFORMED, "ceiling: 1..%u", DP_CEILINGS - 1);
 	if (n->dry)
 		return would_change(p, !r);
+	was = !r;
 	r = dp_ceiling_set(n->dp, &want, &no, &e);
 	if (r)
 		return failed(p, r, no, &e);
+	n->ceilings += !was;
 	p->changed = 1;
 	r = dp_ceiling_get(n->dp, s->ceiling, &seen);
 	return r || !same_ceiling(&want, &seen) ? differs(p, "ceiling") : 0;
@@ -438,6 +447,7 @@ static int ceiling_del(struct enforcer_node *n, const struct step *s, struct enf
 	r = dp_ceiling_del(n->dp, s->ceiling, &no, &e);
 	if (r)
 		return failed(p, r, no, &e);
+	n->ceilings--;
 	p->changed = 1;
 	return dp_ceiling_get(n->dp, s->ceiling, &seen) == -ENOENT ? 0 : differs(p, "ceiling");
 }
@@ -506,7 +516,8 @@ int steps_run(struct enforcer_node *n, const struct step *s, size_t count,
 		k = k ? k : 1;
 		for (size_t to = i + k; i < to; i++) {
 			ret[i].took_us = clock_us(CLOCK_BOOTTIME) - from;
-			n->full += ret[i].refusal == REFUSE_MAP_FULL;
+			if (ret[i].refusal == REFUSE_MAP_FULL)
+				table_missed(n, &s[i]);
 		}
 	}
 	pool_start(n);

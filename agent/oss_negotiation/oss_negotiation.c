@@ -2,6 +2,8 @@
 #include "oss_negotiation.h"
 #include "oss_negotiation_core.h"
 
+#include "agent/state/table_core.h"
+
 #include <errno.h>
 
 /* The BSS keeps its own margin below the capacity; here nothing is promised that is not there. */
@@ -35,6 +37,16 @@ static rate_t reserved(const struct deal *d, const struct path_view *v)
 	return (rate_t){ rest };
 }
 
+/* Others that are being provisioned: in no node's tables yet. */
+static uint32_t coming(const struct world *w, const struct deal *own)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < w->n_deals; i++)
+		n += &w->deal[i] != own && w->deal[i].has_plan && !w->deal[i].applied.rev;
+	return n;
+}
+
 static void gather(const struct deal *d, struct oss_negotiation_in *in)
 {
 	const struct path_view *v = side_path(side, d->order.path);
@@ -55,6 +67,7 @@ static void gather(const struct deal *d, struct oss_negotiation_in *in)
 	if (v) {
 		in->view = *v;
 		in->view.reserved = reserved(d, v);
+		table_expect(&in->view.least, coming(engine_world(side->engine), d));
 	}
 	in->room = side_ceiling_room(side, d);
 	in->ceiling = in->room.bps != UINT64_MAX;

@@ -94,6 +94,8 @@ static struct verdict fits(const struct oss_negotiation_in *in)
 		return SAY(NO_CAPACITY, "the path does not hold the bandwidth");
 	if (in->ceiling && o->g.bandwidth.bps > in->room.bps)
 		return SAY(NO_CAPACITY, "the customer's ceiling does not hold the bandwidth");
+	if (o->action != ORDER_MODIFY && !table_admits(&in->view.least, o->action != ORDER_ADD))
+		return SAY(NODE_FULL, "a node has no room for another agreement");
 	return SAY(NONE, "");
 }
 
@@ -108,6 +110,13 @@ void oss_negotiation_decide(const struct oss_negotiation_in *in, struct oss_nego
 		v = fits(in);
 	out->refusal = v.refusal;
 	why_rule(&out->why, v.refusal == REFUSE_NONE ? "the order follows and fits" : v.rule);
+	if (v.refusal == REFUSE_NODE_FULL) {
+		why_text(&out->why, "node", in->view.least.node.s);
+		why_text(&out->why, "table", table_name(in->view.least.table));
+		why_num(&out->why, "used", in->view.least.used);
+		why_num(&out->why, "max", in->view.least.max);
+		return;
+	}
 	why_num(&out->why, "action", in->order.action);
 	why_num(&out->why, "rev", in->order.rev);
 	why_num(&out->why, "label", in->order.label);

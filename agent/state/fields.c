@@ -186,12 +186,29 @@ static const struct field observation_f[] = {
 FIELD_TABLE(observation_fields, struct observation, observation_f);
 #undef T
 
+#define T struct table_use
+static const struct field table_use_f[] = {
+	F_UINT(T, table), F_STR(T, device), F_UINT(T, used), F_UINT(T, max), F_UINT(T, failed),
+};
+FIELD_TABLE(table_use_fields, struct table_use, table_use_f);
+#undef T
+
+#define T struct table_least
+static const struct field table_least_f[] = {
+	F_STR(T, node), F_UINT(T, table), F_UINT(T, used), F_UINT(T, max), F_UINT(T, room),
+};
+static FIELD_TABLE(table_least_fields, struct table_least, table_least_f);
+#undef T
+
 #define T struct path_view
 static const struct field path_view_f[] = {
-	F_UINT(T, path),     F_UINT(T, type),     F_BOOL(T, alive),    F_BOOL(T, spare),
-	F_UINT(T, base),     F_UINT(T, delay),    F_UINT(T, forecast), F_UINT(T, loss_ppm),
-	F_UINT(T, capacity), F_UINT(T, reserved), F_UINT(T, load),     F_UINT(T, load_forecast),
-	F_VEC(T, band, 4),
+	F_UINT(T, path),     F_UINT(T, type),
+	F_BOOL(T, alive),    F_BOOL(T, spare),
+	F_UINT(T, base),     F_UINT(T, delay),
+	F_UINT(T, forecast), F_UINT(T, loss_ppm),
+	F_UINT(T, capacity), F_UINT(T, reserved),
+	F_UINT(T, load),     F_UINT(T, load_forecast),
+	F_VEC(T, band, 4),   F_OBJ(T, least, table_least_fields),
 };
 FIELD_TABLE(path_view_fields, struct path_view, path_view_f);
 #undef T

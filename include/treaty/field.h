@@ -77,6 +77,6 @@ extern const struct field_table grades_fields, intent_fields, class_profile_fiel
 	quote_item_fields, quote_fields, agreement_fields, order_fields, flow_rule_fields,
 	step_fields, plan_step_fields, plan_fields, step_receipt_fields, observation_fields,
 	path_view_fields, path_sample_fields, label_sample_fields, class_sample_fields, hop_fields,
-	path_def_fields, mark_sample_fields, mark_clock_fields;
+	path_def_fields, mark_sample_fields, mark_clock_fields, table_use_fields;
 
 #endif

@@ -59,6 +59,36 @@ struct mark_clock {
 	uint32_t est_error_us; /* adjtimex: estimated error */
 };
 
+/* A node's tables. Those of agreements refuse when they are full; the others serve without: a label
+ * has no histogram, counts in a shared cell, or its flow is looked up anew. */
+enum table_kind {
+	TABLE_NONE,
+	TABLE_LABELS,
+	TABLE_SOURCES,  /* source prefixes that labels are bound to */
+	TABLE_CEILINGS, /* of customers */
+	TABLE_RULES,
+	TABLE_CLASSES, /* of one device: its back ends' together */
+	TABLE_WATCHED, /* labels with histograms and colours; from here on: serve without */
+	TABLE_CELLS,   /* of the counters of what should not happen */
+	TABLE_FLOWS,   /* the flow cache: used is not counted */
+	TABLE_MAX_
+};
+
+struct table_use {
+	uint8_t table; /* enum table_kind */
+	name_t device; /* of TABLE_CLASSES */
+	uint32_t used, max;
+	uint64_t failed; /* inserts that found no room, since the start */
+};
+
+/* Of all tables of a path's nodes, the one that stops admission first. */
+struct table_least {
+	name_t node;
+	uint8_t table;      /* enum table_kind; TABLE_NONE: no node has said */
+	uint32_t used, max; /* as the node told */
+	uint32_t room;      /* for so many agreements more, beside what is kept for changes */
+};
+
 enum band { BAND_PLENTY, BAND_MODEST, BAND_STEEP, BAND_WITHDRAWN, BAND_MAX_ };
 
 /* What the operator knows of a path when it prices, plans or assures. */
@@ -76,6 +106,16 @@ struct path_view {
 	rate_t load;          /* measured now */
 	rate_t load_forecast; /* within the horizon, upper estimate */
 	enum band band[AXIS_MAX_];
+	struct table_least least;
 };
+
+const char *table_name(unsigned table); /* of enum table_kind; "?" beyond it */
+
+/* Whether the nodes of a path take an agreement that is new there. A change of one that exists
+ * (moved: to another label or path) may use what is kept for changes. */
+static inline bool table_admits(const struct table_least *t, bool moved)
+{
+	return t->table == TABLE_NONE || (moved ? t->used < t->max : t->room > 0);
+}
 
 #endif

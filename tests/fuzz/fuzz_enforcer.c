@@ -108,6 +108,21 @@ static size_t message(const uint8_t *data, size_t n, uint8_t *to)
 	return sizeof(h) + sizeof(b);
 }
 
+static void tables_hold(void)
+{
+	struct enforcer_tables t = { 0 };
+	struct err e = { 0 };
+	int none = -1;
+
+	for (size_t i = 0; i < ENFORCER_NODE_ROWS; i++)
+		if (enforcer_node_rows[i].type == MSG_TABLES &&
+		    enforcer_node_rows[i].fn(&served, NULL, &t, &none, &e))
+			abort();
+	for (uint32_t i = 0; i < t.n; i++)
+		if (t.table[i].used > t.table[i].max)
+			abort();
+}
+
 static void holds(void)
 {
 	static struct enforcer_shaper s;
@@ -124,6 +139,7 @@ static void holds(void)
 	for (uint32_t i = 0; i < s.n; i++)
 		if (s.dev[i].promised.bps > s.dev[i].rate.bps)
 			abort();
+	tables_hold();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

@@ -301,6 +301,44 @@ static void pages(char why[200])
 	assert_null(call("telemetry_read", json_pack("{s:i}", "since", 0), why));
 }
 
+/* How full the node says its table is. */
+static struct table_use use_of(const json_t *js, enum table_kind table)
+{
+	struct table_use t = { 0 };
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach (json_object_get(js, "tables"), i, one) {
+		assert_int_equal(noun_decode(&table_use_fields, one, &t, NULL), 0);
+		if (t.table == table)
+			return t;
+	}
+	fail_msg("no table %s", table_name(table));
+	return t;
+}
+
+static void assert_use(const json_t *js, enum table_kind table, uint32_t used, uint32_t max)
+{
+	struct table_use t = use_of(js, table);
+
+	if (t.used != used || t.max != max || t.failed)
+		fail_msg("%s: %u of %u, failed %llu", table_name(table), t.used, t.max,
+			 (unsigned long long)t.failed);
+}
+
+static void assert_tables(const json_t *js)
+{
+	assert_use(js, TABLE_LABELS, 1, 41);
+	assert_use(js, TABLE_RULES, 1, 4096);
+	assert_use(js, TABLE_SOURCES, 0, 65536);
+	assert_use(js, TABLE_CEILINGS, 0, 4095);
+	assert_use(js, TABLE_CLASSES, 1, 32256);
+	assert_string_equal(use_of(js, TABLE_CLASSES).device.s, "acc0");
+	assert_use(js, TABLE_WATCHED, 1, 4096);
+	assert_use(js, TABLE_CELLS, 0, 65);
+	assert_use(js, TABLE_FLOWS, 0, 16384);
+}
+
 static void test_mcp(void **st)
 {
 	struct plan p = add_plan("pln-1", 21, 0x110);
@@ -335,6 +373,7 @@ static void test_mcp(void **st)
 			 0);
 	assert_int_equal(path.path, 7);
 	assert_true(json_integer_value(json_object_get(js, "mono")) > 0);
+	assert_tables(js);
 	json_decref(js);
 	pages(why);
 	p.step[0].step.device = (name_t){ "eth9" };
