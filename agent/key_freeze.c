@@ -81,6 +81,8 @@ int key_freeze(struct side *s, const struct ev_key *k, unsigned *ret, struct err
 		r = err_set(e, r, "more than %d holds: freeze the ledger instead", HOLDS_MAX);
 	for (unsigned i = 0; !r && i < f->n; i++)
 		r = ledger_hold_freeze(st, f->hold[i].side, f->hold[i].id, e);
+	if (!r)
+		r = ledger_late_freeze(st, engine_now(s->engine), e);
 	*ret = f->n;
 	free(f);
 	return r;

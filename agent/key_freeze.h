@@ -8,7 +8,8 @@
 
 /* Freezes every live hold that rests on the key: all of them for our own presentation or agreement
  * key; those of its wallets and deals for another's or for an issuer's; none for a checkpoint key.
- * *ret counts them. In this turn. */
+ * *ret counts them. What expired before is not held again by a late capture, whatever it rested on.
+ * In this turn. */
 int key_freeze(struct side *s, const struct ev_key *k, unsigned *ret, struct err *e) must_check;
 
 #endif

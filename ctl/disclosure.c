@@ -190,6 +190,7 @@ static int check_event(struct checking *k, const json_t *o, uint64_t size)
 
 struct document_keys {
 	const json_t *doc;
+	wall_t at; /* when the export says that it was signed */
 };
 
 static int resolve(void *arg, const char *method, const char *purpose, uint8_t pub[32],
@@ -197,7 +198,7 @@ static int resolve(void *arg, const char *method, const char *purpose, uint8_t p
 {
 	const struct document_keys *k = arg;
 
-	return did_document_key(k->doc, method, purpose, pub, e);
+	return evidence_key(k->doc, method, purpose, k->at, pub, e);
 }
 
 /* Signed by the agreement key of the side that it names, whose log the checkpoint is of. */
@@ -207,7 +208,7 @@ static int check_signature(struct checking *k, const json_t *doc)
 	const char *side = json_string_value(json_object_get(doc, "side"));
 	const char *type = json_string_value(json_object_get(doc, "type"));
 	auto_json json_t *did = NULL, *verified = NULL;
-	struct document_keys keys;
+	struct document_keys keys = { .at = wall_clock() };
 	struct err e = { 0 };
 	int r;
 
@@ -217,6 +218,8 @@ static int check_signature(struct checking *k, const json_t *doc)
 	if (r)
 		return r;
 	keys.doc = did;
+	if (json_opt_time(json_object_get(doc, "proof"), "proof", "created", &keys.at, &e) < 0)
+		return fail(CTL_REFUSED, "%s", e.text);
 	if (proof_verify(doc, &want, &(struct did_resolver){ resolve, &keys }, &verified, &e))
 		return fail(CTL_REFUSED, "%s", e.text);
 	return CTL_OK;
@@ -289,16 +292,15 @@ static int check_opened(struct checking *k, const json_t *doc, const char *file)
 
 static int show(const struct checking *k, const json_t *doc)
 {
-	auto_json json_t *o =
-		json_pack("{s:s, s:I, s:O, s:O, s:O, s:O, s:I, s:I, s:I, s:I, s:I, s:I}", "log",
-			  k->ev.cp.origin, "logSize", (json_int_t)k->ev.cp.size, "cosignedBy",
-			  k->ev.cosigners, "for", json_object_get(doc, "for"), "to",
-			  json_object_get(doc, "to"), "policy", json_object_get(doc, "policy"),
-			  "whole", (json_int_t)k->whole, "partly", (json_int_t)k->partly, "digests",
-			  (json_int_t)k->digests, "opened", (json_int_t)k->opened, "first",
-			  (json_int_t)k->first, "last", (json_int_t)k->last);
+	auto_json json_t *o = json_pack(
+		"{s:s, s:I, s:O, s:O, s:O, s:I, s:I, s:I, s:I, s:I, s:I}", "log", k->ev.cp.origin,
+		"logSize", (json_int_t)k->ev.cp.size, "for", json_object_get(doc, "for"), "to",
+		json_object_get(doc, "to"), "policy", json_object_get(doc, "policy"), "whole",
+		(json_int_t)k->whole, "partly", (json_int_t)k->partly, "digests",
+		(json_int_t)k->digests, "opened", (json_int_t)k->opened, "first",
+		(json_int_t)k->first, "last", (json_int_t)k->last);
 
-	if (!o)
+	if (!o || json_object_update(o, k->ev.who))
 		return fail(CTL_REFUSED, "for, to and policy required");
 	print_json(o);
 	return CTL_OK;
@@ -343,6 +345,6 @@ int ctl_log_check_export(struct ctl *c)
 	if (json_read(&doc, text, len, &lim, &e))
 		return fail(CTL_REFUSED, "%s: %s", c->arg[0], e.text);
 	r = check(&k, doc);
-	json_decref(k.ev.cosigners);
+	json_decref(k.ev.who);
 	return r;
 }

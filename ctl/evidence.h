@@ -9,14 +9,20 @@
 
 struct evidence {
 	struct checkpoint cp;
-	bool is_signed;
-	json_t *cosigners; /* [{did, seconds}], to be given back */
+	json_t *who; /* {signedBy, cosignedBy, notCounted}; to be given back */
 };
 
-/* Reads the note and asks each --document for its key: one must have signed the log, the others may
- * have cosigned it. CTL_OK, or said; cosigners is set either way, or NULL. */
+/* Reads the note and asks each --document for its checkpoint keys, every generation that it lists:
+ * one must have signed the log, the others may have cosigned it. A key that has ended counts when
+ * a cosigner says that it saw the note before; so does a compromised one, before the time since
+ * when it is. A cosigner's own key must have been in force when it signed, and never compromised.
+ * CTL_OK, or said; who is set either way, or NULL. */
 int evidence_note(const struct ctl *c, const char *note, size_t len, struct evidence *ret);
 /* The --document whose id this is, a new reference; CTL_REFUSED, said, when none is. */
 int evidence_document(const struct ctl *c, const char *did, json_t **ret);
+/* The method's key in the document if it stood at that time; -EKEYREVOKED when it is compromised,
+ * whatever the time. Else as did_document_key(). */
+int evidence_key(const json_t *doc, const char *method, const char *purpose, wall_t at,
+		 uint8_t pub[32], struct err *e);
 
 #endif

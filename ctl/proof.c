@@ -115,10 +115,9 @@ static int show(const struct proof_file *f, const struct evidence *k)
 
 	if (!ev)
 		return fail(CTL_REFUSED, "the event is not JSON");
-	o = json_pack("{s:I, s:s, s:I, s:O, s:O}", "seq", (json_int_t)f->index + 1, "log",
-		      k->cp.origin, "logSize", (json_int_t)k->cp.size, "cosignedBy", k->cosigners,
-		      "event", ev);
-	if (!o)
+	o = json_pack("{s:I, s:s, s:I, s:O}", "seq", (json_int_t)f->index + 1, "log", k->cp.origin,
+		      "logSize", (json_int_t)k->cp.size, "event", ev);
+	if (!o || json_object_update(o, k->who))
 		return fail(CTL_FAILED, "out of memory");
 	print_json(o);
 	return CTL_OK;
@@ -126,7 +125,7 @@ static int show(const struct proof_file *f, const struct evidence *k)
 
 static int check_event(const struct ctl *c, const char *text, size_t len)
 {
-	struct evidence k = { .is_signed = false };
+	struct evidence k = { 0 };
 	struct proof_file f;
 	struct err e = { 0 };
 	int r;
@@ -137,7 +136,7 @@ static int check_event(const struct ctl *c, const char *text, size_t len)
 				       : evidence_note(c, f.note, f.note_len, &k);
 	if (!r)
 		r = show(&f, &k);
-	json_decref(k.cosigners);
+	json_decref(k.who);
 	free(f.body);
 	return r;
 }
@@ -165,7 +164,7 @@ static int old_note(const struct ctl *c, struct evidence *ret)
 
 static int check_consistency(const struct ctl *c, const char *text, size_t len)
 {
-	struct evidence old = { .is_signed = false }, new = { .is_signed = false };
+	struct evidence old = { 0 }, new = { 0 };
 	struct witness_ask q;
 	struct hash from, to;
 	struct err e = { 0 };
@@ -186,16 +185,17 @@ static int check_consistency(const struct ctl *c, const char *text, size_t len)
 		r = fail(CTL_REFUSED, "the log of %llu events does not extend that of %llu",
 			 (unsigned long long)q.cp.size, (unsigned long long)q.old);
 	if (!r) {
-		auto_json json_t *o = json_pack("{s:s, s:I, s:I, s:O}", "log", new.cp.origin,
-						"oldSize", (json_int_t)q.old, "logSize",
-						(json_int_t)q.cp.size, "cosignedBy", new.cosigners);
+		auto_json json_t *o =
+			json_pack("{s:s, s:I, s:I}", "log", new.cp.origin, "oldSize",
+				  (json_int_t)q.old, "logSize", (json_int_t)q.cp.size);
 
-		r = o ? CTL_OK : fail(CTL_FAILED, "out of memory");
-		if (o)
+		r = o && !json_object_update(o, new.who) ? CTL_OK
+							 : fail(CTL_FAILED, "out of memory");
+		if (!r)
 			print_json(o);
 	}
-	json_decref(old.cosigners);
-	json_decref(new.cosigners);
+	json_decref(old.who);
+	json_decref(new.who);
 	return r;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Wallets are issued offline, where the wallet key is: never by the daemon that spends from them.
  * What is left out of the options has no default that spends money. */
-#include "ctl.h"
+#include "evidence.h"
 
 #include "agent/codec/wallet.h"
 #include "agent/config_value.h"
@@ -414,7 +414,7 @@ static int resolve(void *arg, const char *method, const char *purpose, uint8_t p
 		const char *id = json_string_value(json_object_get(doc, "id"));
 
 		if (id && strlen(id) == n && !memcmp(id, method, n))
-			return did_document_key(doc, method, purpose, pub, e);
+			return evidence_key(doc, method, purpose, wall_clock(), pub, e);
 	}
 	return did_resolve_key(NULL, method, purpose, pub, e);
 }

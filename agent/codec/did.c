@@ -244,22 +244,49 @@ int did_document_key(const json_t *doc, const char *method, const char *purpose,
 	return method_key(m, pub, e);
 }
 
-int did_document_in_force(const json_t *doc, const char *method, wall_t now, struct err *e)
+const char *did_document_method(const json_t *doc, const char *purpose, size_t i)
+{
+	const json_t *v = json_array_get(json_object_get(doc, purpose), i);
+
+	return !v ? NULL : json_is_string(v) ? json_string_value(v) : text_of(v, "id");
+}
+
+/* A time that is given is never the 0 that says that none is. */
+static int end_of(const json_t *m, const char *key, wall_t *ret, struct err *e)
+{
+	int r = json_opt_time(m, "verificationMethod", key, ret, e);
+
+	if (r == 1 && ret->ms < 1)
+		ret->ms = 1;
+	return r < 0 ? r : 0;
+}
+
+int did_document_times(const json_t *doc, const char *method, wall_t *expires, wall_t *revoked,
+		       struct err *e)
 {
 	const json_t *m = method_in(doc, "verificationMethod", method);
-	wall_t expires = { INT64_MAX }, revoked;
-	int r;
+	int r = 0;
 
-	if (!m)
-		return 0;
-	r = json_opt_time(m, "verificationMethod", "expires", &expires, e);
-	if (r >= 0)
-		r = json_opt_time(m, "verificationMethod", "revoked", &revoked, e);
-	if (r > 0)
-		return err_set(e, -EKEYREVOKED, "%.120s: is revoked", method);
-	if (!r && now.ms >= expires.ms)
-		return err_set(e, -EKEYEXPIRED, "%.120s: has expired", method);
+	*expires = *revoked = (wall_t){ 0 };
+	if (m)
+		r = end_of(m, "expires", expires, e);
+	if (m && !r)
+		r = end_of(m, "revoked", revoked, e);
 	return r;
+}
+
+int did_document_in_force(const json_t *doc, const char *method, wall_t now, struct err *e)
+{
+	wall_t expires, revoked;
+	int r = did_document_times(doc, method, &expires, &revoked, e);
+
+	if (r)
+		return r;
+	if (revoked.ms)
+		return err_set(e, -EKEYREVOKED, "%.120s: is revoked", method);
+	if (expires.ms && now.ms >= expires.ms)
+		return err_set(e, -EKEYEXPIRED, "%.120s: has expired", method);
+	return 0;
 }
 
 static int add_time(json_t *method, const char *key, wall_t t)

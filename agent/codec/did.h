@@ -41,6 +41,14 @@ int did_document_key(const json_t *doc, const char *method, const char *purpose,
 int did_document_in_force(const json_t *doc, const char *method, wall_t now,
 			  struct err *e) must_check;
 
+/* The i-th method that is listed under purpose, borrowed; NULL past the end. */
+const char *did_document_method(const json_t *doc, const char *purpose, size_t i);
+
+/* What the document says of the method's end (CID 1.0, 2.2): `expires` when it was rotated away,
+ * `revoked` when it is compromised; ms = 0: not said. -EINVAL: a time is malformed. */
+int did_document_times(const json_t *doc, const char *method, wall_t *expires, wall_t *revoked,
+		       struct err *e) must_check;
+
 struct did_document_key_row {
 	const char *fragment; /* "agent", without '#' */
 	const char *purpose;  /* relationship it is listed under */

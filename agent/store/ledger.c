@@ -299,8 +299,11 @@ static int hold_again(struct op *o, struct lg_found *f, const struct lg_line *l,
 	struct entry j = entry_of(f, "rehold", now);
 	int64_t delta = f->h.total.minor - l->l.captured.minor;
 	const struct ledger_wallet *w;
-	int r = flying(o, f->h.side, f->h.lineage);
+	int r = lg_late(o, f->h.expires);
 
+	if (r || o->res.why != REFUSE_NONE)
+		return r;
+	r = flying(o, f->h.side, f->h.lineage);
 	if (r)
 		return r < 0 ? r : lg_refuse(o, REFUSE_IN_FLIGHT);
 	r = lg_hot_row(o, &w);

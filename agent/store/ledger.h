@@ -166,6 +166,9 @@ int ledger_stop(struct store *s, enum ledger_stop stop, bool on, struct err *e) 
 int ledger_hold_freeze(struct store *s, enum ledger_side side, const char *hold_id,
 		       struct err *e) must_check;
 bool ledger_hold_frozen(struct store *s, enum ledger_side side, const char *hold_id);
+/* No hold whose time ended at or before `now` is held again by a late capture (KEY_COMPROMISED):
+ * what it rested on may be what was lost. A new hold may be asked for. Never moves back. */
+int ledger_late_freeze(struct store *s, wall_t now, struct err *e) must_check;
 /* Recounts everything from the journal, read only. -EUCLEAN with what is wrong. */
 int ledger_check(struct store *s, struct err *e) must_check;
 

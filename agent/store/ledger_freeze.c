@@ -14,6 +14,40 @@ static void hold_mark(char ret[STORE_NAME_MAX], enum ledger_side side, const cha
 	(void)snprintf(ret, STORE_NAME_MAX, "frozen:%d:%s", (int)side, hold_id);
 }
 
+#define LATE "frozen:late" /* ms, decimal */
+
+/* 0 = never. */
+static int late_get(struct store *s, int64_t *ret, struct err *e)
+{
+	auto_free char *v = NULL;
+	struct err none = { 0 };
+	char text[24] = "";
+	size_t n = 0;
+	int r = store_kv_get(s, LATE, (void **)&v, &n, &none);
+
+	*ret = 0;
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 || n >= sizeof(text))
+		return err_set(e, r < 0 ? r : -EUCLEAN, LATE ": %s", none.text);
+	memcpy(text, v, n);
+	*ret = strtoll(text, NULL, 10);
+	return 0;
+}
+
+int ledger_late_freeze(struct store *s, wall_t now, struct err *e)
+{
+	char text[24];
+	int64_t last;
+	int r = late_get(s, &last, e);
+
+	if (r || now.ms <= last)
+		return r;
+	s->frozen = -1;
+	(void)snprintf(text, sizeof(text), "%lld", (long long)now.ms);
+	return store_kv_put(s, LATE, text, strlen(text), e);
+}
+
 static int marked(struct store *s, const char *name, struct err *e)
 {
 	auto_free void *v = NULL;
@@ -86,6 +120,16 @@ int lg_frozen(struct op *o, enum ledger_side side, const char *hold_id)
 	return hold_id && ledger_hold_frozen(o->s, side, hold_id)
 		       ? lg_refuse(o, REFUSE_KEY_COMPROMISED)
 		       : 0;
+}
+
+int lg_late(struct op *o, wall_t ended)
+{
+	int64_t last = 0;
+	int r = any(o->s, o->e);
+
+	if (r > 0)
+		r = late_get(o->s, &last, o->e);
+	return r < 0 ? r : ended.ms <= last ? lg_refuse(o, REFUSE_KEY_COMPROMISED) : 0;
 }
 
 int ledger_check(struct store *s, struct err *e)

@@ -45,6 +45,8 @@ int lg_begin(struct op *o, struct store *s, struct err *e) must_check;
 int lg_end(struct op *o, int r, struct ledger_result *ret) must_check;
 /* Refuses when a stop is on, or this hold (NULL = none yet) is frozen: then sets the answer. */
 int lg_frozen(struct op *o, enum ledger_side side, const char *hold_id) must_check;
+/* Refuses when a key was lost after a hold had ended at that time: then sets the answer. */
+int lg_late(struct op *o, wall_t ended) must_check;
 /* 1 = answered from the store (or refused as a replay): leave; 0 = new. */
 int lg_known(struct op *o) must_check;
 /* Refuses: sets the answer, returns 0. */
