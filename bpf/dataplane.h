@@ -232,6 +232,10 @@ struct dp_rule {
 	uint16_t sport_min, sport_max, dport_min, dport_max; /* 0,0 = any */
 	uint32_t label;                                      /* 0 = watched class, best effort */
 	uint16_t class_id;                                   /* 1..255, 0 = none */
+	/* IPv6 flow label with which the packet comes, 1..DP_LABEL_MAX; 0 = any. For the border of
+	 * a domain that has labels of its own. Hosts draw labels at random (RFC 6437): a source
+	 * prefix beside it says whose label it is. */
+	uint32_t label_in;
 };
 #define DP_DSCP_ANY 0xff
 

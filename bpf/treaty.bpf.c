@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* treaty.bpf.c - the data plane's programs, for tc (TCX links or cls_bpf).
  *
- *  treaty_edge_in  customer-facing ingress: a label on the packet counts as absent; classify, tag,
- *                  meter, count, mark
- *  treaty_node_in  network-facing ingress: the label is the index; binding, expiry, meter, count,
- *                  steer, mark
- *  treaty_out      egress of every managed device: outer flow label and HTB class from the mark
- *  treaty_pace     TCP sockets of a cgroup: the pace of their label
+ *  treaty_edge_in  customer-facing ingress: a label on the packet counts as absent unless a rule
+ * names it; classify, tag, meter, count, mark treaty_node_in  network-facing ingress: the label is
+ * the index; binding, expiry, meter, count, steer, mark treaty_out      egress of every managed
+ * device: outer flow label and HTB class from the mark treaty_pace     TCP sockets of a cgroup: the
+ * pace of their label
  *
  * All end with TC_ACT_UNSPEC, so that other people's programs and filters on the hook still run.
  * Nothing is ever dropped but what is over an agreement's rate. */
@@ -166,7 +165,7 @@ INLINE int edge_in(struct __sk_buff *skb)
 
 	if (state != PARSE_OK)
 		return not_parsed(skb, state);
-	fresh = classify(&e.k, &f);
+	fresh = classify(&e.k, e.o.label, &f);
 	label = f.label;
 	dir = f.dir & 1;
 	h = hot_fetch(label);
@@ -188,7 +187,9 @@ INLINE int edge_in(struct __sk_buff *skb)
 		drop_told(label * 2 + dir, skb->ifindex);
 		return TC_ACT_SHOT;
 	}
-	if (l->watch)
+	if (f.swap)
+		dscp = mark_border(&e.o, l->watch ? l->watch * 2 + dir : 0, dscp);
+	else if (l->watch)
 		dscp = mark_edge(&e.o, l->watch * 2 + dir, dscp);
 	tag(skb, &e.o, label, dscp, ce);
 	set_mark(skb, label, path_of(l, dir));
