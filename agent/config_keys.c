@@ -254,7 +254,7 @@ static const struct cfg_key path_keys[] = {
 	{ "probe-src", cfg_address, AT(probe_src), ADDR6 },
 	{ "probe-dst", cfg_address, AT(probe_dst), ADDR6 },
 	{ "delay-us", cfg_u32, AT(delay), BETWEEN(0, 10000000) },
-	{ "via", cfg_enum, AT(via), NAMES("route", "nexthop"), "route" },
+	{ "via", cfg_enum, AT(via), NAMES("route", "nexthop", "redirect"), "route" },
 	{ "jitter-us", cfg_u32, AT(jitter_us), BETWEEN(0, 1000000), "1000" },
 	{ "capacity", cfg_rate, AT(capacity), BETWEEN(8000, RATE_MAX) },
 	{ "spare", cfg_u32, AT(spare), BETWEEN(0, 255) },

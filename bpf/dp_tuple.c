@@ -217,10 +217,10 @@ static int by_best(const void *pa, const void *pb)
 
 /* Nobody may be reading the copy that is about to be written: programs that began before the last
  * flip are waited for (a grace period; a program cannot sleep). */
-static int readers_wait(struct err *e)
+int dp_readers_wait(const char *what, struct err *e)
 {
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
-		return err_set(e, -errno, "rules: membarrier: %s", strerror(errno));
+		return err_set(e, -errno, "%s: membarrier: %s", what, strerror(errno));
 	return 0;
 }
 
@@ -239,7 +239,7 @@ static int tables_write(struct dp *d, struct build *b, struct err *e)
 {
 	uint32_t next = generation_next(d, b), copy = next & 1;
 	struct dp_tables *t = &d->table;
-	int r = readers_wait(e);
+	int r = dp_readers_wait("rules", e);
 
 	if (r < 0)
 		return r;

@@ -297,6 +297,8 @@ static int steer(struct enforcer_node *n, const struct step *s, struct enforcer_
 	if (s->path && !path_here(n, s->path))
 		return refuse(p, REFUSE_DEVICE_UNKNOWN, "path %u: leaves by no device here",
 			      s->path);
+	if (redirect_check(n, s, p) || p->refusal)
+		return 0;
 	r = dp_steer_get(n->dp, s->label, (enum dp_dir)s->dir, &path);
 	if (!r && path == s->path)
 		return 0;

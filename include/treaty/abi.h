@@ -456,4 +456,28 @@ struct dp_shapes {
 #define DP_HOLDS       4096
 #define DP_HOLD_MAX_US 2000000u
 
+/* A path by direct redirect; element = path. User space clears ifindex, waits for the readers, and
+ * writes it last. */
+#define DP_PATHS 256
+struct dp_hop {
+	__u32 ifindex; /* 0 = by the path's table */
+	__u32 pad;
+	__u64 gw[2]; /* IPv6 next hop on that device */
+};
+_Static_assert(sizeof(struct dp_hop) == 24, "hop");
+
+/* Of (path, CPU). */
+struct dp_hop_count {
+	__u64 packets; /* sent on by redirect */
+	__u64 back;    /* left to the path's table: see prog_redirect.h */
+	__u64 loops;   /* the same, because they came in by that device */
+};
+
+/* Destinations that this host answers for: its table `local`. */
+#define DP_OWNS 1024
+struct dp_own_key {
+	__u32 len; /* bits */
+	__u32 addr[4];
+};
+
 #endif

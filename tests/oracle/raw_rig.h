@@ -49,6 +49,20 @@ static inline void raw_udp6(struct pkt *p, uint8_t tc, uint32_t label, uint16_t 
 	finish(p);
 }
 
+/* Of a UDP packet that a socket is to take. */
+static inline void raw_checksum(struct pkt *p)
+{
+	uint32_t sum = (uint32_t)(p->n - p->l4) + IPPROTO_UDP;
+
+	p->b[p->l4 + 6] = p->b[p->l4 + 7] = 0;
+	for (size_t i = p->l3 + 8; i < p->n; i += 2)
+		sum += get16(p->b + i);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	p->b[p->l4 + 6] = (uint8_t)(~sum >> 8);
+	p->b[p->l4 + 7] = (uint8_t)~sum;
+}
+
 static inline void raw_send(int fd, const struct pkt *p)
 {
 	assert_int_equal(send(fd, p->b, p->n, 0), (ssize_t)p->n);
