@@ -285,6 +285,8 @@ static int check_class(const struct config *c, uint32_t i, const char *file, str
 		return cross(e, file, what, "proto", "must be tcp or udp when dport is given");
 	if (x->src.family && x->dst.family && x->src.family != x->dst.family)
 		return cross(e, file, what, "dst", "must be of the same family as src");
+	if (x->label_in && (x->src.family == 4 || x->dst.family == 4))
+		return cross(e, file, what, "incoming-label", "must not be given with IPv4");
 	return 0;
 }
 

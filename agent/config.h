@@ -32,7 +32,7 @@ enum cfg_advice { ADVICE_NULL, ADVICE_RANDOM, ADVICE_HOSTILE };
 enum cfg_peer_role { PEER_OPERATOR, PEER_ENTERPRISE, PEER_NODE, PEER_OSS };
 enum cfg_device_role { DEVICE_CUSTOMER, DEVICE_NETWORK, DEVICE_LOCAL };
 enum cfg_path_kind { PATH_DET, PATH_BE };
-enum cfg_via { VIA_ROUTE, VIA_NEXTHOP };
+enum cfg_via { VIA_ROUTE, VIA_NEXTHOP, VIA_REDIRECT };
 enum cfg_strategy { CFG_STEP_UP, CFG_STEP_DOWN };
 enum cfg_key_kind { KEY_WALLET, KEY_PRESENTATION, KEY_AGREEMENT, KEY_CHECKPOINT, KEY_MAX_ };
 
@@ -166,6 +166,7 @@ struct cfg_class {
 	struct cfg_range dport;
 	struct cfg_addr src, dst;
 	uint32_t dscp;           /* 0..63, written at the edge */
+	uint32_t label_in;       /* IPv6 flow label with which it comes to the edge; 0 = any */
 	rate_t bandwidth, floor; /* wanted; the least that is still useful, 0 = wanted */
 	delay_t latency;         /* ceiling, one way */
 	avail_t availability;

@@ -42,7 +42,10 @@ static const char *step_text(const struct step *s, char buf[96])
 	case STEP_CLASS_SET:
 		(void)snprintf(buf, 96, "%.31s 54:%x", s->device.s, s->minor);
 		return "class";
-	case STEP_RULE_SET: (void)snprintf(buf, 96, "%u", s->rule.id); return "flow rule";
+	case STEP_RULE_SET:
+		(void)snprintf(buf, 96, s->rule.label_in ? "%u: label %u to %u" : "%u", s->rule.id,
+			       s->rule.label_in, s->rule.label);
+		return "flow rule";
 	case STEP_CEILING_SET: (void)snprintf(buf, 96, "%u", s->ceiling); return "ceiling";
 	default:
 		(void)snprintf(buf, 96, "label %u %s path %u", s->label, s->dir ? "down" : "up",

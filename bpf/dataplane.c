@@ -386,6 +386,7 @@ int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e)
 	if (d->hook == DP_HOOK_TCX && !d->tcx)
 		return err_set(e, -EOPNOTSUPP, "hook: this kernel has no TCX");
 	dp_holds_adopt(d);
+	dp_redirects_adopt(d);
 	if (!d->offline && dp_old_there(d))
 		r = dp_old_carry(d, e);
 	else if (d->adopted)
@@ -419,11 +420,12 @@ struct dp *dp_close(struct dp *d)
 static bool name_is_ours(const char *name)
 {
 	/* The last two: of ABI version 1. */
-	static const char *const own[] = { "ctl",     "lines", "ceilings", "binds",  "counts",
-					   "watches", "rules", "ports",    "flows",  "frags",
-					   "stamps",  "base",  "tables",   "tuples", "heads",
-					   "nodes",   "marks", "shapes",   "holds",  "events",
-					   "gates",   "steer", "meters",   "paces" };
+	static const char *const own[] = { "ctl",     "lines", "ceilings",   "binds",    "counts",
+					   "watches", "rules", "ports",      "flows",    "frags",
+					   "stamps",  "base",  "tables",     "tuples",   "heads",
+					   "nodes",   "marks", "shapes",     "holds",    "events",
+					   "gates",   "hops",  "hop_counts", "hop_owns", "paces",
+					   "steer",   "meters" };
 
 	if (!strncmp(name, "old_", 4))
 		name += 4;

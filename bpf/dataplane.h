@@ -180,6 +180,30 @@ struct dp_move {
 };
 int dp_steer_move(struct dp *d, const struct dp_move *m, enum refusal *no, struct err *e);
 
+/* --- paths by direct redirect ---------------------------------------------------------------- */
+
+/* Labels that are steered to this path leave by the device at once, past this host's routing and
+ * packet filters: IPv6 only, a hop counted down. What only the stack can answer goes by the path's
+ * table, which must stand: IPv4, what is for this host (dp_own_set), too large, out of hops, with
+ * hop-by-hop options, what came in by that very device, and everything once the device is gone. */
+struct dp_redirect {
+	uint32_t path; /* 1..255 */
+	uint32_t ifindex;
+	uint8_t gw[16]; /* next hop on it */
+	uint64_t packets, back,
+		loops; /* out: redirected; left to the table; of these, for a loop */
+};
+
+/* Adds or changes in place: while it changes packets go by the table, and nothing is torn.
+ * Refusals: BODY_MALFORMED (path, gw), DEVICE_UNKNOWN. */
+int dp_redirect_set(struct dp *d, const struct dp_redirect *r, enum refusal *no, struct err *e);
+int dp_redirect_get(struct dp *d, uint32_t path, struct dp_redirect *ret); /* -ENOENT, -ERANGE */
+/* Idempotent; labels that are steered there go by the path's table. */
+void dp_redirect_del(struct dp *d, uint32_t path);
+/* IPv6 prefixes that this host answers for, all at once. -ENOSPC above DP_OWNS: then no path may be
+ * by redirect. */
+int dp_own_set(struct dp *d, const struct dp_prefix *p, size_t n, struct err *e);
+
 /* --- virtual queues at egress --------------------------------------------------------------- */
 
 struct dp_queue {
@@ -232,6 +256,10 @@ struct dp_rule {
 	uint16_t sport_min, sport_max, dport_min, dport_max; /* 0,0 = any */
 	uint32_t label;                                      /* 0 = watched class, best effort */
 	uint16_t class_id;                                   /* 1..255, 0 = none */
+	/* IPv6 flow label with which the packet comes, 1..DP_LABEL_MAX; 0 = any. For the border of
+	 * a domain that has labels of its own. Hosts draw labels at random (RFC 6437): a source
+	 * prefix beside it says whose label it is. */
+	uint32_t label_in;
 };
 #define DP_DSCP_ANY 0xff
 

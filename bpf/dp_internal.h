@@ -91,6 +91,9 @@ int dp_rate_check(rate_t rate, const char *what, enum refusal *no, struct err *e
 /* dp_shape.c: the programs are new; holds of the maps may be under way. */
 void dp_holds_adopt(struct dp *d);
 
+/* dp_redirect.c: the programs are new; the maps may hold paths. */
+void dp_redirects_adopt(struct dp *d);
+
 /* dp_pace.c */
 int dp_pace_probe(void);
 
@@ -103,6 +106,8 @@ void dp_prefix_restore(uint8_t family, const __u64 addr[2], const __u64 mask[2],
 /* dp_tuple.c. rule: in match order. */
 int dp_tables_set(struct dp *d, const struct dp_rule_line *rule, uint32_t n, enum refusal *no,
 		  struct err *e);
+/* Until no program runs that began before the call. what: for the error's text. */
+int dp_readers_wait(const char *what, struct err *e);
 
 /* dp_watch.c. at: label * 2 + direction. */
 int dp_source_check(const struct dp_profile *p, enum refusal *no, struct err *e);

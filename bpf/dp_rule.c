@@ -45,6 +45,12 @@ static int rule_check(const struct dp *d, const struct dp_rule *r, enum refusal 
 	if (r->label >= d->labels)
 		return dp_refuse(no, e, REFUSE_LABEL_RANGE, "rule %u: label: above %u", r->id,
 				 d->labels - 1);
+	if (r->label_in > DP_LABEL_MAX)
+		return dp_refuse(no, e, REFUSE_LABEL_RANGE, "rule %u: label_in: above %u", r->id,
+				 DP_LABEL_MAX);
+	if (r->label_in && r->family == 4)
+		return dp_refuse(no, e, REFUSE_BODY_MALFORMED,
+				 "rule %u: label_in: IPv4 packets carry no label", r->id);
 	ret = prefix_check(r, &r->src, "src", no, e);
 	return ret < 0 ? ret : prefix_check(r, &r->dst, "dst", no, e);
 }
@@ -102,6 +108,7 @@ static void rule_compile(struct dp_rule_line *l, const struct dp_rule *r)
 	l->id = r->id;
 	l->prio = r->prio;
 	l->class_id = r->class_id;
+	l->label_in = r->label_in;
 }
 
 static void rule_restore(struct dp_rule *r, const struct dp_rule_line *l)
@@ -121,6 +128,7 @@ static void rule_restore(struct dp_rule *r, const struct dp_rule_line *l)
 	r->id = l->id;
 	r->prio = l->prio;
 	r->class_id = l->class_id;
+	r->label_in = l->label_in;
 }
 
 static int by_prio(const void *pa, const void *pb)

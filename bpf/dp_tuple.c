@@ -108,6 +108,8 @@ static void rule_mask(const struct build *b, const struct dp_rule_line *r, unsig
 		m->dscp = 0xff;
 	if (r->family)
 		m->family = 0xff;
+	if (r->label_in)
+		m->label_in = UINT32_MAX;
 }
 
 static int tuple_find(struct build *b, const struct dp_flow_key *mask)
@@ -151,6 +153,7 @@ static int node_add(struct build *b, uint32_t rule, uint32_t port, unsigned int 
 	k.proto = r->proto & m.proto;
 	k.dscp = r->dscp & m.dscp;
 	k.family = r->family & m.family;
+	k.label_in = r->label_in & m.label_in;
 	k.tuple = b->tuple[t].id;
 	h = key_hash(b->d, &k);
 	head = (uint32_t)(h >> 32) & (b->d->heads - 1);
@@ -214,18 +217,29 @@ static int by_best(const void *pa, const void *pb)
 
 /* Nobody may be reading the copy that is about to be written: programs that began before the last
  * flip are waited for (a grace period; a program cannot sleep). */
-static int readers_wait(struct err *e)
+int dp_readers_wait(const char *what, struct err *e)
 {
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
-		return err_set(e, -errno, "rules: membarrier: %s", strerror(errno));
+		return err_set(e, -errno, "%s: membarrier: %s", what, strerror(errno));
 	return 0;
+}
+
+/* Number and flag in one word: a program that reads it has both of the same table. */
+static uint32_t generation_next(const struct dp *d, const struct build *b)
+{
+	uint32_t next = (d->ctl->generation + 1) & ~DP_GEN_LABEL_IN;
+
+	for (uint32_t i = 0; i < b->n; i++)
+		if (b->rule[i].label_in)
+			return next | DP_GEN_LABEL_IN;
+	return next;
 }
 
 static int tables_write(struct dp *d, struct build *b, struct err *e)
 {
-	uint32_t next = d->ctl->generation + 1, copy = next & 1;
+	uint32_t next = generation_next(d, b), copy = next & 1;
 	struct dp_tables *t = &d->table;
-	int r = readers_wait(e);
+	int r = dp_readers_wait("rules", e);
 
 	if (r < 0)
 		return r;

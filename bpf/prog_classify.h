@@ -26,7 +26,7 @@ INLINE int rule_matches(const struct dp_rule_line *r, const struct dp_flow_key *
 	    (k->dst[0] & r->dst_mask[0]) != r->dst[0] || (k->dst[1] & r->dst_mask[1]) != r->dst[1])
 		return 0;
 	if ((r->family && r->family != k->family) || (r->proto && r->proto != k->proto) ||
-	    (r->dscp != 0xff && r->dscp != k->dscp))
+	    (r->dscp != 0xff && r->dscp != k->dscp) || (r->label_in && r->label_in != k->label_in))
 		return 0;
 	if (!k->has_ports)
 		return !r->sport_min && !r->dport_min && r->sport_max == 0xffff &&
@@ -111,19 +111,25 @@ static __noinline int classify_slow(const struct dp_flow_key *k, const struct pl
 		a->label = r->label;
 		a->class_id = r->class_id;
 		a->dir = r->dir & 1;
+		a->swap = r->label_in != 0;
 	}
 	return flow_store(k, at, a);
 }
 
-/* Fills *a; returns 1 when the answer was not in the cache. */
-INLINE int classify(const struct dp_flow_key *k, struct answer *a)
+/* Fills *a; returns 1 when the answer was not in the cache. label: as the packet came; it goes into
+ * the key where the live rules ask for it. */
+INLINE int classify(struct dp_flow_key *k, __u32 label, struct answer *a)
 {
+	__u32 zero = 0, generation;
 	struct place at;
 	struct dp_ctl *c;
-	__u32 zero = 0;
 
 	c = bpf_map_lookup_elem(&ctl, &zero);
-	if (!c || flow_find(k, *(volatile __u32 *)&c->generation, &at, a))
+	if (!c)
+		return 0;
+	generation = *(volatile __u32 *)&c->generation;
+	k->label_in = generation & DP_GEN_LABEL_IN ? label : 0;
+	if (flow_find(k, generation, &at, a))
 		return 0;
 	classify_slow(k, &at, a);
 	return 1;

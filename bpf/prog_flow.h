@@ -20,6 +20,7 @@ struct answer {
 	__u32 label;
 	__u16 class_id;
 	__u8 dir;
+	__u8 swap; /* the rule named the label that the packet came with */
 };
 
 /* Where a flow's entry belongs. */
@@ -65,8 +66,9 @@ INLINE int flow_read(const struct dp_flow *e, const struct dp_flow_key *k, __u32
 	order();
 	if (*(volatile const __u32 *)&e->seq != seq)
 		return 0;
-	a->label = label & ~DP_FLOW_DIR;
+	a->label = label & ~(DP_FLOW_DIR | DP_FLOW_SWAP);
 	a->dir = label >> 31;
+	a->swap = (label & DP_FLOW_SWAP) != 0;
 	return 1;
 }
 
@@ -150,7 +152,7 @@ static __noinline int flow_store(const struct dp_flow_key *k, const struct place
 	e->ports = two16(&k->sport);
 	e->kind = four8(&k->proto);
 	e->label_in = k->label_in;
-	e->label = a->label | (a->dir ? DP_FLOW_DIR : 0);
+	e->label = a->label | (a->dir ? DP_FLOW_DIR : 0) | (a->swap ? DP_FLOW_SWAP : 0);
 	e->class_id = a->class_id;
 	asm volatile("" ::: "memory");
 	/* The atomics' return values make both of them full barriers. 0 means never used. */

@@ -68,6 +68,9 @@ MAP(shapes, BPF_MAP_TYPE_ARRAY, __u32, struct dp_shapes, DP_SHAPES, BPF_F_MMAPAB
 MAP(marks, BPF_MAP_TYPE_ARRAY, __u32, struct dp_block, DP_MARK_AT(DP_WATCHED + 1, 0, 0),
     BPF_F_MMAPABLE);
 MAP(holds, BPF_MAP_TYPE_LRU_HASH, __u32, __u64, DP_HOLDS, 0);
+MAP(hops, BPF_MAP_TYPE_ARRAY, __u32, struct dp_hop, DP_PATHS, 0);
+MAP(hop_counts, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct dp_hop_count, DP_PATHS, 0);
+MAP(hop_owns, BPF_MAP_TYPE_LPM_TRIE, struct dp_own_key, __u32, DP_OWNS, BPF_F_NO_PREALLOC);
 MAP(gates, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct dp_gate, DP_EV_MAX, 0);
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

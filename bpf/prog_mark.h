@@ -111,6 +111,17 @@ INLINE __u32 mark_keep(__u32 from, __u32 to)
 	return b & DP_CODE_PARTNER;
 }
 
+/* Where one domain's label becomes another's: a packet that comes with a colour keeps it, so that a
+ * block's figures span both; any other gets ours. at = 0: not watched here. */
+static __noinline __u32 mark_border(const struct outer *o, __u32 at, __u32 dscp)
+{
+	if (!(code_of(o->dscp) & DP_CODE_PAIRED))
+		return at ? mark_edge(o, at, dscp) : dscp;
+	if (at && cfg_colours.block_ns)
+		mark_seen(o, at, DP_MARK_IN);
+	return dscp == KEEP ? KEEP : mark_keep(o->dscp, dscp);
+}
+
 /* Code point of the packet inside, KEEP when there is none. */
 INLINE __u32 dscp_inside(struct __sk_buff *skb, struct pkt *p)
 {

@@ -89,7 +89,7 @@ INLINE __u32 pace_rate(struct bpf_sock_ops *o, struct bpf_sock *sk)
 
 	pace_key(o, &k);
 	if (!label) {
-		classify(&k, &f);
+		classify(&k, 0, &f);
 		label = f.label;
 		dir = f.dir;
 	}

@@ -441,6 +441,7 @@ INLINE int plain_edge(struct __sk_buff *skb, struct dp_flow_key *k, struct outer
 		k->dst[0] = *(__u64 *)(data + ETH_HLEN + 24);
 		k->dst[1] = *(__u64 *)(data + ETH_HLEN + 32);
 		o->family = 6;
+		o->label = w & DP_LABEL_MAX;
 		o->ecn = (w >> 20) & 3;
 		o->dscp = (w >> 22) & 63;
 	} else {
@@ -453,6 +454,7 @@ INLINE int plain_edge(struct __sk_buff *skb, struct dp_flow_key *k, struct outer
 		v4_mapped(k->src, *(__be32 *)(data + ETH_HLEN + 12));
 		v4_mapped(k->dst, *(__be32 *)(data + ETH_HLEN + 16));
 		o->family = 4;
+		o->label = 0;
 		o->ecn = (w >> 16) & 3;
 		o->dscp = (w >> 18) & 63;
 	}
@@ -461,7 +463,6 @@ INLINE int plain_edge(struct __sk_buff *skb, struct dp_flow_key *k, struct outer
 	both = bpf_ntohl(both);
 	*(__u32 *)&k->sport = both >> 16 | both << 16;
 	*(__u32 *)&k->proto = proto | o->dscp << 8 | o->family << 16 | 1u << 24;
-	k->label_in = 0;
 	k->tuple = 0;
 	o->l3 = ETH_HLEN;
 	o->proto = proto;

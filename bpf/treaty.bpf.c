@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* treaty.bpf.c - the data plane's programs, for tc (TCX links or cls_bpf).
  *
- *  treaty_edge_in  customer-facing ingress: a label on the packet counts as absent; classify, tag,
- *                  meter, count, mark
+ *  treaty_edge_in  customer-facing ingress: a label on the packet counts as absent unless a rule
+ *                  names it; classify, tag, meter, count, mark
  *  treaty_node_in  network-facing ingress: the label is the index; binding, expiry, meter, count,
  *                  steer, mark
  *  treaty_out      egress of every managed device: outer flow label and HTB class from the mark
  *  treaty_pace     TCP sockets of a cgroup: the pace of their label
  *
- * All end with TC_ACT_UNSPEC, so that other people's programs and filters on the hook still run.
- * Nothing is ever dropped but what is over an agreement's rate. */
+ * All end with TC_ACT_UNSPEC, so that other people's programs and filters on the hook still run,
+ * but for what goes on by direct redirect. Nothing is ever dropped but what is over an agreement's
+ * rate. */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 
@@ -20,6 +21,7 @@
 #include "prog_meter.h"
 #include "prog_pace.h"
 #include "prog_parse.h"
+#include "prog_redirect.h"
 #include "prog_rtt.h"
 #include "prog_shape.h"
 #include "prog_tag.h"
@@ -155,7 +157,7 @@ INLINE int edge_bound(struct __sk_buff *skb, const struct dp_line *l, const stru
 /* Demand counts (class) come before any question of an agreement. */
 INLINE int edge_in(struct __sk_buff *skb)
 {
-	__u32 label, dir, dscp, ce = 0, fresh;
+	__u32 label, dir, dscp, ce = 0, fresh, path;
 	enum cause why = CAUSE_NONE;
 	struct answer f = {};
 	struct dp_line *l;
@@ -166,7 +168,7 @@ INLINE int edge_in(struct __sk_buff *skb)
 
 	if (state != PARSE_OK)
 		return not_parsed(skb, state);
-	fresh = classify(&e.k, &f);
+	fresh = classify(&e.k, e.o.label, &f);
 	label = f.label;
 	dir = f.dir & 1;
 	h = hot_fetch(label);
@@ -188,14 +190,17 @@ INLINE int edge_in(struct __sk_buff *skb)
 		drop_told(label * 2 + dir, skb->ifindex);
 		return TC_ACT_SHOT;
 	}
-	if (l->watch)
+	if (f.swap)
+		dscp = mark_border(&e.o, l->watch ? l->watch * 2 + dir : 0, dscp);
+	else if (l->watch)
 		dscp = mark_edge(&e.o, l->watch * 2 + dir, dscp);
 	tag(skb, &e.o, label, dscp, ce);
-	set_mark(skb, label, path_of(l, dir));
+	path = path_of(l, dir);
+	set_mark(skb, label, path);
 	count_rx(h, dir, rx, e.o.packets, e.o.bytes);
 	if (e.k.proto == IPPROTO_TCP && l->watch)
 		edge_rtt(skb, &e, l->watch * 2 + dir);
-	return TC_ACT_UNSPEC;
+	return leave(skb, path);
 }
 
 SEC("tc")
@@ -235,7 +240,7 @@ static __noinline int node_far(struct __sk_buff *skb, struct outer *o)
 
 INLINE int node_in(struct __sk_buff *skb)
 {
-	__u32 label, dir, dscp = KEEP, ce = 0;
+	__u32 label, dir, dscp = KEEP, ce = 0, path;
 	enum cause why = CAUSE_NONE;
 	struct dp_line *l;
 	struct dp_hot *h;
@@ -272,11 +277,12 @@ INLINE int node_in(struct __sk_buff *skb)
 	}
 	if (dscp != KEEP || ce)
 		tag(skb, &o, KEEP, dscp == KEEP ? KEEP : mark_keep(o.dscp, dscp), ce);
-	set_mark(skb, label, path_of(l, dir));
+	path = path_of(l, dir);
+	set_mark(skb, label, path);
 	count_rx(h, dir, rx, o.packets, o.bytes);
 	if (l->watch && o.proto != IPPROTO_UDP)
 		node_rtt(skb, l->watch * 2 + dir);
-	return TC_ACT_UNSPEC;
+	return leave(skb, path);
 }
 
 SEC("tc")

@@ -206,7 +206,8 @@ enum audit_state { AUDIT_OK, AUDIT_MISSING, AUDIT_DIFFERS, AUDIT_ORPHAN, AUDIT_F
 
 struct enforcer_finding {
 	uint32_t state; /* enum audit_state */
-	char kind[12];  /* device, program, qdisc, port, class, queue, route, rule, ceiling */
+	char kind[12]; /* device, program, qdisc, port, class, queue, route, rule, ceiling, redirect
+			*/
 	char text[112];
 };
 

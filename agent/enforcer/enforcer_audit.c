@@ -184,6 +184,27 @@ static void tell_object(struct audit *a, enum audit_state state, const struct nl
 		      ip_text(&o->u.rule.src, b1), o->u.rule.table);
 }
 
+static void audit_redirects(struct audit *a)
+{
+	for (uint32_t i = 1; i < DP_PATHS; i++) {
+		const struct cfg_path *p = config_path(a->n->c, i);
+		bool wanted = p && p->via == VIA_REDIRECT && p->device[0];
+		char gw[INET6_ADDRSTRLEN] = "";
+		struct dp_redirect r;
+
+		if (dp_redirect_get(a->n->dp, i, &r)) {
+			if (wanted)
+				found(a, AUDIT_MISSING, "redirect", "path %u by %s", i, p->device);
+			continue;
+		}
+		(void)inet_ntop(AF_INET6, r.gw, gw, sizeof(gw));
+		found(a, wanted ? AUDIT_OK : AUDIT_ORPHAN, "redirect",
+		      "path %u oif %u via %s packets %llu back %llu loops %llu", i, r.ifindex, gw,
+		      (unsigned long long)r.packets, (unsigned long long)r.back,
+		      (unsigned long long)r.loops);
+	}
+}
+
 static int audit_paths(struct audit *a, struct err *e)
 {
 	struct path_audit p = { 0 };
@@ -219,6 +240,7 @@ int show_findings(void *ctx, const void *req, void *rep, int *ret_fd, struct err
 		audit_classes(&a, &n->dev[i]);
 	audit_queues(&a);
 	audit_ceilings(&a);
+	audit_redirects(&a);
 	r = audit_paths(&a, e);
 	a.out->next = q->a + a.out->n;
 	return r;

@@ -79,9 +79,15 @@ struct device *device_at(struct enforcer_node *n, uint32_t ifindex);
 /* The classes of the device's tree into n->classes, n->stats. */
 int device_classes(struct enforcer_node *n, const struct device *d, size_t *count, struct err *e);
 
-/* Routes and rules of every [path] and [sid] whose device is here. *out = some path was left out,
- * which was logged: try again later. */
+/* Routes, rules and redirects of every [path] and [sid] whose device is here. *out = some path was
+ * left out, which was logged: try again later. */
 int paths_apply(struct enforcer_node *n, size_t *changed, bool *out, struct err *e);
+/* Whether redirects must look again: an address of this host came or went. */
+bool redirects_asked(const struct enforcer_node *n, const struct nl_event *ev);
+/* A device went down or away: what was redirected to it goes by the tables from now on. */
+void redirects_stop(struct enforcer_node *n, uint32_t ifindex);
+/* Whether a label may be steered to s->path, if that is one by redirect. */
+int redirect_check(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p);
 /* Routes and rules beside what is wanted, without changing any; ok and step are the caller's. */
 struct path_audit {
 	struct nl_obj *ok;

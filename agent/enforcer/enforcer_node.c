@@ -210,11 +210,14 @@ static void on_event(const struct nl_event *ev, void *arg)
 
 	switch (ev->type) {
 	case NL_EV_LINK:
+		if (!ev->up)
+			redirects_stop(n, ev->ifindex);
 		d = device_find(n, ev->name);
 		if (!d || d->link.ifindex != ev->ifindex || d->link.up != ev->up)
 			heal_soon(n, HEAL_US);
 		break;
 	case NL_EV_LINK_GONE:
+		redirects_stop(n, ev->ifindex);
 		if (device_at(n, ev->ifindex))
 			heal_soon(n, HEAL_US);
 		break;
@@ -224,9 +227,10 @@ static void on_event(const struct nl_event *ev, void *arg)
 		if (d && d->rate.bps)
 			heal_soon(n, HEAL_US);
 		break;
+	case NL_EV_ROUTE:
 	case NL_EV_ROUTE_GONE:
 	case NL_EV_RULE_GONE:
-		if (ev->ours)
+		if (redirects_asked(n, ev) || (ev->ours && ev->type != NL_EV_ROUTE))
 			heal_soon(n, HEAL_US);
 		break;
 	case NL_EV_RESYNC: heal_soon(n, HEAL_US); break;

@@ -14,6 +14,9 @@
 #define PATH_OBJS 6 /* a nexthop, two routes, two rules by mark, one by source */
 #define OBJS_MAX  (CFG_PATHS * PATH_OBJS + CFG_SIDS)
 #define SEEN_MAX  512
+#define LOCAL_MAX (2 * DP_OWNS)
+
+#define TABLE_LOCAL 255
 
 static struct nl_ip ip_of(const struct cfg_addr *a)
 {
@@ -141,7 +144,103 @@ static size_t wanted(struct enforcer_node *n, bool sift, struct nl_obj *o, bool 
 	return count;
 }
 
-int paths_apply(struct enforcer_node *n, size_t *changed, bool *out, struct err *e)
+/* --- direct redirect: beside the table, which takes what it leaves -------------------------------
+ */
+
+static bool redirects(const struct enforcer_node *n)
+{
+	for (uint32_t i = 0; i < n->c->paths; i++)
+		if (n->c->path[i].via == VIA_REDIRECT && n->c->path[i].device[0])
+			return true;
+	return false;
+}
+
+bool redirects_asked(const struct enforcer_node *n, const struct nl_event *ev)
+{
+	return ev->obj.kind == NL_ROUTE && ev->obj.u.route.table == TABLE_LOCAL && redirects(n);
+}
+
+/* What the kernel's table `local` holds is for this host. */
+static int own_apply(struct enforcer_node *n, struct err *e)
+{
+	auto_free struct nl_obj *o = calloc(LOCAL_MAX, sizeof(*o));
+	auto_free struct dp_prefix *own = calloc(LOCAL_MAX, sizeof(*own));
+	size_t count = 0, k = 0;
+	int r = o && own ? 0 : err_set(e, -ENOMEM, "out of memory");
+
+	r = r ? r : route_list(n->nl, TABLE_LOCAL, false, o, LOCAL_MAX, &count, e);
+	for (size_t i = 0; !r && i < count; i++) {
+		const struct nl_ip *ip = &o[i].u.route.dst;
+
+		if (ip->family != NL_V6)
+			continue;
+		own[k].len = ip->len;
+		memcpy(own[k++].addr, ip->b, sizeof(own->addr));
+	}
+	return r ? r : dp_own_set(n->dp, own, k, e);
+}
+
+static int redirect_apply(struct enforcer_node *n, const struct cfg_path *p, struct err *e)
+{
+	struct dp_redirect want = { .path = p->id, .ifindex = present(n, p->device) };
+
+	if (!want.ifindex || n->path_out[p - n->c->path]) {
+		dp_redirect_del(n->dp, p->id);
+		return 0;
+	}
+	memcpy(want.gw, p->nexthop6.b, sizeof(want.gw));
+	return dp_redirect_set(n->dp, &want, NULL, e);
+}
+
+static int redirects_apply(struct enforcer_node *n, struct err *e)
+{
+	int r = redirects(n) ? own_apply(n, e) : 0, first = r;
+
+	for (uint32_t id = 1; id < DP_PATHS; id++) {
+		const struct cfg_path *p = config_path(n->c, id);
+
+		if (first || !p || p->via != VIA_REDIRECT || !p->device[0]) {
+			dp_redirect_del(n->dp, id);
+			continue;
+		}
+		r = redirect_apply(n, p, e);
+		first = first ? first : r;
+	}
+	return first;
+}
+
+void redirects_stop(struct enforcer_node *n, uint32_t ifindex)
+{
+	struct dp_redirect r;
+
+	for (uint32_t i = 0; i < n->c->paths; i++)
+		if (!dp_redirect_get(n->dp, n->c->path[i].id, &r) && r.ifindex == ifindex)
+			dp_redirect_del(n->dp, r.path);
+}
+
+int redirect_check(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
+{
+	const struct cfg_path *path = config_path(n->c, s->path);
+	struct dp_redirect r;
+	struct dp_label l;
+
+	if (!path || path->via != VIA_REDIRECT)
+		return 0;
+	if (dp_redirect_get(n->dp, s->path, &r))
+		return refuse(p, REFUSE_DEVICE_UNKNOWN,
+			      "path %u: redirect: %s is not here, or not up", s->path,
+			      path->device);
+	if (!dp_label_get(n->dp, s->label, &l) && l.dir[s->dir].bind_ifindex == r.ifindex)
+		return refuse(p, REFUSE_STEP_REFUSED,
+			      "path %u: redirect: label %u comes in by %s itself", s->path,
+			      s->label, path->device);
+	return 0;
+}
+
+/* --- applied, audited, removed -------------------------------------------------------------------
+ */
+
+static int tables_apply(struct enforcer_node *n, size_t *changed, bool *out, struct err *e)
 {
 	struct err mine = { 0 };
 	struct nl_obj o[OBJS_MAX];
@@ -155,6 +254,14 @@ int paths_apply(struct enforcer_node *n, size_t *changed, bool *out, struct err 
 		return 0;
 	memcpy(n->path_out, said, sizeof(said));
 	return apply_wanted(n->nl, NULL, 0, o, wanted(n, true, o, out), changed, e);
+}
+
+/* Tables first: a redirect leaves to them what it cannot do. */
+int paths_apply(struct enforcer_node *n, size_t *changed, bool *out, struct err *e)
+{
+	int r = tables_apply(n, changed, out, e);
+
+	return r ? r : redirects_apply(n, e);
 }
 
 int paths_audit(struct enforcer_node *n, struct path_audit *ret, struct err *e)

@@ -301,6 +301,8 @@ static int steer(struct enforcer_node *n, const struct step *s, struct enforcer_
 	if (s->path && !path_here(n, s->path))
 		return refuse(p, REFUSE_DEVICE_UNKNOWN, "path %u: leaves by no device here",
 			      s->path);
+	if (redirect_check(n, s, p) || p->refusal)
+		return 0;
 	r = dp_steer_get(n->dp, s->label, (enum dp_dir)s->dir, &path);
 	if (!r && path == s->path)
 		return 0;
@@ -336,6 +338,7 @@ static void rule_of(const struct flow_rule *f, struct dp_rule *r)
 	r->dport_max = f->dport_lo || f->dport_hi != UINT16_MAX ? f->dport_hi : 0;
 	r->label = f->label;
 	r->class_id = f->class_id;
+	r->label_in = f->label_in;
 }
 
 static bool same_rule(const struct dp_rule *a, const struct dp_rule *b)
@@ -345,7 +348,7 @@ static bool same_rule(const struct dp_rule *a, const struct dp_rule *b)
 	       same_prefix(&a->src, &b->src) && same_prefix(&a->dst, &b->dst) &&
 	       a->sport_min == b->sport_min && a->sport_max == b->sport_max &&
 	       a->dport_min == b->dport_min && a->dport_max == b->dport_max &&
-	       a->label == b->label && a->class_id == b->class_id;
+	       a->label == b->label && a->class_id == b->class_id && a->label_in == b->label_in;
 }
 
 static bool rule_find(struct enforcer_node *n, uint32_t id, struct dp_rule *ret)

@@ -83,7 +83,8 @@ static unsigned rules_of(const struct cfg_class *c, struct flow_rule rule[EDGE_R
 			       .class_id = (uint8_t)c->id,
 			       .dir = DIR_UP,
 			       .dport_lo = (uint16_t)c->dport.low,
-			       .dport_hi = (uint16_t)c->dport.high };
+			       .dport_hi = (uint16_t)c->dport.high,
+			       .label_in = c->label_in };
 
 	rule_prefix(&c->src, r.src, &r.src_len, &r.family);
 	rule_prefix(&c->dst, r.dst, &r.dst_len, &r.family);

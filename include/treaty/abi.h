@@ -238,7 +238,8 @@ struct dp_rule_line {
 	__u32 id;
 	__u32 prio; /* the table is sorted by it */
 	__u16 class_id;
-	__u16 pad[3];
+	__u16 pad;
+	__u32 label_in; /* IPv6 flow label as the packet came, 1..DP_LABEL_MAX; 0 = any */
 };
 _Static_assert(sizeof(struct dp_rule_line) == 96, "rule");
 
@@ -273,6 +274,10 @@ struct dp_node {
 };
 #define DP_NODES_PER_RULE 4 /* room for port ranges, each an entry for every aligned block */
 
+/* Flag of a generation: some rule of it asks for the incoming label. Without it the keys of the
+ * flow cache leave the label out, so that one flow takes one entry whatever labels it carries. */
+#define DP_GEN_LABEL_IN 0x80000000u
+
 /* One element, written by user space: generation & 1 names the live rule table. */
 struct dp_ctl {
 	__u32 magic, version;
@@ -305,7 +310,7 @@ struct dp_flow_key {
 	__u64 src[2], dst[2];
 	__u16 sport, dport; /* host order */
 	__u8 proto, dscp, family, has_ports;
-	__u32 label_in; /* IPv6 flow label as it came; 0 unless a rule looks at it */
+	__u32 label_in; /* IPv6 flow label as it came; 0 unless a rule asks (DP_GEN_LABEL_IN) */
 	__u32 tuple;
 };
 _Static_assert(sizeof(struct dp_flow_key) == 4 * DP_KEY_WORDS, "no holes: hashed by words");
@@ -318,7 +323,7 @@ struct dp_flow {
 	__u64 src[2], dst[2];
 	__u32 ports, kind; /* sport, dport; proto .. has_ports */
 	__u32 label_in;
-	__u32 label; /* bit 31: direction */
+	__u32 label; /* DP_FLOW_* above the label's bits */
 	__u16 class_id;
 	__u8 hint[4]; /* tags of the flows that start here and lie in another way of the set */
 	__u8 pad[2];
@@ -327,6 +332,7 @@ _Static_assert(sizeof(struct dp_flow) == 64, "one cache line");
 
 #define DP_FLOW_WAYS 4
 #define DP_FLOW_DIR  0x80000000u
+#define DP_FLOW_SWAP 0x40000000u /* the rule named an incoming label: one label for another */
 struct dp_flow_set {
 	struct dp_flow way[DP_FLOW_WAYS];
 };
@@ -449,5 +455,29 @@ struct dp_shapes {
  * which no packet of the label leaves on that path. More at a time: the oldest are forgotten. */
 #define DP_HOLDS       4096
 #define DP_HOLD_MAX_US 2000000u
+
+/* A path by direct redirect; element = path. User space clears ifindex, waits for the readers, and
+ * writes it last. */
+#define DP_PATHS 256
+struct dp_hop {
+	__u32 ifindex; /* 0 = by the path's table */
+	__u32 pad;
+	__u64 gw[2]; /* IPv6 next hop on that device */
+};
+_Static_assert(sizeof(struct dp_hop) == 24, "hop");
+
+/* Of (path, CPU). */
+struct dp_hop_count {
+	__u64 packets; /* sent on by redirect */
+	__u64 back;    /* left to the path's table: see prog_redirect.h */
+	__u64 loops;   /* the same, because they came in by that device */
+};
+
+/* Destinations that this host answers for: its table `local`. */
+#define DP_OWNS 1024
+struct dp_own_key {
+	__u32 len; /* bits */
+	__u32 addr[4];
+};
 
 #endif

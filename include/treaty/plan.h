@@ -31,8 +31,9 @@ struct flow_rule {
 	uint16_t sport_lo, sport_hi, dport_lo, dport_hi; /* host order; 0,0 = any */
 	uint8_t dscp;                                    /* 0..63, 255 = any */
 	uint8_t class_id;
-	uint32_t label; /* 0 = watched, no agreement */
-	uint8_t dir;    /* enum dir of the traffic that this rule sees */
+	uint32_t label;    /* 0 = watched, no agreement */
+	uint8_t dir;       /* enum dir of the traffic that this rule sees */
+	uint32_t label_in; /* IPv6 flow label with which it comes, 1..LABEL_MAX; 0 = any */
 };
 
 struct step {

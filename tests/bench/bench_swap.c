@@ -7,6 +7,8 @@
  *   t - in [router] out  - x     both lead to the receiver's address fd00:k:9::2
  *                   out2 - y
  *
+ * A third data plane flips between the same paths by direct redirect, past the router's routing.
+ *
  * Blocks of swaps take turns between the ways. Where the kernel has fq and netem, two more on paths
  * of 20 and 5 ms: the flip with the order-preserving hold, and the plain one as the control that
  * must reorder. */
@@ -24,10 +26,10 @@
 #define JITTER_US 3000 /* netem's timers; SWAP_JITTER_US */
 #define SETTLE_NS 60000000
 
-enum way { FLIP, REPLACE, DEL_ADD, HOLD, PLAIN, WAYS };
+enum way { FLIP, REPLACE, DEL_ADD, REDIRECT, HOLD, PLAIN, WAYS };
 
-static const char *const names[WAYS] = { "flip", "route_replace", "del_add", "unequal_hold",
-					 "unequal_plain" };
+static const char *const names[WAYS] = { "flip",     "route_replace", "del_add",
+					 "redirect", "unequal_hold",  "unequal_plain" };
 static unsigned ways = HOLD;
 static int32_t jitter_us;
 
@@ -107,6 +109,31 @@ static void steering(struct side *s)
 	must(dp_steer_set(s->r.dp, WIRE_LABEL, DP_UP, 1, NULL, &e), &e, "steer");
 }
 
+static void redirects(struct side *s)
+{
+	struct err e = { 0 };
+
+	for (uint32_t p = 0; p < 2; p++) {
+		struct dp_redirect r = { .path = p + 1, .ifindex = s->route[p].oif };
+
+		memcpy(r.gw, s->route[p].gw.b, sizeof(r.gw));
+		must(dp_redirect_set(s->r.dp, &r, NULL, &e), &e, "redirect");
+	}
+}
+
+/* Whether what was sent went by redirect, or nothing was shown of it. */
+static void redirected(const struct side *s, uint64_t sent)
+{
+	struct dp_redirect r[2] = { 0 };
+
+	for (uint32_t p = 0; p < 2; p++)
+		if (dp_redirect_get(s->r.dp, p + 1, &r[p]))
+			die("path %u: no redirect", p + 1);
+	if (r[0].packets + r[1].packets < sent)
+		die("redirect: %llu of %llu packets by the tables",
+		    (unsigned long long)(r[0].back + r[1].back), (unsigned long long)sent);
+}
+
 static bool unequal_here(void)
 {
 	ns_enter(wire.rx);
@@ -160,8 +187,10 @@ static void build(enum way way)
 	must(nl_new(&s->nl, &e), &e, "netlink");
 	if (way >= HOLD)
 		unequal(s);
-	if (way == FLIP || way >= HOLD) {
+	if (way == FLIP || way >= REDIRECT) {
 		steering(s);
+		if (way == REDIRECT)
+			redirects(s);
 	} else {
 		route_of(s, 0, 254, &s->route[0]);
 		route_of(s, 1, 254, &s->route[1]);
@@ -186,6 +215,7 @@ static void swap(struct side *s, enum way way, unsigned to)
 	switch (way) {
 	case HOLD: must(dp_steer_move(s->r.dp, &m, NULL, &e), &e, "move"); break;
 	case FLIP:
+	case REDIRECT:
 	case PLAIN:
 		must(dp_steer_set(s->r.dp, WIRE_LABEL, DP_UP, to + 1, NULL, &e), &e, "steer");
 		break;
@@ -273,11 +303,11 @@ static void report(enum way way)
 		     "\"sent\":%llu,\"swaps\":%zu,\"pps\":%.0f,\"late\":%llu%s}\n",
 		     names[way], lost, (unsigned long long)r->sent, r->tried,
 		     (double)r->sent / r->took_s, (unsigned long long)r->late,
-		     way == FLIP || way == HOLD ? ",\"target\":0" : "");
+		     way == DEL_ADD || way == REPLACE || way == PLAIN ? "" : ",\"target\":0");
 	(void)printf("{\"metric\":\"dataplane.swap_%s_reordered\",\"value\":%llu,"
 		     "\"unit\":\"packets\",\"sent\":%llu%s}\n",
 		     names[way], (unsigned long long)r->reordered, (unsigned long long)r->sent,
-		     way == FLIP || way == HOLD ? ",\"target\":0" : "");
+		     way == DEL_ADD || way == REPLACE || way == PLAIN ? "" : ",\"target\":0");
 	if (way >= HOLD) /* the devices' time stamps are from before netem */
 		return;
 	(void)printf("{\"metric\":\"dataplane.swap_%s_p99_us\",\"value\":%.1f,\"unit\":\"us\","
@@ -285,7 +315,8 @@ static void report(enum way way)
 		     "\"median\":%.1f,\"seen\":%zu,\"call_median\":%.1f%s}\n",
 		     names[way], p99, base > 0 ? p99 / base : 0,
 		     percentile(r->effect, r->tried, 50), r->seen,
-		     percentile(r->call, r->tried, 50), way == FLIP ? ",\"target\":100" : "");
+		     percentile(r->call, r->tried, 50),
+		     way == FLIP || way == REDIRECT ? ",\"target\":100" : "");
 }
 
 int main(void)
@@ -306,6 +337,7 @@ int main(void)
 			block(way, swaps / BLOCKS / (way >= HOLD ? 5 : 1) + 1, pps ? pps : PPS);
 	for (enum way way = FLIP; way < ways; way++)
 		report(way);
+	redirected(&side[REDIRECT], result[REDIRECT].sent);
 	/* the control shows that a loss would be seen */
 	if (result[DEL_ADD].sent == result[DEL_ADD].came) {
 		(void)fprintf(stderr, "bench_swap: delete and add lost nothing: not a proof\n");

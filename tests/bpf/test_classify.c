@@ -21,8 +21,11 @@ struct spec {
 	uint8_t addr[2][16]; /* source, destination; IPv4 in the first four bytes */
 	uint8_t proto, dscp;
 	uint16_t sport, dport;
+	uint32_t label; /* of IPv6 */
 };
 
+/* Few labels come; 0x777 is in no rule. */
+static const uint32_t labels[] = { 0, 1, 0x777, 0x80001, 0xfffff };
 static const uint8_t protos[] = { 6, 17, 1, 58, 132, 50 };
 
 /* Few values, so that rules often match. */
@@ -48,7 +51,8 @@ static struct spec spec_make(void)
 			  .proto = protos[rnd(ARRAY_LEN(protos))],
 			  .dscp = (uint8_t)(rnd(4) * 8),
 			  .sport = (uint16_t)rnd(10),
-			  .dport = (uint16_t)(7000 + rnd(10)) };
+			  .dport = (uint16_t)(7000 + rnd(10)),
+			  .label = labels[rnd(ARRAY_LEN(labels))] };
 
 	addr_make(s.addr[0], s.family);
 	addr_make(s.addr[1], s.family);
@@ -66,7 +70,7 @@ static void spec_build(const struct spec *s, struct pkt *p)
 	if (s->family == 4) {
 		v4(p, (uint8_t)(s->dscp << 2), s->proto, src, dst, (size_t)s->ext * 4, 0);
 	} else {
-		v6(p, (uint8_t)(s->dscp << 2), 0x777, s->ext ? 60 : s->proto, src, dst);
+		v6(p, (uint8_t)(s->dscp << 2), s->label, s->ext ? 60 : s->proto, src, dst);
 		for (int i = 0; i < s->ext; i++) {
 			put16(p, (uint16_t)((i + 1 < s->ext ? 60 : s->proto) << 8));
 			zeros(p, 6);
@@ -92,7 +96,7 @@ static void prefix_make(struct dp_prefix *x, int family)
 		x->addr[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
 }
 
-static struct dp_rule rule_make(uint32_t id)
+static struct dp_rule rule_make(uint32_t id, bool asking)
 {
 	static const uint8_t families[] = { 0, 4, 4, 6, 6 };
 	struct dp_rule r = { .id = id,
@@ -105,6 +109,8 @@ static struct dp_rule rule_make(uint32_t id)
 
 	prefix_make(&r.src, r.family);
 	prefix_make(&r.dst, r.family);
+	if (asking && r.family != 4 && !rnd(3))
+		r.label_in = labels[rnd(2) ? 1 : 3 + rnd(2)];
 	if (rnd(2)) {
 		r.sport_min = (uint16_t)rnd(6);
 		r.sport_max = (uint16_t)(r.sport_min + rnd(6));
@@ -136,6 +142,8 @@ static bool ref_match(const struct dp_rule *r, const struct spec *s)
 	if (r->proto && r->proto != s->proto)
 		return false;
 	if (r->dscp != DP_DSCP_ANY && r->dscp != s->dscp)
+		return false;
+	if (r->label_in && (s->family != 6 || r->label_in != s->label))
 		return false;
 	if (!prefix_has(&r->src, s->addr[0]) || !prefix_has(&r->dst, s->addr[1]))
 		return false;
@@ -179,7 +187,7 @@ static void random_rules_and_packets(void **state)
 		size_t n = set ? 1 + rnd(set % 3 ? 20 : 1000) : RULES;
 
 		for (size_t i = 0; i < n; i++)
-			r[i] = rule_make(RULES - (uint32_t)i);
+			r[i] = rule_make(RULES - (uint32_t)i, set % 4 != 1);
 		rules_set(d, r, n);
 		for (int i = 0; i < PACKETS; i++) {
 			struct spec s = spec_make();
@@ -209,7 +217,7 @@ static void rules_round_trip(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < RULES; i++) {
-		a[i] = rule_make(i + 1);
+		a[i] = rule_make(i + 1, true);
 		a[i].prio = i;
 		if (any_ports(a[i].sport_min, a[i].sport_max))
 			a[i].sport_max = 0;
@@ -243,6 +251,12 @@ static const struct {
 	  REFUSE_BODY_MALFORMED },
 	{ "class", { .id = 1, .dscp = 0xff, .class_id = DP_CLASSES }, REFUSE_BODY_MALFORMED },
 	{ "label", { .id = 1, .dscp = 0xff, .label = 64 }, REFUSE_LABEL_RANGE },
+	{ "incoming label",
+	  { .id = 1, .dscp = 0xff, .label_in = DP_LABEL_MAX + 1 },
+	  REFUSE_LABEL_RANGE },
+	{ "incoming label of IPv4",
+	  { .id = 1, .family = 4, .dscp = 0xff, .label_in = 1 },
+	  REFUSE_BODY_MALFORMED },
 };
 
 static void bad_rules_change_nothing(void **state)

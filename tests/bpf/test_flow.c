@@ -133,11 +133,39 @@ static void torn_entry_is_a_miss(void **state)
 	d = dp_close(d);
 }
 
+/* A flow is one entry whatever labels its packets carry, until some rule asks for the label. */
+static void labels_are_in_the_key_when_asked_for(void **state)
+{
+	struct dp *d = open_small(1024);
+	int edge = dp_prog_fd(d, DP_PROG_EDGE_IN);
+	struct dp_rule r[3] = { { .id = 1, .prio = 2, .dscp = DP_DSCP_ANY, .label = 1 },
+				{ .id = 2, .dscp = DP_DSCP_ANY, .label = 2, .label_in = 7 } };
+	struct pkt p;
+
+	(void)state;
+	for (int asked = 0; asked < 3; asked++) {
+		uint64_t before = misses(d);
+
+		rules_set(d, r, asked == 1 ? 2 : 1);
+		for (int round = 0; round < 2; round++)
+			for (uint32_t label = 1; label <= 20; label++) {
+				udp6(&p, 0, label, 7001);
+				assert_int_equal(run_in(edge, &p, 1).mark,
+						 asked == 1 && label == 7 ? 2 : 1);
+			}
+		udp4(&p, 0, 7001);
+		assert_int_equal(run_in(edge, &p, 1).mark, 1);
+		assert_int_equal(misses(d) - before, asked == 1 ? 21 : 2);
+	}
+	d = dp_close(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cache_overflows),
 		cmocka_unit_test(cache_holds),
+		cmocka_unit_test(labels_are_in_the_key_when_asked_for),
 		cmocka_unit_test(torn_entry_is_a_miss),
 	};
 

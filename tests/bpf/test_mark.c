@@ -168,6 +168,70 @@ static void nodes_take_the_nearest_block(void **state)
 	}
 }
 
+static const struct dp_rule theirs = { .id = 1, .dscp = DP_DSCP_ANY, .label = L, .label_in = 77 };
+
+/* A neighbour's label, and its colours: what comes coloured keeps the colour in whatever class it
+ * goes on, and counts by it; what has none gets ours. ECN stays. */
+static void a_border_keeps_the_colour(void **state)
+{
+	static const struct {
+		uint8_t dscp, comes,
+			leaves; /* of the class; the packet's; in a block of colour 0 */
+	} t[] = { { AF, EF, AF },          { AF, EF1, AF1 },
+		  { EF, EF, EF },          { DP_DSCP_ANY, EF1, EF1 },
+		  { DP_DSCP_ANY, EF, EF }, { EF, 10, EF },
+		  { EF, AF1, EF1 } };
+	struct pkt p;
+
+	(void)state;
+	rules_set(d, &theirs, 1);
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		dp_clock_set(d, (102 + 2 * i) * BLOCK + MS);
+		label(t[i].dscp);
+		for (uint8_t ecn = 0; ecn < 4; ecn++) {
+			struct ran r;
+
+			udp6(&p, (uint8_t)(t[i].comes << 2 | ecn), 77, 1);
+			r = run_in(edge, &p, 1);
+			tagged(r, t[i].leaves, ecn);
+			assert_int_equal(label_of(&r.out), L);
+		}
+		udp6(&p, EF << 2, 78, 1);
+		assert_int_equal(run_in(edge, &p, 1).mark, 0);
+	}
+	assert_int_equal(got(DP_UP, DP_MARK_IN, 112).packets, 4); /* ours */
+	assert_int_equal(got(DP_UP, DP_MARK_IN, 113).packets, 4); /* theirs, as it came */
+	assert_int_equal(got(DP_UP, DP_MARK_IN, 114).packets, 0);
+}
+
+/* Nobody counts the label here, but somebody behind may. */
+static void a_border_keeps_it_unwatched(void **state)
+{
+	struct dp_config cfg = { .offline = true, .labels = 16, .watched = 1 };
+	struct dp_label l = { .label = 1, .valid_until = { INT64_MAX }, .dscp = AF };
+	struct err e = { 0 };
+	struct dp *one = NULL;
+	struct pkt p;
+
+	(void)state;
+	must(dp_colours_pair(&cfg.colours, EF, EF1, &e), &e);
+	must(dp_colours_pair(&cfg.colours, AF, AF1, &e), &e);
+	cfg.colours.block_ns = BLOCK;
+	must(dp_open(&one, &cfg, &e), &e);
+	label_set(one, &l);
+	l.label = L;
+	label_set(one, &l);
+	rules_set(one, &theirs, 1);
+	dp_clock_set(one, 102 * BLOCK);
+	for (uint8_t ecn = 0; ecn < 4; ecn++) {
+		udp6(&p, (uint8_t)(EF1 << 2 | ecn), 77, 1);
+		tagged(run_in(dp_prog_fd(one, DP_PROG_EDGE_IN), &p, 1), AF1, ecn);
+		udp6(&p, (uint8_t)(10 << 2 | ecn), 77, 1);
+		tagged(run_in(dp_prog_fd(one, DP_PROG_EDGE_IN), &p, 1), AF, ecn);
+	}
+	one = dp_close(one);
+}
+
 static void a_remark_keeps_the_colour(void **state)
 {
 	struct dp_label l = { .label = L,
@@ -397,6 +461,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(the_edge_writes_the_colour),    CASE(strangers_are_left_alone),
 		CASE(nodes_take_the_nearest_block),  CASE(a_remark_keeps_the_colour),
+		CASE(a_border_keeps_the_colour),     CASE(a_border_keeps_it_unwatched),
 		CASE(points_lie_around_the_meter),   CASE(the_outer_header_shows_the_colour),
 		CASE(a_new_owner_begins_anew),       CASE(a_clock_may_be_set),
 		CASE(the_difference_is_the_loss),    CASE(off_is_off),
