@@ -49,6 +49,7 @@ TESTS	:= $(TEST_SRC:%.c=$(B)/%)
 TEST_LDFLAGS_test_ent := -Wl,--wrap=peer_send,--wrap=node_apply,--wrap=node_class_sample,--wrap=node_label_sample
 TEST_LDFLAGS_test_witness := -Wl,--wrap=peer_send,--wrap=signer_sign,--wrap=signer_public
 TEST_LDFLAGS_test_witness_keys := $(TEST_LDFLAGS_test_witness)
+TEST_LDFLAGS_test_kept := $(TEST_LDFLAGS_test_witness)
 TEST_LDFLAGS_test_disclosure := -Wl,--wrap=signer_public
 TEST_LDFLAGS_test_verify := -Wl,--wrap=peer_tool,--wrap=enforcer_observe
 TEST_LDFLAGS_test_ent_crash := $(TEST_LDFLAGS_test_ent)

@@ -194,9 +194,9 @@ static int cosigned(struct other *o, const char *line, struct err *e)
 	struct note n;
 	int r;
 
-	if (!str_set(k.name, o->who->did) ||
-	    (size_t)snprintf(text, sizeof(text), "%s%s", o->note, line) >= sizeof(text))
-		return err_set(e, -EINVAL, "cosignature: too long");
+	memcpy(text, o->note, sizeof(text));
+	if (!str_set(k.name, o->who->did) || note_add(text, line))
+		return err_set(e, -EINVAL, "cosignature: malformed or too long");
 	r = note_parse(text, strlen(text), &n, e);
 	if (!r)
 		r = witness_key_of(w->s, o->who->did, &n, &k, e);
@@ -359,6 +359,7 @@ static int cosign(struct witness *w, const char *did, const struct witness_ask *
 		return err_set(e, r, "cosignature");
 	(void)snprintf(text, sizeof(text), "%.*s\n%.*s", (int)q->note.len, q->note.text,
 		       (int)q->note.sigs_len, q->note.sigs);
+	(void)!note_add(text, line); /* dates it, where there is room */
 	return remember(w, "witness", did, text, e);
 }
 

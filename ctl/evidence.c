@@ -160,10 +160,12 @@ static int cosigners(const struct reading *r, json_t *counted, json_t *not_count
 }
 
 /* The time before which the signature must have been made; 0: it stands by itself. */
-static wall_t must_be_before(const struct line *l, wall_t now)
+static wall_t must_be_before(const struct line *l, bool against, wall_t now)
 {
 	if (l->revoked.ms)
 		return l->revoked;
+	if (against)
+		return (wall_t){ 0 };
 	return l->expires.ms && now.ms >= l->expires.ms ? l->expires : (wall_t){ 0 };
 }
 
@@ -176,7 +178,7 @@ static int log_signature(const struct reading *r, wall_t seen, json_t *who)
 	for (size_t i = 0; i < r->n; i++) {
 		const struct line *l = &r->line[i];
 
-		end = must_be_before(l, now);
+		end = must_be_before(l, r->ev->against, now);
 		if (!l->of_log)
 			continue;
 		if (!end.ms || (seen.ms && seen.ms < end.ms)) {
@@ -192,7 +194,7 @@ static int log_signature(const struct reading *r, wall_t seen, json_t *who)
 	if (!late)
 		return fail(CTL_REFUSED, "%s: no --document holds a key that signed this log",
 			    r->ev->cp.origin);
-	time_format(must_be_before(late, now), text);
+	time_format(must_be_before(late, r->ev->against, now), text);
 	return fail(CTL_REFUSED,
 		    "%s: %s since %s, and no cosigner in a --document saw the note "
 		    "before that",

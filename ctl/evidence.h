@@ -8,6 +8,7 @@
 #include "agent/crypto/note.h"
 
 struct evidence {
+	bool against; /* set before: shown against the side that signed, see below */
 	struct checkpoint cp;
 	json_t *who; /* {signedBy, cosignedBy, notCounted}; to be given back */
 };
@@ -16,6 +17,8 @@ struct evidence {
  * one must have signed the log, the others may have cosigned it. A key that has ended counts when
  * a cosigner says that it saw the note before; so does a compromised one, before the time since
  * when it is. A cosigner's own key must have been in force when it signed, and never compromised.
+ * Against its side a key that has ended counts as it is: whoever signs with it is that side, and
+ * must not get rid of what it signed by a rotation.
  * CTL_OK, or said; who is set either way, or NULL. */
 int evidence_note(const struct ctl *c, const char *note, size_t len, struct evidence *ret);
 /* The --document whose id this is, a new reference; CTL_REFUSED, said, when none is. */

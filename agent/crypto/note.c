@@ -258,6 +258,20 @@ int note_line(const struct note_key *k, const uint8_t sig[64], uint64_t time_s, 
 	return n < 0 || (size_t)n >= cap ? -ENOSPC : n;
 }
 
+int note_add(char note[NOTE_MAX], const char *lines)
+{
+	size_t n = strnlen(note, NOTE_MAX), more = strlen(lines);
+	struct note parsed;
+
+	if (n + more >= NOTE_MAX)
+		return -EINVAL;
+	memcpy(note + n, lines, more + 1);
+	if (!note_parse(note, n + more, &parsed, NULL))
+		return 0;
+	note[n] = '\0';
+	return -EINVAL;
+}
+
 /* --- checkpoints ---------------------------------------------------------------------------- */
 
 static int line_next(const char *text, size_t len, size_t *at, const char **ret, size_t *ret_len)

@@ -58,6 +58,10 @@ int note_cosign_text(const char *text, size_t len, uint64_t time_s, char *out,
 int note_line(const struct note_key *k, const uint8_t sig[64], uint64_t time_s, char *out,
 	      size_t cap) must_check;
 
+/* Adds signature lines to a NUL-terminated note. -EINVAL, and it is as before, when that is no note
+ * or too long. */
+int note_add(char note[NOTE_MAX], const char *lines) must_check;
+
 /* The three lines; further lines (extensions) are allowed and not kept. -EINVAL. */
 int checkpoint_read(const char *text, size_t len, struct checkpoint *ret, struct err *e) must_check;
 

@@ -196,33 +196,59 @@ int merkle_check_inclusion(const struct hash *leaf, uint64_t index, uint64_t siz
 	return sn == 0 && hash_eq(&r, root) ? 0 : -EBADMSG;
 }
 
-/* RFC 9162 2.1.4.2 steps 3 to 6, for 0 < old < size and a proof that is not empty. */
-static int check_steps(uint64_t old, uint64_t size, const struct merkle_proof *p,
-		       const struct hash *old_root, const struct hash *root)
+/* RFC 9162 2.1.4.2 steps 3 to 5, for 0 < old < size and a proof that is not empty: the two roots to
+ * which the proof leads. first: the old tree's root where it is itself the first node. */
+static int roots_of(uint64_t old, uint64_t size, const struct merkle_proof *p,
+		    const struct hash *first, struct hash *fr, struct hash *sr)
 {
 	uint64_t fn = old - 1, sn = size - 1;
-	bool whole = (old & (old - 1)) == 0; /* the old root is itself the first node */
-	struct hash fr, sr;
-	unsigned i = whole ? 0 : 1;
+	unsigned i = first ? 0 : 1;
 
-	fr = sr = whole ? *old_root : p->node[0];
+	*fr = *sr = first ? *first : p->node[0];
 	for (; fn & 1; fn >>= 1)
 		sn >>= 1;
 	for (; i < p->n; i++) {
 		if (sn == 0)
 			return -EBADMSG;
 		if ((fn & 1) || fn == sn) {
-			fr = hash_node(&p->node[i], &fr);
-			sr = hash_node(&p->node[i], &sr);
+			*fr = hash_node(&p->node[i], fr);
+			*sr = hash_node(&p->node[i], sr);
 			for (; !(fn & 1) && fn != 0; fn >>= 1)
 				sn >>= 1;
 		} else {
-			sr = hash_node(&sr, &p->node[i]);
+			*sr = hash_node(sr, &p->node[i]);
 		}
 		fn >>= 1;
 		sn >>= 1;
 	}
-	return sn == 0 && hash_eq(&fr, old_root) && hash_eq(&sr, root) ? 0 : -EBADMSG;
+	return sn == 0 ? 0 : -EBADMSG;
+}
+
+static bool whole(uint64_t old)
+{
+	return (old & (old - 1)) == 0;
+}
+
+static int check_steps(uint64_t old, uint64_t size, const struct merkle_proof *p,
+		       const struct hash *old_root, const struct hash *root)
+{
+	struct hash fr, sr;
+
+	if (roots_of(old, size, p, whole(old) ? old_root : NULL, &fr, &sr))
+		return -EBADMSG;
+	return hash_eq(&fr, old_root) && hash_eq(&sr, root) ? 0 : -EBADMSG;
+}
+
+int merkle_old_root(uint64_t old, uint64_t size, const struct merkle_proof *p,
+		    const struct hash *root, struct hash *ret)
+{
+	struct hash sr;
+
+	if (old == 0 || old >= size || whole(old) || p->n == 0 || p->n > MERKLE_PROOF_MAX)
+		return -EINVAL;
+	if (roots_of(old, size, p, NULL, ret, &sr))
+		return -EBADMSG;
+	return hash_eq(&sr, root) ? 0 : -EBADMSG;
 }
 
 int merkle_check_consistency(uint64_t old, uint64_t size, const struct merkle_proof *p,

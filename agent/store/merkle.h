@@ -47,6 +47,11 @@ int merkle_check_inclusion(const struct hash *leaf, uint64_t index, uint64_t siz
 			   const struct merkle_proof *p, const struct hash *root) must_check;
 int merkle_check_consistency(uint64_t old, uint64_t size, const struct merkle_proof *p,
 			     const struct hash *old_root, const struct hash *root) must_check;
+/* The root that the first `old` leaves have in the tree of `root`, if the proof leads to that root:
+ * nobody can make one that gives another. -EINVAL also where old is a power of two: such a proof
+ * does not hold the old root. -EBADMSG: it does not lead there. */
+int merkle_old_root(uint64_t old, uint64_t size, const struct merkle_proof *p,
+		    const struct hash *root, struct hash *ret) must_check;
 
 /* C2SP tlog-checkpoint text, unsigned: "origin\nsize\nbase64(root)\n" into buf, 0-terminated.
  * Returns its length; -EINVAL for an empty origin or one with a line break, '+' or space;

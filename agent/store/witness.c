@@ -153,6 +153,62 @@ enum witness_verdict witness_judge(const struct witness_known *known, const stru
 	return WITNESS_GOOD;
 }
 
+/* --- kept contradictions --------------------------------------------------------------------- */
+
+/* Length of the note at the beginning: its signatures end at the second empty line. */
+static size_t note_end(const char *text, size_t len)
+{
+	unsigned empty = 0;
+
+	for (size_t i = 1; i < len; i++)
+		if (text[i - 1] == '\n' && text[i] == '\n' && ++empty == 2)
+			return i;
+	return 0;
+}
+
+int witness_evidence_read(const char *text, size_t len, struct witness_evidence *ret, struct err *e)
+{
+	struct witness_evidence ev = { .note = text, .note_len = note_end(text, len) };
+	struct note n;
+	int r;
+
+	if (len > EVIDENCE_MAX)
+		return err_set(e, -EINVAL, "evidence: at most %d bytes", EVIDENCE_MAX);
+	if (!ev.note_len)
+		return err_set(e, -EINVAL, "evidence: no empty line after the known head");
+	r = note_parse(text, ev.note_len, &n, e);
+	if (!r)
+		r = checkpoint_read(n.text, n.len, &ev.known, e);
+	if (!r)
+		r = witness_ask_read(text + ev.note_len + 1, len - ev.note_len - 1, &ev.shown, e);
+	if (!r)
+		*ret = ev;
+	return r;
+}
+
+enum witness_verdict witness_evidence_judge(const struct witness_evidence *ev, bool *ret_proved)
+{
+	const struct checkpoint *a = &ev->known, *b = &ev->shown.cp;
+	struct hash from, to, other;
+	bool fits;
+
+	memcpy(from.b, a->root, HASH_LEN);
+	memcpy(to.b, b->root, HASH_LEN);
+	*ret_proved = true;
+	if (strcmp(a->origin, b->origin) != 0)
+		return WITNESS_NEW_LOG;
+	if (a->size == b->size && !hash_eq(&from, &to))
+		return WITNESS_FORK;
+	fits = a->size <= b->size &&
+	       (a->size == 0 || a->size == b->size ||
+		!merkle_check_consistency(a->size, b->size, &ev->shown.proof, &from, &to));
+	if (!fits && a->size < b->size &&
+	    !merkle_old_root(a->size, b->size, &ev->shown.proof, &to, &other))
+		return WITNESS_FORK; /* the new tree itself says what it had there */
+	*ret_proved = false;
+	return fits ? WITNESS_GOOD : a->size > b->size ? WITNESS_SHORTER : WITNESS_NO_PROOF;
+}
+
 /* --- proof files ----------------------------------------------------------------------------- */
 
 char *proof_write(const struct proof_file *p)

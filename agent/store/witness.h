@@ -53,6 +53,28 @@ const char *witness_verdict_name(enum witness_verdict v);
 enum witness_verdict witness_judge(const struct witness_known *known, const struct note_key *log,
 				   const struct witness_ask *q);
 
+enum {
+	EVIDENCE_MAX = NOTE_MAX + 1 + WITNESS_ASK_MAX, /* bytes of a kept contradiction */
+};
+
+/* A kept contradiction: the note of the head that was known, an empty line, and the body that does
+ * not fit. Both borrowed. */
+struct witness_evidence {
+	const char *note;
+	size_t note_len;
+	struct checkpoint known;
+	struct witness_ask shown;
+};
+
+/* -EINVAL naming what is malformed. */
+int witness_evidence_read(const char *text, size_t len, struct witness_evidence *ret,
+			  struct err *e) must_check;
+/* What it says if both heads are signed by the one side, which is the caller's question.
+ * *ret_proved: it shows that to anybody. FORK: no tree has both heads. NEW_LOG: the side began
+ * another log. SHORTER and NO_PROOF are proved to nobody else: an honest log signs small heads
+ * before large ones, and a spoilt proof is not signed. GOOD: the heads fit. */
+enum witness_verdict witness_evidence_judge(const struct witness_evidence *ev, bool *ret_proved);
+
 /* One event with the proof that it is in a signed tree. */
 struct proof_file {
 	uint64_t index; /* seq - 1 */

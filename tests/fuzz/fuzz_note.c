@@ -56,8 +56,24 @@ static void proof_of(const char *text, size_t len)
 	free(f.body);
 }
 
+static void evidence_of(const char *text, size_t len)
+{
+	struct witness_evidence ev;
+	enum witness_verdict v;
+	bool proved;
+
+	if (witness_evidence_read(text, len, &ev, NULL))
+		return;
+	if (ev.note != text || text[ev.note_len] != '\n')
+		__builtin_trap();
+	v = witness_evidence_judge(&ev, &proved);
+	if (proved != (v == WITNESS_FORK || v == WITNESS_NEW_LOG))
+		__builtin_trap();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	evidence_of((const char *)data, size);
 	note_of((const char *)data, size);
 	ask_of((const char *)data, size);
 	proof_of((const char *)data, size);

@@ -37,8 +37,8 @@ static void test_frozen(void **state)
 	expect(release(a.hold_id), REFUSE_NONE, 20, 50);
 }
 
-/* A late capture holds again, which is what a thief who waited would like: what had expired before a
- * key was lost, or while it was, is not held again on the old word, and a new hold under the next
+/* A late capture holds again, which is what a thief who waited would like: what had expired before
+ * a key was lost, or while it was, is not held again on the old word, and a new hold under the next
  * key passes the same gates as any. */
 static void test_late(void **state)
 {

@@ -189,6 +189,44 @@ static void test_every_consistency(void **state)
 	}
 }
 
+/* The proof of another history gives the root that it had, but where it does not hold it; a bent
+ * proof gives nothing. */
+static void test_old_root(void **state)
+{
+	struct hash x;
+
+	(void)state;
+	for (uint64_t fork = 0; fork < 40; fork += 3) {
+		struct hash was[41], kept = leaves[fork];
+
+		for (uint64_t n = 0; n <= 40; n++)
+			was[n] = root_of(n);
+		leaves[fork].b[3] ^= 1;
+		for (uint64_t n = 2; n <= 40; n++) {
+			for (uint64_t old = 1; old < n; old++) {
+				struct hash a = root_of(old), b = root_of(n);
+				bool whole = !(old & (old - 1));
+				uint64_t last = UINT64_MAX;
+				struct merkle_proof p;
+
+				assert_int_equal(
+					merkle_prove_consistency(leaf_at, &last, old, n, &p), 0);
+				assert_int_equal(merkle_old_root(old, n, &p, &b, &x),
+						 whole ? -EINVAL : 0);
+				if (whole)
+					continue;
+				assert_true(same(x, a));
+				assert_int_equal(same(x, was[old]), fork >= old);
+				p.node[p.n - 1].b[9] ^= 1;
+				assert_int_equal(merkle_old_root(old, n, &p, &b, &x), -EBADMSG);
+			}
+		}
+		leaves[fork] = kept;
+	}
+	assert_int_equal(merkle_old_root(0, 3, &(struct merkle_proof){ .n = 0 }, &x, &x), -EINVAL);
+	assert_int_equal(merkle_old_root(3, 3, &(struct merkle_proof){ .n = 0 }, &x, &x), -EINVAL);
+}
+
 static void test_checkpoint(void **state)
 {
 	struct hash root = hash_bytes("", 0);
@@ -210,7 +248,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_constants),       cmocka_unit_test(test_vector_proofs),
 		cmocka_unit_test(test_every_inclusion), cmocka_unit_test(test_every_consistency),
-		cmocka_unit_test(test_checkpoint),
+		cmocka_unit_test(test_old_root),        cmocka_unit_test(test_checkpoint),
 	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(leaves); i++)
