@@ -260,7 +260,8 @@ static inline struct enforcer_receipt take(const struct step *s)
 	struct err e = { 0 };
 	int r = enforcer_step(&rig.c, s, &p, &e);
 
-	/* As its callers do: a busy machine's late answer is waited for, and the step said again. */
+	/* As its callers do: a busy machine's late answer is waited for, and the step said again.
+	 */
 	if (r == -ETIMEDOUT) {
 		print_message("late: %s\n", e.text);
 		r = enforcer_wait(&rig.c, &e);
