@@ -82,8 +82,8 @@ static int take_tables(struct link *l, const json_t *js, struct err *e)
 	int r = json_opt_arr(js, "", "tables", 0, TABLES_MAX, &arr, e);
 
 	l->n_tables = 0;
-	if (r)
-		return r < 0 ? r : 0;
+	if (r <= 0)
+		return r;
 	json_array_foreach (arr, i, one) {
 		r = noun_decode(&table_use_fields, one, &l->table[i], e);
 		if (r)

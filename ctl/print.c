@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { COLUMNS_MAX = 16, CELL_MAX = 128 };
+enum { COLUMNS_MAX = 20, CELL_MAX = 128 };
 
 struct column {
 	char name[32], format[16];

@@ -6,7 +6,7 @@
  *   delayline run CTL-SOCKET LINK...    LINK = name,PID:dev,PID:dev[,key=value...]   (both
  * directions) delayline ctl CTL-SOCKET set NAME.ab|NAME.ba key=value... delayline ctl CTL-SOCKET
  * stat keys: rate=200M (bits/s of whole frames, 0 = none), delay=5ms, queue=50ms or queue=64kB,
- *       loss=PPM, reorder=PPM (held back by hold=2ms).
+ *       loss=PPM (of frames of at least loss-min=BYTES), reorder=PPM (held back by hold=2ms).
  *
  * A change is for the packets that arrive after it. A shorter delay never overtakes: the due times
  * of a direction only rise, so a reordered packet is always an injected one. */
@@ -35,9 +35,9 @@ struct slot {
 };
 
 struct config {
-	uint64_t rate, delay, hold;     /* bits/s, ns, ns */
-	uint64_t queue_ns, queue_bytes; /* 0 = no such limit */
-	uint64_t loss_ppm, reorder_ppm;
+	uint64_t rate, delay, hold;               /* bits/s, ns, ns */
+	uint64_t queue_ns, queue_bytes;           /* 0 = no such limit */
+	uint64_t loss_ppm, loss_min, reorder_ppm; /* loss_min: bytes; smaller frames are spared */
 };
 
 struct counts {
@@ -116,6 +116,7 @@ static bool set_key(struct config *c, const char *key, const char *v)
 		{ "delay", LAB_TIME, &c->delay, 10 * LAB_NS_PER_S },
 		{ "hold", LAB_TIME, &c->hold, LAB_NS_PER_S },
 		{ "loss", LAB_COUNT, &c->loss_ppm, 1000000 },
+		{ "loss-min", LAB_COUNT, &c->loss_min, FRAME_MAX },
 		{ "reorder", LAB_COUNT, &c->reorder_ppm, 1000000 },
 	};
 	uint64_t x;
@@ -208,7 +209,7 @@ static void take_frame(struct line *l, struct dir *d, struct slot *s, uint64_t n
 
 	d->n.rx++;
 	d->n.rx_bytes += s->len;
-	if (chance(l, d->c.loss_ppm)) {
+	if (s->len >= d->c.loss_min && chance(l, d->c.loss_ppm)) {
 		d->n.loss_drops++;
 		return;
 	}

@@ -192,21 +192,152 @@ def confined(lab):
               '' if good else lab.ctl(node, 'dataplane', 'check', check=False).stdout)
 
 
+# --- exact loss between two daemons ------------------------------------------------------------
+COLOURS = 46, 34  # the first code points of two pairs
+PACKET = 800  # bytes: the wire drops nothing smaller, so probes live and its counter is the flows' alone
+
+
+def udp_deals(lab):
+    """{class: label} of UDP classes with one agreement; what this adviser did not buy is asked for again."""
+    found = {}
+    for d in deals(lab, 'op'):
+        if d['active'] and d['class'] != TCP:
+            found.setdefault(d['class'], []).append(d['label'])
+    single = {c: k[0] for c, k in found.items() if len(k) == 1}
+    for c in CLASSES:
+        if len(single) < 2 and c != TCP and c not in found and quiet(lab):
+            lab.ctl('edge', 'intent', 'declare', '--class', c, check=False)
+    return len(single) >= 2 and single
+
+
+def reported(lab, labels):
+    """{class: (packets lost, blocks without a figure)} as treatyctl says, edge to far end."""
+    rows = {r['label']: r for r in lab.ctl_json('op', 'loss')
+            if r['dir'] == 'up' and r['between'] == 'network'}
+    if not all(k in rows and rows[k]['allSent'] for k in labels.values()):
+        return None
+    return {c: (rows[k]['allLost'], rows[k]['missing']) for c, k in labels.items()}
+
+
+def dropped(lab):
+    return sum(w['loss_drops'] for k, w in lab.wire('stat')['links'].items() if k in ('short.ab', 'longa.ab'))
+
+
+def loss_round(lab, flows, labels):
+    """(wire's drops, per class by sender and receiver, per class as reported, blocks without a figure)."""
+    first = wait_for('a compared block of each class', lambda: reported(lab, labels), 15)
+    wire, window = dropped(lab), flows.mark()
+    for way in ('short.ab', 'longa.ab'):
+        lab.wire_soon(way, 'loss=100000', f'loss-min={PACKET}')
+    wait_for('drops', lambda: dropped(lab) - wire > 100, 20)
+    for way in ('short.ab', 'longa.ab'):
+        lab.wire_soon(way, 'loss=0')
+    wire = dropped(lab) - wire
+    seen = {c: r['lost'] for c, r in flows.report(window).items()}
+
+    def settled():
+        now = reported(lab, labels)
+        return now and {c: now[c][0] - first[c][0] for c in now} == seen and now
+    try:
+        now = wait_for('loss', settled, 8, every=0.2)
+    except DemoError:
+        now = reported(lab, labels)
+    return (wire, seen, {c: now[c][0] - first[c][0] for c in now},
+            sum(now[c][1] - first[c][1] for c in now))
+
+
+def exact_loss(lab):
+    """RFC 9341 between two daemons: the wire's own counter, and sender against receiver, are the oracles."""
+    if not os.path.exists(f'{lab.dir}/delayline'):
+        print('exact loss: the wires are netem: not asked')
+        return
+    labels = dict(list(wait_for('two classes with agreements', lambda: udp_deals(lab), 60).items())[:2])
+    flows = Traffic(lab, 'loss', 'lan', 'exch', '7001-7004', [
+        f'class={c},proto=udp,dst=fd10:2::2,dport={conf.CLASSES[c]["dport"]},size={PACKET},rate={rate},dscp={code}'
+        for c, rate, code in zip(labels, ('1600k', '800k'), COLOURS)])
+    try:
+        wire, seen, said, missing = loss_round(lab, flows, labels)
+        if missing:  # an overloaded machine told of no block for seconds: no figure is no wrong figure
+            print(f'exact loss: {missing} blocks without a figure; once more')
+            wire, seen, said, missing = loss_round(lab, flows, labels)
+    finally:
+        flows.stop()
+    check('loss: sender and receiver miss what the wire dropped', sum(seen.values()) == wire > 100, (wire, seen))
+    check('loss: treatyctl loss says the same of each class, exactly', said == seen, {'said': said, 'blocks missing': missing})
+
+
+# --- a table is filled -------------------------------------------------------------------------
+def rules_of(lab):
+    return next(t for t in lab.ctl_json('popB', 'dataplane', 'tables') if t['table'] == 'rules')
+
+
+def fill(lab, kind, n, sample, base):
+    """n rules more (or less) at the far end, by a human's hand, as a copy of one of the planner's."""
+    for at in range(0, n, 60):
+        steps = []
+        for i in range(at, min(n, at + 60)):
+            s = json.loads(json.dumps(sample))
+            s['no'], s['step']['kind'] = len(steps) + 1, kind
+            s['step']['rule'].update(id=900000 + i, prio=9, dport_lo=20000 + i, dport_hi=20000 + i)
+            steps.append(s)
+        plan = {**base, 'id': f'pln-fill-{kind}-{at}', 'rev': 1, 'step': steps}
+        got = lab.tool('popB', 'step_apply', plan=plan)['receipts']
+        if len(got) != len(steps) or any(r['refusal'] for r in got):
+            raise DemoError(f'filling: {got[-1]}')
+
+
+def room(lab):
+    p = lab.tool('op', 'path_list')['paths'][0]
+    return p['roomFor'], p['table'], p['tableNode']
+
+
+def full_table(lab):
+    """A far end whose rules are nearly all taken: no intent is sold there, and again once there is room."""
+    deal = next(d for d in deals(lab, 'op') if d['class'] == CLASSES[0] and d['active'])
+    plan = next(r['output'] for r in log_of(lab, 'op') if r['event'] == 'PLAN_COMMITTED'
+                and any(s['node'] == 'popB' and s['step']['rule']['id'] for s in r['output']['step']))
+    sample = next(s for s in plan['step'] if s['node'] == 'popB' and s['step']['rule']['id'])
+    kind = sample['step']['kind']
+    lab.ctl('edge', 'agreement', 'terminate', deal['id'], '--reason=a test', check=False)
+    wait_for('its end', lambda: not any(d['id'] == deal['id'] and d['active'] for d in deals(lab, 'op')), 20)
+    before = rules_of(lab)
+    n = before['max'] - before['used'] - 1
+    fill(lab, kind, n, sample, plan)
+    wait_for('no room', lambda: room(lab)[0] == 0, 10)
+    check('full: the operator names the table and its node', room(lab) == (0, 'rules', 'popB'), (room(lab), rules_of(lab)))
+
+    def refusals():
+        return [r['output'] for r in log_of(lab, 'op') if r['event'] == 'REFUSED']
+    was = len(refusals())
+    lab.ctl('edge', 'intent', 'declare', '--class', CLASSES[0], check=False)
+    said = wait_for('a refusal', lambda: refusals()[was:], 15)[0]
+    check('full: an intent is refused before the table is full', f'used={before["max"] - 1} max={before["max"]}' in
+          said['why'] and 'table=rules' in said['why'], said)
+    fill(lab, kind + 1, n, sample, plan)
+    wait_for('room again', lambda: room(lab)[0] > 0, 10)
+    was = sum(r['event'] == 'QUOTE_OFFERED' for r in log_of(lab, 'op'))
+    lab.ctl('edge', 'intent', 'declare', '--class', CLASSES[0], check=False)
+    wait_for('a quote', lambda: sum(r['event'] == 'QUOTE_OFFERED' for r in log_of(lab, 'op')) > was, 15)
+    check('full: with room again it is quoted', True)
+
+
 def one(build, adviser):
     lab = Lab(build, f'adv-{adviser}{os.getpid()}')
     start = time.monotonic()
     try:
-        lab.up({'advice': adviser})
+        lab.up({'advice': adviser, 'popB/max-rules': 24, 'node/colour-pairs': '46:47,34:35'})
         wait_for('the paths', lambda: paths_well(lab), 20)
         n = advised(lab, adviser)
         if adviser == 'hostile':
             check('hostile: it buys nothing that is not for sale', n <= len(CLASSES), n)
             stream(lab)
             confined(lab)
+            exact_loss(lab)
             if any(d['class'] == TCP and d['active'] for d in deals(lab, 'op')):
                 round_trip(lab)
             else:
                 check('a TCP flow has an agreement', False)
+            full_table(lab)
     except (DemoError, OSError, http.client.HTTPException) as e:
         check(f'{adviser}: the story goes on', False, str(e) + ''.join(lab.tails()))
     finally:

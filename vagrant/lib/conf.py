@@ -133,7 +133,7 @@ def daemon_keys(node, home, windows):
     keys = {'roles': ROLES[node], 'name': name(node), 'state-dir': f'{home}/state', 'run-dir': '/run/treaty',
             'user': USER, 'listen': listens(node), 'did': did(node), 'tls-cert': f'{home}/tls.pem',
             'tls-key': f'{home}/tls.key', 'tls-ca': f'{home}/ca.pem'}
-    keys.update(windows)
+    keys.update({k: v for k, v in windows.items() if '/' not in k})
     return keys
 
 
@@ -156,19 +156,24 @@ def side_keys(node, home, documents):
         yield from class_keys(prices=True)
 
 
-def node_keys(node):
+def node_keys(node, windows):
     if 'node' in ROLES[node]:
         keys = {'pin-dir': '/run/treaty-bpf', 'probe-interval-ms': 20}
         if node != 'edge':
             keys['oss'] = 'operator-y'
         if node in NODE_PATHS:
             keys['reflector'] = '[::]:8620'
+        for k, v in windows.items():
+            who, _, key = k.partition('/')
+            if key and who in ('node', node):
+                keys[key] = v
         yield 'node', keys
 
 
 def render(node, home, documents, windows=None):
-    sections = [('daemon', daemon_keys(node, home, {**WINDOWS, **(windows or {})}))]
-    sections += list(node_keys(node)) + list(peer_keys(node)) + list(device_keys(node))
+    windows = {**WINDOWS, **(windows or {})}
+    sections = [('daemon', daemon_keys(node, home, windows))]
+    sections += list(node_keys(node, windows)) + list(peer_keys(node)) + list(device_keys(node))
     sections += list(path_keys(node)) + list(side_keys(node, home, documents))
     out = [f'# {name(node)}: made by the lab']
     for title, keys in sections:
