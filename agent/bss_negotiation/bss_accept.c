@@ -24,12 +24,21 @@ static int say_agreement(struct desk_call *c, const struct deal *d, const digest
 	return r;
 }
 
-static bool same_choice(const struct agreement *a, const struct ev_accept *said)
+/* The choice that was signed, said again: the hold that pays for it and what it holds too, or a
+ * second hold would be taken for the first; and as it was said, while that is the last that was. */
+static bool same_choice(const struct deal *d, const struct agreement *a, money_t held,
+			const struct ev_accept *said)
 {
-	return ident_eq(a->quote, said->quote) && a->item == said->item &&
-	       digest_eq(a->quote_digest, said->quote_digest) && a->start.ms == said->start.ms &&
-	       a->end.ms == said->end.ms && a->price.minor_h == said->price.minor_h &&
-	       a->amount.minor == said->amount.minor;
+	const struct ev_accept *last = &d->accept;
+
+	if (ident_eq(last->hold, said->hold) &&
+	    (last->version != said->version || last->margin.minor_h != said->margin.minor_h))
+		return false;
+	return ident_eq(a->hold, said->hold) && held.minor == said->held.minor &&
+	       ident_eq(a->wallet, said->wallet) && ident_eq(a->quote, said->quote) &&
+	       a->item == said->item && digest_eq(a->quote_digest, said->quote_digest) &&
+	       a->start.ms == said->start.ms && a->end.ms == said->end.ms &&
+	       a->price.minor_h == said->price.minor_h && a->amount.minor == said->amount.minor;
 }
 
 static enum refusal open_ok(const struct deal *d, const char **why)
@@ -197,9 +206,9 @@ int bss_take_accept(struct desk_call *c)
 	why = desk_unbound(c, &d->negotiation, said.version, &said.quote_digest);
 	if (why)
 		return bss_refuse(c, TOOL_NAME, &d->negotiation, REFUSE_QUOTE_MISMATCH, why);
-	if (d->has_accept && d->has_pending && same_choice(&d->pending, &said))
+	if (d->has_accept && d->has_pending && same_choice(d, &d->pending, d->accept.held, &said))
 		return say_agreement(c, d, &d->pending.digest);
-	if (d->cur.rev && same_choice(&d->cur, &said))
+	if (d->cur.rev && d->n_revs && same_choice(d, &d->cur, d->rev[d->n_revs - 1].held, &said))
 		return say_agreement(c, d, &d->cur.digest);
 	return choose(c, d, &said);
 }

@@ -148,6 +148,36 @@ static void changed_choices(void **state)
 	assert_int_equal(holds_now(), 1);
 }
 
+/* A choice that was signed comes again, bent in one member: it is not the one that was signed, be
+ * the agreement only signed or in force. The twin is answered with the same agreement as before. */
+static void signed_and_bent(void **state)
+{
+	auto_road struct road r = { 0 };
+	digest_t was;
+
+	(void)state;
+	to_quote(&r, HEX);
+	send_accept(r.who, &r.a);
+	take_agreement(&r);
+	was = r.digest;
+	for (int in_force = 0; in_force < 2; in_force++) {
+		for (size_t i = 0; i < ARRAY_LEN(bad_accepts); i++) {
+			struct ev_accept a = r.a;
+			struct snap s = snap();
+
+			bad_accepts[i].edit(&a);
+			send_accept(r.who, &a);
+			expect(problem(), s, bad_accepts[i].name);
+			assert_int_equal(holds_now(), !in_force);
+		}
+		send_accept(r.who, &r.a);
+		take_agreement(&r);
+		assert_memory_equal(&r.digest, &was, sizeof(was));
+		if (!in_force)
+			accept_agreement(&r);
+	}
+}
+
 static void expired_quote(void **state)
 {
 	auto_road struct road r = { 0 };
@@ -545,11 +575,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
-		T(changed_choices),       T(expired_quote),         T(overspending),
-		T(overspending_together), T(revoked_before_choice), T(repeated_choice),
-		T(changed_acceptances),   T(repeated_acceptance),   T(failed_service),
-		T(refused_order),         T(foreign_hands),         T(malformed),
-		T(labels_run_out),
+		T(changed_choices), T(signed_and_bent),       T(expired_quote),
+		T(overspending),    T(overspending_together), T(revoked_before_choice),
+		T(repeated_choice), T(changed_acceptances),   T(repeated_acceptance),
+		T(failed_service),  T(refused_order),         T(foreign_hands),
+		T(malformed),       T(labels_run_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

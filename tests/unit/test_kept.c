@@ -255,7 +255,7 @@ static void kept_text(char *to, size_t cap)
 /* Two heads of a log that only grew, put together by somebody with a grudge. */
 static void test_harmless(void **state)
 {
-	char text[2 * NOTE_MAX], grew[NOTE_MAX];
+	char text[2 * NOTE_MAX], grew[5 * NOTE_MAX];
 
 	(void)state;
 	honest(11);
