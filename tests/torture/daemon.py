@@ -76,7 +76,7 @@ class Cheat(demo_attack.Rival):
 
     def __init__(self, shared, no):
         super().__init__(shared.lab)
-        self.s, self.no, self.sent = shared, no, 0
+        self.s, self.no, self.sent, self.told = shared, no, 0, None
         self.rnd = random.Random(shared.seed * 100 + no)
         self.signer = trust.Key(f'{self.home}/agreement.key')
         self.treasury = trust.Key(f'{shared.lab.home("treasury")}/wallet.key')
@@ -86,10 +86,12 @@ class Cheat(demo_attack.Rival):
         return f't{self.no}-{self.sent}-{os.getpid()}-{self.rnd.getrandbits(40):x}'
 
     def ask_until(self, parts, task=None, message_id=None):
-        """Until it is answered: the same message under the same id."""
+        """Until it is answered: the same message under the same id. self.told is the task that it named at last:
+        a message of the same id that names another one is another message."""
         message_id = message_id or self.message()
         end = time.monotonic() + PATIENCE_S
         while True:
+            self.told = task
             try:
                 return self.send(parts, task, message_id), message_id
             except (DemoError, KeyError) as e:
@@ -132,22 +134,23 @@ class Cheat(demo_attack.Rival):
         """(part, agreement) of an acceptance that was acknowledged by a signed agreement, or None."""
         part = self.choice(task, wallet)
         answer, message_id = self.ask_until([part], task['id'])
+        told = self.told
         vc = demo_attack.artifact(answer['task'], 'agreement')
         if not vc:
             self.s.count(demo_attack.problem(answer['task']) or 'not signed')
             return None
         self.s.ack('held', part['hold'], part['amount'])
         if self.rnd.random() < 0.3:
-            self.attack_hold(task, part, message_id, vc)
+            self.attack_hold(told, part, message_id, vc)
         return part, vc
 
-    def attack_hold(self, task, part, message_id, vc):
-        answer = self.ask_until([part], task['id'], message_id)[0]['task']
+    def attack_hold(self, told, part, message_id, vc):
+        answer = self.ask_until([part], told, message_id)[0]['task']
         if demo_attack.artifact(answer, 'agreement') != vc and answer is not FINISHED:
             raise Broken('the same message got another agreement')
         for change in ({'amount': part['amount'] - 1}, {'price': part['price'] - 1},
                        {'hold': 'h-' + '0' * 32}, {'held': part['held'] + 7}):
-            answer = self.ask_until([{**part, **change}], task['id'])[0]['task']
+            answer = self.ask_until([{**part, **change}], told)[0]['task']
             if not demo_attack.problem(answer) and demo_attack.artifact(answer, 'agreement') != vc:
                 raise Broken(f'an acceptance with {change} was taken')
             self.s.count('altered: ' + (demo_attack.problem(answer) or 'answered as before'))
