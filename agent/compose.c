@@ -28,6 +28,7 @@
 #include "fetch.h"
 #include "side_make.h"
 #include "status_lists.h"
+#include "tokens.h"
 #include "witness.h"
 
 #include <arpa/inet.h>
@@ -74,6 +75,8 @@ int compose_new(struct compose **ret, const struct config *c, struct err *e)
 		r = side_documents(&m->side, e);
 	if (!r)
 		r = status_lists_start(&m->side, e);
+	if (!r && c->token_issuers)
+		r = tokens_new(&m->side.tokens, c, e);
 	if (!r && c->daemon.card_key[0])
 		r = key_load(&m->card, c->daemon.card_key, e);
 	if (!r && (c->daemon.roles & ROLE_ENTERPRISE))
@@ -150,6 +153,8 @@ static bool may_watch(const struct compose *m, const struct peer *p)
 {
 	const struct disclose_who who = disclosure_who(&m->side, p);
 
+	if (p->bearer && !(p->scopes & TOKENS_READ))
+		return false;
 	return who.owner || disclose_may_watch(disclosure_of(&m->side), &who);
 }
 
@@ -200,6 +205,8 @@ static void on_request(void *arg, const struct wire_request *r, struct http_repl
 	struct compose *m = arg;
 	struct wire_sink sink = http_sink(token);
 
+	if (m->side.tokens && tokens_metadata(m->side.tokens, r, sink))
+		return;
 	if (m->side.a2a && a2a_server_path(m->side.a2a, r->path))
 		a2a_server_handle(m->side.a2a, r, sink);
 	else if (mcp_server_path(m->mcp, r->path))
@@ -296,20 +303,35 @@ static int start_a2a(struct compose *m, struct err *e)
 	return r ? r : a2a_server_new(&m->side.a2a, &a, &app, e);
 }
 
+static int listen_each(struct compose *m, const struct cfg_listen *l, uint32_t n,
+		       int (*listen)(struct http_server *s, const char *addr, uint16_t port,
+				     const struct tls_id *id, struct err *e),
+		       struct err *e)
+{
+	char addr[INET6_ADDRSTRLEN];
+	int r = 0;
+
+	for (uint32_t i = 0; !r && i < n; i++) {
+		if (!inet_ntop(l[i].addr.family == 6 ? AF_INET6 : AF_INET, l[i].addr.b, addr,
+			       sizeof(addr)))
+			return err_set(e, -EINVAL, "daemon.listen");
+		r = listen(m->http, addr, l[i].port, m->id, e);
+	}
+	return r;
+}
+
 static int listen_all(struct compose *m, struct err *e)
 {
 	const struct cfg_daemon *d = &m->side.cfg->daemon;
-	char path[sizeof(d->run_dir) + 16], addr[INET6_ADDRSTRLEN];
+	char path[sizeof(d->run_dir) + 16];
 	int r;
 
 	(void)snprintf(path, sizeof(path), "%s/treaty.sock", d->run_dir);
 	r = http_listen_unix(m->http, path, e);
-	for (uint32_t i = 0; !r && m->id && i < d->listens; i++) {
-		if (!inet_ntop(d->listen[i].addr.family == 6 ? AF_INET6 : AF_INET,
-			       d->listen[i].addr.b, addr, sizeof(addr)))
-			return err_set(e, -EINVAL, "daemon.listen");
-		r = http_listen_tls(m->http, addr, d->listen[i].port, m->id, e);
-	}
+	if (!r && m->id)
+		r = listen_each(m, d->listen, d->listens, http_listen_tls, e);
+	if (!r && m->id)
+		r = listen_each(m, d->token_listen, d->token_listens, http_listen_open, e);
 	return r;
 }
 
@@ -330,6 +352,14 @@ static void pointers(const struct cfg_names *l, const char *ret[CFG_NAMES + 1])
 		ret[i] = i < l->n ? l->name[i] : NULL;
 }
 
+static bool authenticate(void *arg, const struct wire_request *head, struct peer *who,
+			 struct wire_response *no)
+{
+	const struct compose *m = arg;
+
+	return tokens_authenticate(m->side.tokens, head, who, no);
+}
+
 static int start_http(struct compose *m, struct err *e)
 {
 	const struct cfg_daemon *d = &m->side.cfg->daemon;
@@ -340,6 +370,8 @@ static int start_http(struct compose *m, struct err *e)
 				  .limits = { .connections = d->max_connections,
 					      .peer_connections = d->max_peer_connections } };
 
+	if (m->side.tokens)
+		hc.authenticate = authenticate;
 	pointers(&d->origins, origins);
 	pointers(&d->hosts, hosts);
 	if (d->hosts.n) {
@@ -448,6 +480,8 @@ int compose_start(struct compose *m, struct loop *l, struct msg_client *enforcer
 		r = fetch_new(&m->side.fetch, m->side.cfg, l);
 	if (!r && m->side.fetch)
 		r = side_documents_keep(&m->side, e);
+	if (!r && m->side.tokens)
+		r = tokens_start(m->side.tokens, l, m->side.fetch, e);
 	if (!r)
 		r = start_shells(m, e);
 	if (!r)
@@ -474,6 +508,7 @@ struct compose *compose_free(struct compose *m)
 	m->side.a2a = a2a_server_free(m->side.a2a);
 	m->mcp = mcp_server_free(m->mcp);
 	m->http = http_server_free(m->http);
+	m->side.tokens = tokens_free(m->side.tokens);
 	m->side.fetch = fetch_free(m->side.fetch);
 	m->side.http = http_client_free(m->side.http);
 	witness_free(&m->side);

@@ -236,6 +236,16 @@ static int check_daemon(struct config *c, const char *file, struct err *e)
 	if (d->listens && !tls)
 		return cross(e, file, "daemon", "listen",
 			     "needs tls-cert, tls-key, tls-ca and did");
+	if (d->token_listens && !tls)
+		return cross(e, file, "daemon", "token-listen",
+			     "needs tls-cert, tls-key, tls-ca and did");
+	if (d->token_listens && !c->token_issuers)
+		return cross(e, file, "daemon", "token-listen", "needs a [token-issuer]");
+	if (c->token_issuers && !d->token_resource[0])
+		return cross(e, file, "daemon", "token-resource",
+			     "must be given with a [token-issuer]");
+	if (strpbrk(d->token_resource, "?#"))
+		return cross(e, file, "daemon", "token-resource", "must have no query");
 	if (derive_dirs(c))
 		return cross(e, file, "daemon", "state-dir", "must be shorter than 147 bytes");
 	if (strlen(d->run_dir) > 90) /* sockaddr_un holds 108 bytes */
@@ -312,6 +322,60 @@ static int check_peer(const struct config *c, uint32_t i, const char *file, stru
 	return 0;
 }
 
+static int check_token_issuer(const struct config *c, uint32_t i, const char *file, struct err *e)
+{
+	const struct cfg_token_issuer *t = &c->token_issuer[i];
+	char what[64], host[128] = "";
+
+	(void)snprintf(what, sizeof(what), "token-issuer %s", t->name);
+	if (!t->jwks_file[0] == !t->jwks_url[0])
+		return cross(e, file, what, "jwks-file", "must be given, or jwks-url");
+	if (t->jwks_url[0])
+		(void)snprintf(host, sizeof(host), "%.*s", (int)strcspn(t->jwks_url + 8, ":/?"),
+			       t->jwks_url + 8);
+	if (host[0] && !config_web(c, host))
+		return cross(e, file, what, "jwks-url", "must be at the host of a [web]");
+	for (uint32_t k = 0; k < i; k++)
+		if (!strcmp(c->token_issuer[k].issuer, t->issuer))
+			return cross(e, file, what, "issuer", "must not be that of another");
+	return 0;
+}
+
+/* Could one token stand for both? */
+static bool both_fit(const struct cfg_principal *a, const struct cfg_principal *b)
+{
+	return !strcmp(a->token_issuer, b->token_issuer) &&
+	       (!a->token_sub[0] || !b->token_sub[0] || !strcmp(a->token_sub, b->token_sub)) &&
+	       (!a->token_client[0] || !b->token_client[0] ||
+		!strcmp(a->token_client, b->token_client));
+}
+
+static int check_principal(const struct config *c, uint32_t i, const char *file, struct err *e)
+{
+	const struct cfg_principal *p = &c->principal[i];
+	bool who = p->token_sub[0] || p->token_client[0];
+	char what[64];
+
+	(void)snprintf(what, sizeof(what), "principal %s", p->name);
+	if (!p->token_issuer[0] != !who)
+		return cross(e, file, what, "token-issuer",
+			     "must be given together with token-subject or token-client");
+	if (!who)
+		return 0;
+	if (!config_token_issuer(c, p->token_issuer))
+		return cross(e, file, what, "token-issuer", "must name a [token-issuer]");
+	for (uint32_t k = 0; k < c->peers; k++)
+		if (!strcmp(c->peer[k].did, p->did))
+			return cross(
+				e, file, what, "did",
+				"must not be that of a [peer]: a token does not stand for one");
+	for (uint32_t k = 0; k < i; k++)
+		if (both_fit(&c->principal[k], p))
+			return cross(e, file, what, "token-subject",
+				     "must not fit a token that fits another [principal]");
+	return 0;
+}
+
 static int check_hop(const struct config *c, const struct cfg_hop *h, const char *file,
 		     struct err *e)
 {
@@ -345,6 +409,10 @@ static int check_all(struct config *c, const char *file, struct err *e)
 		r = check_hop(c, &c->hop[i], file, e);
 	for (uint32_t i = 0; i < c->webs && !r; i++)
 		r = check_web(&c->web[i], file, e);
+	for (uint32_t i = 0; i < c->token_issuers && !r; i++)
+		r = check_token_issuer(c, i, file, e);
+	for (uint32_t i = 0; i < c->principals && !r; i++)
+		r = check_principal(c, i, file, e);
 	return r;
 }
 
@@ -449,6 +517,8 @@ struct config *config_free(struct config *c)
 	}
 
 FINDER(config_peer, cfg_peer, peer, peers, const char *, !strcmp(c->peer[i].name, key))
+FINDER(config_token_issuer, cfg_token_issuer, token_issuer, token_issuers, const char *,
+       !strcmp(c->token_issuer[i].name, key))
 FINDER(config_device, cfg_device, device, devices, const char *, !strcmp(c->device[i].name, key))
 FINDER(config_path, cfg_path, path, paths, uint32_t, c->path[i].id == key)
 FINDER(config_web, cfg_web, web, webs, const char *, !strcmp(c->web[i].name, key))

@@ -19,6 +19,7 @@ enum {
 	CFG_ISSUERS = 8,
 	CFG_COLOURS = 32,
 	CFG_PRINCIPALS = 16,
+	CFG_TOKEN_ISSUERS = 4,
 	CFG_NAMES = 8,
 	CFG_WEBS = 16,
 	CFG_FILE_MAX = 256 * 1024,
@@ -76,6 +77,9 @@ struct cfg_daemon {
 	uint32_t sample_ms, hold_intervals, cool_intervals; /* windows count in samples */
 	struct cfg_listen listen[CFG_LISTENS];
 	uint32_t listens;
+	struct cfg_listen token_listen[CFG_LISTENS]; /* no client certificate is required */
+	uint32_t token_listens;
+	cfg_url token_resource; /* what an access token must be for */
 	cfg_file tls_cert, tls_key, tls_ca, tls_crl, card_key;
 	cfg_did did;
 	struct cfg_names hosts, origins; /* of requests over TLS; hosts empty = any */
@@ -89,7 +93,19 @@ struct cfg_daemon {
 struct cfg_principal {
 	cfg_name name;
 	cfg_did did;
-	uint32_t may; /* 1u << enum owner */
+	uint32_t may;                           /* 1u << enum owner */
+	cfg_name token_issuer;                  /* "" = no token stands for it */
+	char token_sub[128], token_client[128]; /* as the token has them; "" = any */
+};
+
+/* An authorization server whose access tokens are taken. */
+struct cfg_token_issuer {
+	cfg_name name;
+	cfg_url issuer;     /* iss, to the byte */
+	cfg_file jwks_file; /* one of the two */
+	cfg_url jwks_url;   /* at a [web] host */
+	uint32_t algs;      /* 1u << enum jwt_alg */
+	bool bound;         /* to a certificate alone */
 };
 
 struct cfg_peer {
@@ -263,6 +279,8 @@ struct config {
 	uint32_t peers;
 	struct cfg_principal principal[CFG_PRINCIPALS];
 	uint32_t principals;
+	struct cfg_token_issuer token_issuer[CFG_TOKEN_ISSUERS];
+	uint32_t token_issuers;
 	struct cfg_node node;
 	struct cfg_device device[CFG_DEVICES];
 	uint32_t devices;
@@ -301,6 +319,7 @@ struct config *config_free(struct config *c); /* NULL in, NULL out */
 const struct cfg_peer *config_peer(const struct config *c, const char *name);
 const struct cfg_device *config_device(const struct config *c, const char *name);
 const struct cfg_path *config_path(const struct config *c, uint32_t id);
+const struct cfg_token_issuer *config_token_issuer(const struct config *c, const char *name);
 const struct cfg_web *config_web(const struct config *c, const char *host);
 const struct cfg_class *config_class(const struct config *c, const char *name);
 

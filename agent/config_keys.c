@@ -19,21 +19,51 @@
 #define RATE_MAX      1000000000000    /* 1 Tbit/s */
 #define MONEY_MAX     1000000000000000 /* price x time stays far from 2^63 */
 
-/* cfg_listen[] and cfg_did[] are followed by their count: the parser gets the whole struct. */
-static int parse_listens(const char *v, void *out, const struct cfg_rule *r, struct err *e)
+static int listens(const char *v, struct cfg_listen *list, uint32_t *n, struct err *e)
 {
-	struct cfg_daemon *d = out;
 	char item[64];
 	int more;
 
 	while ((more = cfg_next_item(&v, item, sizeof(item), e)) > 0) {
-		if (d->listens == CFG_LISTENS)
+		if (*n == CFG_LISTENS)
 			return err_set(e, -EINVAL, "must name at most %d addresses", CFG_LISTENS);
-		if (cfg_parse_listen(item, &d->listen[d->listens], r, e))
+		if (cfg_parse_listen(item, &list[*n], NULL, e))
 			return -EINVAL;
-		d->listens++;
+		(*n)++;
 	}
 	return more;
+}
+
+/* cfg_listen[] and cfg_did[] are followed by their count: the parser gets the whole struct. */
+static int parse_listens(const char *v, void *out, const struct cfg_rule *r, struct err *e)
+{
+	struct cfg_daemon *d = out;
+
+	(void)r;
+	return listens(v, d->listen, &d->listens, e);
+}
+
+static int parse_token_listens(const char *v, void *out, const struct cfg_rule *r, struct err *e)
+{
+	struct cfg_daemon *d = out;
+
+	(void)r;
+	return listens(v, d->token_listen, &d->token_listens, e);
+}
+
+/* What a token says of somebody: any visible ASCII that needs no escape. */
+static int parse_claim(const char *v, void *out, const struct cfg_rule *r, struct err *e)
+{
+	size_t n = strlen(v);
+
+	(void)r;
+	for (const char *p = v; *p; p++)
+		if (*p < 0x21 || *p > 0x7e || *p == '"' || *p == '\\')
+			return err_set(e, -EINVAL, "must be visible ASCII without \" and \\");
+	if (!n || n >= sizeof(((struct cfg_principal *)0)->token_sub))
+		return err_set(e, -EINVAL, "must be 1..127 bytes");
+	memcpy(out, v, n + 1);
+	return 0;
 }
 
 static int parse_issuers(const char *v, void *out, const struct cfg_rule *r, struct err *e)
@@ -178,6 +208,8 @@ static const struct cfg_key daemon_keys[] = {
 	{ "hold-intervals", cfg_u32, AT(hold_intervals), BETWEEN(1, 100000), "100" },
 	{ "cool-intervals", cfg_u32, AT(cool_intervals), BETWEEN(1, 100000), "100" },
 	{ "listen", parse_listens, 0, ANY },
+	{ "token-listen", parse_token_listens, 0, ANY },
+	{ "token-resource", cfg_parse_url, AT(token_resource), ANY },
 	{ "tls-cert", cfg_path_abs, AT(tls_cert), ANY },
 	{ "tls-key", cfg_path_abs, AT(tls_key), ANY },
 	{ "tls-ca", cfg_path_abs, AT(tls_ca), ANY },
@@ -210,8 +242,21 @@ static const struct cfg_key principal_keys[] = {
 	{ "did", cfg_parse_did, AT(did), ANY, REQUIRED },
 	{ "may", cfg_set, AT(may), .rule = { .names = (const char *const[]){ OWNERS(X) NULL } },
 	  REQUIRED },
+	{ "token-issuer", cfg_word, AT(token_issuer), SIZE(sizeof(cfg_name)) },
+	{ "token-subject", parse_claim, AT(token_sub), ANY },
+	{ "token-client", parse_claim, AT(token_client), ANY },
 };
 #undef X
+#undef AT
+
+#define AT(m) offsetof(struct cfg_token_issuer, m)
+static const struct cfg_key token_issuer_keys[] = {
+	{ "issuer", cfg_parse_url, AT(issuer), ANY, REQUIRED },
+	{ "jwks-file", cfg_path_abs, AT(jwks_file), ANY },
+	{ "jwks-url", cfg_parse_url, AT(jwks_url), ANY },
+	{ "algorithms", cfg_set, AT(algs), NAMES("EdDSA", "ES256", "RS256"), "EdDSA, ES256" },
+	{ "bound", cfg_bool, AT(bound), ANY },
+};
 #undef AT
 
 #define AT(m) offsetof(struct cfg_node, m)
@@ -419,6 +464,7 @@ static const struct cfg_sid *config_sid(const struct config *c, const char *name
 
 NAMED(arg_peer, cfg_peer, config_peer)
 NAMED(arg_principal, cfg_principal, config_principal)
+NAMED(arg_token_issuer, cfg_token_issuer, config_token_issuer)
 NAMED(arg_device, cfg_device, config_device)
 NAMED(arg_sid, cfg_sid, config_sid)
 NAMED(arg_class, cfg_class, config_class)
@@ -472,6 +518,7 @@ const struct cfg_section cfg_sections[] = {
 	ONE("daemon", daemon, daemon_keys),
 	MANY("peer", peer, peers, arg_peer, peer_keys),
 	MANY("principal", principal, principals, arg_principal, principal_keys),
+	MANY("token-issuer", token_issuer, token_issuers, arg_token_issuer, token_issuer_keys),
 	ONE("node", node, node_keys),
 	MANY("device", device, devices, arg_device, device_keys),
 	MANY("path", path, paths, arg_path, path_keys),

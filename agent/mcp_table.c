@@ -3,6 +3,7 @@
 
 #include "acts.h"
 #include "mcp_shapes.h"
+#include "tokens.h"
 
 #include "agent/codec/json.h"
 #include "agent/codec/noun.h"
@@ -119,8 +120,8 @@ int mcp_table_add(const struct mcp_row *r, struct err *e)
 	return 0;
 }
 
-/* The owners whose tools this caller was given. */
-static unsigned granted(const struct peer *p)
+/* The owners whose tools this caller was given, whatever its token says. */
+static unsigned entitled(const struct peer *p)
 {
 	const struct config *c = side->cfg;
 	unsigned may = 0;
@@ -129,6 +130,11 @@ static unsigned granted(const struct peer *p)
 		if (!strcmp(c->principal[i].did, p->did))
 			may |= c->principal[i].may;
 	return may;
+}
+
+static unsigned granted(const struct peer *p)
+{
+	return entitled(p) & (p->bearer ? p->scopes : ~0u);
 }
 
 static unsigned who_is(const struct peer *p)
@@ -181,7 +187,25 @@ static bool allowed(void *arg, const struct peer *p, const char *tool)
 	if (!r || by_row(r, p))
 		return r;
 	return r->read_only && (!p->local || (r->who & WHO_APP)) &&
-	       !disclosure_ask(&l, tool, NULL, NULL);
+	       (!p->bearer || p->scopes & TOKENS_READ) && !disclosure_ask(&l, tool, NULL, NULL);
+}
+
+/* The scopes with which the token would do, what it has among them; 0: none would. */
+static uint32_t scopes_for(const struct peer *p, const char *tool)
+{
+	const struct mcp_row *r = row_of(tool);
+	struct peer full = *p;
+	unsigned need = r ? owners[index_of(tool)] : 0;
+
+	if (r && r->who & WHO_HUMAN)
+		need |= 1u << OWNER_human;
+	need &= entitled(p);
+	full.scopes = TOKENS_READ;
+	if (!p->bearer || !r || allowed(NULL, p, tool))
+		return 0;
+	if (need)
+		return (p->scopes & (entitled(p) | TOKENS_READ)) | (need & -need);
+	return allowed(NULL, &full, tool) ? p->scopes | TOKENS_READ : 0;
 }
 
 static int call(void *arg, const struct peer *p, const char *tool, const json_t *args,
@@ -269,6 +293,19 @@ static bool readable(void *arg, const struct peer *p, const char *uri)
 	return i >= 0 && allowed(arg, p, resource_tool[i]);
 }
 
+static const char *challenge(void *arg, const struct peer *p, const char *tool, const char *uri)
+{
+	const char *id;
+	int i = uri ? resource_of(uri, &id) : -1;
+	uint32_t need;
+
+	(void)arg;
+	if (uri)
+		tool = i < 0 ? "" : resource_tool[i];
+	need = scopes_for(p, tool);
+	return need ? tokens_insufficient(side->tokens, need) : NULL;
+}
+
 static int read_resource(void *arg, const struct peer *p, const char *uri, struct mcp_turn *t)
 {
 	const char *id;
@@ -316,6 +353,7 @@ int mcp_table_serve(struct side *s, const struct jws_key *key, struct mcp_server
 	struct mcp_app app = { .call = call,
 			       .allowed = allowed,
 			       .readable = readable,
+			       .challenge = challenge,
 			       .read = read_resource,
 			       .arg = s };
 	struct mcp_config c = { .path = "/mcp",

@@ -20,6 +20,7 @@ struct fetch;
 struct http_client;
 struct msg_client;
 struct node;
+struct tokens;
 struct witness;
 struct disclosure_state;
 
@@ -65,6 +66,7 @@ struct side {
 	struct fetch *fetch;      /* of the public web; NULL without [web] hosts */
 	struct a2a_server *a2a;   /* NULL when no role speaks to other organisations */
 	struct node *node;        /* the local node; NULL without that role */
+	struct tokens *tokens;    /* NULL: no token stands for anybody */
 	struct witness *witness;  /* NULL without a checkpoint key */
 	struct disclosure_state *disclosure;   /* NULL before its start: the built-in policy */
 	struct sign_port port[SIGN_KIND_MAX_]; /* by enum sign_kind; method empty = no such key */

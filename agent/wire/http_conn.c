@@ -64,6 +64,7 @@ struct http_conn *http_conn_free(struct http_conn *c)
 	(void)http_in_free(c->in);
 	TAILQ_REMOVE(&s->conns, c, entry);
 	s->nconns--;
+	s->nopen -= c->open;
 	free(c);
 	if (st) {
 		st->conn = NULL;
@@ -120,6 +121,33 @@ static bool crowded(const struct http_conn *c)
 	return n > c->s->cfg.limits.peer_connections;
 }
 
+/* Who the certificate says it is; nobody, without one. */
+static void certified(struct http_conn *c)
+{
+	if (tls_peer(bufferevent_openssl_get_ssl(c->bev), &c->peer))
+		c->peer = (struct peer){ 0 };
+}
+
+/* False: refused and answered. A token is of one request: the next one begins with the certificate
+ * again. */
+static bool admit(struct http_conn *c)
+{
+	const struct http_config *cfg = &c->s->cfg;
+	struct wire_response no = { 0 };
+	struct wire_request r;
+
+	if (c->admitted || !c->tls || !cfg->authenticate)
+		return true;
+	if (c->peer.bearer)
+		certified(c);
+	http_in_request(c->in, &r);
+	r.peer = &c->peer;
+	c->admitted = cfg->authenticate(cfg->arg, &r, &c->peer, &no);
+	if (!c->admitted)
+		http_conn_refuse_with(c, &no);
+	return c->admitted;
+}
+
 static void deliver(struct http_conn *c)
 {
 	struct http_server *s = c->s;
@@ -166,7 +194,8 @@ static void whole(struct http_conn *c, struct evbuffer *input)
 		c->close_after = true;
 		(void)evbuffer_drain(input, rest);
 	}
-	deliver(c);
+	if (admit(c))
+		deliver(c);
 }
 
 static void head_done(struct http_conn *c)
@@ -174,6 +203,8 @@ static void head_done(struct http_conn *c)
 	if (c->body_phase || !http_in_head_done(c->in))
 		return;
 	c->body_phase = true;
+	if (!admit(c))
+		return;
 	http_conn_arm(c, c->s->cfg.limits.body_us);
 	if (http_in_expects_continue(c->in) &&
 	    bufferevent_write(c->bev, "HTTP/1.1 100 Continue\r\n\r\n", 25))
@@ -232,7 +263,7 @@ static void on_written(struct bufferevent *bev, void *arg)
 	if (c->state != CONN_WRITE || evbuffer_get_length(bufferevent_get_output(bev)))
 		return;
 	http_in_reset(c->in);
-	c->body_phase = false;
+	c->body_phase = c->admitted = false;
 	c->served = true;
 	if (c->close_after || c->s->draining) {
 		linger(c);
@@ -247,9 +278,11 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct http_conn *c = arg;
 
+	(void)bev;
 	if (what & BEV_EVENT_CONNECTED) {
 		c->ready = true;
-		if (!tls_peer(bufferevent_openssl_get_ssl(bev), &c->peer))
+		certified(c);
+		if (c->peer.did[0] || c->open)
 			return;
 	}
 	if (c->tls && !c->ready)
@@ -329,7 +362,8 @@ void http_conn_accept(struct http_server *s, int fd, const struct http_listener 
 	struct http_in_limits lim = { l->header_bytes, l->header_count, l->body_bytes };
 	struct http_conn *c = NULL;
 
-	if (s->nconns >= l->connections || s->draining) {
+	if (s->nconns >= l->connections || s->draining ||
+	    (li->open && s->nopen >= (l->connections + 1) / 2)) {
 		s->stats.over_limit++;
 		(void)close(fd);
 		return;
@@ -342,6 +376,7 @@ void http_conn_accept(struct http_server *s, int fd, const struct http_listener 
 	}
 	c->s = s;
 	c->tls = li->ctx != NULL;
+	c->open = li->open;
 	if (li->id)
 		tls_refresh(li->id);
 	if (li->plain_did)
@@ -356,6 +391,7 @@ void http_conn_accept(struct http_server *s, int fd, const struct http_listener 
 	}
 	TAILQ_INSERT_TAIL(&s->conns, c, entry);
 	s->nconns++;
+	s->nopen += c->open;
 	s->stats.accepted++;
 	bufferevent_setwatermark(c->bev, EV_READ, 0, READ_HIGH);
 	bufferevent_setcb(c->bev, on_read, on_written, on_event, c);

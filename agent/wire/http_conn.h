@@ -29,6 +29,8 @@ struct http_conn {
 	struct loop_timer *timer;
 	enum conn_state state;
 	bool tls, ready, served, body_phase, close_after;
+	bool open;     /* came through an open listener */
+	bool admitted; /* this request's caller is known */
 	struct http_in *in;
 	struct http_reply *reply;
 	struct http_stream *stream;
@@ -54,6 +56,7 @@ struct http_listener {
 	struct ssl_ctx_st *ctx; /* NULL: unix or plain */
 	const struct tls_id *id;
 	const char *plain_did; /* NULL: not plain */
+	bool open;             /* no certificate is required */
 	struct loop_timer *retry;
 	uint16_t port;
 	char path[108];
@@ -65,7 +68,7 @@ struct http_server {
 	struct http_config cfg;
 	char **hosts, **origins;
 	TAILQ_HEAD(, http_conn) conns;
-	size_t nconns;
+	size_t nconns, nopen; /* all; through open listeners */
 	SLIST_HEAD(, http_listener) listeners;
 	struct http_stats stats;
 	char date[40];
@@ -86,6 +89,7 @@ void http_conn_drop(struct http_conn *c);
 /* We refuse; the application does not see it. What was sent may be read in two ways, so the
  * connection is of no more use. */
 void http_conn_refuse(struct http_conn *c, int status, const char *why);
+void http_conn_refuse_with(struct http_conn *c, const struct wire_response *r);
 /* For a drain: true when it waits between two requests, or streams. */
 bool http_conn_idle(const struct http_conn *c);
 

@@ -23,6 +23,7 @@ static const char *reason(int status)
 	case 202: return "Accepted";
 	case 204: return "No Content";
 	case 400: return "Bad Request";
+	case 401: return "Unauthorized";
 	case 403: return "Forbidden";
 	case 404: return "Not Found";
 	case 405: return "Method Not Allowed";
@@ -199,9 +200,14 @@ void http_conn_refuse(struct http_conn *c, int status, const char *why)
 				   .body = text,
 				   .len = n > 0 && (size_t)n < sizeof(text) ? (size_t)n : 0 };
 
+	http_conn_refuse_with(c, &r);
+}
+
+void http_conn_refuse_with(struct http_conn *c, const struct wire_response *r)
+{
 	c->s->stats.refused++;
 	c->close_after = true;
-	conn_reply(c, &r);
+	conn_reply(c, r);
 }
 
 void http_reply_send(void *arg, const struct wire_response *r)
@@ -230,6 +236,16 @@ static void stream_closed(struct http_stream *st)
 	c->stream = NULL;
 }
 
+/* A stream does not outlive the token that it was opened with. 0: there is no end. */
+static int64_t stream_time(const struct http_conn *c)
+{
+	int64_t left = c->peer.until.ms - loop_wall(c->s->loop).ms;
+
+	if (!c->peer.bearer)
+		return 0;
+	return left > 0 && left < INT64_MAX / 1000 ? left * 1000 : 1;
+}
+
 struct http_stream *http_reply_stream(struct http_reply *t, const struct wire_response *r,
 				      void (*on_close)(void *arg), void *arg)
 {
@@ -251,7 +267,7 @@ struct http_stream *http_reply_stream(struct http_reply *t, const struct wire_re
 	c->stream = st;
 	c->close_after |= c->s->draining;
 	c->s->stats.replies++;
-	http_conn_arm(c, 0);
+	http_conn_arm(c, stream_time(c));
 	if (!sendable(r) || put_reply(c, r, true) ||
 	    (r->len && http_stream_write(st, r->body, r->len))) {
 		if (st->conn) {

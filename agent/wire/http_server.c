@@ -225,8 +225,8 @@ static int tcp_bind(const char *addr, uint16_t port, uint16_t *ret_port, struct 
 	return TAKE_FD(fd);
 }
 
-int http_listen_tls(struct http_server *s, const char *addr, uint16_t port, const struct tls_id *id,
-		    struct err *e)
+static int listen_tls(struct http_server *s, const char *addr, uint16_t port,
+		      const struct tls_id *id, bool open, struct err *e)
 {
 	struct http_listener *li;
 	uint16_t bound = 0;
@@ -237,7 +237,8 @@ int http_listen_tls(struct http_server *s, const char *addr, uint16_t port, cons
 		return err_set(e, -ENOMEM, "listen: no memory");
 	li->s = s;
 	li->id = id;
-	r = tls_server_ctx(&li->ctx, id, e);
+	li->open = open;
+	r = open ? tls_open_ctx(&li->ctx, id, e) : tls_server_ctx(&li->ctx, id, e);
 	fd = r ? r : tcp_bind(addr, port, &bound, e);
 	if (fd < 0) {
 		(void)listener_free(li);
@@ -245,6 +246,20 @@ int http_listen_tls(struct http_server *s, const char *addr, uint16_t port, cons
 	}
 	li->port = bound;
 	return listener_add(s, li, fd, e);
+}
+
+int http_listen_tls(struct http_server *s, const char *addr, uint16_t port, const struct tls_id *id,
+		    struct err *e)
+{
+	return listen_tls(s, addr, port, id, false, e);
+}
+
+int http_listen_open(struct http_server *s, const char *addr, uint16_t port,
+		     const struct tls_id *id, struct err *e)
+{
+	if (!s->cfg.authenticate)
+		return err_set(e, -EINVAL, "listen %s: nobody would say who calls", addr);
+	return listen_tls(s, addr, port, id, true, e);
 }
 
 int http_listen_plain(struct http_server *s, const char *addr, uint16_t port, const char *did,

@@ -36,6 +36,12 @@ struct http_config {
 	/* Called once for each whole request; the request is borrowed until it returns. The token
 	 * must be spent by exactly one of http_reply_send() and http_reply_stream(). */
 	void (*handler)(void *arg, const struct wire_request *r, struct http_reply *token);
+	/* Who calls over TLS? Asked for each request when its head is whole and before its body is
+	 * read; head->peer and *who are the certificate's holder, or nobody on an open listener.
+	 * True: served as *who. False: *no is the answer (borrowed until the next turn), and the
+	 * connection ends. NULL: the certificate says who. */
+	bool (*authenticate)(void *arg, const struct wire_request *head, struct peer *who,
+			     struct wire_response *no);
 	void *arg;
 };
 
@@ -50,6 +56,11 @@ struct http_server *http_server_free(struct http_server *s);
  * The identity is borrowed until the server is freed. */
 int http_listen_tls(struct http_server *s, const char *addr, uint16_t port, const struct tls_id *id,
 		    struct err *e) must_check;
+/* The same, but a caller need not show a certificate (one that it shows must be good):
+ * authenticate() says who it is. -EINVAL without that. At most half of all connections come through
+ * such listeners, so that strangers keep nobody out who has a certificate. */
+int http_listen_open(struct http_server *s, const char *addr, uint16_t port,
+		     const struct tls_id *id, struct err *e) must_check;
 /* Listens without TLS on a loopback address (others: -EINVAL), and takes every caller for did
  * (borrowed). Nobody is authenticated: for test builds alone, no configuration leads here. */
 int http_listen_plain(struct http_server *s, const char *addr, uint16_t port, const char *did,

@@ -64,6 +64,11 @@ struct mcp_app {
 	/* May this peer see, read and watch this URI (of the table, or of a template)? NULL: none.
 	 * What it may not answers as unknown. */
 	bool (*readable)(void *arg, const struct peer *p, const char *uri);
+	/* Of what was refused by allowed() or readable(): the WWW-Authenticate value of a 403 where
+	 * another access token of the same caller would do; NULL: none would. One of tool and uri
+	 * is NULL. The member may be NULL. */
+	const char *(*challenge)(void *arg, const struct peer *p, const char *tool,
+				 const char *uri);
 	/* Takes the turn like call; ends best with mcp_turn_contents(). */
 	int (*read)(void *arg, const struct peer *p, const char *uri, struct mcp_turn *t);
 	/* prompts/get and completion/complete, params as sent; NULL: there are none. */

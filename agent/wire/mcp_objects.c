@@ -135,6 +135,26 @@ static int key_read(const json_t *meta, const char **ret)
 	return 0;
 }
 
+/* True: answered with what the caller's token lacks. */
+static bool challenged(struct mcp_req *c, const char *tool, const char *uri)
+{
+	const struct mcp_app *app = &c->s->app;
+	const char *v = app->challenge ? app->challenge(app->arg, c->r->peer, tool, uri) : NULL;
+	const struct wire_header h = { "WWW-Authenticate", v };
+	auto_free char *text =
+		v ? rpc_error_new(c->rpc.id, MCP_E_REQUEST, "insufficient_scope", NULL) : NULL;
+	const struct wire_response r = { .status = 403,
+					 .content_type = "application/json",
+					 .headers = &h,
+					 .nheaders = 1,
+					 .body = text,
+					 .len = text ? strlen(text) : 0 };
+
+	if (v)
+		c->sink.fn(c->sink.to, &r);
+	return v != NULL;
+}
+
 void mcp_do_call(struct mcp_req *c)
 {
 	const char *name = json_string_value(json_object_get(c->rpc.params, "name"));
@@ -144,6 +164,8 @@ void mcp_do_call(struct mcp_req *c)
 	struct mcp_app *app = &c->s->app;
 	struct mcp_turn *t;
 
+	if (tool < 0 && name && challenged(c, name, NULL))
+		return;
 	if (tool < 0) {
 		mcp_fail(c, 200, MCP_E_PARAMS, name ? "name: unknown tool" : "name: missing");
 	} else if (args && !json_is_object(args)) {
@@ -225,6 +247,8 @@ void mcp_do_read(struct mcp_req *c)
 		return;
 	}
 	if (!app->read || !readable(c, uri)) {
+		if (challenged(c, NULL, uri))
+			return;
 		mcp_send(c->sink, 200,
 			 rpc_error_new(c->rpc.id, c->legacy ? -32002 : MCP_E_PARAMS,
 				       "Resource not found", json_pack("{s:s}", "uri", uri)));

@@ -93,6 +93,7 @@ static int cert_peer(X509 *cert, struct peer *ret)
 	if (X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, p.name,
 				      sizeof(p.name)) < 0)
 		p.name[0] = 0;
+	p.certified = X509_digest(cert, EVP_sha256(), p.x5t, NULL) == 1;
 	*ret = p;
 	return 0;
 }
@@ -342,6 +343,15 @@ int tls_server_ctx(struct ssl_ctx_st **ret, const struct tls_id *id, struct err 
 	SSL_CTX_set_client_CA_list(ctx, names);
 	*ret = ctx;
 	return 0;
+}
+
+int tls_open_ctx(struct ssl_ctx_st **ret, const struct tls_id *id, struct err *e)
+{
+	int r = tls_server_ctx(ret, id, e);
+
+	if (!r)
+		SSL_CTX_set_verify(*ret, SSL_VERIFY_PEER, on_verify);
+	return r;
 }
 
 struct ssl_ctx_st *tls_ctx_free(struct ssl_ctx_st *ctx)

@@ -27,6 +27,8 @@ const char *tls_id_did(const struct tls_id *id); /* our own DID */
 /* A server's context: asks for a client certificate and fails the handshake without a good one.
  * Free with tls_ctx_free(). */
 int tls_server_ctx(struct ssl_ctx_st **ret, const struct tls_id *id, struct err *e) must_check;
+/* The same, but who shows no certificate at all is let in, and is nobody. */
+int tls_open_ctx(struct ssl_ctx_st **ret, const struct tls_id *id, struct err *e) must_check;
 struct ssl_ctx_st *tls_ctx_free(struct ssl_ctx_st *ctx);
 
 /* Makes any client context (libcurl's, say) ours: TLS 1.3, our certificate, our CA alone, and the

@@ -23,6 +23,8 @@ void wire_owner(const struct peer *p, char out[WIRE_DID_MAX])
 {
 	if (p->did[0])
 		(void)snprintf(out, WIRE_DID_MAX, "%s", p->did);
-	else
+	else if (p->local)
 		(void)snprintf(out, WIRE_DID_MAX, "uid:%u", (unsigned)p->uid);
+	else
+		(void)snprintf(out, WIRE_DID_MAX, "nobody");
 }

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "treaty/err.h"
+#include "treaty/units.h"
 
 enum {
 	WIRE_DID_MAX = 256,
@@ -14,13 +15,17 @@ enum {
 };
 
 /* Who speaks. Over TLS: did = the certificate's URI SAN, name = its CN. Over AF_UNIX: did is empty,
- * local is true, uid and pid are SO_PEERCRED's. */
+ * local is true, uid and pid are SO_PEERCRED's. With an access token (bearer): did and name of whom
+ * it stands for. Neither local nor a did: nobody said who it is. */
 struct peer {
 	char did[WIRE_DID_MAX];
 	char name[64];
-	bool local;
+	bool local, bearer, certified; /* certified: x5t is there */
 	uid_t uid;
 	pid_t pid;
+	uint32_t scopes; /* of a token; what the bits mean is the application's */
+	wall_t until;    /* of a token: when it is over */
+	uint8_t x5t[32]; /* SHA-256 of the certificate (DER) */
 };
 
 struct wire_header {
@@ -73,7 +78,7 @@ struct wire_sink {
 /* First value of that header (any case), NULL when absent. */
 const char *wire_header(const struct wire_request *r, const char *name);
 
-/* Whose something is: the DID, or "uid:N" of a local caller. */
+/* Whose something is: the DID, "uid:N" of a local caller, or "nobody". */
 void wire_owner(const struct peer *p, char out[WIRE_DID_MAX]);
 
 /* SIGPIPE is ignored from then on, in the whole process: http_server and http_client do it. */

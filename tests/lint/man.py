@@ -30,14 +30,14 @@ def table():
     text = open(TABLE).read()
     keys = {name: dict(row(r) for r in re.split(r'^\t\{ ', body, flags=re.M)[1:])
             for name, body in re.findall(r'struct cfg_key (\w+)_keys\[\] = \{\n(.*?)\n\};', text, re.S)}
-    sections = re.findall(r'\t(?:ONE|MANY)\("(\w+)",.*?(\w+)_keys\)', text)
+    sections = re.findall(r'\t(?:ONE|MANY)\("([\w-]+)",.*?(\w+)_keys\)', text)
     return {name: keys[at] for name, at in sections}
 
 
 def page():
     found, here = {}, None
     for line in open(PAGE):
-        if m := re.match(r'\.SS "\[(\w+)[^\]]*\]"', line):
+        if m := re.match(r'\.SS "\[([\w-]+)[^\]]*\]"', line):
             here = found.setdefault(m[1], {})
         elif m := re.match(r'\.BI "([a-z0-9-]+)" " = [^"]+" "(?: \((.*)\))?"$', line):
             if here is None or m[1] in here:

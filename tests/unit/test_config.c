@@ -12,6 +12,12 @@
 
 #define MINIMAL "[daemon]\nroles = node\nname = edge\n"
 
+#define TOKENS                                                          \
+	MINIMAL "token-resource = https://a.x/mcp\n[token-issuer as]\n" \
+		"issuer = https://as.x\njwks-file = /etc/t/as.jwks\n"
+#define BOT(name, more) \
+	"[principal " name "]\ndid = did:web:" name ".x\nmay = node\ntoken-issuer = as\n" more
+
 static const char good[] =
 	"; everything\n"
 	"[daemon]\n"
@@ -117,6 +123,28 @@ static void test_good(void **state)
 	assert_null(config_free(NULL));
 }
 
+static void test_tokens(void **state)
+{
+	static const char text[] =
+		TOKENS "algorithms = RS256\nbound = yes\n" BOT("b", "token-client = c\n")
+			BOT("d", "token-client = e\ntoken-subject = auth0|7\n");
+	struct config *c = NULL;
+	struct err e;
+
+	(void)state;
+	if (parse(&c, text, &e))
+		fail_msg("%s", e.text);
+	assert_int_equal(c->token_issuers, 1);
+	assert_int_equal(c->token_issuer[0].algs, 4);
+	assert_true(c->token_issuer[0].bound);
+	assert_string_equal(c->principal[1].token_sub, "auth0|7");
+	assert_string_equal(c->daemon.token_resource, "https://a.x/mcp");
+	c = config_free(c);
+	assert_int_equal(parse(&c, TOKENS, &e), 0);
+	assert_int_equal(c->token_issuer[0].algs, 3);
+	c = config_free(c);
+}
+
 static void test_defaults(void **state)
 {
 	struct config *c = NULL;
@@ -152,6 +180,39 @@ static const struct {
 	const char *text, *says; /* the error's text begins so */
 } bad[] = {
 	{ "", "t.conf:0: daemon.roles: must be given" },
+	{ TOKENS "[principal b]\ndid = did:web:b.x\nmay = node\ntoken-client = c\n",
+	  "t.conf: principal b.token-issuer: must be given together" },
+	{ TOKENS "[principal b]\ndid = did:web:b.x\nmay = node\ntoken-issuer = as\n",
+	  "t.conf: principal b.token-issuer: must be given together" },
+	{ TOKENS "[principal b]\ndid = did:web:b.x\nmay = node\ntoken-issuer = no\n"
+		 "token-client = c\n",
+	  "t.conf: principal b.token-issuer: must name a [token-issuer]" },
+	{ TOKENS "[peer p]\ndid = did:web:b.x\nrole = oss\n" BOT("b", "token-client = c\n"),
+	  "t.conf: principal b.did: must not be that of a [peer]" },
+	{ TOKENS BOT("b", "token-client = c\n") BOT("d", "token-subject = s\n"),
+	  "t.conf: principal d.token-subject: must not fit a token that fits another" },
+	{ TOKENS "[principal b]\ntoken-client = a b\n",
+	  "t.conf:9: principal b.token-client: must be" },
+	{ "[daemon]\nroles = node\nname = a\n[token-issuer as]\nissuer = https://as.x\n"
+	  "jwks-file = /a\n",
+	  "t.conf: daemon.token-resource: must be given with a [token-issuer]" },
+	{ MINIMAL "token-resource = https://a/mcp\n[token-issuer as]\nissuer = https://as.x\n",
+	  "t.conf: token-issuer as.jwks-file: must be given, or jwks-url" },
+	{ MINIMAL "token-resource = https://a/mcp\n[token-issuer as]\nissuer = https://as.x\n"
+		  "jwks-url = https://as.x/k\n",
+	  "t.conf: token-issuer as.jwks-url: must be at the host of a [web]" },
+	{ TOKENS "[token-issuer two]\nissuer = https://as.x\njwks-file = /a\n",
+	  "t.conf: token-issuer two.issuer: must not be that of another" },
+	{ MINIMAL "token-resource = http://a/mcp\n",
+	  "t.conf:4: daemon.token-resource: must be https" },
+	{ MINIMAL "token-resource = https://a/mcp?x\n[token-issuer as]\nissuer = https://as.x\n"
+		  "jwks-file = /a\n",
+	  "t.conf: daemon.token-resource: must have no query" },
+	{ MINIMAL "token-listen = 10.0.0.1:1\n", "t.conf: daemon.token-listen: needs tls-cert" },
+	{ MINIMAL "token-listen = 10.0.0.1:1\ntls-cert = /a\ntls-key = /b\ntls-ca = /c\n"
+		  "did = did:web:a.x\n",
+	  "t.conf: daemon.token-listen: needs a [token-issuer]" },
+	{ TOKENS "algorithms = none\n", "t.conf:8: token-issuer as.algorithms: must be a list of" },
 	{ "[daemon]\nname = x\n", "t.conf:2: daemon.roles: must be given" },
 	{ "[daemon]\nroles = node\n[node]\n", "t.conf:3: daemon.name: must be given" },
 	{ "[daemon]\nroles = none\n", "t.conf:2: daemon.roles: must be a list of enterprise|" },
@@ -412,10 +473,10 @@ static void test_examples(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),      cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_bad),       cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_every_cut), cmocka_unit_test(test_file),
-		cmocka_unit_test(test_examples),
+		cmocka_unit_test(test_good),     cmocka_unit_test(test_tokens),
+		cmocka_unit_test(test_defaults), cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_limits),   cmocka_unit_test(test_every_cut),
+		cmocka_unit_test(test_file),     cmocka_unit_test(test_examples),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
