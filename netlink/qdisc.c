@@ -16,7 +16,8 @@
 #include "tc.h"
 
 #define OUR_HANDLE (HTB_MAJOR << 16)
-#define FQ_PACKETS 100000 /* the programs bound the queue, by time */
+#define FQ_HANDLE  (OUR_HANDLE + 0x10000) /* of an fq that took our HTB's place in one step */
+#define FQ_PACKETS 100000                 /* the programs bound the queue, by time */
 
 struct tc_walk {
 	uint32_t ifindex;
@@ -148,6 +149,7 @@ int qdisc_list(struct nl *n, uint32_t ifindex, struct nl_qdisc *out, size_t cap,
 
 struct top {
 	enum qdisc_root root;
+	uint32_t handle; /* of a root of ours */
 	bool clsact;
 };
 
@@ -159,17 +161,19 @@ static void top_reset(void *arg)
 static int top_one(struct nl_object *o, const struct nlmsghdr *nlh, void *arg)
 {
 	const char *kind = rtnl_tc_get_kind(TC_CAST(o));
+	uint32_t handle = rtnl_tc_get_handle(TC_CAST(o));
 	struct top *t = arg;
 
 	(void)nlh;
 	if (rtnl_tc_get_parent(TC_CAST(o)) == TC_H_INGRESS)
 		t->clsact = true; /* clsact and ingress share the parent */
-	if (rtnl_tc_get_parent(TC_CAST(o)) != TC_H_ROOT || !rtnl_tc_get_handle(TC_CAST(o)))
+	if (rtnl_tc_get_parent(TC_CAST(o)) != TC_H_ROOT || !handle)
 		return 0;
-	if (rtnl_tc_get_handle(TC_CAST(o)) == OUR_HANDLE && kind && !strcmp(kind, "htb") &&
+	t->handle = handle;
+	if (handle == OUR_HANDLE && kind && !strcmp(kind, "htb") &&
 	    rtnl_htb_get_defcls((struct rtnl_qdisc *)o) == HTB_DEFAULT)
 		t->root = QDISC_ROOT_OURS;
-	else if (rtnl_tc_get_handle(TC_CAST(o)) == OUR_HANDLE && kind && !strcmp(kind, "fq"))
+	else if ((handle == OUR_HANDLE || handle == FQ_HANDLE) && kind && !strcmp(kind, "fq"))
 		t->root = QDISC_ROOT_FQ;
 	else
 		t->root = QDISC_ROOT_FOREIGN;
@@ -252,18 +256,19 @@ int qdisc_fq_ensure(struct nl *n, uint32_t ifindex, struct err *e)
 	struct nlattr *nest;
 	struct tcmsg *t;
 	int r = qdisc_root(n, ifindex, &root, e);
+	bool swap = root == QDISC_ROOT_OURS;
 
 	if (r || root == QDISC_ROOT_FQ)
 		return r;
-	if (root != QDISC_ROOT_DEFAULT)
+	if (root == QDISC_ROOT_FOREIGN)
 		return err_set(e, -EEXIST, "device %u: another root qdisc is there", ifindex);
 	nlh = mnl_nlmsg_put_header(nlh);
 	nlh->nlmsg_type = RTM_NEWQDISC;
-	nlh->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
+	nlh->nlmsg_flags = NLM_F_CREATE | (swap ? NLM_F_REPLACE : NLM_F_EXCL);
 	t = mnl_nlmsg_put_extra_header(nlh, sizeof(*t));
 	t->tcm_ifindex = (int)ifindex;
 	t->tcm_parent = TC_H_ROOT;
-	t->tcm_handle = OUR_HANDLE;
+	t->tcm_handle = swap ? FQ_HANDLE : OUR_HANDLE;
 	mnl_attr_put_strz(nlh, TCA_KIND, "fq");
 	nest = mnl_attr_nest_start(nlh, TCA_OPTIONS);
 	mnl_attr_put_u32(nlh, TCA_FQ_PLIMIT, FQ_PACKETS);
@@ -275,14 +280,14 @@ int qdisc_fq_ensure(struct nl *n, uint32_t ifindex, struct err *e)
 
 int qdisc_root_del(struct nl *n, uint32_t ifindex, struct err *e)
 {
-	enum qdisc_root root = QDISC_ROOT_DEFAULT;
 	struct nl_msg *msg = NULL;
 	struct rtnl_qdisc *q;
-	int r = qdisc_root(n, ifindex, &root, e);
+	struct top t;
+	int r = tc_dump(n, RTM_GETQDISC, ifindex, top_one, top_reset, &t, e);
 
-	if (r || (root != QDISC_ROOT_OURS && root != QDISC_ROOT_FQ))
+	if (r || (t.root != QDISC_ROOT_OURS && t.root != QDISC_ROOT_FQ))
 		return r;
-	q = build(ifindex, TC_H_ROOT, OUR_HANDLE, root == QDISC_ROOT_FQ ? "fq" : "htb");
+	q = build(ifindex, TC_H_ROOT, t.handle, t.root == QDISC_ROOT_FQ ? "fq" : "htb");
 	if (!q)
 		return err_set(e, -ENOMEM, "qdisc: out of memory");
 	r = rtnl_qdisc_build_delete_request(q, &msg);

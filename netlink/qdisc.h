@@ -27,7 +27,8 @@ must_check int qdisc_has_clsact(struct nl *n, uint32_t ifindex, bool *ret, struc
 /* Makes our HTB root (handle 54:, default 54:2). There already = 0. Foreign root = -EEXIST. */
 must_check int qdisc_htb_ensure(struct nl *n, uint32_t ifindex, struct err *e);
 /* Makes our fq root (handle 54:) with room for any queue that the programs admit. There already =
- * 0. -EOPNOTSUPP: this kernel has no fq; -EEXIST: another root. */
+ * 0. Our HTB is replaced in one step (then 55:), or stands as it is: -EOPNOTSUPP: this kernel has
+ * no fq. -EEXIST: another root. */
 must_check int qdisc_fq_ensure(struct nl *n, uint32_t ifindex, struct err *e);
 /* Deletes our root, fq or HTB with all classes; the kernel's default comes back. Not ours or not
  * there = 0, untouched. */

@@ -123,12 +123,8 @@ static int rest_set(struct enforcer_node *n, struct device *d, struct err *e)
 
 static int edt_ensure(struct enforcer_node *n, struct device *d, struct err *e)
 {
-	enum qdisc_root root;
-	int r = qdisc_root(n->nl, d->link.ifindex, &root, e);
+	int r = qdisc_fq_ensure(n->nl, d->link.ifindex, e);
 
-	if (!r && root == QDISC_ROOT_OURS)
-		r = qdisc_root_del(n->nl, d->link.ifindex, e);
-	r = r ? r : qdisc_fq_ensure(n->nl, d->link.ifindex, e);
 	return r ? r : rest_set(n, d, e);
 }
 
