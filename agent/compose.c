@@ -27,6 +27,7 @@
 #include "agent/wire/tls.h"
 #include "fetch.h"
 #include "side_make.h"
+#include "side_clock.h"
 #include "status_lists.h"
 #include "tokens.h"
 #include "witness.h"
@@ -42,6 +43,7 @@
 
 struct compose {
 	struct side side;
+	struct side_clock clock;
 	struct err sign_err;
 	struct store *store;
 	struct tls_id *id;
@@ -92,6 +94,11 @@ int compose_new(struct compose **ret, const struct config *c, struct err *e)
 static wall_t wall_now(void *arg)
 {
 	return loop_wall(arg);
+}
+
+static mono_t mono_now(void *arg)
+{
+	return loop_now(arg);
 }
 
 /* --- the log as a stream ---------------------------------------------------------------------- */
@@ -292,8 +299,8 @@ static int start_a2a(struct compose *m, struct err *e)
 				.sign = m->card ? card_sign : NULL,
 				.sign_arg = m->card,
 				.sign_kid = m->card_kid,
-				.now = wall_now,
-				.now_arg = m->side.loop };
+				.now = side_clock_now,
+				.now_arg = &m->clock };
 	int r;
 
 	if (!(c->daemon.roles & (ROLE_BSS | ROLE_ENTERPRISE)) || !m->id)
@@ -442,20 +449,27 @@ static int start_engine(struct compose *m, struct err *e)
 {
 	struct engine_config ec = { .max_deals = DEALS_MAX,
 				    .max_wanted = WANTED_MAX,
-				    .now = wall_now,
-				    .now_arg = m->side.loop };
-	int r = store_open(m->side.cfg->daemon.agents_dir, STORE_CREATE, &m->store, e);
+				    .now = side_clock_now,
+				    .now_arg = &m->clock };
+	const struct cfg_daemon *d = &m->side.cfg->daemon;
+	int r = store_open(d->agents_dir, STORE_CREATE, &m->store, e);
 
 	if (r)
 		return r;
+	m->clock = (struct side_clock){ .wall = wall_now, .mono = mono_now, .arg = m->side.loop };
 	ec.store = m->store;
-	return engine_new(&m->side.engine, &ec, e);
+	r = engine_new(&m->side.engine, &ec, e);
+	if (!r)
+		side_clock_begin(&m->clock,
+				 d->clock_floor ? engine_replayed(m->side.engine) : (wall_t){ 0 });
+	return r;
 }
 
 int compose_turn(struct compose *m, struct err *e)
 {
-	int r = engine_turn(m->side.engine);
+	int r = side_clock_turn(&m->clock, m->side.engine);
 
+	r = r ? r : engine_turn(m->side.engine);
 	if (r && e && !e->code)
 		*e = *engine_error(m->side.engine);
 	return r;

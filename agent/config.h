@@ -74,6 +74,7 @@ struct cfg_daemon {
 	cfg_file run_dir;    /* unix socket inside */
 	cfg_name user;       /* a name, or a number used as uid and gid */
 	uint32_t on_exit, log_level, advice, push;
+	bool clock_floor; /* time begins where the log ended, if the clock is behind that */
 	uint32_t sample_ms, hold_intervals, cool_intervals; /* windows count in samples */
 	struct cfg_listen listen[CFG_LISTENS];
 	uint32_t listens;

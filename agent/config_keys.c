@@ -204,6 +204,7 @@ static const struct cfg_key daemon_keys[] = {
 	{ "on-exit", cfg_enum, AT(on_exit), NAMES("keep", "remove"), "keep" },
 	{ "log-level", cfg_enum, AT(log_level), NAMES("error", "warn", "info", "debug"), "info" },
 	{ "advice", cfg_enum, AT(advice), NAMES("null", "random", "hostile"), "null" },
+	{ "clock-floor", cfg_bool, AT(clock_floor), ANY, "yes" },
 	{ "sample-interval-ms", cfg_u32, AT(sample_ms), BETWEEN(10, 60000), "100" },
 	{ "hold-intervals", cfg_u32, AT(hold_intervals), BETWEEN(1, 100000), "100" },
 	{ "cool-intervals", cfg_u32, AT(cool_intervals), BETWEEN(1, 100000), "100" },

@@ -48,6 +48,7 @@ const ident_t *event_deal(const struct event *ev)
 	case EV_POLICY_LOADED:
 	case EV_DISCLOSURE_LOADED:
 	case EV_WITNESS_ALARM:
+	case EV_CLOCK_STEPPED:
 	case EV_CONSUMER_ERASED:
 	case EV_KEY_ROTATED:
 	case EV_KEY_COMPROMISED:

@@ -14,6 +14,7 @@
 struct engine {
 	struct engine_config c;
 	struct world *world;
+	wall_t replayed;
 	struct err err;      /* the failure that ends us */
 	struct event *queue; /* of this turn; [0, n) staged, [0, delivered) seen by all */
 	uint32_t n, delivered;
@@ -46,6 +47,8 @@ static int replay_one(void *arg, const struct store_event *row)
 		return err_set(&en->err, -EUCLEAN, "event %llu (%s): %s",
 			       (unsigned long long)row->seq, event_name(ev->kind), refusal_name(r));
 	fold(en->world, ev);
+	if (ev->at.ms > en->replayed.ms)
+		en->replayed = ev->at;
 	return 0;
 }
 
@@ -97,6 +100,11 @@ struct store *engine_store(const struct engine *en)
 wall_t engine_now(const struct engine *en)
 {
 	return en->c.now(en->c.now_arg);
+}
+
+wall_t engine_replayed(const struct engine *en)
+{
+	return en->replayed;
 }
 
 const struct err *engine_error(const struct engine *en)

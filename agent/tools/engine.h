@@ -29,6 +29,8 @@ struct engine *engine_free(struct engine *en);
 const struct world *engine_world(const struct engine *en);
 struct store *engine_store(const struct engine *en);
 wall_t engine_now(const struct engine *en);
+/* The latest time in the log when it was replayed, 0 = none. */
+wall_t engine_replayed(const struct engine *en);
 
 /* Guard, stage, fold, queue for the subscribers. REFUSE_NONE or the refusal, which was recorded
  * as a REFUSED event. d and body may be NULL; payload is event_table(kind)->size bytes. */

@@ -7,6 +7,7 @@
 #include "store_util.h"
 #include "trust_fixture.h"
 
+#include "agent/side_clock.h"
 #include "agent/bss_desk.h"
 #include "agent/bss_negotiation/bss_negotiation.h"
 #include "agent/bss_policy/bss_policy.h"
@@ -33,10 +34,12 @@ static struct lab {
 	char mid[32];
 } lab;
 
+static struct side_clock *lab_guard; /* NULL: decisions see lab.now itself */
+
 static inline wall_t lab_now(void *arg)
 {
 	(void)arg;
-	return lab.now;
+	return lab_guard ? side_clock_now(lab_guard) : lab.now;
 }
 
 static inline int lab_message(void *arg, const struct peer *p, const struct a2a_message *m,

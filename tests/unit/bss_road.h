@@ -40,7 +40,7 @@ static inline void challenge(const struct party *from, char out[80])
 		      &e))
 		fail_msg("challenge: %s", e.text);
 	assert_int_equal(strlen(ch.challenge), 22);
-	assert_int_equal(ch.expires.ms, lab.now.ms + 300000);
+	assert_int_equal(ch.expires.ms, lab_now(NULL).ms + 300000);
 	must_set_(out, 80, ch.challenge);
 }
 
@@ -51,7 +51,7 @@ static inline struct road road_new(const struct party *who, const char *hex)
 	wallet_fixture(&r.w, &lab.issuer, who, lab.op.did);
 	r.i = (struct intent){ .want = { { 10000000 }, { 30000 }, { 999900 } },
 			       .term_ms = 3600000,
-			       .declared = lab.now,
+			       .declared = lab_now(NULL),
 			       .source = INTENT_DECLARED };
 	(void)snprintf(r.i.id.s, sizeof(r.i.id.s), "int-%s", hex);
 	(void)snprintf(r.i.negotiation.s, sizeof(r.i.negotiation.s), "neg-%s", hex);
@@ -75,7 +75,7 @@ static inline json_t *present(const struct road *r, const json_t *vc, const json
 					.domain = lab.op.did,
 					.challenge = ch,
 					.intent_id = r->i.id.s,
-					.created = lab.now };
+					.created = lab_now(NULL) };
 	json_t *vp = NULL;
 	struct err e = { 0 };
 
@@ -155,7 +155,7 @@ static inline void choose(struct road *r, uint8_t item)
 				   .quote_digest = r->q.digest,
 				   .margin = i->margin,
 				   .price = quote_price(i),
-				   .start = lab.now };
+				   .start = lab_now(NULL) };
 	r->a.end = quote_end(&r->q, &cost, r->a.start);
 	r->a.amount = amount_for(&cost, r->a.price, r->a.start, r->a.end);
 	r->a.held = hold_for(r->a.amount, deal_captured(d));
@@ -194,7 +194,7 @@ static inline void acceptance_of(const struct road *r, struct acceptance *acc, s
 	must_set(id.issuer, r->w.issuer);
 	must_set(id.wallet_id, r->w.wallet_id);
 	assert_int_equal(ledger_wallet_get(lab.store, &id, &w, NULL), 0);
-	*acc = (struct acceptance){ .revision = r->t.revision, .accepted_at = lab.now };
+	*acc = (struct acceptance){ .revision = r->t.revision, .accepted_at = lab_now(NULL) };
 	random_urn(acc->id);
 	must_set(acc->issuer, r->who->did);
 	memcpy(acc->agreement_digest, r->digest.b, DIGEST_LEN);
@@ -204,7 +204,7 @@ static inline void acceptance_of(const struct road *r, struct acceptance *acc, s
 				.amount = r->a.held,
 				.cumulative_after = { w.captured.minor + r->a.held.minor },
 				.ledger_seq = d ? (int64_t)d->seq : 1,
-				.issued_at = lab.now };
+				.issued_at = lab_now(NULL) };
 	random_urn(rc->id);
 	must_set(rc->issuer, r->who->did);
 	must_set(rc->wallet_id, r->w.wallet_id);

@@ -163,11 +163,122 @@ static void holds(void **state)
 	assert_int_equal(captured(&r), twin.a.amount.minor);
 }
 
+/* --- behind the guard that the daemon has: the machine's clock is stepped, not the decisions' ----
+ */
+
+static struct side_clock guard;
+
+static wall_t machine(void *arg)
+{
+	(void)arg;
+	return lab.now;
+}
+
+static mono_t monotone(void *arg)
+{
+	(void)arg;
+	return loop_now(lab.side.loop);
+}
+
+static int guarded_setup(void **state)
+{
+	int r = lab_setup(state);
+
+	guard = (struct side_clock){ .wall = machine, .mono = monotone };
+	side_clock_begin(&guard, (wall_t){ 0 });
+	lab_guard = &guard;
+	return r;
+}
+
+static int guarded_teardown(void **state)
+{
+	lab_guard = NULL;
+	return lab_teardown(state);
+}
+
+/* The clock is set back: what was to end ends all the same. */
+static void guarded_back(void **state)
+{
+	auto_road struct road r = road_new(&lab.ent, "0c1"), late = road_new(&lab.ent, "0c2");
+	char old[80];
+	struct snap s;
+
+	(void)state;
+	challenge(r.who, old);
+	ask_quote(&r);
+	take_quote(&r);
+	choose(&r, item_on(&r, 1));
+	send_accept(r.who, &r.a);
+	take_agreement(&r);
+	assert_int_equal(live_holds(), 1);
+	lab.now.ms -= 24LL * HOUR_MS;
+	lab_run(119000);
+	assert_int_equal(live_holds(), 1); /* at half pace: later, never sooner */
+	lab_run(125000);
+	assert_int_equal(live_holds(), 0);
+	lab_run(400000);
+	late.i.declared = engine_now(lab.side.engine);
+	s = snap();
+	ask_with(&late, old);
+	expect(REFUSE_WALLET_CHALLENGE, s, "a challenge that is kept by a step back");
+	lab.now.ms += 24LL * HOUR_MS;
+}
+
+/* Forward, and mended within the minute: nothing has ended by it. */
+static void guarded_forward(void **state)
+{
+	auto_road struct road r = road_new(&lab.ent, "0c1"), twin = road_new(&lab.ent, "0c2");
+
+	(void)state;
+	ask_quote(&r);
+	take_quote(&r);
+	choose(&r, item_on(&r, 1));
+	send_accept(r.who, &r.a);
+	take_agreement(&r);
+	lab.now.ms += 365LL * 24 * HOUR_MS;
+	lab_run(20000);
+	assert_int_equal(live_holds(), 1);
+	ask_quote(&twin); /* no wallet has expired */
+	(void)artifact("quote");
+	lab.now.ms -= 365LL * 24 * HOUR_MS;
+	lab_run(20000);
+	accept_agreement(&r);
+	assert_int_equal(captured(&r), r.a.amount.minor);
+}
+
+/* Forward for good: believed after the minute, and then holds and wallets end as they should. */
+static void guarded_forward_for_good(void **state)
+{
+	auto_road struct road r = road_new(&lab.ent, "0c1"), twin = road_new(&lab.ent, "0c2");
+
+	(void)state;
+	ask_quote(&r);
+	take_quote(&r);
+	choose(&r, item_on(&r, 1));
+	send_accept(r.who, &r.a);
+	take_agreement(&r);
+	lab.now.ms += 3LL * 24 * HOUR_MS;
+	lab_run(50000);
+	assert_int_equal(live_holds(), 1);
+	lab_run(15000);
+	assert_int_equal(live_holds(), 0);
+	refused_now(&twin, REFUSE_WALLET_EXPIRED, "a wallet whose time is over");
+	/* back again: what ended stays ended, and the time does not come back */
+	lab.now.ms -= 3LL * 24 * HOUR_MS;
+	lab_run(65000);
+	assert_int_equal(live_holds(), 0);
+	refused_now(&twin, REFUSE_WALLET_EXPIRED,
+		    "a wallet whose time is over, the clock set back");
+}
+
 int main(void)
 {
+#define G(f) cmocka_unit_test_setup_teardown(f, guarded_setup, guarded_teardown)
 #define T(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
-	const struct CMUnitTest tests[] = { T(challenges), T(validity), T(parents_window),
-					    T(holds) };
+	const struct CMUnitTest tests[] = {
+		T(challenges),   T(validity),        T(parents_window),          T(holds),
+		G(guarded_back), G(guarded_forward), G(guarded_forward_for_good)
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
