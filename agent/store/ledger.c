@@ -372,6 +372,8 @@ static int capture(struct op *o, enum ledger_side side, const char *id,
 	if (r)
 		return r < 0 ? r : lg_refuse(o, REFUSE_LEDGER_FORK);
 	if (f.h.state == HOLD_EXPIRED)
+		r = lg_save(o);
+	if (!r && f.h.state == HOLD_EXPIRED)
 		r = hold_again(o, &f, &l, now);
 	if (r < 0 || o->res.why != REFUSE_NONE)
 		return r;
@@ -510,7 +512,7 @@ int ledger_void(struct store *s, enum ledger_side side, const char *hold_id,
 	if (!r && sodium_is_zero(agreement->b, HASH_LEN))
 		r = err_set(e, -EINVAL, "agreement: zero digest");
 	if (!r)
-		r = lg_begin(&o, s, e);
+		r = lg_begin_saved(&o, s, e);
 	return r ? r : lg_end(&o, make_void(&o, side, hold_id, agreement, now), ret);
 }
 
@@ -567,6 +569,6 @@ int ledger_credit(struct store *s, enum ledger_side side, const char *lineage, m
 	if (!r && sodium_is_zero(note->b, HASH_LEN))
 		r = err_set(e, -EINVAL, "note: zero digest");
 	if (!r)
-		r = lg_begin(&o, s, e);
+		r = lg_begin_saved(&o, s, e);
 	return r ? r : lg_end(&o, credit(&o, side, lineage, amount, note, now), ret);
 }

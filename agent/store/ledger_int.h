@@ -18,7 +18,9 @@ struct ledger_moved {
 	unsigned klass;
 };
 
-/* One operation: a savepoint in the turn. A refusal or a failure leaves nothing behind. */
+/* One operation in the turn. A refusal or a failure leaves nothing behind: what is refused after a
+ * write was made under a savepoint (lg_save), any other failure after a write ends the turn. A
+ * savepoint costs a copy of every page that the operation touches. */
 struct op {
 	struct store *s;
 	struct err *e;
@@ -30,6 +32,8 @@ struct op {
 	struct ledger_moved moved[2 * LEDGER_CHAIN_MAX]; /* a late capture moves twice */
 	unsigned moves;
 	bool flushed; /* counters of other operations were written inside of this one */
+	bool saved;
+	int changes; /* of the connection, before it */
 };
 
 /* A row for the journal; strings may be "". */
@@ -41,6 +45,9 @@ struct entry {
 };
 
 int lg_begin(struct op *o, struct store *s, struct err *e) must_check;
+/* Before the first write of an operation that may yet be refused. */
+int lg_save(struct op *o) must_check;
+int lg_begin_saved(struct op *o, struct store *s, struct err *e) must_check;
 /* Ends the operation: r < 0 or a refusal rolls it back, else its answer is stored. */
 int lg_end(struct op *o, int r, struct ledger_result *ret) must_check;
 /* Refuses when a stop is on, or this hold (NULL = none yet) is frozen: then sets the answer. */

@@ -22,9 +22,35 @@ int lg_begin(struct op *o, struct store *s, struct err *e)
 	*o = (struct op){ .s = s, .e = e, .jseq = s->now.jseq, .jhash = s->now.jhash };
 	if (!r)
 		r = ledger_room(s, e);
-	if (!r)
-		r = db_run(s, Q_SAVE, e, "");
+	o->changes = sqlite3_total_changes(s->db);
+	return r;
+}
+
+int lg_save(struct op *o)
+{
+	int r = o->saved ? 0 : db_run(o->s, Q_SAVE, o->e, "");
+
+	o->saved |= r >= 0;
 	return r < 0 ? r : 0;
+}
+
+int lg_begin_saved(struct op *o, struct store *s, struct err *e)
+{
+	int r = lg_begin(o, s, e);
+
+	return r ? r : lg_save(o);
+}
+
+/* Without a savepoint nothing but the whole turn could take back what was written. */
+static void take_back(struct op *o)
+{
+	lg_unmove(o);
+	o->s->now.jseq = o->jseq;
+	o->s->now.jhash = o->jhash;
+	if (o->flushed || (!o->saved && sqlite3_total_changes(o->s->db) != o->changes))
+		o->s->poisoned = true;
+	if (!o->s->poisoned && o->saved && db_run(o->s, Q_SAVE_BACK, o->e, "") < 0)
+		o->s->poisoned = true;
 }
 
 static int answer_put(struct op *o)
@@ -44,18 +70,11 @@ int lg_end(struct op *o, int r, struct ledger_result *ret)
 {
 	if (r >= 0 && o->res.why == REFUSE_NONE)
 		r = answer_put(o);
-	if (r < 0 || o->res.why != REFUSE_NONE) {
-		lg_unmove(o);
-		o->s->now.jseq = o->jseq;
-		o->s->now.jhash = o->jhash;
-		if (o->flushed)
-			o->s->poisoned = true;
-		if (!o->s->poisoned && db_run(o->s, Q_SAVE_BACK, o->e, "") < 0)
-			o->s->poisoned = true;
-	}
+	if (r < 0 || o->res.why != REFUSE_NONE)
+		take_back(o);
 	if (o->s->poisoned)
 		return r < 0 ? r : err_set(o->e, -EIO, "ledger: rollback failed");
-	if (db_run(o->s, Q_SAVE_DROP, o->e, "") < 0) {
+	if (o->saved && db_run(o->s, Q_SAVE_DROP, o->e, "") < 0) {
 		o->s->poisoned = true;
 		return -EIO;
 	}

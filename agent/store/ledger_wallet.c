@@ -311,7 +311,7 @@ int ledger_chain_put(struct store *s, const struct ledger_wallet *w, unsigned n,
 	if (!r)
 		r = settle(s, e);
 	if (!r)
-		r = lg_begin(&o, s, e);
+		r = lg_begin_saved(&o, s, e);
 	if (r)
 		return r;
 	r = lg_end(&o, chain_put(&o, w, n, now), ret);
@@ -362,7 +362,7 @@ int ledger_wallet_revoke(struct store *s, const struct ledger_wallet_id *id, wal
 	if (!r)
 		r = settle(s, e);
 	if (!r)
-		r = lg_begin(&o, s, e);
+		r = lg_begin_saved(&o, s, e);
 	return r ? r : lg_end(&o, revoke_one(&o, id, now), ret);
 }
 
@@ -406,7 +406,7 @@ int ledger_receipt(struct store *s, const struct ledger_wallet_id *id, const str
 	if (!r)
 		r = settle(s, e);
 	if (!r)
-		r = lg_begin(&o, s, e);
+		r = lg_begin_saved(&o, s, e);
 	return r ? r : lg_end(&o, receipt(&o, id, prev, digest, now), ret);
 }
 

@@ -3,7 +3,9 @@
  * fdatasync rate is measured in the same run, because the disk is shared and its speed varies. */
 #include <fcntl.h>
 #include <malloc.h>
+#include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -41,14 +43,25 @@ static void line(const char *name, double value, const char *unit)
 	(void)printf("}\n");
 }
 
+/* An event as long as most; its words are written once, so that the log is measured, not printf. */
+static char event[600];
+static size_t event_seq; /* where its seq goes */
+
+static size_t event_body(uint64_t seq)
+{
+	if (!event_seq)
+		event_seq =
+			(size_t)snprintf(event, sizeof(event),
+					 "{\"event\":\"bench\",\"inputs\":\"%0500d\",\"seq\":", 0);
+	return event_seq + (size_t)snprintf(event + event_seq, sizeof(event) - event_seq, "%llu}",
+					    (unsigned long long)seq);
+}
+
 static void append(struct store *s)
 {
-	char body[600];
-	int n = snprintf(body, sizeof(body),
-			 "{\"event\":\"bench\",\"inputs\":\"%0500d\",\"seq\":%llu}", 0,
-			 (unsigned long long)store_next_seq(s));
+	size_t n = event_body(store_next_seq(s));
 
-	must(store_stage(s, body, (size_t)n, NULL, &err));
+	must(store_stage(s, event, n, NULL, &err));
 }
 
 static void bench_raw(void)
@@ -141,6 +154,95 @@ static void bench_debit(struct store *s, unsigned callers, unsigned wallets, con
 	line(name, (n - first) / (now() - t), "1/s");
 }
 
+/* --- the floor: the same rows by bare SQLite, without constraints, triggers, hashes and look-ups -
+ */
+static const char bare_schema[] =
+	"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=16384;"
+	"PRAGMA cache_size=-64000;"
+	"CREATE TABLE event(seq INTEGER PRIMARY KEY,body,leaf,prev,chain);"
+	"CREATE TABLE lineage(side,name,wallet,class,rev,head,captured,PRIMARY KEY(side,name));"
+	"CREATE TABLE hold(side,id,wallet,class,lineage,rev,amount,total,prev,offer,state,expires,"
+	"PRIMARY KEY(side,id));"
+	"CREATE UNIQUE INDEX live ON hold(side,lineage) WHERE state=0;"
+	"CREATE INDEX due ON hold(expires) WHERE state=0;"
+	"CREATE TABLE journal(seq INTEGER PRIMARY KEY,wallet,kind,class,lineage,rev,hold,held,"
+	"captured,note,event,time,prev,hash);"
+	"CREATE TABLE idem(wallet,key,request,hold,amount,held,captured,total,journal,hash,"
+	"PRIMARY KEY(wallet,key));"
+	"CREATE TABLE wallet(id INTEGER PRIMARY KEY,held);";
+
+/* ?1 the number, ?2 the lineage, ?3 32 bytes, ?4 the hold, ?5 the event. */
+static const char *const bare_rows[] = {
+	"INSERT INTO event VALUES(?1,?5,?3,?3,?3)",
+	"INSERT INTO lineage VALUES(0,?2,?1%64,'bulk',-1,zeroblob(32),0)",
+	"INSERT INTO hold VALUES(0,?4,?1%64,'bulk',?2,1,7,7,zeroblob(32),zeroblob(32),0,999)",
+	"INSERT INTO journal VALUES(?1,?1%64,'hold','bulk',?2,1,?4,7,0,?3,?1,1,?3,?3)",
+	"INSERT INTO idem VALUES(?1%64,?3,?3,?4,7,7,0,0,?1,?3)",
+	"INSERT INTO wallet VALUES(?1%64,7) ON CONFLICT(id) DO UPDATE SET held=held+7",
+};
+
+static sqlite3 *bare;
+
+static void bare_must(int rc)
+{
+	if (rc == SQLITE_OK || rc == SQLITE_DONE)
+		return;
+	(void)fprintf(stderr, "bench_store: bare SQLite: %s\n", sqlite3_errmsg(bare));
+	exit(1);
+}
+
+static void bare_one(sqlite3_stmt *const *st, unsigned rows, unsigned n)
+{
+	char name[16], hold[40];
+	struct hash h = hash_bytes(&n, sizeof(n));
+	size_t len = event_body(n);
+
+	(void)snprintf(name, sizeof(name), "agr-%08x", n * 2654435761U);
+	ledger_hold_id(&h, hold);
+	for (unsigned i = 0; i < rows; i++) {
+		(void)sqlite3_bind_int64(st[i], 1, n);
+		(void)sqlite3_bind_text(st[i], 2, name, -1, SQLITE_STATIC);
+		(void)sqlite3_bind_blob(st[i], 3, h.b, HASH_LEN, SQLITE_STATIC);
+		(void)sqlite3_bind_text(st[i], 4, hold, -1, SQLITE_STATIC);
+		(void)sqlite3_bind_text(st[i], 5, event, (int)len, SQLITE_STATIC);
+		bare_must(sqlite3_step(st[i]));
+		(void)sqlite3_reset(st[i]);
+	}
+}
+
+static void bench_bare(unsigned rows, unsigned per_turn, const char *name)
+{
+	static unsigned n;
+	sqlite3_stmt *st[ARRAY_LEN(bare_rows)] = { NULL };
+	unsigned first = n;
+	double t;
+
+	for (unsigned i = 0; i < rows; i++)
+		bare_must(sqlite3_prepare_v2(bare, bare_rows[i], -1, &st[i], NULL));
+	for (t = now(); now() - t < 1.0;) {
+		bare_must(sqlite3_exec(bare, "BEGIN IMMEDIATE", NULL, NULL, NULL));
+		for (unsigned i = 0; i < per_turn; i++)
+			bare_one(st, rows, ++n);
+		bare_must(sqlite3_exec(bare, "COMMIT", NULL, NULL, NULL));
+	}
+	line(name, (n - first) / (now() - t), "1/s");
+	for (unsigned i = 0; i < rows; i++)
+		(void)sqlite3_finalize(st[i]);
+}
+
+static void bench_floor(void)
+{
+	char path[96];
+
+	(void)snprintf(path, sizeof(path), "%s/bare.db", dir);
+	if (sqlite3_open(path, &bare) != SQLITE_OK)
+		exit(1);
+	bare_must(sqlite3_exec(bare, bare_schema, NULL, NULL, NULL));
+	bench_bare(ARRAY_LEN(bare_rows), 64, "store.bare_debit_rows_per_s");
+	bench_bare(1, 1000, "store.bare_event_rows_per_s");
+	(void)sqlite3_close(bare);
+}
+
 /* The tree alone: leaves of 600 bytes hashed and added. */
 static void bench_leaves(void)
 {
@@ -199,24 +301,38 @@ static void bench_verify(struct store *s)
 	line("trust.log_verify_peak_mb", (double)peak_kb() / 1024, "MB");
 }
 
-int main(void)
-{
-	static const char *const left[] = { "raw", "treaty.db", "treaty.db-wal", "treaty.db-shm",
-					    "treaty.lock" };
-	struct store *s = NULL;
+static struct ledger_wallet wallets[64];
 
-	(void)snprintf(dir, sizeof(dir), "/var/tmp/treaty-bench-XXXXXX");
-	if (!mkdtemp(dir))
-		return 1;
-	must(store_open(dir, STORE_CREATE, &s, &err));
-	bench_raw();
-	bench_append(s, 1, "store.append_1_per_s");
-	bench_append(s, 100, "store.append_100_per_s");
-	bench_debit(s, 1, 1, "trust.debits_1_caller_per_s");
-	bench_debit(s, 64, 64, "trust.debits_per_s");
-	bench_debit(s, 64, 1, "trust.hot_wallet_debits_per_s");
-	bench_leaves();
-	bench_verify(s);
+/* So many debits of 64 callers, then so many events of a thousand a turn, and nothing else: what
+ * callgrind is to count. */
+static void count(struct store *s, unsigned debits, unsigned leaves)
+{
+	struct ledger_result r;
+
+	for (unsigned i = 0; i < ARRAY_LEN(wallets); i++) {
+		wallets[i] = wallet(i);
+		must(ledger_wallet_put(s, &wallets[i], (wall_t){ 1 }, &r, &err));
+	}
+	for (unsigned n = 0; n < debits; n++) {
+		debit(s, &wallets[n % ARRAY_LEN(wallets)].id, n);
+		if (n % 64 == 63)
+			must(store_commit(s, &err));
+	}
+	for (unsigned n = 0; n < leaves; n++) {
+		append(s);
+		if (n % 1000 == 999)
+			must(store_commit(s, &err));
+	}
+	must(store_commit(s, &err));
+	(void)store_free(s);
+}
+
+static int sweep(void)
+{
+	static const char *const left[] = { "raw",           "treaty.db",   "treaty.db-wal",
+					    "treaty.db-shm", "treaty.lock", "bare.db",
+					    "bare.db-wal",   "bare.db-shm" };
+
 	for (size_t i = 0; i < ARRAY_LEN(left); i++) {
 		char path[96];
 
@@ -224,4 +340,30 @@ int main(void)
 		(void)unlink(path);
 	}
 	return rmdir(dir) == 0 ? 0 : 1;
+}
+
+/* bench_store [count DEBITS EVENTS] */
+int main(int argc, char **argv)
+{
+	struct store *s = NULL;
+
+	(void)snprintf(dir, sizeof(dir), "/var/tmp/treaty-bench-XXXXXX");
+	if (!mkdtemp(dir))
+		return 1;
+	must(store_open(dir, STORE_CREATE, &s, &err));
+	if (argc == 4 && !strcmp(argv[1], "count")) {
+		count(s, (unsigned)strtoul(argv[2], NULL, 10),
+		      (unsigned)strtoul(argv[3], NULL, 10));
+		return sweep();
+	}
+	bench_raw();
+	bench_floor();
+	bench_append(s, 1, "store.append_1_per_s");
+	bench_append(s, 100, "store.append_100_per_s");
+	bench_debit(s, 1, 1, "trust.debits_1_caller_per_s");
+	bench_debit(s, 64, 64, "trust.debits_per_s");
+	bench_debit(s, 64, 1, "trust.hot_wallet_debits_per_s");
+	bench_leaves();
+	bench_verify(s);
+	return sweep();
 }

@@ -433,6 +433,32 @@ static void test_raw_sql(void **state)
 	s = open_ok(0);
 }
 
+/* A hold whose last row the database refuses has no savepoint to go back to: the turn is never
+ * committed, and what was acknowledged before it is all there. */
+static void test_half_written(void **state)
+{
+	struct ledger_hold first = ask("L1", 1, NULL, 100), q = ask("L2", 1, NULL, 100);
+	struct ledger_wallet w;
+	struct ledger_result r;
+	struct err e = { 0 };
+
+	(void)state;
+	(void)hold(&first);
+	commit_ok(s);
+	raw_ok("CREATE TRIGGER odd BEFORE INSERT ON journal WHEN NEW.lineage='L2' BEGIN"
+	       " SELECT RAISE(ABORT,'odd'); END");
+	assert_true(ledger_hold(s, &q, &r, &e) < 0);
+	assert_true(store_poisoned(s));
+	assert_int_equal(store_commit(s, &e), -EIO);
+	s = store_free(s);
+	raw_ok("DROP TRIGGER odd");
+	s = open_ok(0);
+	assert_int_equal(ledger_wallet_get(s, &q.wallet, &w, &e), 0);
+	assert_int_equal(w.held.minor, 100);
+	assert_int_equal(hold(&q).why, REFUSE_NONE);
+	commit_ok(s);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -453,6 +479,7 @@ int main(void)
 		T(test_receipts_and_shadow),
 		T(test_turn),
 		T(test_raw_sql),
+		T(test_half_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
