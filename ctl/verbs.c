@@ -166,13 +166,16 @@ const struct verb verbs[] = {
 	  "key=KEYFILE issuer=DID holder=DID operator=DID+ class=SPEC+ currency=CUR ceiling=MINOR "
 	  "agreement-max=MINOR human-above=MINOR term-max=SPAN valid-from=TIME valid-for=SPAN "
 	  "id=URN wallet-id=URN after=OLD policy=FILE policy-id=URN status-list=URL "
-	  "status-index=N suspend-list=URL suspend-index=N parent=FILE sub-wallets=N out=FILE",
+	  "status-index=N suspend-list=URL suspend-index=N parent=FILE sub-wallets=N book=FILE "
+	  "out=FILE",
 	  ctl_wallet_issue, NULL,
 	  "sign an IntentWallet credential offline; FILE holds the options as a JSON object; SPEC "
 	  "is NAME:ceiling=N[,latency=30ms][,bandwidth=1M][,availability=99.9]"
 	  "[,scarcity=step-up|step-down]; with --parent: a sub-wallet of that one's holder, no "
 	  "limit "
-	  "wider, as wide where not said; --sub-wallets: how many may stand below it" },
+	  "wider, as wide where not said; --sub-wallets: how many may stand below it; --book: "
+	  "where the slices of several "
+	  "operators are added up, needed when the parent may go to more than one" },
 	{ "wallet", "show", "FILE", "document=FILE+", ctl_wallet_show, NULL,
 	  "read and verify a wallet credential and those above it; a did:web issuer's keys come "
 	  "from "

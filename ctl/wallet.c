@@ -2,6 +2,7 @@
 /* Wallets are issued offline, where the wallet key is: never by the daemon that spends from them.
  * What is left out of the options has no default that spends money. */
 #include "evidence.h"
+#include "slice.h"
 
 #include "agent/codec/wallet.h"
 #include "agent/config_value.h"
@@ -352,10 +353,14 @@ static int issue(struct ctl *c, const char *key, struct err *e)
 	auto_json json_t *vc = NULL, *parent = NULL;
 	auto_free char *text = NULL;
 	wall_t now = wall_clock();
+	uint8_t digest[DIGEST_LEN];
 	struct key_pair *k;
-	struct wallet w;
+	struct wallet w, p;
 	int r = terms_read(c, &w, now, &parent, e);
 
+	if (!r && parent)
+		r = wallet_read(parent, &p, digest, e);
+	r = r ? r : slice_check(c, &w, parent ? &p : NULL, e);
 	if (r)
 		return CTL_USAGE;
 	if (key_load(&k, key, e))
@@ -366,6 +371,9 @@ static int issue(struct ctl *c, const char *key, struct err *e)
 	(void)key_free(k);
 	if (r)
 		return r == -EINVAL || r == -EPERM ? CTL_USAGE : CTL_FAILED;
+	/* On disk before the wallet leaves. */
+	if (opt_get(c, "book") && (r = slice_book(c, &w, &p, e)))
+		return r == -EDQUOT || r == -EPERM ? CTL_REFUSED : CTL_FAILED;
 	text = json_dumps(vc, JSON_INDENT(2));
 	return text ? file_put(opt_get(c, "out"), text) : CTL_FAILED;
 }
