@@ -65,7 +65,7 @@ all: $(BINS) $(LABS)
 tests: $(TESTS)
 skeletons: $(SKEL)
 benches: $(BENCHES)
-tests: $(B)/tests/torture/torture
+tests: $(B)/tests/torture/torture $(B)/tests/lab/diskfault.so
 
 $(B)/%.bpf.o: %.bpf.c $(wildcard bpf/*.h bpf/*.bpf.c include/treaty/abi.h)
 	$(call say,BPF,$<)
@@ -115,6 +115,11 @@ $(BENCH_SRC:%.c=$(B)/%.o): $(BENCH_SKEL)
 $(B)/tests/torture/torture: $(TORTURE_SRC:%.c=$(B)/%.o) $(LIB) $(LLHTTP)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+# Put under the daemon by test_disk alone.
+$(B)/tests/lab/diskfault.so: tests/lab/shim/diskfault.c
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -shared -o $@ $<
 $(BENCHES): %: %.o $(LIB) $(LLHTTP)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpthread
 

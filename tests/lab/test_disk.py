@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The shipped daemon on a disk that is full, and on one that became read-only: it refuses or stops, what it
-acknowledged is there afterwards, and the labels of the data plane stay.
+"""The shipped daemon on a disk that is full, that fails its writes or its fsync, and that became read-only before and
+while it runs: it refuses or stops, what it acknowledged is there afterwards, and the labels of the data plane stay.
 
 test_disk.py BUILD"""
 import os
@@ -44,6 +44,19 @@ class Disk:
         self.inside('sh', '-c', f'cp -a {self.at} {self.at}.old && mount -t tmpfs -o size=16M,mode=755 disk {self.at}'
                                 f' && cp -a {self.at}.old/. {self.at}/')
         self.start()
+
+    def shim(self):
+        """The disk's faults, from here on: a mounted disk does not fail when it is told to."""
+        os.environ['LD_PRELOAD'] = os.path.join(self.lab.build, 'tests/lab/diskfault.so')
+        os.environ['TREATY_FAULT_DIR'] = self.at
+        try:
+            daemons.kill(self.status, self.node, 'tree')
+            self.start()
+        finally:
+            del os.environ['LD_PRELOAD'], os.environ['TREATY_FAULT_DIR']
+
+    def fault(self, name, present):
+        self.inside(*(['touch'] if present else ['rm', '-f']), f'{self.at}/fault.{name}')
 
     def start(self):
         since = daemons.log_size(self.status, self.node)
@@ -141,6 +154,20 @@ def readonly(lab, disk, acked):
     recovered(lab, disk, 'read-only', acked, flows, since)
 
 
+def failing(lab, disk, name, words):
+    """While it runs, and when it starts again; words are what it must say."""
+    acked = [lab.tool('edge', 'intent_declare', **{'class': 'market-data'})['intent']]
+    flows, since = labels(lab), daemons.log_size(disk.status, 'edge')
+    disk.fault(name, True)
+    check(f'{name}: the daemon stops', declare(lab, acked, 20), f'{len(acked)} acknowledged by then')
+    wait_for(f'{name}: it is tried again', lambda: disk.said(since).count('the tree ended') >= 2, 40)
+    said = [x for x in disk.said(since).splitlines() if words in x]
+    check(f'{name}: it says why', said, said[:1])
+    check(f'{name}: it does not serve', not alive(lab))
+    disk.fault(name, False)
+    recovered(lab, disk, name, acked, flows, since)
+
+
 def alive(lab):
     try:
         return lab.tool('edge', 'status')
@@ -161,6 +188,10 @@ def main():
         acked = []
         full(lab, disk, acked)
         readonly(lab, disk, acked)
+        disk.shim()
+        failing(lab, disk, 'eio', 'I/O error')
+        failing(lab, disk, 'rofs', 'ead-only')
+        failing(lab, disk, 'sync', 'I/O error')
     except (DemoError, daemons.LabError) as e:
         check('the story', False, str(e) + ''.join(lab.tails()))
     finally:
