@@ -129,7 +129,7 @@ INLINE int classify(struct dp_flow_key *k, __u32 label, struct answer *a)
 		return 0;
 	generation = *(volatile __u32 *)&c->generation;
 	k->label_in = generation & DP_GEN_LABEL_IN ? label : 0;
-	if (flow_find(k, generation, &at, a))
+	if (!unlikely(!flow_find(k, generation, &at, a)))
 		return 0;
 	classify_slow(k, &at, a);
 	return 1;

@@ -111,10 +111,10 @@ INLINE __u64 tick_ns(void)
 	struct dp_odd *o = odd_here();
 	__u64 tick;
 
-	if ((cfg_test_clock && test_now) || !o)
+	if (unlikely((cfg_test_clock && test_now) || !o))
 		return now_ns();
 	tick = bpf_jiffies64();
-	if (*(volatile __u64 *)&o->tick != tick) {
+	if (unlikely(*(volatile __u64 *)&o->tick != tick)) {
 		*(volatile __u64 *)&o->tick_ns = now_ns();
 		*(volatile __u64 *)&o->tick = tick;
 	}
@@ -127,7 +127,7 @@ INLINE int expired(const struct dp_line *l)
 {
 	__u64 until = *(volatile const __u64 *)&l->valid_until;
 
-	return tick_ns() + TICK_SLACK >= until && now_ns() >= until;
+	return unlikely(tick_ns() + TICK_SLACK >= until) && now_ns() >= until;
 }
 
 INLINE void count_class(__u32 class, __u32 packets, __u32 bytes, __u32 labelled, __u32 fresh)

@@ -106,28 +106,34 @@ INLINE enum colour meter_under(struct dp_line *l, __u32 dir, __u32 bytes, __u64 
 	return RED;
 }
 
+/* What a meter says of a packet: what to write, and the counter's word with the credit left. */
+struct verdict {
+	__u64 rx;
+	__u32 dscp, ce;
+};
+
 /* What happens above the committed rate. Returns 1 when the packet must be dropped. */
-INLINE int over(const struct dp_line *l, const struct outer *o, enum colour colour, __u32 label,
-		__u32 dir, __u32 *dscp, __u32 *ce)
+INLINE int over(const struct dp_line *l, const struct outer *o, enum colour colour, __u32 at,
+		struct verdict *v)
 {
 	__u32 what = (l->flags & DP_L_OVER_MASK) >> DP_L_OVER_SHIFT;
-	struct dp_rare *c = rare_of(label, dir);
+	struct dp_rare *c = rare_of(at >> 1, at & 1);
 
 	if (!c)
 		return 0;
 	if (colour == YELLOW) {
 		__sync_fetch_and_add(&c->excess, o->packets);
-		*dscp = l->dscp_over;
+		v->dscp = l->dscp_over;
 		return 0;
 	}
 	if (what == DP_L_OVER_REMARK) {
 		__sync_fetch_and_add(&c->remarked, o->packets);
-		*dscp = l->dscp_over;
+		v->dscp = l->dscp_over;
 		return 0;
 	}
 	if (what == DP_L_OVER_ECN && o->ecn) {
 		__sync_fetch_and_add(&c->ce, o->packets);
-		*ce = 1;
+		v->ce = 1;
 		return 0;
 	}
 	__sync_fetch_and_add(&c->drop_packets, o->packets);
@@ -135,11 +141,11 @@ INLINE int over(const struct dp_line *l, const struct outer *o, enum colour colo
 	return 1;
 }
 
-/* The long way: the credit does not do. Returns 1 when the packet must be dropped. */
-INLINE int ask(struct dp_line *l, __u64 *rx, const struct outer *o, __u32 label, __u32 dir,
-	       __u32 *dscp, __u32 *ce)
+/* The long way: the credit does not do. at = label * 2 + direction. Returns 1 when the packet must
+ * be dropped. */
+static __noinline int ask(struct dp_line *l, const struct outer *o, __u32 at, struct verdict *v)
 {
-	__u32 credit = *rx >> DP_RX_CREDIT;
+	__u32 credit = v->rx >> DP_RX_CREDIT, dir = at & 1;
 	enum colour colour = GREEN;
 	__u64 now = now_ns();
 	__s64 left = credit;
@@ -151,21 +157,16 @@ INLINE int ask(struct dp_line *l, __u64 *rx, const struct outer *o, __u32 label,
 	if (left < 0)
 		colour = meter_excess(l, dir, o->bytes, now);
 	else
-		*rx = (*rx & DP_RX_PACKETS) | (__u64)left << DP_RX_CREDIT;
-	return colour == GREEN ? 0 : over(l, o, colour, label, dir, dscp, ce);
+		v->rx = (v->rx & DP_RX_PACKETS) | (__u64)left << DP_RX_CREDIT;
+	return colour == GREEN ? 0 : over(l, o, colour, at, v);
 }
 
-/* Meters and acts. Returns 1 when the packet must be dropped; *dscp and *ce say what to write, *rx
- * is the counter's word that holds the credit. */
-INLINE int police(struct dp_line *l, __u64 *rx, const struct outer *o, __u32 label, __u32 dir,
-		  __u32 *dscp, __u32 *ce)
+/* Meters and acts. Returns 1 when the packet must be dropped. */
+INLINE int police(struct dp_line *l, const struct outer *o, __u32 at, struct verdict *v)
 {
-	dir &= 1;
-	barrier_var(dir);
-	dir &= 1;
-	if (*rx >> DP_RX_CREDIT < o->bytes || l->ceiling)
-		return ask(l, rx, o, label, dir, dscp, ce);
-	*rx -= (__u64)o->bytes << DP_RX_CREDIT;
+	if (unlikely(v->rx >> DP_RX_CREDIT < o->bytes || l->ceiling))
+		return ask(l, o, at, v);
+	v->rx -= (__u64)o->bytes << DP_RX_CREDIT;
 	return 0;
 }
 

@@ -76,7 +76,7 @@ __noinline int hop_out(struct __sk_buff *skb, __u32 path)
 
 INLINE int leave(struct __sk_buff *skb, __u32 path)
 {
-	return path && hops_live ? hop_out(skb, path) : TC_ACT_UNSPEC;
+	return unlikely(path && hops_live) ? hop_out(skb, path) : TC_ACT_UNSPEC;
 }
 
 #endif

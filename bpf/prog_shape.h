@@ -74,10 +74,10 @@ __noinline __u64 hold_until(struct __sk_buff *skb)
 	return until && *until > now ? *until : 0;
 }
 
-/* 1 = drop. minor 2 = what has no agreement. */
-INLINE int shape(struct __sk_buff *skb, __u32 minor, __u32 packets, __u32 bytes)
+/* Where there is a queue, or a hold; out of the way of devices whose qdisc does it all. */
+static __noinline int shape_queue(struct __sk_buff *skb, struct dp_shape *s, __u32 packets,
+				  __u32 bytes)
 {
-	struct dp_shape *s = shape_of(minor, skb->ifindex);
 	__u64 now, at, hold = holds_end ? hold_until(skb) : 0;
 
 	if (hold && skb->tstamp < hold)
@@ -99,6 +99,14 @@ INLINE int shape(struct __sk_buff *skb, __u32 minor, __u32 packets, __u32 bytes)
 	__sync_fetch_and_add(&s->packets, packets);
 	__sync_fetch_and_add(&s->bytes, bytes);
 	return 0;
+}
+
+/* 1 = drop. minor 2 = what has no agreement. */
+INLINE int shape(struct __sk_buff *skb, __u32 minor, __u32 packets, __u32 bytes)
+{
+	struct dp_shape *s = shape_of(minor, skb->ifindex);
+
+	return s || holds_end ? shape_queue(skb, s, packets, bytes) : 0;
 }
 
 #endif

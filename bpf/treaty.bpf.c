@@ -130,7 +130,7 @@ static __noinline int edge_far(struct __sk_buff *skb, struct edge *e)
 
 INLINE int edge_parse(struct __sk_buff *skb, struct edge *e)
 {
-	if (!plain_edge(skb, &e->k, &e->o, &e->end))
+	if (unlikely(!plain_edge(skb, &e->k, &e->o, &e->end)))
 		return edge_far(skb, e);
 	e->l4 = ETH_HLEN + (e->o.family == 6 ? 40 : 20);
 	return PARSE_OK;
@@ -157,16 +157,16 @@ INLINE int edge_bound(struct __sk_buff *skb, const struct dp_line *l, const stru
 /* Demand counts (class) come before any question of an agreement. */
 INLINE int edge_in(struct __sk_buff *skb)
 {
-	__u32 label, dir, dscp, ce = 0, fresh, path;
+	__u32 label, dir, fresh, path;
 	enum cause why = CAUSE_NONE;
 	struct answer f = {};
+	struct verdict v = {};
 	struct dp_line *l;
 	struct dp_hot *h;
 	struct edge e;
-	__u64 rx;
 	int state = edge_parse(skb, &e);
 
-	if (state != PARSE_OK)
+	if (unlikely(state != PARSE_OK))
 		return not_parsed(skb, state);
 	fresh = classify(&e.k, e.o.label, &f);
 	label = f.label;
@@ -180,25 +180,25 @@ INLINE int edge_in(struct __sk_buff *skb)
 	else if (l && !edge_bound(skb, l, &e, label, dir))
 		why = CAUSE_BINDING;
 	count_class(f.class_id, e.o.packets, e.o.bytes, l && why == CAUSE_NONE, fresh);
-	if (!l || !h || why != CAUSE_NONE) {
+	if (unlikely(!l || !h || why != CAUSE_NONE)) {
 		tag(skb, &e.o, 0, KEEP, 0);
 		return best_effort(skb, e.o.packets, e.o.bytes, label * 2 + dir, why);
 	}
-	dscp = l->dscp < 64 ? l->dscp : KEEP;
-	rx = rx_word(h, dir);
-	if ((l->flags & DP_L_POLICE_EDGE) && police(l, &rx, &e.o, label, dir, &dscp, &ce)) {
+	v.dscp = l->dscp < 64 ? l->dscp : KEEP;
+	v.rx = rx_word(h, dir);
+	if (unlikely((l->flags & DP_L_POLICE_EDGE) && police(l, &e.o, label * 2 + dir, &v))) {
 		drop_told(label * 2 + dir, skb->ifindex);
 		return TC_ACT_SHOT;
 	}
-	if (f.swap)
-		dscp = mark_border(&e.o, l->watch ? l->watch * 2 + dir : 0, dscp);
-	else if (l->watch)
-		dscp = mark_edge(&e.o, l->watch * 2 + dir, dscp);
-	tag(skb, &e.o, label, dscp, ce);
+	if (unlikely(f.swap))
+		v.dscp = mark_border(&e.o, l->watch ? l->watch * 2 + dir : 0, v.dscp);
+	else if (unlikely(l->watch))
+		v.dscp = mark_edge(&e.o, l->watch * 2 + dir, v.dscp);
+	tag(skb, &e.o, label, v.dscp, v.ce);
 	path = path_of(l, dir);
 	set_mark(skb, label, path);
-	count_rx(h, dir, rx, e.o.packets, e.o.bytes);
-	if (e.k.proto == IPPROTO_TCP && l->watch)
+	count_rx(h, dir, v.rx, e.o.packets, e.o.bytes);
+	if (unlikely(l->watch && e.k.proto == IPPROTO_TCP))
 		edge_rtt(skb, &e, l->watch * 2 + dir);
 	return leave(skb, path);
 }
@@ -240,14 +240,14 @@ static __noinline int node_far(struct __sk_buff *skb, struct outer *o)
 
 INLINE int node_in(struct __sk_buff *skb)
 {
-	__u32 label, dir, dscp = KEEP, ce = 0, path;
 	enum cause why = CAUSE_NONE;
+	struct verdict v = { .dscp = KEEP };
+	__u32 label, dir, path;
 	struct dp_line *l;
 	struct dp_hot *h;
 	struct outer o;
-	__u64 rx;
 
-	if (!plain_v6(skb, &o)) {
+	if (unlikely(!plain_v6(skb, &o))) {
 		struct outer far;
 		int state = node_far(skb, &far);
 
@@ -266,21 +266,21 @@ INLINE int node_in(struct __sk_buff *skb)
 	else if (expired(l))
 		why = CAUSE_EXPIRED;
 	dir &= 1;
-	if (!l || !h || why != CAUSE_NONE)
+	if (unlikely(!l || !h || why != CAUSE_NONE))
 		return best_effort(skb, o.packets, o.bytes, label * 2 + dir, why);
-	if (cfg_colours.block_ns && l->watch)
+	if (unlikely(cfg_colours.block_ns && l->watch))
 		mark_seen(&o, l->watch * 2 + dir, DP_MARK_IN);
-	rx = rx_word(h, dir);
-	if ((l->flags & DP_L_POLICE_NODE) && police(l, &rx, &o, label, dir, &dscp, &ce)) {
+	v.rx = rx_word(h, dir);
+	if (unlikely((l->flags & DP_L_POLICE_NODE) && police(l, &o, label * 2 + dir, &v))) {
 		drop_told(label * 2 + dir, skb->ifindex);
 		return TC_ACT_SHOT;
 	}
-	if (dscp != KEEP || ce)
-		tag(skb, &o, KEEP, dscp == KEEP ? KEEP : mark_keep(o.dscp, dscp), ce);
+	if (unlikely(v.dscp != KEEP || v.ce))
+		tag(skb, &o, KEEP, v.dscp == KEEP ? KEEP : mark_keep(o.dscp, v.dscp), v.ce);
 	path = path_of(l, dir);
 	set_mark(skb, label, path);
-	count_rx(h, dir, rx, o.packets, o.bytes);
-	if (l->watch && o.proto != IPPROTO_UDP)
+	count_rx(h, dir, v.rx, o.packets, o.bytes);
+	if (unlikely(l->watch && o.proto != IPPROTO_UDP))
 		node_rtt(skb, l->watch * 2 + dir);
 	return leave(skb, path);
 }
@@ -352,19 +352,19 @@ int treaty_out(struct __sk_buff *skb)
 
 	seen = outer_label(skb, &l3);
 	out_size(skb, &packets, &bytes);
-	if (!l) {
+	if (unlikely(!l)) {
 		if (seen != KEEP && seen && skb->ingress_ifindex && line_of(seen))
 			tag_v6(skb, l3, 0, KEEP, 0);
 		return shape(skb, minor, packets, bytes) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 	}
-	if (seen != KEEP && seen != label)
+	if (unlikely(seen != KEEP && seen != label))
 		tag_v6(skb, l3, label, KEEP, 0);
 	if (l->class_minor) {
 		skb->priority = DP_PRIO_MAJOR | l->class_minor;
 		minor = l->class_minor;
 	}
 	dir = direction(l, skb->ingress_ifindex);
-	if (shape(skb, minor, packets, bytes)) {
+	if (unlikely(shape(skb, minor, packets, bytes))) {
 		struct dp_rare *r = rare_of(label, dir);
 
 		if (r) {
@@ -374,7 +374,7 @@ int treaty_out(struct __sk_buff *skb)
 		drop_told(label * 2 + (dir & 1), skb->ifindex);
 		return TC_ACT_SHOT;
 	}
-	if (cfg_colours.block_ns && l->watch)
+	if (unlikely(cfg_colours.block_ns && l->watch))
 		mark_out(skb, l3, l->watch * 2 + (dir & 1), packets, bytes);
 	c = hot_of(label);
 	if (!c)

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench_dataplane.c - nanoseconds per packet of each program by BPF_PROG_TEST_RUN, next to an empty
  * program and one that only reads the clock. Rounds are interleaved, so that a slow moment of the
- * machine hits all alike; the medians are printed, one JSON object per line. */
+ * machine hits all alike; the medians are printed, one JSON object per line. Then the size of the
+ * machine code that a packet begins in, beside that of all it may call: between two packets a
+ * kernel's own path pushes code out of the first cache. */
+#include <errno.h>
 #include <linux/if_ether.h>
 #include <stdio.h>
 
@@ -92,6 +95,32 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static int sizes(struct dp *d)
+{
+	static const struct {
+		const char *metric;
+		enum dp_prog prog;
+	} of[] = { { "edge_in_code_bytes", DP_PROG_EDGE_IN },
+		   { "node_in_code_bytes", DP_PROG_NODE_IN },
+		   { "out_code_bytes", DP_PROG_OUT } };
+
+	for (size_t i = 0; i < ARRAY_LEN(of); i++) {
+		uint32_t part[256] = { 0 }, len, all = 0;
+		struct bpf_prog_info info = { .nr_jited_func_lens = ARRAY_LEN(part),
+					      .jited_func_lens = (uint64_t)(uintptr_t)part };
+
+		len = sizeof(info);
+		if (bpf_obj_get_info_by_fd(dp_prog_fd(d, of[i].prog), &info, &len))
+			return -1;
+		for (uint32_t k = 0; k < info.nr_jited_func_lens && k < ARRAY_LEN(part); k++)
+			all += part[k];
+		(void)printf("{\"metric\":\"dataplane.%s\",\"value\":%u,\"unit\":\"bytes\","
+			     "\"with_calls\":%u}\n",
+			     of[i].metric, part[0], all);
+	}
+	return 0;
+}
+
 int main(void)
 {
 	static int ns[ARRAY_LEN(rows)][ROUNDS];
@@ -124,6 +153,10 @@ int main(void)
 			(void)printf(",\"baseline\":\"dataplane.%s\",\"ratio\":%.2f",
 				     rows[i].baseline, (double)median / (base ? base : 1));
 		(void)printf("}\n");
+	}
+	if (sizes(d)) {
+		(void)fprintf(stderr, "bench_dataplane: sizes: %s\n", strerror(errno));
+		return 1;
 	}
 	d = dp_close(d);
 	return 0;
