@@ -35,11 +35,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
-#define DEALS_MAX   1024
-#define WANTED_MAX  8192
-#define READERS_MAX 1024
-#define PING_US     15000000 /* what idles between us and a reader gives up after a minute or so */
+#define DEALS_MAX  1024
+#define WANTED_MAX 8192
+#define FILES_MORE 256      /* beside connections: calls of our own, the database, the log */
+#define PING_US    15000000 /* what idles between us and a reader gives up after a minute or so */
 
 struct compose {
 	struct side side;
@@ -56,6 +57,21 @@ struct compose {
 	struct sse_hub *sse;
 };
 
+/* A service manager's usual soft limit of open files is 1024, below what we may serve. */
+static void raise_files(const struct config *c)
+{
+	struct rlimit l = { 0 };
+	rlim_t need = c->daemon.max_connections + FILES_MORE;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur >= need)
+		return;
+	l.rlim_cur = need < l.rlim_max ? need : l.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur < need)
+		log_warn("daemon.max-connections: %u need %llu open files, the limit is %llu",
+			 c->daemon.max_connections, (unsigned long long)need,
+			 (unsigned long long)l.rlim_max);
+}
+
 int compose_new(struct compose **ret, const struct config *c, struct err *e)
 {
 	struct compose *m = calloc(1, sizeof(*m));
@@ -63,6 +79,7 @@ int compose_new(struct compose **ret, const struct config *c, struct err *e)
 
 	if (!m)
 		return err_set(e, -ENOMEM, "agents");
+	raise_files(c);
 	side_from_config(&m->side, c);
 	side_adviser(&m->side);
 	r = crypto_init() ? err_set(e, -EIO, "libsodium") : 0;
@@ -389,6 +406,12 @@ static int start_http(struct compose *m, struct err *e)
 	return http_server_new(&m->http, m->side.loop, &hc, e);
 }
 
+/* Whoever only looks leaves half of the connections to who acts. */
+static size_t readers_max(const struct config *c)
+{
+	return (c->daemon.max_connections + 1) / 2;
+}
+
 static int start_wires(struct compose *m, struct err *e)
 {
 	const struct jws_key key = { card_sign, m->card, m->card_kid };
@@ -397,7 +420,7 @@ static int start_wires(struct compose *m, struct err *e)
 	(void)snprintf(m->card_kid, sizeof(m->card_kid), "%s#card", m->side.cfg->daemon.did);
 
 	if (!r)
-		r = sse_hub_new(&m->sse, m->side.loop, READERS_MAX, replay_after, m);
+		r = sse_hub_new(&m->sse, m->side.loop, readers_max(m->side.cfg), replay_after, m);
 	if (!r) {
 		sse_hub_view(m->sse, see);
 		r = start_a2a(m, e);

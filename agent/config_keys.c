@@ -220,7 +220,7 @@ static const struct cfg_key daemon_keys[] = {
 	{ "card-key", cfg_path_abs, AT(card_key), ANY },
 	{ "hosts", parse_names, AT(hosts), ANY },
 	{ "origins", parse_names, AT(origins), ANY },
-	{ "max-connections", cfg_u32, AT(max_connections), BETWEEN(1, 65536), "512" },
+	{ "max-connections", cfg_u32, AT(max_connections), BETWEEN(1, 65536), "2048" },
 	{ "max-peer-connections", cfg_u32, AT(max_peer_connections), BETWEEN(1, 65536), "256" },
 	{ "max-peer-streams", cfg_u32, AT(max_peer_streams), BETWEEN(1, 1024), "16" },
 	{ "max-peer-calls", cfg_u32, AT(max_peer_calls), BETWEEN(1, 256), "64" },

@@ -136,12 +136,13 @@ void a2a_server_handle(struct a2a_server *s, const struct wire_request *r, struc
 const char *a2a_turn_task_id(struct a2a_turn *t);
 const char *a2a_turn_context_id(const struct a2a_turn *t);
 const struct peer *a2a_turn_peer(const struct a2a_turn *t);
-/* Adds an artifact with one data part to the task of this turn; both are borrowed. -ENOSPC: full.
- */
+/* An artifact with one data part of the task of this turn; both are borrowed. One of that name is
+ * replaced, under its id: each answer carries all of a task's, and of a menu only the newest is of
+ * use. -ENOSPC: full. */
 int a2a_turn_artifact(struct a2a_turn *t, const char *name, const json_t *data);
 /* The same with parts (borrowed array of A2A parts, checked by the caller) under an id of the
- * caller's. append adds them to the artifact of that id (-ENOENT: none); last says that no more
- * come. */
+ * caller's; one of that id is replaced. append adds them to the artifact of that id (-ENOENT:
+ * none); last says that no more come. */
 int a2a_turn_artifact_parts(struct a2a_turn *t, const char *id, const char *name,
 			    const json_t *parts, bool append, bool last);
 /* Metadata of the answer (task or message); borrowed object, replaces what was set. */

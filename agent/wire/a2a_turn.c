@@ -417,16 +417,20 @@ const struct peer *a2a_turn_peer(const struct a2a_turn *t)
 	return &t->peer;
 }
 
-static int find_artifact(const json_t *list, const char *id, size_t *ret)
+/* key: "artifactId" or "name", which not every artifact has. */
+static int find_artifact(const json_t *list, const char *key, const char *value, size_t *ret)
 {
 	size_t i;
 	json_t *a;
 
-	json_array_foreach (list, i, a)
-		if (!strcmp(json_string_value(json_object_get(a, "artifactId")), id)) {
+	json_array_foreach (list, i, a) {
+		const char *has = json_string_value(json_object_get(a, key));
+
+		if (has && !strcmp(has, value)) {
 			*ret = i;
 			return 0;
 		}
+	}
 	return -ENOENT;
 }
 
@@ -435,7 +439,7 @@ static int artifact_extend(json_t *list, const char *id, const json_t *parts)
 {
 	json_t *longer;
 	size_t i;
-	int r = find_artifact(list, id, &i);
+	int r = find_artifact(list, "artifactId", id, &i);
 
 	if (r)
 		return r;
@@ -452,12 +456,15 @@ static int artifact_extend(json_t *list, const char *id, const json_t *parts)
 static int artifact_add(struct a2a_turn *t, json_t *piece, const char *id, bool append, bool last)
 {
 	struct a2a_task *task = t->task;
+	size_t i;
 	int r;
 
 	if (!piece)
 		return -ENOMEM;
 	if (append)
 		r = artifact_extend(task->artifacts, id, json_object_get(piece, "parts"));
+	else if (!find_artifact(task->artifacts, "artifactId", id, &i))
+		r = json_array_set(task->artifacts, i, piece) ? -ENOMEM : 0;
 	else if (json_array_size(task->artifacts) >= A2A_ARTIFACTS_MAX)
 		r = -ENOSPC;
 	else
@@ -491,10 +498,13 @@ int a2a_turn_artifact(struct a2a_turn *t, const char *name, const json_t *data)
 {
 	char id[32];
 	json_t *parts;
+	size_t i;
 
 	if (!a2a_turn_task_id(t))
 		return t->s ? -ENOSPC : -EPIPE;
-	(void)snprintf(id, sizeof(id), "artifact-%zu", json_array_size(t->task->artifacts) + 1);
+	if (find_artifact(t->task->artifacts, "name", name, &i))
+		i = json_array_size(t->task->artifacts);
+	(void)snprintf(id, sizeof(id), "artifact-%zu", i + 1);
 	parts = a2a_data_parts(data, false);
 	return artifact_add(
 		t,

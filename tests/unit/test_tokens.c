@@ -490,6 +490,26 @@ static void strangers_leave_room(void **state)
 		end_close(&w[i]);
 }
 
+/* Readers of events get half as well. */
+static void readers_leave_room(void **state)
+{
+	static const char req[] = "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+	struct wire_end w[9], good;
+
+	(void)state;
+	for (int i = 0; i < 9; i++) {
+		assert_int_equal(end_unix(&w[i], lab_path("run", "/treaty.sock")), 0);
+		assert_int_equal(end_write(&w[i], req, sizeof(req) - 1), (ssize_t)sizeof(req) - 1);
+		if (end_reply(&w[i], reply, sizeof(reply)) != (i < 8 ? 200 : 503))
+			fail_msg("reader %d: %.200s", i + 1, reply);
+	}
+	assert_int_equal(end_tls(&good, MTLS, "gate", 0), 0);
+	assert_int_equal(post(&good, "", "tools/list", NULL, "/mcp"), 200);
+	end_close(&good);
+	for (int i = 0; i < 9; i++)
+		end_close(&w[i]);
+}
+
 /* Of whatever the daemon wrote, in files and on its standard error. */
 static void look_into(const char *dir, const char *needle, unsigned *files)
 {
@@ -533,6 +553,7 @@ int main(void)
 		cmocka_unit_test(strangers_send_no_bodies),
 		cmocka_unit_test(a_stream_ends_with_its_token),
 		cmocka_unit_test(tokens_are_never_written),
+		cmocka_unit_test(readers_leave_room),
 		cmocka_unit_test(strangers_leave_room),
 	};
 	char self[PATH_MAX] = "";

@@ -137,11 +137,11 @@ def daemon_keys(node, home, windows):
     return keys
 
 
-def side_keys(node, home, documents):
+def side_keys(node, home, documents, bargain):
     """The sections that make it an enterprise's or an operator's daemon."""
     if node == 'edge':
         yield 'enterprise', {'operator': 'operator-y', 'lan': 'lan0', 'access': 'acc0', 'usable-permille': USABLE,
-                             'bargain': 'on'}
+                             'bargain': bargain}
         yield 'wallet', {'credential': f'{home}/wallet.json'}
     if node == 'op':
         yield 'operator', {'quote-ttl': 60, 'label-range': '1-4095'}
@@ -171,10 +171,11 @@ def node_keys(node, windows):
 
 
 def render(node, home, documents, windows=None):
-    windows = {**WINDOWS, **(windows or {})}
+    windows = {**WINDOWS, 'bargain': 'on', **(windows or {})}
+    bargain = windows.pop('bargain')
     sections = [('daemon', daemon_keys(node, home, windows))]
     sections += list(node_keys(node, windows)) + list(peer_keys(node)) + list(device_keys(node))
-    sections += list(path_keys(node)) + list(side_keys(node, home, documents))
+    sections += list(path_keys(node)) + list(side_keys(node, home, documents, bargain))
     out = [f'# {name(node)}: made by the lab']
     for title, keys in sections:
         out += ['', f'[{title}]'] + [f'{k} = {v}' for k, v in keys.items()]
