@@ -59,6 +59,17 @@ static int look_at_links(struct node *n, struct err *e)
 	return back ? wanted_send(n, e) : 0;
 }
 
+/* A move between paths needs them; without, it uses what is configured. */
+static void tell_spreads(struct node *n)
+{
+	struct enforcer_spreads s = { 0 };
+	struct err e = { 0 };
+
+	prober_spreads(n->prober, &s);
+	if (s.n > 1 && enforcer_spreads(n->s->enforcer, &s, &e))
+		log_warn("delays of the paths: %s", e.text);
+}
+
 static void on_window(void *arg)
 {
 	struct node *n = arg;
@@ -67,6 +78,7 @@ static void on_window(void *arg)
 	int r = look_at_links(n, &e);
 
 	prober_window(n->prober);
+	tell_spreads(n);
 	counters_window(n->counters);
 	n->next_window += every;
 	if (n->next_window <= now)

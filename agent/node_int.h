@@ -50,6 +50,8 @@ int prober_new(struct prober **ret, struct node *n, struct err *e) must_check;
 struct prober *prober_free(struct prober *p);
 /* Closes the window of every path: called once a window. */
 void prober_window(struct prober *p);
+/* The spread of each path's delay over the last windows; a path without an answer is left out. */
+void prober_spreads(const struct prober *p, struct enforcer_spreads *ret);
 /* Alive in one of the last three windows, or a probe came back since. */
 bool prober_alive(const struct prober *p, uint8_t path);
 bool prober_has(const struct prober *p, uint8_t path);

@@ -19,6 +19,8 @@
 #define RECV_MAX      64 /* packets of one wake-up */
 #define ALIVE_WINDOWS 3
 
+#define KEPT_WINDOWS 32
+
 struct sender {
 	struct prober *p;
 	const struct cfg_path *cfg;
@@ -29,6 +31,10 @@ struct sender {
 	bool said;     /* the reason why it cannot probe */
 	uint32_t idle; /* windows since a probe came back */
 	struct path_sample sample;
+	struct {
+		uint32_t least_us, most_us; /* most_us 0 = no probe came back */
+	} kept[KEPT_WINDOWS];               /* a ring */
+	uint32_t windows;
 	struct stamp_book book;
 };
 
@@ -343,6 +349,34 @@ struct prober *prober_free(struct prober *p)
 /* --- windows -----------------------------------------------------------------------------------
  */
 
+static void keep(struct sender *s)
+{
+	uint32_t at = s->windows++ % KEPT_WINDOWS, most = s->sample.delay_max.us;
+
+	s->kept[at].most_us = s->sample.alive ? most : 0;
+	s->kept[at].least_us = most > s->sample.jitter.us ? most - s->sample.jitter.us : 0;
+}
+
+void prober_spreads(const struct prober *p, struct enforcer_spreads *ret)
+{
+	for (uint32_t i = 0; i < p->senders && ret->n < PATHS_MAX; i++) {
+		const struct sender *s = p->sender[i];
+		uint32_t least = UINT32_MAX, most = 0;
+
+		for (uint32_t k = 0; k < KEPT_WINDOWS; k++) {
+			if (!s->kept[k].most_us)
+				continue;
+			least = s->kept[k].least_us < least ? s->kept[k].least_us : least;
+			most = s->kept[k].most_us > most ? s->kept[k].most_us : most;
+		}
+		if (!most)
+			continue;
+		ret->of[ret->n].path = s->cfg->id;
+		ret->of[ret->n].least_us = least;
+		ret->of[ret->n++].most_us = most;
+	}
+}
+
 void prober_window(struct prober *p)
 {
 	int64_t now = mono_us();
@@ -354,6 +388,7 @@ void prober_window(struct prober *p)
 		stamp_expire(&s->book, now, timeout > TIMEOUT_US ? timeout : TIMEOUT_US);
 		stamp_close(&s->book, &s->sample);
 		s->sample.at.us = now;
+		keep(s);
 		s->idle = s->sample.alive ? 0 : s->idle + (s->idle < ALIVE_WINDOWS);
 	}
 }

@@ -88,6 +88,11 @@ int enforcer_tables(struct msg_client *c, struct enforcer_tables *ret, struct er
 	return msg_call(c, MSG_TABLES, NULL, 0, ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
 }
 
+int enforcer_spreads(struct msg_client *c, const struct enforcer_spreads *s, struct err *e)
+{
+	return msg_call(c, MSG_SPREADS, s, sizeof(*s), NULL, 0, NULL, ENFORCER_WAIT_MS, e);
+}
+
 int enforcer_observe(struct msg_client *c, uint32_t label, struct observation *ret, struct err *e)
 {
 	const struct enforcer_label q = { label };

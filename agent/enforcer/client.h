@@ -32,6 +32,7 @@ enum enforcer_msg {
 	MSG_EVENTS,                   /* -> struct enforcer_events */
 	MSG_SOCKS,                    /* -> struct enforcer_socks */
 	MSG_TABLES,                   /* -> struct enforcer_tables */
+	MSG_SPREADS,                  /* struct enforcer_spreads -> nothing */
 };
 
 /* The answer to one step. REFUSE_NONE: applied, read back and found as asked. */
@@ -91,6 +92,15 @@ struct enforcer_socks {
 struct enforcer_tables {
 	uint32_t n, pad;
 	struct table_use table[TABLES_MAX];
+};
+
+/* What the probes of each path measured of late, one way (half of the round trip): how long a move
+ * between two paths must hold what comes after it. */
+struct enforcer_spreads {
+	uint32_t n, pad;
+	struct {
+		uint32_t path, least_us, most_us; /* at most 10 s */
+	} of[PATHS_MAX];
 };
 
 struct enforcer_label {
@@ -240,6 +250,9 @@ int enforcer_events(struct msg_client *c, struct enforcer_events *ret, struct er
 /* -EOPNOTSUPP: the kernel has no iterator; struct enforcer_shaper says why. */
 int enforcer_socks(struct msg_client *c, struct enforcer_socks *ret, struct err *e) must_check;
 int enforcer_tables(struct msg_client *c, struct enforcer_tables *ret, struct err *e) must_check;
+/* Good for five seconds. */
+int enforcer_spreads(struct msg_client *c, const struct enforcer_spreads *s,
+		     struct err *e) must_check;
 int enforcer_gc(struct msg_client *c, struct enforcer_gc *ret, struct err *e) must_check;
 /* A label outside the table is -ERANGE. */
 int enforcer_observe(struct msg_client *c, uint32_t label, struct observation *ret,

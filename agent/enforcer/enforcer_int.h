@@ -39,6 +39,12 @@ struct device {
 	uint32_t full;   /* class steps refused with MAP_FULL */
 };
 
+/* One-way delays of a path as its probes measured them; at.us = 0: never. */
+struct spread {
+	uint32_t least_us, most_us;
+	mono_t at; /* loop's clock */
+};
+
 struct enforcer_node {
 	const struct config *c;
 	struct loop *loop;
@@ -64,10 +70,11 @@ struct enforcer_node {
 	uint32_t full_of[TABLE_MAX_]; /* .. by the table that they fill */
 	/* In the tables now: label lines, bound source prefixes, customers' ceilings. */
 	uint32_t labels, sources, ceilings;
-	uint32_t under[DP_CEILINGS]; /* labels of each ceiling */
-	bool dry;                    /* steps only look */
-	bool paced;                  /* this process put the pacing program there */
-	bool path_out[CFG_PATHS];    /* left out, and said so */
+	uint32_t under[DP_CEILINGS];     /* labels of each ceiling */
+	bool dry;                        /* steps only look */
+	bool paced;                      /* this process put the pacing program there */
+	struct spread spread[CFG_PATHS]; /* by position in c->path */
+	bool path_out[CFG_PATHS];        /* left out, and said so */
 	char unpaced[128]; /* why local senders are not paced; empty = they are, or nobody asks */
 	struct nl_class *classes; /* CLASSES_CAP, scratch */
 	struct nl_class_stats *stats;
@@ -114,6 +121,10 @@ void second_start(struct enforcer_node *n);
 /* Takes what waits in the ring now. */
 void events_take(struct enforcer_node *n);
 int colours_from(const struct config *c, struct dp_colours *ret, struct err *e);
+
+/* enforcer_hold.c. Steers the label of s, which is on path old: in order where that can be. */
+int flip(struct enforcer_node *n, const struct step *s, uint32_t old, enum refusal *no,
+	 struct enforcer_receipt *p, struct err *e);
 
 /* enforcer_table.c. A step that a full table refused. */
 void table_missed(struct enforcer_node *n, const struct step *s);
@@ -167,6 +178,7 @@ int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 int show_held(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_findings(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int on_gc(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
+int on_spreads(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_tables(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_socks(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_events(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);

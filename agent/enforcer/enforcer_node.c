@@ -456,4 +456,5 @@ const struct msg_handler enforcer_node_rows[ENFORCER_NODE_ROWS] = {
 	{ MSG_EVENTS, 0, sizeof(struct enforcer_events), show_events },
 	{ MSG_SOCKS, 0, sizeof(struct enforcer_socks), show_socks },
 	{ MSG_TABLES, 0, sizeof(struct enforcer_tables), show_tables },
+	{ MSG_SPREADS, sizeof(struct enforcer_spreads), 0, on_spreads },
 };

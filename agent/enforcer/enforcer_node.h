@@ -27,7 +27,7 @@ void enforcer_node_heal(struct enforcer_node *n);
 
 /* The rows of client.h. Their ctx is a struct enforcer_node ** as first member of whatever it is;
  * NULL there answers -EOPNOTSUPP. */
-#define ENFORCER_NODE_ROWS 15
+#define ENFORCER_NODE_ROWS 16
 extern const struct msg_handler enforcer_node_rows[ENFORCER_NODE_ROWS];
 
 #endif

@@ -264,31 +264,6 @@ static int label_del(struct enforcer_node *n, const struct step *s, struct enfor
 	return dp_label_get(n->dp, s->label, &seen) == -ENOENT ? 0 : differs(p, "label line");
 }
 
-/* From a slower path to a faster one nothing may be overtaken, where a departure time counts. */
-static int flip(struct enforcer_node *n, const struct step *s, uint32_t old, enum refusal *no,
-		struct enforcer_receipt *p, struct err *e)
-{
-	const struct cfg_path *from = config_path(n->c, old), *to = config_path(n->c, s->path);
-	const struct device *d = to ? device_find(n, to->device) : NULL;
-	struct dp_move m = { .label = s->label, .dir = (enum dp_dir)s->dir, .path = s->path };
-	const struct device *was = from ? device_find(n, from->device) : NULL;
-
-	if (!from || !to || !from->delay.us || !to->delay.us)
-		return dp_steer_set(n->dp, s->label, m.dir, s->path, no, e);
-	if (!d || !d->shaped || d->shaper != &shaper_edt) {
-		if (from->delay.us > to->delay.us)
-			(void)snprintf(p->why.s, sizeof(p->why.s),
-				       "not held for what is still on path %u: %s has no fq", old,
-				       to->device);
-		return dp_steer_set(n->dp, s->label, m.dir, s->path, no, e);
-	}
-	m.ahead_us = (int32_t)from->delay.us + (int32_t)from->jitter_us - (int32_t)to->delay.us;
-	m.ahead_us = m.ahead_us > (int32_t)DP_HOLD_MAX_US ? (int32_t)DP_HOLD_MAX_US : m.ahead_us;
-	m.ahead_us = m.ahead_us < -(int32_t)DP_HOLD_MAX_US ? -(int32_t)DP_HOLD_MAX_US : m.ahead_us;
-	m.old_ifindex = was ? was->link.ifindex : 0;
-	return dp_steer_move(n->dp, &m, no, e);
-}
-
 static int steer(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
 {
 	enum refusal no = REFUSE_NONE;

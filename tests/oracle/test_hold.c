@@ -11,12 +11,13 @@
 #include <net/if.h>
 #include <netinet/in.h>
 
-#define SLOW_MS   60
-#define FAST_MS   20
-#define JITTER_US 20000 /* an emulated machine's timers */
-#define FLIPS     6
-#define GAP_NS    1000000
-#define LABEL     22
+#define SLOW_MS        60
+#define FAST_MS        20
+#define JITTER_US      20000 /* an emulated machine's timers */
+#define WIRE_JITTER_US 3000
+#define FLIPS          6
+#define GAP_NS         1000000
+#define LABEL          22
 
 static int here, tx, rx; /* network namespaces */
 
@@ -87,6 +88,17 @@ static void delay_line(const char *dev, int ms)
 	   "tc qdisc add dev %s ingress && tc filter add dev %s ingress matchall "
 	   "action mirred egress redirect dev i%s",
 	   dev, dev, dev, ms, dev, dev, dev);
+	enter(here);
+}
+
+/* Packets take up to WIRE_JITTER_US more or less, in their order: netem's own queue would sort them
+ * anew, the fifo inside it does not. */
+static void jitter(const char *dev, int ms)
+{
+	enter(rx);
+	sh("tc qdisc del dev i%s root; tc qdisc add dev i%s root handle 1: netem delay %dms %dus "
+	   "limit 100000 && tc qdisc add dev i%s parent 1:1 pfifo limit 100000",
+	   dev, dev, ms, WIRE_JITTER_US, dev);
 	enter(here);
 }
 
@@ -226,7 +238,25 @@ static struct came read_all(int fd)
 	return c;
 }
 
-static struct came ride(uint32_t *sent)
+/* What the node's probes would have told: path 7 slow, path 8 fast, some jitter each. */
+static void spreads(uint32_t slow_us, uint32_t fast_us, uint32_t jitter_us)
+{
+	struct enforcer_spreads s = { .n = 2 };
+	struct err e = { 0 };
+
+	s.of[0].path = 7;
+	s.of[0].least_us = slow_us - jitter_us;
+	s.of[0].most_us = slow_us + jitter_us;
+	s.of[1].path = 8;
+	s.of[1].least_us = fast_us - jitter_us;
+	s.of[1].most_us = fast_us + jitter_us;
+	if (enforcer_spreads(&rig.c, &s, &e))
+		fail_msg("%s", e.text);
+}
+
+/* jitter_us: measured ones are told with it before each move; 0: none are. why: of a move to the
+ * faster path. */
+static struct came ride(uint32_t *sent, uint32_t jitter_us, const char *why)
 {
 	const struct timespec pause = { .tv_nsec = 250000000 };
 	struct sender s;
@@ -239,9 +269,13 @@ static struct came ride(uint32_t *sent)
 	for (int i = 0; recv(fd, &first, sizeof(first), 0) < 0; i++) /* neighbours must be found */
 		assert_true(i < 20);
 	for (int i = 0; i < FLIPS; i++) {
-		struct enforcer_receipt p = steer_to(i % 2 ? 7 : 8);
+		struct enforcer_receipt p;
 
-		assert_string_equal(p.why.s, "");
+		if (jitter_us)
+			spreads(SLOW_MS * 1000, FAST_MS * 1000, jitter_us);
+		p = steer_to(i % 2 ? 7 : 8);
+		if (i % 2 == 0 && !strstr(p.why.s, why))
+			fail_msg("%s: not \"%s\"", p.why.s, why);
 		(void)nanosleep(&pause, NULL);
 	}
 	*sent = sender_stop(&s);
@@ -268,16 +302,26 @@ static void test_held(void **st)
 	take_away_at_end = true;
 	two_paths(SHAPER_EDT, true);
 	enforcer_up();
-	c = ride(&sent);
+	c = ride(&sent, 0, "order held while path 7 takes at most 80000 us, path 8 at least 20000");
 	assert_int_equal(enforcer_down(), 0);
 	assert_int_equal(c.n, sent);
 	assert_int_equal(c.reordered, 0);
 	two_paths(SHAPER_EDT, false); /* whose delays nobody knows is moved at once */
 	enforcer_up();
-	c = ride(&sent);
+	c = ride(&sent, 0, "order not held: the delay of path 7 or 8 is not known");
 	assert_int_equal(enforcer_down(), 0);
 	assert_int_equal(c.n, sent);
 	assert_true(c.reordered > 0);
+	/* Nothing is configured, the wire jitters: what was measured holds the order. */
+	jitter("acc1", SLOW_MS);
+	two_paths(SHAPER_EDT, false);
+	enforcer_up();
+	c = ride(&sent, WIRE_JITTER_US,
+		 "order held while path 7 takes at most 89000 us, path 8 at "
+		 "least 17000");
+	assert_int_equal(enforcer_down(), 0);
+	assert_int_equal(c.n, sent);
+	assert_int_equal(c.reordered, 0);
 }
 
 static void test_not_offered(void **st)
@@ -288,8 +332,11 @@ static void test_not_offered(void **st)
 	enforcer_up();
 	flow_up();
 	assert_string_equal(steer_to(8).why.s,
-			    "not held for what is still on path 7: bcc0 has no fq");
+			    "order not held: no fq: 60000 us of path 7 may be overtaken");
 	assert_string_equal(steer_to(7).why.s, ""); /* to the slower one nothing needs holding */
+	spreads(70000, 15000, 1000);                /* further than configured, on both sides */
+	assert_string_equal(steer_to(8).why.s,
+			    "order not held: no fq: 79000 us of path 7 may be overtaken");
 	assert_int_equal(enforcer_down(), 0);
 }
 

@@ -252,6 +252,32 @@ static json_t *call(const char *tool, json_t *args, char why[200])
 	return out;
 }
 
+static bool measured(void)
+{
+	struct enforcer_receipt p;
+	struct step there = steer_step(21, 8), back = steer_step(21, 7);
+
+	(void)turn(100);
+	p = take(&there);
+	(void)take(&back);
+	return strstr(p.why.s, "us of path 7 may be overtaken") != NULL;
+}
+
+/* What the node's own probes measure reaches the enforcer: no delay is configured. */
+static void test_measured_delays(void **st)
+{
+	struct plan p = add_plan("pln-1", 21, 0x110);
+
+	(void)st;
+	agents_down();
+	assert_int_equal(enforcer_down(), 0);
+	rig.cfg.path[1].probe_dst = address("fd10:a1::1"); /* somebody */
+	enforcer_up();
+	agents_up();
+	apply(&p, REFUSE_NONE);
+	assert_true(within(20000, measured));
+}
+
 static json_t *plan_args(const struct plan *p)
 {
 	return json_pack("{s:o}", "plan", noun_encode(&plan_fields, p));
@@ -402,6 +428,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_crash_between, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_probe_and_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mcp, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_measured_delays, setup, teardown),
 	};
 
 	log_init("agents", LOG_LEVEL_ERROR);
