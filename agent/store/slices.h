@@ -25,9 +25,9 @@ struct slice {
 
 /* Writes the slice into the book at path (made, 0600, when it is not there), on disk when the call
  * returns; all of it or nothing. Written again it only grows: what a sub-wallet's older generation
- * allowed may have been spent. -EDQUOT: the sum would be more than the wallet above has; -EPERM: the
- * sub-wallet is another operator's, the wallet above was lowered below what is given, in another
- * currency, or is older than one seen; the text says which. */
+ * allowed may have been spent. -EDQUOT: the sum would be more than the wallet above has; -EPERM:
+ * the sub-wallet is another operator's, the wallet above was lowered below what is given, in
+ * another currency, or is older than one seen; the text says which. */
 int slice_take(const char *path, const struct slice *s, struct err *e) must_check;
 
 #endif
