@@ -90,7 +90,7 @@ static void test_together(void **state)
 		if (pid[p])
 			continue;
 		for (int i = 1; i < 30; i++) {
-			char w[16], op[32];
+			char w[32], op[48];
 			struct slice_part part[] = { { "", { i * 7 }, { PARENT } } };
 			struct slice sl = { "did:web:boss", "w-top", 1, w, op, "EUR", part, 1 };
 
