@@ -21,12 +21,14 @@
 
 #include "agent/wire/mcp.h"
 #include "token_lab.h"
+#include "web_lab.h"
 #include "wire_lab.h"
 
 #define MTLS 7801
 #define OPEN 7802
 #define ISS  "https://as.lab.example"
 #define AUD  "https://127.0.0.1:7802/mcp"
+#define NET  "https://net.lab.example" /* its keys are fetched */
 #define META "https://127.0.0.1:7802/.well-known/oauth-protected-resource/mcp"
 
 static char treatyd[PATH_MAX], treatyctl[PATH_MAX], reply[1 << 20];
@@ -59,8 +61,15 @@ static void write_conf(void)
 		"[peer rival]\ndid = did:web:rival.lab.example\nrole = enterprise\n",
 		lab_path("as", ".jwks"));
 	(void)fprintf(f,
-		      "[trust]\nissuers = did:web:treasury.lab.example\n[keys]\n"
-		      "agreement = %s\n",
+		      "[token-issuer net]\nissuer = " NET "\n"
+		      "jwks-url = https://localhost:%u/jwks\n"
+		      "[principal far]\ndid = did:web:far.lab.example\nmay = bss_negotiation\n"
+		      "token-issuer = net\ntoken-client = far\n"
+		      "[web localhost]\nca = %s\nprivate = yes\n",
+		      web.port, web_path("ca.pem"));
+	(void)fprintf(f,
+		      "[trust]\nissuers = did:web:treasury.lab.example\nfetch-life = 1\n"
+		      "fetch-stale = 3\n[keys]\nagreement = %s\n",
 		      lab_path("signing", ".seed"));
 	(void)fclose(f);
 }
@@ -96,7 +105,10 @@ static int group_setup(void **state)
 	char cmd[PATH_MAX * 2];
 
 	(void)state;
-	if (lab_make() || crypto_init())
+	if (lab_make() || crypto_init() || web_setup(NULL))
+		return -1;
+	(void)snprintf(cmd, sizeof(cmd), "chmod -R a+rX %s", web.dir);
+	if (system(cmd))
 		return -1;
 	(void)snprintf(cmd, sizeof(cmd),
 		       "tests/lab/ca.sh %s op=did:web:op.lab.example=IP:127.0.0.1 "
@@ -123,7 +135,7 @@ static int group_teardown(void **state)
 	EVP_PKEY_free(key);
 	EVP_PKEY_free(strange);
 	lab_remove();
-	return 0;
+	return web_teardown(NULL);
 }
 
 /* --- tokens and calls ------------------------------------------------------------------------ */
@@ -241,7 +253,7 @@ static void metadata_is_for_everybody(void **state)
 	for (size_t i = 0; i < 4; i++) {
 		assert_int_equal(get(i < 2 ? OPEN : MTLS, certs[i / 2], paths[i % 2], ""), 200);
 		has("\"resource\":\"" AUD "\"");
-		has("\"authorization_servers\":[\"" ISS "\"]");
+		has("\"authorization_servers\":[\"" ISS "\",\"" NET "\"]");
 		has("\"scopes_supported\":[\"treaty:read\",\"treaty:bss_negotiation\","
 		    "\"treaty:oss_assurance\",\"treaty:human\"]");
 		has("\"bearer_methods_supported\":[\"header\"]");
@@ -510,6 +522,52 @@ static void readers_leave_room(void **state)
 		end_close(&w[i]);
 }
 
+static void keys_are(json_t *jwk)
+{
+	web_put("jwks", json_pack("{s:[o]}", "keys", jwk));
+}
+
+/* What the daemon says to that key's token, once it says so. */
+static void comes_to(EVP_PKEY *by, int status)
+{
+	const struct want_token t = { .iss = NET, .sub = "far", .client = "far", .by = by };
+	int got = 0;
+
+	for (int i = 0; i < 600; i++) {
+		got = call_as(OPEN, NULL, bearer(token(t)), "tools/list", NULL);
+		if (got == status)
+			return;
+		(void)nanosleep(&(struct timespec){ 0, 50000000 }, NULL);
+	}
+	fail_msg("%d, not %d: %.300s", got, status, reply);
+}
+
+/* From a named host: none yet, some, others in their place, bent ones, and none any more. A token
+ * is never good while its issuer's keys are not at hand, and that is not its caller's fault. */
+static void keys_come_over_https(void **state)
+{
+	(void)state;
+	comes_to(key, 503);
+	keys_are(token_jwk(key, JWT_ES256, "k1"));
+	comes_to(key, 200);
+	comes_to(strange, 401);
+	has("signature:");
+	keys_are(token_jwk(strange, JWT_ES256, "k1"));
+	comes_to(strange, 200);
+	comes_to(key, 401);
+	web_put("jwks", json_pack("{s:[]}", "keys"));
+	comes_to(strange, 503);
+	keys_are(token_jwk(strange, JWT_ES256, "k1"));
+	comes_to(strange, 200);
+	web_down();
+	comes_to(strange, 503);
+	has("the keys of its issuer are not at hand");
+	/* the other issuer's are of a file */
+	assert_int_equal(
+		call_as(OPEN, NULL, bearer(token((struct want_token){ 0 })), "tools/list", NULL),
+		200);
+}
+
 /* Of whatever the daemon wrote, in files and on its standard error. */
 static void look_into(const char *dir, const char *needle, unsigned *files)
 {
@@ -552,6 +610,7 @@ int main(void)
 		cmocka_unit_test(a_stolen_bound_token_is_of_no_use),
 		cmocka_unit_test(strangers_send_no_bodies),
 		cmocka_unit_test(a_stream_ends_with_its_token),
+		cmocka_unit_test(keys_come_over_https),
 		cmocka_unit_test(tokens_are_never_written),
 		cmocka_unit_test(readers_leave_room),
 		cmocka_unit_test(strangers_leave_room),
