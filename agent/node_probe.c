@@ -390,6 +390,9 @@ void prober_window(struct prober *p)
 		s->sample.at.us = now;
 		keep(s);
 		s->idle = s->sample.alive ? 0 : s->idle + (s->idle < ALIVE_WINDOWS);
+		/* One silent window is an agent at the far end that was busy with a plan, not a
+		 * dead path: nothing would be sold on any path to it meanwhile. */
+		s->sample.alive = s->idle < ALIVE_WINDOWS;
 	}
 }
 

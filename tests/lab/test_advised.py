@@ -18,6 +18,7 @@ from demo_lab import DemoError, Lab, Traffic, UnixHTTP, conf, wait_for  # noqa: 
 CLASSES = list(conf.CLASSES)
 ROUNDS = 3
 TCP = 'bulk-transfer'
+SYNC = 'block-sync'
 failed = []
 
 
@@ -37,6 +38,15 @@ def log_of(lab, node):
 
 def paths_well(lab):
     return all(p['alive'] and not p['lossPpm'] for p in lab.tool('op', 'path_list')['paths'])
+
+
+def settled(lab):
+    """Every path well for a second: what a node's agent missed while it worked is told a moment later."""
+    for _ in range(10):
+        if not paths_well(lab):
+            return False
+        time.sleep(0.1)
+    return True
 
 
 # --- advisers ----------------------------------------------------------------------------------
@@ -198,7 +208,8 @@ PACKET = 800  # bytes: the wire drops nothing smaller, so probes live and its co
 
 
 def udp_deals(lab):
-    """{class: label} of UDP classes with one agreement; what this adviser did not buy is asked for again."""
+    """{class: label} of UDP classes with one agreement, once no other is on its way, which would take the class's
+    traffic; what this adviser did not buy is asked for again."""
     found = {}
     for d in deals(lab, 'op'):
         if d['active'] and d['class'] != TCP:
@@ -207,7 +218,7 @@ def udp_deals(lab):
     for c in CLASSES:
         if len(single) < 2 and c != TCP and c not in found and quiet(lab):
             lab.ctl('edge', 'intent', 'declare', '--class', c, check=False)
-    return len(single) >= 2 and single
+    return quiet(lab) and len(single) >= 2 and single
 
 
 def reported(lab, labels):
@@ -225,7 +236,7 @@ def dropped(lab):
 
 def loss_round(lab, flows, labels):
     """(wire's drops, per class by sender and receiver, per class as reported, blocks without a figure)."""
-    first = wait_for('a compared block of each class', lambda: reported(lab, labels), 15)
+    first = wait_for('a compared block of each class', lambda: reported(lab, labels), 30)
     wire, window = dropped(lab), flows.mark()
     for way in ('short.ab', 'longa.ab'):
         lab.wire_soon(way, 'loss=100000', f'loss-min={PACKET}')
@@ -235,11 +246,11 @@ def loss_round(lab, flows, labels):
     wire = dropped(lab) - wire
     seen = {c: r['lost'] for c, r in flows.report(window).items()}
 
-    def settled():
+    def agreed():
         now = reported(lab, labels)
         return now and {c: now[c][0] - first[c][0] for c in now} == seen and now
     try:
-        now = wait_for('loss', settled, 8, every=0.2)
+        now = wait_for('loss', agreed, 8, every=0.2)
     except DemoError:
         now = reported(lab, labels)
     return (wire, seen, {c: now[c][0] - first[c][0] for c in now},
@@ -292,8 +303,9 @@ def room(lab):
 
 
 def full_table(lab):
-    """A far end whose rules are nearly all taken: no intent is sold there, and again once there is room."""
-    deal = next(d for d in deals(lab, 'op') if d['class'] == CLASSES[0] and d['active'])
+    """A far end whose rules are nearly all taken: no intent is sold there, and again once there is room. Asked by the
+    class that bears any path's delay, in the room that it has just given back."""
+    deal = next(d for d in deals(lab, 'op') if d['class'] == SYNC and d['active'])
     plan = next(r['output'] for r in log_of(lab, 'op') if r['event'] == 'PLAN_COMMITTED'
                 and any(s['node'] == 'popB' and s['step']['rule']['id'] for s in r['output']['step']))
     sample = next(s for s in plan['step'] if s['node'] == 'popB' and s['step']['rule']['id'])
@@ -303,20 +315,20 @@ def full_table(lab):
     before = rules_of(lab)
     n = before['max'] - before['used'] - 1
     fill(lab, kind, n, sample, plan)
-    wait_for('no room', lambda: room(lab)[0] == 0, 10)
+    wait_for('no room', lambda: room(lab)[0] == 0 and settled(lab), 30)
     check('full: the operator names the table and its node', room(lab) == (0, 'rules', 'popB'), (room(lab), rules_of(lab)))
 
     def refusals():
         return [r['output'] for r in log_of(lab, 'op') if r['event'] == 'REFUSED']
     was = len(refusals())
-    lab.ctl('edge', 'intent', 'declare', '--class', CLASSES[0], check=False)
+    lab.ctl('edge', 'intent', 'declare', '--class', SYNC, check=False)
     said = wait_for('a refusal', lambda: refusals()[was:], 15)[0]
     check('full: an intent is refused before the table is full', f'used={before["max"] - 1} max={before["max"]}' in
           said['why'] and 'table=rules' in said['why'], said)
     fill(lab, kind + 1, n, sample, plan)
-    wait_for('room again', lambda: room(lab)[0] > 0, 10)
+    wait_for('room again', lambda: room(lab)[0] > 0 and settled(lab), 30)
     was = sum(r['event'] == 'QUOTE_OFFERED' for r in log_of(lab, 'op'))
-    lab.ctl('edge', 'intent', 'declare', '--class', CLASSES[0], check=False)
+    lab.ctl('edge', 'intent', 'declare', '--class', SYNC, check=False)
     wait_for('a quote', lambda: sum(r['event'] == 'QUOTE_OFFERED' for r in log_of(lab, 'op')) > was, 15)
     check('full: with room again it is quoted', True)
 
