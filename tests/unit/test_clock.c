@@ -126,6 +126,16 @@ static int64_t captured(const struct road *r)
 	return w.captured.minor;
 }
 
+/* As far as the operator's signature: the hold lives, and nothing is captured. */
+static void take_signed(struct road *r)
+{
+	ask_quote(r);
+	take_quote(r);
+	choose(r, item_on(r, 1));
+	send_accept(r->who, &r->a);
+	take_agreement(r);
+}
+
 /* What nobody settled in time went back, and another took the room: the old hour does not bring it
  * back, since a late capture must pass the gates again. */
 static void holds(void **state)
@@ -136,11 +146,7 @@ static void holds(void **state)
 
 	(void)state;
 	r.w.classes[0].ceiling.minor = twin.w.classes[0].ceiling.minor = 2500;
-	ask_quote(&r);
-	take_quote(&r);
-	choose(&r, item_on(&r, 1));
-	send_accept(r.who, &r.a);
-	take_agreement(&r);
+	take_signed(&r);
 	acceptance_of(&r, &acc, &rc);
 	assert_int_equal(live_holds(), 1);
 	lab_run(121000);
@@ -205,11 +211,7 @@ static void guarded_back(void **state)
 
 	(void)state;
 	challenge(r.who, old);
-	ask_quote(&r);
-	take_quote(&r);
-	choose(&r, item_on(&r, 1));
-	send_accept(r.who, &r.a);
-	take_agreement(&r);
+	take_signed(&r);
 	assert_int_equal(live_holds(), 1);
 	lab.now.ms -= 24LL * HOUR_MS;
 	lab_run(119000);
@@ -230,11 +232,7 @@ static void guarded_forward(void **state)
 	auto_road struct road r = road_new(&lab.ent, "0c1"), twin = road_new(&lab.ent, "0c2");
 
 	(void)state;
-	ask_quote(&r);
-	take_quote(&r);
-	choose(&r, item_on(&r, 1));
-	send_accept(r.who, &r.a);
-	take_agreement(&r);
+	take_signed(&r);
 	lab.now.ms += 365LL * 24 * HOUR_MS;
 	lab_run(20000);
 	assert_int_equal(live_holds(), 1);
@@ -252,11 +250,7 @@ static void guarded_forward_for_good(void **state)
 	auto_road struct road r = road_new(&lab.ent, "0c1"), twin = road_new(&lab.ent, "0c2");
 
 	(void)state;
-	ask_quote(&r);
-	take_quote(&r);
-	choose(&r, item_on(&r, 1));
-	send_accept(r.who, &r.a);
-	take_agreement(&r);
+	take_signed(&r);
 	lab.now.ms += 3LL * 24 * HOUR_MS;
 	lab_run(50000);
 	assert_int_equal(live_holds(), 1);
