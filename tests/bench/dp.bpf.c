@@ -255,3 +255,133 @@ int bench_chain(struct __sk_buff *skb)
 	count_rx(h, 0, rx_word(h, 0), 1, skb->len);
 	return TC_ACT_UNSPEC;
 }
+
+/* --- other layouts of a label, by hand ----------------------------------------------------------
+ * `one`: all that a packet in profile touches is one cache line, the counters of one CPU in it.
+ * `half`: what user space writes is half a line, the CPU's counters of what came in another half,
+ * [CPU][label]. Both hold what bench_count() reads and writes. */
+
+struct half {
+	__u16 flags, class_minor;
+	__u8 dscp, dscp_over;
+	__u16 ceiling;
+	__u64 valid_until;
+	__u32 bind[2];
+	__u8 path[2];
+	__u16 watch;
+	__u32 owner; /* CPU + 1 */
+};
+
+struct half_count {
+	__u64 rx_packets[2], rx_bytes[2];
+};
+
+struct one {
+	struct half set;
+	struct half_count count;
+};
+
+MAP(ones, BPF_MAP_TYPE_ARRAY, __u32, struct one, 1048576, BPF_F_MMAPABLE);
+MAP(halves, BPF_MAP_TYPE_ARRAY, __u32, struct half, 1048576, BPF_F_MMAPABLE);
+MAP(half_counts, BPF_MAP_TYPE_ARRAY, __u32, struct half_count, 2 * 1048576, BPF_F_MMAPABLE);
+
+static long layout_fill(__u32 i, void *arg)
+{
+	struct half *h = bpf_map_lookup_elem(&halves, &i);
+	struct one *o = bpf_map_lookup_elem(&ones, &i);
+
+	(void)arg;
+	if (!h || !o)
+		return 1;
+	h->flags = DP_L_ACTIVE;
+	h->valid_until = -1ull;
+	h->owner = bpf_get_smp_processor_id() + 1;
+	o->set = *h;
+	return 0;
+}
+
+/* Once, on the CPU that runs the rest. */
+SEC("syscall")
+int bench_layouts(void *ctx)
+{
+	(void)ctx;
+	return bpf_loop(1048576, layout_fill, 0, 0) != 1048576;
+}
+
+INLINE int half_line(struct __sk_buff *skb, const struct hand *w, const struct half *h)
+{
+	if (!(*(volatile __u16 *)&h->flags & DP_L_ACTIVE) ||
+	    w->now >= *(volatile __u64 *)&h->valid_until ||
+	    (h->bind[0] && h->bind[0] != skb->ingress_ifindex))
+		return -1;
+	set_mark(skb, w->label, *(volatile __u8 *)&h->path[0]);
+	return 0;
+}
+
+INLINE int half_rx(struct half_count *c, __u32 len)
+{
+	__u64 rx = *(volatile __u64 *)&c->rx_packets[0];
+
+	if (rx >> DP_RX_CREDIT == 0xffff)
+		return -1;
+	*(volatile __u64 *)&c->rx_packets[0] = (rx & ~DP_RX_PACKETS) | ((rx + 1) & DP_RX_PACKETS);
+	c->rx_bytes[0] += len;
+	return 0;
+}
+
+INLINE int one_pass(struct __sk_buff *skb, const struct hand *w)
+{
+	struct one *o = bpf_map_lookup_elem(&ones, &w->label);
+
+	if (!o || half_line(skb, w, &o->set) || o->set.owner != bpf_get_smp_processor_id() + 1)
+		return -1;
+	return half_rx(&o->count, w->len);
+}
+
+INLINE int half_pass(struct __sk_buff *skb, const struct hand *w)
+{
+	__u32 at = (bpf_get_smp_processor_id() & 1) * 1048576 + w->label;
+	struct half *h = bpf_map_lookup_elem(&halves, &w->label);
+	struct half_count *c = bpf_map_lookup_elem(&half_counts, &at);
+
+	if (!h || !c || half_line(skb, w, h))
+		return -1;
+	return half_rx(c, w->len);
+}
+
+SEC("tc")
+int bench_one(struct __sk_buff *skb)
+{
+	struct hand w = { .now = tick_ns() };
+
+	return hand_parse(skb, &w) || one_pass(skb, &w) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int bench_half(struct __sk_buff *skb)
+{
+	struct hand w = { .now = tick_ns() };
+
+	return hand_parse(skb, &w) || half_pass(skb, &w) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+}
+
+/* As bench_chain(), with the label's line as one. */
+SEC("tc")
+int bench_chain_one(struct __sk_buff *skb)
+{
+	__u32 i = below(n_flows);
+	struct hand w = { .len = skb->len };
+
+	w.label = 1 + (i + word_of(bpf_map_lookup_elem(&array64, &i))) % n_labels;
+	return flow_write(skb) || one_pass(skb, &w) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int bench_chain_half(struct __sk_buff *skb)
+{
+	__u32 i = below(n_flows);
+	struct hand w = { .len = skb->len };
+
+	w.label = 1 + (i + word_of(bpf_map_lookup_elem(&array64, &i))) % n_labels;
+	return flow_write(skb) || half_pass(skb, &w) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+}
