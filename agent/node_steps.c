@@ -33,6 +33,9 @@ struct batch {
 	enum refusal refusal;
 	why_t why;
 	struct step_receipt rec[STEPS_MAX];
+	/* Rules that went together: the answers to steps [sent_from, sent_to). */
+	struct enforcer_receipt sent[ENFORCER_BATCH_MAX];
+	uint16_t sent_from, sent_to;
 	batch_fn fn;
 	void *arg;
 };
@@ -243,6 +246,47 @@ static int run_wait(struct batch *b, const struct step *s)
 	return later(b, s->wait_ms * 1000) ? 0 : 1;
 }
 
+static bool is_rule(const struct step *s)
+{
+	return s->kind == STEP_RULE_SET || s->kind == STEP_RULE_DEL;
+}
+
+/* The rules from b->at on in one message: they share the kernel's grace period. Those behind a
+ * refused one are not tried. */
+static int send_rules(struct batch *b, struct err *e)
+{
+	struct step s[ENFORCER_BATCH_MAX];
+	uint16_t n = 0;
+	int r;
+
+	for (uint16_t i = b->at; i < b->plan.n_steps && n < ENFORCER_BATCH_MAX; i++) {
+		if (!is_rule(&b->plan.step[i].step))
+			break;
+		s[n++] = b->plan.step[i].step;
+	}
+	memset(b->sent, 0, sizeof(b->sent));
+	r = enforcer_steps_until(b->node->s->enforcer, s, n, b->sent, e);
+	b->sent_from = b->at;
+	b->sent_to = r ? b->at : (uint16_t)(b->at + n);
+	return r;
+}
+
+static int kernel_step(struct batch *b, const struct step *s, struct enforcer_receipt *ret,
+		       struct err *e)
+{
+	int r = 0;
+
+	if (!is_rule(s))
+		return step_send(b->node, s, ret, e);
+	if (b->at >= b->sent_to)
+		r = send_rules(b, e);
+	if (!r)
+		*ret = b->sent[b->at - b->sent_from];
+	if (b->at != b->sent_from)
+		ret->took_us = 0; /* the first one's is that of all */
+	return r;
+}
+
 static int run_step(struct batch *b, const struct step *s, struct step_receipt *rec)
 {
 	struct enforcer_receipt p = { 0 };
@@ -253,7 +297,7 @@ static int run_step(struct batch *b, const struct step *s, struct step_receipt *
 		return run_probe(b, s);
 	if (s->kind == STEP_WAIT)
 		return run_wait(b, s);
-	r = step_send(b->node, s, &p, &e);
+	r = kernel_step(b, s, &p, &e);
 	if (r) {
 		p.refusal = REFUSE_STEP_REFUSED;
 		str_cut(p.why.s, e.text);
@@ -349,33 +393,69 @@ bool wanted_now(const struct world *w, const struct step *s)
 		s->kind == STEP_RULE_SET || s->kind == STEP_CEILING_SET);
 }
 
+struct resent {
+	uint32_t sent, changed;
+};
+
+static void sent_again(struct resent *t, const struct wanted *x, const struct enforcer_receipt *rec)
+{
+	t->sent++;
+	t->changed += rec->changed != 0;
+	if (rec->refusal != REFUSE_NONE)
+		log_warn("wanted by plan %s: %s: %s", x->plan.s,
+			 refusal_name((enum refusal)rec->refusal), rec->why.s);
+}
+
+static int rules_again(struct node *n, struct resent *t, struct err *e)
+{
+	const struct world *w = engine_world(n->s->engine);
+	struct enforcer_receipt rec[ENFORCER_BATCH_MAX];
+	const struct wanted *of[ENFORCER_BATCH_MAX];
+	struct step s[ENFORCER_BATCH_MAX];
+	size_t k = 0;
+
+	for (uint32_t i = 0; i < w->n_wanted || k; i++) {
+		int r;
+
+		if (i < w->n_wanted && w->wanted[i].step.kind == STEP_RULE_SET) {
+			of[k] = &w->wanted[i];
+			s[k++] = w->wanted[i].step;
+		}
+		if (!k || (k < ENFORCER_BATCH_MAX && i < w->n_wanted))
+			continue;
+		r = enforcer_steps(n->s->enforcer, s, k, rec, e);
+		if (r)
+			return r;
+		while (k)
+			k--, sent_again(t, of[k], &rec[k]);
+	}
+	return 0;
+}
+
 int wanted_send(struct node *n, struct err *e)
 {
 	static const enum step_kind order[] = { STEP_CEILING_SET, STEP_CLASS_SET, STEP_LABEL_SET,
-						STEP_STEER, STEP_RULE_SET };
+						STEP_STEER };
 	const struct world *w = engine_world(n->s->engine);
-	uint32_t sent = 0, changed = 0;
+	struct resent t = { 0 };
+	int r;
 
 	for (size_t k = 0; k < ARRAY_LEN(order); k++)
 		for (uint32_t i = 0; i < w->n_wanted; i++) {
 			const struct step *s = &w->wanted[i].step;
 			struct enforcer_receipt rec = { 0 };
-			int r;
 
 			if (s->kind != order[k] || stale(w, s))
 				continue;
 			r = step_send(n, s, &rec, e);
 			if (r)
 				return r;
-			sent++;
-			changed += rec.changed != 0;
-			if (rec.refusal != REFUSE_NONE)
-				log_warn("wanted by plan %s: %s: %s", w->wanted[i].plan.s,
-					 refusal_name((enum refusal)rec.refusal), rec.why.s);
+			sent_again(&t, &w->wanted[i], &rec);
 		}
-	if (sent)
-		log_info("%u wanted steps, %u of them were not in the kernel", sent, changed);
-	return 0;
+	r = rules_again(n, &t, e);
+	if (!r && t.sent)
+		log_info("%u wanted steps, %u of them were not in the kernel", t.sent, t.changed);
+	return r;
 }
 
 bool object_wanted(const struct world *w, const struct enforcer_object *o)

@@ -268,6 +268,16 @@ struct dp_rule {
  * that a walk could take more than DP_WALK steps), LABEL_RANGE, BODY_MALFORMED, DUPLICATE (an id).
  */
 int dp_rules_set(struct dp *d, const struct dp_rule *r, size_t n, enum refusal *no, struct err *e);
+struct dp_rule_edit {
+	struct dp_rule rule; /* added, or in place of the one with its id */
+	bool del;            /* its id goes instead; idempotent */
+	bool had, changed; /* answers: a rule of the id stood there; this edit altered the table */
+};
+/* All edits in their order by one new table, or none of them; packets see the old table or the new
+ * one. One grace period, which is what a change costs (about two ticks of the kernel's clock).
+ * dry: answers and refusals of the single edits alone. Refusals as of dp_rules_set(). */
+int dp_rules_edit(struct dp *d, struct dp_rule_edit *ed, size_t count, bool dry, enum refusal *no,
+		  struct err *e);
 /* Adds or replaces by id. */
 int dp_rule_put(struct dp *d, const struct dp_rule *r, enum refusal *no, struct err *e);
 /* Idempotent. */

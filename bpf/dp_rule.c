@@ -217,36 +217,76 @@ int dp_rule_get(struct dp *d, uint32_t id, struct dp_rule *ret)
 	return -ENOENT;
 }
 
-/* The table without rule `id`, with room for one more; *n = how many, *all = how many before. */
-static struct dp_rule *rules_without(struct dp *d, uint32_t id, size_t *n, size_t *all)
+/* Where the line of a rule is; n = nowhere. */
+static size_t line_of(const struct dp_rule_line *l, size_t n, uint32_t id)
 {
-	const struct dp_rule_line *l = live_rules(d, all);
-	struct dp_rule *r = calloc(*all + 1, sizeof(*r));
+	size_t i = 0;
 
-	*n = 0;
-	for (size_t i = 0; r && i < *all; i++)
-		if (l[i].id != id)
-			rule_restore(&r[(*n)++], &l[i]);
-	return r;
+	while (i < n && l[i].id != id)
+		i++;
+	return i;
+}
+
+/* One edit of the lines, whose order is lost; there is room for one more. */
+static int edit_one(const struct dp *d, struct dp_rule_edit *ed, struct dp_rule_line *l, size_t *n,
+		    enum refusal *no, struct err *e)
+{
+	size_t at = line_of(l, *n, ed->rule.id);
+	struct dp_rule_line want;
+	int ret;
+
+	ed->had = at < *n;
+	ed->changed = ed->had;
+	if (ed->del) {
+		if (ed->had)
+			l[at] = l[--*n];
+		return 0;
+	}
+	ret = rule_check(d, &ed->rule, no, e);
+	if (ret < 0)
+		return ret;
+	if (!ed->had && *n >= d->rules)
+		return dp_refuse(no, e, REFUSE_MAP_FULL, "rules: %zu, the table holds %u", *n + 1,
+				 d->rules);
+	rule_compile(&want, &ed->rule);
+	ed->changed = !ed->had || memcmp(&l[at], &want, sizeof(want)) != 0;
+	l[at] = want;
+	*n += !ed->had;
+	return 0;
+}
+
+int dp_rules_edit(struct dp *d, struct dp_rule_edit *ed, size_t count, bool dry, enum refusal *no,
+		  struct err *e)
+{
+	size_t n;
+	const struct dp_rule_line *live = live_rules(d, &n);
+	auto_free struct dp_rule_line *l = calloc(n + count + 1, sizeof(*l));
+	bool changed = false;
+	int ret = 0;
+
+	if (!l)
+		return err_set(e, -ENOMEM, "out of memory");
+	memcpy(l, live, n * sizeof(*l));
+	for (size_t i = 0; !ret && i < count; i++) {
+		ret = edit_one(d, &ed[i], l, &n, no, e);
+		changed = changed || ed[i].changed;
+	}
+	if (ret || dry || !changed)
+		return ret;
+	qsort(l, n, sizeof(*l), by_prio);
+	return dp_tables_set(d, l, (uint32_t)n, no, e);
 }
 
 int dp_rule_put(struct dp *d, const struct dp_rule *r, enum refusal *no, struct err *e)
 {
-	size_t n, all;
-	auto_free struct dp_rule *rest = rules_without(d, r->id, &n, &all);
+	struct dp_rule_edit ed = { .rule = *r };
 
-	if (!rest)
-		return err_set(e, -ENOMEM, "out of memory");
-	rest[n] = *r;
-	return dp_rules_set(d, rest, n + 1, no, e);
+	return dp_rules_edit(d, &ed, 1, false, no, e);
 }
 
 int dp_rule_del(struct dp *d, uint32_t id, enum refusal *no, struct err *e)
 {
-	size_t n, all;
-	auto_free struct dp_rule *rest = rules_without(d, id, &n, &all);
+	struct dp_rule_edit ed = { .rule.id = id, .del = true };
 
-	if (!rest)
-		return err_set(e, -ENOMEM, "out of memory");
-	return n == all ? 0 : dp_rules_set(d, rest, n, no, e);
+	return dp_rules_edit(d, &ed, 1, false, no, e);
 }

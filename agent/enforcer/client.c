@@ -18,7 +18,7 @@ int enforcer_step(struct msg_client *c, const struct step *s, struct enforcer_re
 	return msg_call(c, MSG_STEP, s, sizeof(*s), ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
 }
 
-static int steps(struct msg_client *c, bool dry, const struct step *s, size_t count,
+static int steps(struct msg_client *c, enum enforcer_how how, const struct step *s, size_t count,
 		 struct enforcer_receipt *ret, struct err *e)
 {
 	struct enforcer_receipts p;
@@ -29,7 +29,7 @@ static int steps(struct msg_client *c, bool dry, const struct step *s, size_t co
 		int r;
 
 		memset(&b, 0, sizeof(b));
-		b.dry = dry;
+		b.how = how;
 		b.n = left < ENFORCER_BATCH_MAX ? (uint32_t)left : ENFORCER_BATCH_MAX;
 		memcpy(b.step, s + i, b.n * sizeof(*s));
 		r = msg_call(c, MSG_STEPS, &b, sizeof(b), &p, sizeof(p), NULL, ENFORCER_WAIT_MS, e);
@@ -45,13 +45,21 @@ static int steps(struct msg_client *c, bool dry, const struct step *s, size_t co
 int enforcer_steps(struct msg_client *c, const struct step *s, size_t count,
 		   struct enforcer_receipt *ret, struct err *e)
 {
-	return steps(c, false, s, count, ret, e);
+	return steps(c, BATCH_EACH, s, count, ret, e);
+}
+
+int enforcer_steps_until(struct msg_client *c, const struct step *s, size_t count,
+			 struct enforcer_receipt *ret, struct err *e)
+{
+	if (count > ENFORCER_BATCH_MAX)
+		return err_set(e, -EINVAL, "batch: 1..%d steps", ENFORCER_BATCH_MAX);
+	return steps(c, BATCH_STOP, s, count, ret, e);
 }
 
 int enforcer_steps_check(struct msg_client *c, const struct step *s, size_t count,
 			 struct enforcer_receipt *ret, struct err *e)
 {
-	return steps(c, true, s, count, ret, e);
+	return steps(c, BATCH_LOOK, s, count, ret, e);
 }
 
 int enforcer_findings(struct msg_client *c, uint32_t from, struct enforcer_findings *ret,

@@ -46,9 +46,15 @@ struct enforcer_receipt {
 /* Many steps at once, applied in their order; one receipt each. */
 #define ENFORCER_BATCH_MAX 96
 
+enum enforcer_how {
+	BATCH_EACH, /* a refused step leaves those around it alone */
+	BATCH_LOOK, /* changes nothing: a step that would is refused */
+	BATCH_STOP, /* steps behind a refused one are not tried, and refused for that */
+};
+
 struct enforcer_batch {
 	uint32_t n;   /* 1..ENFORCER_BATCH_MAX */
-	uint32_t dry; /* 1 = look only: a step that would change something is refused */
+	uint32_t how; /* enum enforcer_how */
 	struct step step[ENFORCER_BATCH_MAX];
 };
 
@@ -239,6 +245,10 @@ int enforcer_step(struct msg_client *c, const struct step *s, struct enforcer_re
 /* Any number of steps, ENFORCER_BATCH_MAX a message; ret has room for count. */
 int enforcer_steps(struct msg_client *c, const struct step *s, size_t count,
 		   struct enforcer_receipt *ret, struct err *e) must_check;
+/* At most ENFORCER_BATCH_MAX steps, in one message, as far as the first that is refused: those
+ * behind it are not tried, and refused for that. */
+int enforcer_steps_until(struct msg_client *c, const struct step *s, size_t count,
+			 struct enforcer_receipt *ret, struct err *e) must_check;
 /* The same without changing anything: what the kernel holds already has no refusal. */
 int enforcer_steps_check(struct msg_client *c, const struct step *s, size_t count,
 			 struct enforcer_receipt *ret, struct err *e) must_check;

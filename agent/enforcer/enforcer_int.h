@@ -72,6 +72,7 @@ struct enforcer_node {
 	uint32_t labels, sources, ceilings;
 	uint32_t under[DP_CEILINGS];     /* labels of each ceiling */
 	bool dry;                        /* steps only look */
+	bool stop;                       /* steps behind a refused one are not tried */
 	bool paced;                      /* this process put the pacing program there */
 	struct spread spread[CFG_PATHS]; /* by position in c->path */
 	bool path_out[CFG_PATHS];        /* left out, and said so */
@@ -108,8 +109,9 @@ int paths_remove(struct enforcer_node *n, struct err *e);
 bool path_here(const struct enforcer_node *n, uint8_t path);
 int path_present(struct enforcer_node *n, uint8_t path, bool *ret, struct err *e);
 
-/* Applies in order and reads back; a refused step does not stop those behind it. Only -EPROTO is a
- * failure: the sender broke a rule. took_us of classes that went together is that of all. */
+/* Applies in order and reads back; a refused step does not stop those behind it unless n->stop says
+ * so. Only -EPROTO is a failure: the sender broke a rule. took_us of classes or rules that went
+ * together is that of all. */
 int steps_run(struct enforcer_node *n, const struct step *s, size_t count,
 	      struct enforcer_receipt *ret, struct err *e);
 /* enforcer_sock.c: looks whether this kernel can tell of sockets. */

@@ -430,12 +430,13 @@ static int on_batch(void *ctx, const void *req, void *rep, int *ret_fd, struct e
 	(void)ret_fd;
 	if (!n)
 		return -EOPNOTSUPP;
-	if (b->n < 1 || b->n > ENFORCER_BATCH_MAX || b->dry > 1)
+	if (b->n < 1 || b->n > ENFORCER_BATCH_MAX || b->how > BATCH_STOP)
 		return err_set(e, -EPROTO, "batch: 1..%d steps", ENFORCER_BATCH_MAX);
 	p->n = b->n;
-	n->dry = b->dry;
+	n->dry = b->how == BATCH_LOOK;
+	n->stop = b->how == BATCH_STOP;
 	r = steps_run(n, b->step, b->n, p->receipt, e);
-	n->dry = false;
+	n->dry = n->stop = false;
 	return r;
 }
 

@@ -316,58 +316,77 @@ static void rule_of(const struct flow_rule *f, struct dp_rule *r)
 	r->label_in = f->label_in;
 }
 
-static bool same_rule(const struct dp_rule *a, const struct dp_rule *b)
+/* Whether a later edit of the flight is of the same rule. */
+static bool edited_again(const struct dp_rule_edit *ed, size_t i, size_t count)
 {
-	return a->id == b->id && a->prio == b->prio && a->family == b->family &&
-	       a->proto == b->proto && a->dscp == b->dscp && a->dir == b->dir &&
-	       same_prefix(&a->src, &b->src) && same_prefix(&a->dst, &b->dst) &&
-	       a->sport_min == b->sport_min && a->sport_max == b->sport_max &&
-	       a->dport_min == b->dport_min && a->dport_max == b->dport_max &&
-	       a->label == b->label && a->class_id == b->class_id && a->label_in == b->label_in;
+	for (size_t k = i + 1; k < count; k++)
+		if (ed[k].rule.id == ed[i].rule.id)
+			return true;
+	return false;
 }
 
-static bool rule_find(struct enforcer_node *n, uint32_t id, struct dp_rule *ret)
+/* What the last edit of each rule wrote must be there. */
+static void edits_read_back(struct enforcer_node *n, const struct dp_rule_edit *ed,
+			    struct enforcer_receipt *const *of, size_t count)
 {
-	return !dp_rule_get(n->dp, id, ret);
+	for (size_t i = 0; i < count; i++) {
+		struct dp_rule_edit seen = ed[i];
+
+		of[i]->changed = ed[i].changed;
+		if (edited_again(ed, i, count))
+			continue;
+		if (dp_rules_edit(n->dp, &seen, 1, true, NULL, NULL) || seen.changed)
+			(void)differs(of[i], "rule");
+	}
 }
 
-static int rule_set(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
+/* One table and one grace period for all. When it is refused each half is tried by itself, so that
+ * in the end a step is refused for what it asks alone, and the steps around it hold. false: some
+ * step was refused. */
+static bool edits_run(struct enforcer_node *n, struct dp_rule_edit *ed,
+		      struct enforcer_receipt *const *of, size_t count)
 {
 	enum refusal no = REFUSE_NONE;
-	struct dp_rule want, seen;
+	size_t half = count / 2;
 	struct err e = { 0 };
-	int r;
+	int r = dp_rules_edit(n->dp, ed, count, n->dry, &no, &e);
 
-	rule_of(&s->rule, &want);
-	if (want.label && check_label(n, want.label, p))
-		return 0;
-	if (want.id && rule_find(n, want.id, &seen) && same_rule(&seen, &want))
-		return 0;
-	if (n->dry)
-		return would_change(p, rule_find(n, want.id, &seen));
-	r = dp_rule_put(n->dp, &want, &no, &e);
+	if (r && count > 1) {
+		bool ok = edits_run(n, ed, of, half);
+
+		return (ok || !n->stop) && edits_run(n, ed + half, of + half, count - half) && ok;
+	}
 	if (r)
-		return failed(p, r, no, &e);
-	p->changed = 1;
-	return rule_find(n, want.id, &seen) && same_rule(&seen, &want) ? 0 : differs(p, "rule");
+		return failed(of[0], r, no, &e) != 0;
+	if (!n->dry)
+		edits_read_back(n, ed, of, count);
+	for (size_t i = 0; n->dry && i < count; i++)
+		if (ed[i].changed)
+			(void)would_change(of[i], ed[i].had);
+	return true;
 }
 
-static int rule_del(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
+static void rules_many(struct enforcer_node *n, const struct step *s, size_t count,
+		       struct enforcer_receipt *p)
 {
-	enum refusal no = REFUSE_NONE;
-	struct dp_rule seen;
-	struct err e = { 0 };
-	int r;
+	struct enforcer_receipt *of[STEPS_MANY];
+	struct dp_rule_edit ed[STEPS_MANY];
+	size_t k = 0;
 
-	if (!rule_find(n, s->rule.id, &seen))
-		return 0;
-	if (n->dry)
-		return would_change(p, true);
-	r = dp_rule_del(n->dp, s->rule.id, &no, &e);
-	if (r)
-		return failed(p, r, no, &e);
-	p->changed = 1;
-	return rule_find(n, s->rule.id, &seen) ? differs(p, "rule") : 0;
+	for (size_t i = 0; i < count; i++) {
+		bool del = s[i].kind == STEP_RULE_DEL;
+
+		if (!del && s[i].rule.label && check_label(n, s[i].rule.label, &p[i])) {
+			if (n->stop)
+				break;
+			continue;
+		}
+		ed[k] = (struct dp_rule_edit){ .del = del };
+		rule_of(&s[i].rule, &ed[k].rule);
+		of[k++] = &p[i];
+	}
+	if (k)
+		(void)edits_run(n, ed, of, k);
 }
 
 /* --- ceilings ----------------------------------------------------------------------------------
@@ -447,8 +466,8 @@ static int dispatch(struct enforcer_node *n, const struct step *s, struct enforc
 	case STEP_LABEL_DEL: return label_del(n, s, p);
 	case STEP_CLASS_SET: class_set_many(n, s, 1, p); return 0;
 	case STEP_CLASS_DEL: return class_del(n, s, p);
-	case STEP_RULE_SET: return rule_set(n, s, p);
-	case STEP_RULE_DEL: return rule_del(n, s, p);
+	case STEP_RULE_SET:
+	case STEP_RULE_DEL: rules_many(n, s, 1, p); return 0;
 	case STEP_STEER: return steer(n, s, p);
 	case STEP_CEILING_SET: return ceiling_set(n, s, p);
 	case STEP_CEILING_DEL: return ceiling_del(n, s, p);
@@ -464,15 +483,44 @@ static bool names_end(const struct step *s)
 	return ended(&s->device) && ended(&s->in_up) && ended(&s->in_down);
 }
 
-/* How many steps from s on are classes of one device: they go to the kernel together. */
-static size_t run_of_classes(const struct step *s, size_t count)
+static bool is_rule(const struct step *s)
+{
+	return (s->kind == STEP_RULE_SET || s->kind == STEP_RULE_DEL) && s->dir < DIR_MAX_ &&
+	       s->rule.dir < DIR_MAX_;
+}
+
+static bool is_class(const struct step *s)
+{
+	return s->kind == STEP_CLASS_SET && s->dir < DIR_MAX_ && s->rule.dir < DIR_MAX_;
+}
+
+/* How many steps from s on go to the kernel together, at least one: rules, or classes of one
+ * device. */
+static size_t run_of(const struct enforcer_node *n, const struct step *s, size_t count)
 {
 	size_t k = 0;
 
-	while (k < count && s[k].kind == STEP_CLASS_SET && s[k].dir < DIR_MAX_ &&
-	       s[k].rule.dir < DIR_MAX_ && !strcmp(s[k].device.s, s->device.s))
+	while (k < count && k < STEPS_MANY && is_rule(&s[k]))
 		k++;
-	return k;
+	while (!n->stop && is_class(s) && k < count && is_class(&s[k]) &&
+	       !strcmp(s[k].device.s, s->device.s))
+		k++;
+	return k ? k : 1;
+}
+
+/* Whether the batch ends here, since it stops at a refusal; what is behind that was not tried. */
+static bool stopped(const struct enforcer_node *n, struct enforcer_receipt *p, size_t upto,
+		    size_t count)
+{
+	size_t i = 0;
+
+	while (i < upto && !p[i].refusal)
+		i++;
+	if (!n->stop || i == upto)
+		return false;
+	while (++i < count)
+		(void)refuse(&p[i], REFUSE_STEP_REFUSED, "not tried: a step before it was refused");
+	return true;
 }
 
 int steps_run(struct enforcer_node *n, const struct step *s, size_t count,
@@ -485,18 +533,20 @@ int steps_run(struct enforcer_node *n, const struct step *s, size_t count,
 		n->last_step = loop_now(n->loop);
 	for (size_t i = 0; i < count;) {
 		int64_t from = clock_us(CLOCK_BOOTTIME);
-		size_t k = run_of_classes(s + i, count - i);
+		size_t k = run_of(n, s + i, count - i), to = i + k;
 
-		if (k > 1)
+		if (k > 1 && is_rule(&s[i]))
+			rules_many(n, s + i, k, ret + i);
+		else if (k > 1)
 			class_set_many(n, s + i, k, ret + i);
 		else
 			(void)dispatch(n, s + i, ret + i);
-		k = k ? k : 1;
-		for (size_t to = i + k; i < to; i++) {
-			ret[i].took_us = clock_us(CLOCK_BOOTTIME) - from;
-			if (ret[i].refusal == REFUSE_MAP_FULL)
-				table_missed(n, &s[i]);
+		for (size_t at = i; at < to; at++) {
+			ret[at].took_us = clock_us(CLOCK_BOOTTIME) - from;
+			if (ret[at].refusal == REFUSE_MAP_FULL)
+				table_missed(n, &s[at]);
 		}
+		i = stopped(n, ret, to, count) ? count : to;
 	}
 	pool_start(n);
 	return 0;

@@ -5,10 +5,12 @@
  *   apply_per_s       label lines: changes of labels that are there
  *   apply_class_per_s HTB classes: changes of classes that are there (and apart: adds)
  *   load_1m_s         a million new label lines
+ *   apply_rule_per_s  rules in batches of a message, beside the same one by one
  *   htb_add_us        what one more class costs once so many stand
  *   htb_take_us       what a deal costs that takes one of so many idle classes
  *   htb_pool_s        until that many idle classes stand, at leisure
  *   apply_filling_us  a label's step meanwhile, beside apply_filled_us once they stand */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -29,6 +31,8 @@
 #define CURVE   4000u
 #define TAKEN   100u
 #define PROBES  200
+#define RULES   960u
+#define LONE    25u
 
 static struct config cfg;
 static struct step step[LABELS];
@@ -249,6 +253,51 @@ static void classes(void)
 	}
 }
 
+static void rule(struct step *s, uint32_t i, uint16_t prio)
+{
+	const uint32_t net = htonl(0xfd100000 + i);
+	const uint16_t port = (uint16_t)(1024 + i);
+
+	*s = (struct step){ .kind = STEP_RULE_SET,
+			    .label = i,
+			    .rule = { .id = i,
+				      .prio = prio,
+				      .family = 6,
+				      .proto = 17,
+				      .src_len = 64,
+				      .dport_lo = port,
+				      .dport_hi = port,
+				      .sport_hi = UINT16_MAX,
+				      .dscp = 255,
+				      .label = i } };
+	memcpy(s->rule.src, &net, sizeof(net));
+}
+
+/* A change is a new table behind a grace period, alone or with the rest of its message. */
+static void rules(void)
+{
+	double many[ROUNDS], lone[ROUNDS];
+	char more[128];
+
+	for (int r = 0; r < ROUNDS; r++) {
+		for (uint32_t i = 0; i < RULES; i++)
+			rule(&step[i], 1 + i, (uint16_t)(10 + r));
+		many[r] = RULES / apply(RULES);
+		for (uint32_t i = 0; i < LONE; i++) {
+			rule(&step[0], 1 + i, (uint16_t)(100 + r));
+			lone[r] = (i ? lone[r] : 0) + apply(1);
+		}
+		lone[r] = LONE / lone[r];
+	}
+	(void)snprintf(more, sizeof(more), ",\"ms\":%.2f", 1e3 / median(lone));
+	line("apply_rule_lone_per_s", median(lone), "1/s", more);
+	(void)snprintf(more, sizeof(more),
+		       ",\"baseline\":\"dataplane.apply_rule_lone_per_s\",\"ratio\":%.1f,"
+		       "\"rules\":%u,\"batch\":%d",
+		       median(many) / median(lone), RULES, ENFORCER_BATCH_MAX);
+	line("apply_rule_per_s", median(many), "1/s", more);
+}
+
 static uint32_t idle(void)
 {
 	static struct enforcer_shaper sh;
@@ -324,6 +373,7 @@ int main(void)
 	stage(pins);
 	pid = start();
 	labels();
+	rules();
 	classes();
 	stop(pid);
 	cfg.node.max_labels = 4096;

@@ -286,6 +286,44 @@ static void bad_rules_change_nothing(void **state)
 	d = dp_close(d);
 }
 
+/* Edits in their order by one table, or none; what each did is answered. */
+static void rules_edited(void **state)
+{
+	const struct dp_rule a = { .id = 80, .prio = 1, .dscp = DP_DSCP_ANY, .label = 3 };
+	struct dp_rule b = a, bad = a, seen;
+	struct dp_rule_edit ed[5] = { 0 };
+	enum refusal no = REFUSE_NONE;
+	struct err e = { 0 };
+	struct dp *d = offline_open(64);
+
+	(void)state;
+	b.id = 81;
+	b.prio = 2;
+	bad.id = 82;
+	bad.label = UINT32_MAX;
+	ed[0].rule = ed[2].rule = a;
+	ed[1].rule = ed[3].rule = b;
+	ed[3].del = true;
+	ed[4].rule.id = 4711;
+	ed[4].del = true;
+	assert_int_equal(dp_rules_edit(d, ed, 5, true, &no, &e), 0);
+	assert_int_equal(dp_rules_get(d, &seen, 0), 0);
+	assert_int_equal(dp_rules_edit(d, ed, 5, false, &no, &e), 0);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(ed[i].changed, i == 0 || i == 1 || i == 3);
+		assert_int_equal(ed[i].had, i == 2 || i == 3);
+	}
+	assert_int_equal(dp_rules_get(d, &seen, 1), 1);
+	assert_int_equal(seen.id, 80);
+	assert_int_equal(dp_rule_get(d, 81, &seen), -ENOENT);
+	ed[0].del = true;
+	ed[1].rule = bad;
+	assert_int_equal(dp_rules_edit(d, ed, 2, false, &no, &e), DP_REFUSED);
+	assert_int_equal(no, REFUSE_LABEL_RANGE);
+	assert_int_equal(dp_rule_get(d, 80, &seen), 0);
+	d = dp_close(d);
+}
+
 static const struct {
 	const char *what;
 	struct dp_label l;
@@ -412,11 +450,9 @@ static void reuse_subtracts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(random_rules_and_packets),
-		cmocka_unit_test(rules_round_trip),
-		cmocka_unit_test(bad_rules_change_nothing),
-		cmocka_unit_test(bad_labels_change_nothing),
-		cmocka_unit_test(labels_round_trip),
+		cmocka_unit_test(random_rules_and_packets),  cmocka_unit_test(rules_round_trip),
+		cmocka_unit_test(bad_rules_change_nothing),  cmocka_unit_test(rules_edited),
+		cmocka_unit_test(bad_labels_change_nothing), cmocka_unit_test(labels_round_trip),
 		cmocka_unit_test(reuse_subtracts),
 	};
 

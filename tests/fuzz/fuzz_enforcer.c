@@ -96,7 +96,7 @@ static size_t message(const uint8_t *data, size_t n, uint8_t *to)
 		return sizeof(h) + row->req_size;
 	memset(&b, 0, sizeof(b));
 	b.n = 1 + data[1] / 2 % STEPS;
-	b.dry = data[1] >> 7;
+	b.how = data[1] >> 6 & 3; /* 3 is refused */
 	for (uint32_t i = 0; i < b.n && left; i++) {
 		size_t take = left < sizeof(struct step) ? left : sizeof(struct step);
 

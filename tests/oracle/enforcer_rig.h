@@ -415,4 +415,16 @@ static inline int rig_run_all(const struct CMUnitTest *tests, size_t n)
 }
 #define rig_run(tests) rig_run_all(tests, ARRAY_LEN(tests))
 
+/* A pinned map's element, read without any code of ours. */
+static inline void element(const char *map, uint32_t i, void *ret)
+{
+	char path[128];
+	auto_close int fd = -1;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", rig.pins, map);
+	fd = bpf_obj_get(path);
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_map_lookup_elem(fd, &i, ret), 0);
+}
+
 #endif

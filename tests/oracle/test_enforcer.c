@@ -2,18 +2,6 @@
 /* The enforcer's node role against the kernel's own words: ip, tc and the pinned maps. */
 #include "enforcer_rig.h"
 
-/* A pinned map's element, read without any code of ours. */
-static void element(const char *map, uint32_t i, void *ret)
-{
-	char path[128];
-	auto_close int fd = -1;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", rig.pins, map);
-	fd = bpf_obj_get(path);
-	assert_true(fd >= 0);
-	assert_int_equal(bpf_map_lookup_elem(fd, &i, ret), 0);
-}
-
 static uint32_t ifindex_of(const char *name)
 {
 	char *t = told("cat /sys/class/net/%s/ifindex 2>/dev/null || "
@@ -208,62 +196,6 @@ static void test_class(void **st)
 	same(before, after, "removed");
 	free(before);
 	free(after);
-	assert_int_equal(enforcer_down(), 0);
-}
-
-/* --- many at once ----------------------------------------------------------------------------- */
-
-static void all_done(const struct step *s, struct enforcer_receipt *p, size_t n, uint32_t changed)
-{
-	struct err e = { 0 };
-
-	memset(p, 0, n * sizeof(*p));
-	if (enforcer_steps(&rig.c, s, n, p, &e))
-		fail_msg("%s", e.text);
-	for (size_t i = 0; i < n; i++)
-		if (p[i].refusal || p[i].changed != changed)
-			fail_msg("step %zu: %s, changed %u: %s", i,
-				 refusal_name((enum refusal)p[i].refusal), p[i].changed,
-				 p[i].why.s);
-}
-
-/* More than a message holds; labels and classes mixed; the same object twice: in order. */
-static void test_batch(void **st)
-{
-	static struct step s[300];
-	static struct enforcer_receipt p[300];
-	struct err e = { 0 };
-	struct dp_line line;
-	char *t;
-
-	(void)st;
-	enforcer_up();
-	for (uint16_t i = 0; i < 250; i++)
-		s[i] = class_step(21, (uint16_t)(0x110 + i), 80000);
-	all_done(s, p, 250, 1);
-	all_done(s, p, 250, 0);
-	t = told("tc class show dev acc0 | grep -c 'prio 1 rate 80Kbit ceil 80Kbit'");
-	assert_int_equal(atoi(t), 250);
-	free(t);
-	for (uint16_t i = 0; i < 250; i++)
-		s[i].rate.bps = s[i].ceil.bps = 160000;
-	s[7] = label_step(21);
-	s[8] = s[6]; /* again: raised further */
-	s[8].rate.bps = s[8].ceil.bps = 240000;
-	all_done(s, p, 250, 1);
-	says("tc class show dev acc0", "54:116 parent 54:1 leaf 116: prio 1 rate 240Kbit", true);
-	says("tc class show dev acc0", "54:117 parent 54:1 leaf 117: prio 1 rate 80Kbit", true);
-	element("lines", 21, &line);
-	assert_int_equal(line.flags & DP_L_ACTIVE, DP_L_ACTIVE);
-	/* one that is refused leaves those around it alone */
-	for (uint16_t i = 0; i < 3; i++)
-		s[i] = class_step(21, (uint16_t)(0x110 + i), i == 1 ? 201 * MBIT : 320000);
-	assert_int_equal(enforcer_steps(&rig.c, s, 3, p, &e), 0);
-	assert_int_equal(p[0].refusal, REFUSE_NONE);
-	assert_int_equal(p[1].refusal, REFUSE_RATE_ABOVE_DEVICE);
-	assert_int_equal(p[2].refusal, REFUSE_NONE);
-	says("tc class show dev acc0", "54:111 parent 54:1 leaf 111: prio 1 rate 160Kbit", true);
-	says("tc class show dev acc0", "54:112 parent 54:1 leaf 112: prio 1 rate 320Kbit", true);
 	assert_int_equal(enforcer_down(), 0);
 }
 
@@ -588,11 +520,11 @@ static void test_comes_back(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		staged(test_start),         staged(test_label),      staged(test_steer_and_rule),
-		staged(test_class),         staged(test_batch),      staged(test_class_bent),
-		staged(test_customer),      staged(test_refusals),   staged(test_sizes),
-		staged(test_many_rules),    staged(test_liar),       staged(test_foreign_root),
-		staged(test_foreign_later), staged(test_comes_back),
+		staged(test_start),      staged(test_label),        staged(test_steer_and_rule),
+		staged(test_class),      staged(test_class_bent),   staged(test_customer),
+		staged(test_refusals),   staged(test_sizes),        staged(test_many_rules),
+		staged(test_liar),       staged(test_foreign_root), staged(test_foreign_later),
+		staged(test_comes_back),
 	};
 
 	return rig_run(tests);

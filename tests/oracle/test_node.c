@@ -124,6 +124,30 @@ static void test_refused(void **st)
 	assert_int_equal(seen(22).n_rules, 0);
 }
 
+/* Rules side by side go together; when one is refused those behind it are not there. */
+static void test_rules_refused(void **st)
+{
+	struct plan p = add_plan("pln-1", 21, 0x110), q = { .id = { "pln-2" } };
+
+	(void)st;
+	apply(&p, REFUSE_NONE);
+	assert_int_equal(seen(21).n_rules, 1);
+	for (uint32_t i = 0; i < 20; i++)
+		add(&q, rule_step(400 + i, 21));
+	q.step[12].step.rule.dst_len = 129;
+	apply(&q, REFUSE_BODY_MALFORMED);
+	assert_int_equal(seen(21).n_rules, 1 + 12);
+	q.step[12].step.rule.dst_len = 64;
+	str_cut(q.id.s, "pln-3");
+	apply(&q, REFUSE_NONE);
+	assert_int_equal(seen(21).n_rules, 21);
+	agents_down(); /* a boot: nothing is pinned any more */
+	assert_int_equal(enforcer_down(), 0);
+	enforcer_up();
+	agents_up();
+	assert_int_equal(seen(21).n_rules, 21);
+}
+
 /* Both die; what the log wants is there again, what it does not want is gone. */
 static void test_restart(void **st)
 {
@@ -424,6 +448,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_apply, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rules_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_crash_between, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_probe_and_wait, setup, teardown),
