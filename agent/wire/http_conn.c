@@ -23,12 +23,22 @@
 #define LINGER_US 1000000
 #define READ_HIGH 65536 /* bytes of input held while we cannot take them */
 
-static void on_deadline(void *arg);
+static void on_timer(void *arg);
 
+/* A request has four deadlines and meets them all: the timer of an earlier one is left where it is,
+ * and looks again when it fires. */
 void http_conn_arm(struct http_conn *c, int64_t us)
 {
-	loop_cancel(c->s->loop, c->timer);
-	c->timer = us ? loop_after(c->s->loop, us, on_deadline, c) : NULL;
+	struct loop *l = c->s->loop;
+
+	if (us > INT64_MAX / 2)
+		us = INT64_MAX / 2;
+	c->deadline = us ? mono_add(loop_now(l), us) : (mono_t){ 0 };
+	if (!us || (c->timer && mono_cmp(c->fires, c->deadline) <= 0))
+		return;
+	loop_cancel(l, c->timer);
+	c->timer = loop_after(l, us, on_timer, c);
+	c->fires = c->deadline;
 }
 
 /* libevent reads OpenSSL's error queue to learn what happened, so we leave nothing in it. */
@@ -290,11 +300,8 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	(void)http_conn_free(c);
 }
 
-static void on_deadline(void *arg)
+static void expired(struct http_conn *c)
 {
-	struct http_conn *c = arg;
-
-	c->timer = NULL;
 	if (c->state != CONN_LINGER)
 		c->s->stats.timeouts++;
 	if (c->state == CONN_READ && http_in_started(c->in)) {
@@ -310,6 +317,18 @@ static void on_deadline(void *arg)
 			c->s->stats.tls_failed++;
 		(void)http_conn_free(c);
 	}
+}
+
+static void on_timer(void *arg)
+{
+	struct http_conn *c = arg;
+	int64_t left = c->deadline.us - loop_now(c->s->loop).us;
+
+	c->timer = NULL;
+	if (c->deadline.us && left > 0)
+		http_conn_arm(c, left);
+	else if (c->deadline.us)
+		expired(c);
 }
 
 /* --- birth ----------------------------------------------------------------------------------- */

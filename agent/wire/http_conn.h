@@ -27,6 +27,7 @@ struct http_conn {
 	struct http_server *s;
 	struct bufferevent *bev;
 	struct loop_timer *timer;
+	mono_t deadline, fires; /* 0: none; of the timer, which may be earlier */
 	enum conn_state state;
 	bool tls, ready, served, body_phase, close_after;
 	bool open;     /* came through an open listener */

@@ -94,6 +94,34 @@ static void put_line(struct text *t, const char *name, const char *value)
 	put(t, "\r\n", 2);
 }
 
+static void put_number(struct text *t, size_t v)
+{
+	char back[24];
+	size_t n = sizeof(back);
+
+	do {
+		back[--n] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v);
+	put(t, back + n, sizeof(back) - n);
+}
+
+static void put_status(struct text *t, int status)
+{
+	static const char ok[] = "HTTP/1.1 200 OK\r\n";
+	const char *why = reason(status);
+
+	if (status == 200) {
+		put(t, ok, sizeof(ok) - 1);
+		return;
+	}
+	put(t, ok, 9);
+	put_number(t, (size_t)status);
+	put(t, " ", 1);
+	put(t, why, strlen(why));
+	put(t, "\r\n", 2);
+}
+
 /* The most that put_head() writes. */
 static size_t head_room(const struct wire_response *r)
 {
@@ -107,10 +135,7 @@ static size_t head_room(const struct wire_response *r)
 static void put_head(struct http_conn *c, struct text *t, const struct wire_response *r,
 		     bool chunked)
 {
-	char line[64];
-	int n = snprintf(line, sizeof(line), "HTTP/1.1 %d %s\r\n", r->status, reason(r->status));
-
-	put(t, line, (size_t)n);
+	put_status(t, r->status);
 	put_line(t, "Date", date_now(c->s));
 	if (r->content_type)
 		put_line(t, "Content-Type", r->content_type);
@@ -119,8 +144,9 @@ static void put_head(struct http_conn *c, struct text *t, const struct wire_resp
 	if (chunked) {
 		put_line(t, "Transfer-Encoding", "chunked");
 	} else if (has_body(r)) {
-		(void)snprintf(line, sizeof(line), "%zu", r->len);
-		put_line(t, "Content-Length", line);
+		put(t, "Content-Length: ", 16);
+		put_number(t, r->len);
+		put(t, "\r\n", 2);
 	}
 	if (c->close_after)
 		put_line(t, "Connection", "close");
@@ -139,7 +165,8 @@ static size_t send_now(struct http_conn *c, const char *p, size_t n)
 	if (c->tls) {
 		sent = SSL_write(bufferevent_openssl_get_ssl(c->bev), p,
 				 n > INT_MAX ? INT_MAX : (int)n);
-		ERR_clear_error();
+		if (sent <= 0)
+			ERR_clear_error();
 	} else {
 		sent = send(bufferevent_getfd(c->bev), p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
 	}
