@@ -42,8 +42,7 @@ static bool take(struct in *in, char c)
 
 /* --- strings --- */
 
-/* Length of the UTF-8 sequence at p (RFC 3629: shortest form, no surrogates), 0 = none. */
-static size_t utf8(const char *p, size_t left)
+size_t json_utf8(const char *p, size_t left)
 {
 	unsigned char c = (unsigned char)p[0];
 	size_t n = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
@@ -147,7 +146,7 @@ static int plain(struct in *in)
 			return 0;
 		if ((unsigned char)*p < 0x20)
 			return bad(in, "control character in a string");
-		n = utf8(p, (size_t)(in->end - p));
+		n = json_utf8(p, (size_t)(in->end - p));
 		p += n;
 	}
 	return bad(in, "not UTF-8");
