@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "agent/codec/json.h"
+#include "agent/codec/json_out.h"
 #include "agent/crypto/crypto.h"
 
 #define INT_SAFE_MAX 9007199254740991LL /* 2^53 - 1 */
@@ -18,7 +19,6 @@ struct out {
 	canon_sink sink;
 	void *arg;
 	struct err *e;
-	bool wide, as_is; /* integers of 64 bits, members in their order: JSON, but not JCS */
 	struct canon_rules rules; /* all zero: none */
 	unsigned seen;            /* values so far */
 	struct canon_mark *marks;
@@ -136,23 +136,6 @@ int es6_number(double v, char out[ES6_NUMBER_MAX])
 	return neg + es6_layout(out + neg, d, k, exp10 + 1);
 }
 
-static int integer_text(json_int_t i, char out[ES6_NUMBER_MAX])
-{
-	char back[ES6_NUMBER_MAX];
-	uint64_t left = i < 0 ? -(uint64_t)i : (uint64_t)i;
-	int n = 0, len = 0;
-
-	do {
-		back[n++] = (char)('0' + left % 10);
-		left /= 10;
-	} while (left);
-	if (i < 0)
-		out[len++] = '-';
-	while (n)
-		out[len++] = back[--n];
-	return len;
-}
-
 static int put_number(struct out *o, const json_t *v)
 {
 	char t[ES6_NUMBER_MAX];
@@ -161,9 +144,9 @@ static int put_number(struct out *o, const json_t *v)
 	if (json_is_integer(v)) {
 		json_int_t i = json_integer_value(v);
 
-		if (!o->wide && (i > INT_SAFE_MAX || i < -INT_SAFE_MAX))
+		if (i > INT_SAFE_MAX || i < -INT_SAFE_MAX)
 			return err_set(o->e, -ERANGE, "integer %lld: above 2^53-1", (long long)i);
-		n = integer_text(i, t);
+		n = json_int_text(i, t);
 	} else if (o->rules.integers_only) {
 		/* A whole number spelt 2.5e7 has the signature of 25000000; one spelling is ours.
 		 */
@@ -281,20 +264,6 @@ static int put_members(struct out *o, const struct pair *p, size_t n, unsigned d
 }
 
 /* jansson's iterators take a mutable object and change nothing. */
-static int put_as_is(struct out *o, const json_t *v, unsigned depth)
-{
-	json_t *m = (json_t *)(uintptr_t)v;
-	int r = out_put(o, "{", 1);
-	bool first = true;
-
-	for (void *it = json_object_iter(m); !r && it; it = json_object_iter_next(m, it)) {
-		r = put_member(o, first, json_object_iter_key(it), json_object_iter_value(it),
-			       depth);
-		first = false;
-	}
-	return r ? r : out_put(o, "}", 1);
-}
-
 static int put_object(struct out *o, const json_t *v, unsigned depth, const char *skip)
 {
 	struct pair few[PAIRS_FEW], *pairs = few;
@@ -340,10 +309,7 @@ static int put_branch(struct out *o, const json_t *v, unsigned depth, const char
 
 	if (depth > max)
 		return err_set(o->e, -EMSGSIZE, "deeper than %u levels", max);
-	if (json_is_array(v))
-		r = put_array(o, v, depth);
-	else
-		r = o->as_is ? put_as_is(o, v, depth) : put_object(o, v, depth, skip);
+	r = json_is_array(v) ? put_array(o, v, depth) : put_object(o, v, depth, skip);
 	for (size_t i = 0; i < o->n_marks; i++)
 		if (o->marks[i].value == v) {
 			o->marks[i].start = start;
@@ -451,25 +417,16 @@ int canon_marked(const json_t *v, size_t max, const struct canon_rules *rules,
 	return text_(&o, &t, v, ret, ret_len);
 }
 
-char *json_text_new(const json_t *v)
-{
-	struct text t = { .max = SIZE_MAX / 4 };
-	struct out o = { .sink = text_sink, .arg = &t, .wide = true, .as_is = true };
-	char *ret = NULL;
-
-	return v && !text_(&o, &t, v, &ret, NULL) ? ret : NULL;
-}
-
 static int hash_sink(void *arg, const char *p, size_t n)
 {
 	sha256_add(arg, p, n);
 	return 0;
 }
 
-static int hash_(const json_t *v, const char *skip, bool wide, uint8_t out[32], struct err *e)
+static int hash_(const json_t *v, const char *skip, uint8_t out[32], struct err *e)
 {
 	struct sha256_ctx c;
-	struct out o = { .sink = hash_sink, .arg = &c, .e = e, .wide = wide };
+	struct out o = { .sink = hash_sink, .arg = &c, .e = e };
 	int r;
 
 	sha256_begin(&c);
@@ -481,15 +438,10 @@ static int hash_(const json_t *v, const char *skip, bool wide, uint8_t out[32], 
 
 int canon_sha256(const json_t *v, uint8_t out[32], struct err *e)
 {
-	return hash_(v, NULL, false, out, e);
+	return hash_(v, NULL, out, e);
 }
 
 int canon_sha256_without(const json_t *o, const char *key, uint8_t out[32], struct err *e)
 {
-	return hash_(o, key, false, out, e);
-}
-
-int json_sha256(const json_t *v, uint8_t out[32])
-{
-	return hash_(v, NULL, true, out, NULL);
+	return hash_(o, key, out, e);
 }

@@ -25,30 +25,38 @@ static struct shown show(const char *s)
 
 /* --- limits --- */
 
-/* One pass over the bytes, strings skipped: wrong nesting is left for the parser to find. */
+/* The index after the string that begins at i, escapes stepped over; len when it does not end. */
+static size_t after_string(const char *p, size_t len, size_t i)
+{
+	for (i++; i < len && p[i] != '"'; i++)
+		if (p[i] == '\\')
+			i++;
+	return i < len ? i + 1 : len;
+}
+
+/* One pass over the bytes, strings skipped: wrong nesting is left for the parser to find. Most
+ * bytes count for nothing, which the table says at once. */
 static int scan(const char *p, size_t len, const struct json_limits *lim, struct err *e)
 {
+	static const bool counts[256] = { ['"'] = true, ['{'] = true, ['['] = true,
+					  ['}'] = true, [']'] = true, [','] = true };
 	unsigned depth = 0, nodes = 1;
-	bool in_string = false;
 
-	for (size_t i = 0; i < len; i++) {
+	for (size_t i = 0; i < len;) {
 		char c = p[i];
 
-		if (in_string) {
-			if (c == '\\')
-				i++;
-			else if (c == '"')
-				in_string = false;
+		if (!counts[(unsigned char)c]) {
+			i++;
 			continue;
 		}
-		if (c == '"')
-			in_string = true;
-		else if (c == '{' || c == '[')
-			depth++;
-		else if ((c == '}' || c == ']') && depth)
-			depth--;
-		if (c == '{' || c == '[' || c == ',')
-			nodes++;
+		if (c == '"') {
+			i = after_string(p, len, i);
+			continue;
+		}
+		i++;
+		depth += c == '{' || c == '[';
+		depth -= (c == '}' || c == ']') && depth;
+		nodes += c == '{' || c == '[' || c == ',';
 		if (depth > lim->depth)
 			return err_set(e, -EMSGSIZE, "body: deeper than %u levels", lim->depth);
 		if (nodes > lim->nodes)

@@ -37,9 +37,12 @@ int json_read(json_t **ret, const void *buf, size_t len, const struct json_limit
  * table of containers that jansson's own writer keeps against cycles. Freed by the caller. NULL: v
  * is NULL or deeper than 64 levels, a real is not finite, or no memory. Needs LC_NUMERIC=C. */
 char *json_text_new(const json_t *v);
-/* To tell whether two values are the same, in whatever order their members came; not for
- * signatures, which want JCS (canon.h). 0, -EMSGSIZE, -EDOM, -ENOMEM. */
-int json_sha256(const json_t *v, uint8_t out[32]) must_check;
+/* To tell whether two values are the same, in whatever order their members came, under a random key
+ * that stays here; not for signatures, which want JCS (canon.h). 0 or -EINVAL, where json_text_new()
+ * gives none. */
+enum { JSON_PRINT_LEN = 16 };
+int json_fingerprint(const json_t *v, const uint8_t key[16],
+		     uint8_t out[JSON_PRINT_LEN]) must_check;
 
 /* All: 0, or -EINVAL. need_* refuse absence. */
 int json_need_str(const json_t *o, const char *path, const char *key, const char **ret,

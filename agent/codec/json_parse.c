@@ -42,8 +42,7 @@ static bool take(struct in *in, char c)
 
 /* --- strings --- */
 
-/* Length of the UTF-8 sequence at p (RFC 3629: shortest form, no surrogates), 0 = none. */
-static size_t utf8(const char *p, size_t left)
+size_t json_utf8(const char *p, size_t left)
 {
 	unsigned char c = (unsigned char)p[0];
 	size_t n = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
@@ -131,21 +130,26 @@ static int escape(struct in *in, char *o, size_t *n)
 /* As far as the text needs no change. */
 static int plain(struct in *in)
 {
-	while (in->p < in->end) {
-		unsigned char c = (unsigned char)*in->p;
-		size_t n = 1;
+	const char *p = in->p;
+	size_t n = 1;
 
-		if (c == '"' || c == '\\')
+	while (n) {
+		unsigned char c;
+
+		while (p < in->end && (c = (unsigned char)*p) >= 0x20 && c < 0x80 && c != '"' &&
+		       c != '\\')
+			p++;
+		in->p = p;
+		if (p == in->end)
+			return bad(in, "a string does not end");
+		if (*p == '"' || *p == '\\')
 			return 0;
-		if (c < 0x20)
+		if ((unsigned char)*p < 0x20)
 			return bad(in, "control character in a string");
-		if (c >= 0x80)
-			n = utf8(in->p, (size_t)(in->end - in->p));
-		if (!n)
-			return bad(in, "not UTF-8");
-		in->p += n;
+		n = json_utf8(p, (size_t)(in->end - p));
+		p += n;
 	}
-	return bad(in, "a string does not end");
+	return bad(in, "not UTF-8");
 }
 
 /* After the opening quote. *ret is in the text or in spare, and lasts until the next string. */

@@ -12,5 +12,7 @@
  * what it makes of it is what jansson's own reader does, three times as fast. -EBADMSG with the
  * place and the reason, -ENOMEM. Needs LC_NUMERIC=C. */
 int json_parse(json_t **ret, const char *text, size_t len, struct err *e) must_check;
+/* Length of the UTF-8 sequence at p (RFC 3629: shortest form, no surrogates), 0 = none. */
+size_t json_utf8(const char *p, size_t left);
 
 #endif

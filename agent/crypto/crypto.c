@@ -38,6 +38,11 @@ void ed25519_public(const uint8_t seed[ED25519_SEED_LEN], uint8_t pub[ED25519_PU
 	sodium_memzero(sk, sizeof(sk));
 }
 
+void hash_keyed(const uint8_t key[16], const void *p, size_t n, uint8_t out[16])
+{
+	(void)crypto_shorthash_siphashx24(out, p, n, key);
+}
+
 void random_fill(void *p, size_t n)
 {
 	randombytes_buf(p, n);

@@ -30,6 +30,9 @@ void sha256_add(struct sha256_ctx *c, const void *p, size_t n);
 void sha256_end(struct sha256_ctx *c, uint8_t out[SHA256_LEN]);
 void sha256(const void *p, size_t n, uint8_t out[SHA256_LEN]);
 
+/* SipHash-2-4 with 128 bits: two texts with one result can only be found by who knows the key. */
+void hash_keyed(const uint8_t key[16], const void *p, size_t n, uint8_t out[16]);
+
 /* Strict verification (small-order keys and points, and s >= L, are refused). */
 bool ed25519_verify(const uint8_t sig[ED25519_SIG_LEN], const void *msg, size_t n,
 		    const uint8_t pub[ED25519_PUB_LEN]) must_check;

@@ -186,6 +186,7 @@ int a2a_server_new(struct a2a_server **ret, const struct a2a_config *c, const st
 	TAILQ_INIT(&s->seen);
 	LIST_INIT(&s->turns);
 	LIST_INIT(&s->shares);
+	random_fill(s->key, sizeof(s->key));
 	s->cfg = *c;
 	s->app = *app;
 	s->cfg.max_tasks = c->max_tasks ? c->max_tasks : 4096;

@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 #include "a2a.h"
+#include "agent/codec/json.h"
 #include "rpc.h"
 
 enum {
@@ -73,9 +74,9 @@ struct a2a_seen {
 	LIST_ENTRY(a2a_seen) bucket;
 	struct a2a_share *share;
 	char message_id[A2A_ID_MAX + 1];
-	uint8_t digest[32];
+	uint8_t print[JSON_PRINT_LEN]; /* of the message */
 	bool is_error;
-	json_t *answer; /* result or error object; NULL: the turn is under way */
+	char *answer; /* text of the result or error object; NULL: the turn is under way */
 	struct a2a_turn *turn;
 };
 
@@ -107,6 +108,7 @@ struct a2a_server {
 	LIST_HEAD(, a2a_share) shares;
 	LIST_HEAD(, a2a_turn) turns;
 	size_t ntasks, nseen, nturns, nsubs;
+	uint8_t key[16]; /* of fingerprints */
 	uint64_t order;
 };
 
@@ -125,7 +127,7 @@ struct a2a_params {
 	struct a2a_message
 		m; /* data owned, the rest borrowed; task_id, context_id "" when absent */
 	json_t *data;
-	const json_t *raw;  /* borrowed: the message, for its digest */
+	const json_t *raw;  /* borrowed: the message, for its fingerprint */
 	const json_t *push; /* borrowed: the inline configuration, NULL: none */
 	bool return_now;
 };
@@ -159,12 +161,12 @@ void a2a_seen_free(struct a2a_server *s, struct a2a_seen *n);
  * False: it could not, and has been answered. */
 bool a2a_stream_open(struct a2a_server *s, const struct a2a_to *to, struct a2a_task *task,
 		     struct a2a_turn *turn, const char *owner);
-/* One event, alone on its stream: a message, or what is known of a finished turn. Steals value. */
-void a2a_stream_once(const struct a2a_server *s, const struct a2a_to *to, json_t *value);
+/* One event, alone on its stream: a message, or what is known of a finished turn. */
+void a2a_stream_once(const struct a2a_server *s, const struct a2a_to *to, const char *value);
 /* kind "statusUpdate" or "artifactUpdate"; steals value. */
 void a2a_event(struct a2a_server *s, struct a2a_task *t, const char *kind, json_t *value);
-/* turn NULL: all of the task. error (borrowed) is told first. */
-void a2a_streams_end(struct a2a_task *t, const struct a2a_turn *turn, const json_t *error);
+/* turn NULL: all of the task. error (an object's text, NULL: none) is told first. */
+void a2a_streams_end(struct a2a_task *t, const struct a2a_turn *turn, const char *error);
 void a2a_do_subscribe(struct a2a_call *c);
 
 /* a2a_push.c */
@@ -179,8 +181,13 @@ void a2a_do_push_list(struct a2a_call *c);
 void a2a_do_push_delete(struct a2a_call *c);
 
 /* a2a_server.c */
-/* Both steal value (result or error object). */
+/* Steals value (result or error object). */
 void a2a_answer(const struct a2a_server *s, const struct a2a_to *to, bool is_error, json_t *value);
+/* The same of a value's text; NULL: no memory. */
+void a2a_answer_text(const struct a2a_server *s, const struct a2a_to *to, bool is_error,
+		     const char *value);
+/* A value in its binding's envelope, to be freed; NULL on ENOMEM. *ret_status: HTTP's. */
+char *a2a_body_new(const struct a2a_to *to, bool is_error, const char *value, int *ret_status);
 void a2a_fail(struct a2a_call *c, int code, const char *text);
 void a2a_succeed(struct a2a_call *c, json_t *result); /* NULL: internal error */
 json_t *a2a_error_new(int code, const char *text, const json_t *detail);

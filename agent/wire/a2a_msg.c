@@ -38,63 +38,109 @@ bool a2a_state_terminal(enum a2a_state s)
 	return s == A2A_COMPLETED || s == A2A_FAILED || s == A2A_CANCELED || s == A2A_REJECTED;
 }
 
+/* How a member is spelt: 2 as name, 1 in snake_case, 0 otherwise. */
+static int spelt(const char *key, const char *name)
+{
+	bool snake = false, camel = false;
+
+	for (; *name; name++, key++) {
+		bool upper = *name >= 'A' && *name <= 'Z';
+
+		if (*key == *name) {
+			camel |= upper;
+		} else if (upper && key[0] == '_' && key[1] == (*name | 0x20)) {
+			snake = true;
+			key++;
+		} else {
+			return 0;
+		}
+	}
+	return *key || (snake && camel) ? 0 : snake ? 1 : 2;
+}
+
+/* a2a_field() of several names in one pass; ret is all NULL before. */
+static void fields(const json_t *o, const char *const *names, size_t n, json_t **ret)
+{
+	json_t *m = (json_t *)(uintptr_t)o; /* an iterator wants it so, and changes nothing */
+	unsigned exact = 0;
+
+	for (void *it = json_object_iter(m); it; it = json_object_iter_next(m, it)) {
+		const char *key = json_object_iter_key(it);
+
+		for (size_t k = 0; k < n; k++) {
+			int how = *key == *names[k] ? spelt(key, names[k]) : 0;
+
+			if (how == 2 || (how == 1 && !(exact & 1u << k)))
+				ret[k] = json_object_iter_value(it);
+			if (how == 2)
+				exact |= 1u << k;
+		}
+	}
+	for (size_t k = 0; k < n; k++)
+		if (json_is_null(ret[k]))
+			ret[k] = NULL;
+}
+
 json_t *a2a_field(const json_t *o, const char *camel)
 {
 	json_t *v = json_object_get(o, camel);
+	bool other = false;
 	char snake[64];
 	size_t n = 0;
 
-	if (!v) {
-		for (const char *c = camel; *c && n + 2 < sizeof(snake); c++) {
-			if (isupper((unsigned char)*c))
-				snake[n++] = '_';
-			snake[n++] = (char)tolower((unsigned char)*c);
+	for (const char *c = camel; !v && *c && n + 2 < sizeof(snake); c++) {
+		if (isupper((unsigned char)*c)) {
+			snake[n++] = '_';
+			other = true;
 		}
-		snake[n] = 0;
-		v = json_object_get(o, snake);
+		snake[n++] = (char)tolower((unsigned char)*c);
 	}
+	snake[n] = 0;
+	if (!v && other)
+		v = json_object_get(o, snake);
 	return json_is_null(v) ? NULL : v;
 }
 
 /* An identifier: 1..A2A_ID_MAX bytes without controls. Absent leaves *ret alone. */
-int a2a_text(const json_t *o, const char *camel, const char **ret, struct err *e)
+static int id_read(const json_t *v, const char *name, const char **ret, struct err *e)
 {
-	const json_t *v = a2a_field(o, camel);
 	const char *s = json_string_value(v);
 
 	if (!v)
 		return 0;
 	if (!s)
-		return err_set(e, -EINVAL, "%s: a string is needed", camel);
+		return err_set(e, -EINVAL, "%s: a string is needed", name);
 	if (!*s || strlen(s) > A2A_ID_MAX)
-		return err_set(e, -EINVAL, "%s: 1..%d bytes are needed", camel, A2A_ID_MAX);
+		return err_set(e, -EINVAL, "%s: 1..%d bytes are needed", name, A2A_ID_MAX);
 	for (const char *c = s; *c; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			return err_set(e, -EINVAL, "%s: a control byte", camel);
+			return err_set(e, -EINVAL, "%s: a control byte", name);
 	*ret = s;
 	return 0;
 }
 
-static int strings(const json_t *o, const char *camel, struct err *e)
+int a2a_text(const json_t *o, const char *camel, const char **ret, struct err *e)
 {
-	const json_t *v = a2a_field(o, camel);
+	return id_read(a2a_field(o, camel), camel, ret, e);
+}
+
+static int strings(const json_t *v, const char *name, struct err *e)
+{
 	size_t i;
 	json_t *s;
 
 	if (v && !json_is_array(v))
-		return err_set(e, -EINVAL, "%s: an array is needed", camel);
+		return err_set(e, -EINVAL, "%s: an array is needed", name);
 	json_array_foreach (v, i, s)
 		if (!json_is_string(s))
-			return err_set(e, -EINVAL, "%s[%zu]: a string is needed", camel, i);
+			return err_set(e, -EINVAL, "%s[%zu]: a string is needed", name, i);
 	return 0;
 }
 
-static int object(const json_t *o, const char *camel, const json_t **ret, struct err *e)
+static int object(const json_t *v, const char *name, const json_t **ret, struct err *e)
 {
-	const json_t *v = a2a_field(o, camel);
-
 	if (v && !json_is_object(v))
-		return err_set(e, -EINVAL, "%s: an object is needed", camel);
+		return err_set(e, -EINVAL, "%s: an object is needed", name);
 	if (v && ret)
 		*ret = v;
 	return 0;
@@ -102,33 +148,32 @@ static int object(const json_t *o, const char *camel, const json_t **ret, struct
 
 static int part_read(const json_t *part, size_t i, json_t *data, struct err *e)
 {
-	static const char *const kinds[] = { "text", "raw", "url" };
+	enum { TEXT, RAW, URL, KINDS, META = KINDS, MEDIA, N };
+	static const char *const names[N] = { "text", "raw", "url", "metadata", "mediaType" };
 	/* The one member that may be null: data is any JSON value. */
-	json_t *d = json_object_get(part, "data");
+	json_t *d = json_object_get(part, "data"), *v[N] = { NULL };
 	unsigned n = d != NULL;
 
 	if (!json_is_object(part))
 		return err_set(e, -EINVAL, "parts[%zu]: an object is needed", i);
-	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
-		const json_t *v = a2a_field(part, kinds[k]);
-
-		if (v && !json_is_string(v))
+	fields(part, names, N, v);
+	for (size_t k = 0; k < KINDS; k++) {
+		if (v[k] && !json_is_string(v[k]))
 			return err_set(e, -EINVAL, "parts[%zu].%s: a string is needed", i,
-				       kinds[k]);
-		n += v != NULL;
+				       names[k]);
+		n += v[k] != NULL;
 	}
 	if (n != 1)
 		return err_set(e, -EINVAL, "parts[%zu]: exactly one of text, raw, url, data", i);
-	if (object(part, "metadata", NULL, e))
+	if (object(v[META], names[META], NULL, e))
 		return -EINVAL;
-	if (a2a_field(part, "mediaType") && !json_is_string(a2a_field(part, "mediaType")))
+	if (v[MEDIA] && !json_is_string(v[MEDIA]))
 		return err_set(e, -EINVAL, "parts[%zu].mediaType: a string is needed", i);
 	return d && json_array_append(data, d) ? err_set(e, -ENOMEM, "parts: no memory") : 0;
 }
 
-static int parts_read(const json_t *m, json_t *data, struct err *e)
+static int parts_read(const json_t *parts, json_t *data, struct err *e)
 {
-	const json_t *parts = a2a_field(m, "parts");
 	size_t i;
 	json_t *part;
 
@@ -142,9 +187,8 @@ static int parts_read(const json_t *m, json_t *data, struct err *e)
 	return 0;
 }
 
-static int role_read(const json_t *m, struct err *e)
+static int role_read(const json_t *role, struct err *e)
 {
-	const json_t *role = a2a_field(m, "role");
 	const char *s = json_string_value(role);
 
 	if ((s && !strcmp(s, "ROLE_USER")) ||
@@ -155,18 +199,26 @@ static int role_read(const json_t *m, struct err *e)
 
 static int message_read(struct a2a_params *p, const json_t *m, struct err *e)
 {
+	enum { ID, ROLE, PARTS, TASK, CONTEXT, META, EXTENSIONS, TASKS, N };
+	static const char *const names[N] = {
+		"messageId", "role",     "parts",      "taskId",
+		"contextId", "metadata", "extensions", "referenceTaskIds",
+	};
+	json_t *v[N] = { NULL };
+
 	p->m.task_id = p->m.context_id = "";
 	if (!json_is_object(m))
 		return err_set(e, -EINVAL, "message: an object is needed");
-	if (a2a_text(m, "messageId", &p->m.message_id, e))
+	fields(m, names, N, v);
+	if (id_read(v[ID], names[ID], &p->m.message_id, e))
 		return -EINVAL;
 	if (!p->m.message_id)
 		return err_set(e, -EINVAL, "messageId: missing");
-	if (role_read(m, e) || parts_read(m, p->data, e) ||
-	    a2a_text(m, "taskId", &p->m.task_id, e) ||
-	    a2a_text(m, "contextId", &p->m.context_id, e) ||
-	    object(m, "metadata", &p->m.metadata, e) || strings(m, "extensions", e) ||
-	    strings(m, "referenceTaskIds", e))
+	if (role_read(v[ROLE], e) || parts_read(v[PARTS], p->data, e) ||
+	    id_read(v[TASK], names[TASK], &p->m.task_id, e) ||
+	    id_read(v[CONTEXT], names[CONTEXT], &p->m.context_id, e) ||
+	    object(v[META], names[META], &p->m.metadata, e) ||
+	    strings(v[EXTENSIONS], names[EXTENSIONS], e) || strings(v[TASKS], names[TASKS], e))
 		return -EINVAL;
 	return 0;
 }
@@ -188,9 +240,12 @@ static bool accepts_json(const json_t *modes)
 static int configuration_read(struct a2a_params *p, const struct a2a_server *s,
 			      const json_t *params, struct err *e)
 {
-	const json_t *c = NULL, *now, *len;
+	const json_t *c = NULL, *now, *len, *modes;
 
-	if (object(params, "configuration", &c, e) || strings(c, "acceptedOutputModes", e))
+	if (object(a2a_field(params, "configuration"), "configuration", &c, e))
+		return RPC_PARAMS;
+	modes = a2a_field(c, "acceptedOutputModes");
+	if (strings(modes, "acceptedOutputModes", e))
 		return RPC_PARAMS;
 	now = a2a_field(c, "returnImmediately");
 	len = a2a_field(c, "historyLength");
@@ -203,7 +258,7 @@ static int configuration_read(struct a2a_params *p, const struct a2a_server *s,
 		return RPC_PARAMS;
 	}
 	p->push = a2a_field(c, "taskPushNotificationConfig");
-	if (!s->cfg.any_output && !accepts_json(a2a_field(c, "acceptedOutputModes"))) {
+	if (!s->cfg.any_output && !accepts_json(modes)) {
 		(void)err_set(e, -EINVAL, "only application/json is produced");
 		return A2A_E_CONTENT_TYPE;
 	}
@@ -220,7 +275,7 @@ int a2a_params_read(struct a2a_params *ret, const struct a2a_server *s, const js
 		return A2A_E_INTERNAL;
 	}
 	ret->m.data = ret->data;
-	if (message_read(ret, ret->raw, e) || object(params, "metadata", NULL, e))
+	if (message_read(ret, ret->raw, e) || object(a2a_field(params, "metadata"), "metadata", NULL, e))
 		return RPC_PARAMS;
 	return configuration_read(ret, s, params, e);
 }

@@ -75,7 +75,40 @@ size_t a2a_headers(const struct a2a_server *s, const struct a2a_to *to, struct w
 	return s->extension && to->extension ? 3 : 2;
 }
 
+char *a2a_body_new(const struct a2a_to *to, bool is_error, const char *value, int *ret_status)
+{
+	struct json_out o = { 0 };
+	struct err e = { 0 };
+	json_t *error;
+
+	*ret_status = 200;
+	if (to->rest && is_error) {
+		error = a2a_rest_error(value ? rpc_json(value, strlen(value), &e) : NULL,
+				       ret_status);
+		json_out_value(&o, error);
+		json_decref(error);
+		return json_out_take(&o, NULL);
+	}
+	if (!value)
+		return NULL;
+	if (!to->rest)
+		rpc_open(&o, to->id, is_error ? "error" : "result");
+	json_out_text(&o, value);
+	if (!to->rest)
+		json_out_lit(&o, "}");
+	return json_out_take(&o, NULL);
+}
+
 void a2a_answer(const struct a2a_server *s, const struct a2a_to *to, bool is_error, json_t *value)
+{
+	auto_free char *text = json_text_new(value);
+
+	json_decref(value);
+	a2a_answer_text(s, to, is_error, text);
+}
+
+void a2a_answer_text(const struct a2a_server *s, const struct a2a_to *to, bool is_error,
+		     const char *value)
 {
 	struct wire_header h[3];
 	const struct a2a_to plain = { .extension = to->extension };
@@ -83,16 +116,8 @@ void a2a_answer(const struct a2a_server *s, const struct a2a_to *to, bool is_err
 				   .content_type = "application/json",
 				   .headers = h,
 				   .nheaders = a2a_headers(s, &plain, h) };
-	auto_free char *text = NULL;
+	auto_free char *text = a2a_body_new(to, is_error, value, &r.status);
 
-	if (to->rest) {
-		if (is_error)
-			value = a2a_rest_error(value, &r.status);
-		text = json_text_new(value);
-		json_decref(value);
-	} else {
-		text = rpc_dump_new(to->id, is_error ? "error" : "result", value);
-	}
 	if (!text)
 		r = (struct wire_response){ .status = 500 };
 	r.body = text;

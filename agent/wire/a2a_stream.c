@@ -3,8 +3,6 @@
  * Nothing is replayed: whoever lost its stream subscribes again and reads the snapshot. */
 #include "a2a_i.h"
 
-#include "agent/codec/json.h"
-
 #include <errno.h>
 
 static void sub_free(struct a2a_sub *sub)
@@ -23,29 +21,23 @@ static void on_gone(void *arg)
 }
 
 /* "data: {...}\n\n" of one StreamResponse or error, as the binding has it; NULL on ENOMEM. */
-static char *event_text(const struct a2a_to *to, const char *key, const json_t *value)
+static char *event_text(const struct a2a_to *to, bool is_error, const char *value)
 {
-	json_t *v = json_incref((json_t *)(uintptr_t)value);
-	char *body = NULL, *text = NULL;
 	int status;
+	auto_free char *body = a2a_body_new(to, is_error, value, &status);
+	struct json_out o = { 0 };
 
-	if (!to->rest) {
-		body = rpc_dump_new(to->id, key, v);
-	} else {
-		if (!strcmp(key, "error"))
-			v = a2a_rest_error(v, &status);
-		body = json_text_new(v);
-		json_decref(v);
-	}
-	if (body && asprintf(&text, "data: %s\n\n", body) < 0)
-		text = NULL;
-	free(body);
-	return text;
+	if (!body)
+		return NULL;
+	json_out_lit(&o, "data: ");
+	json_out_text(&o, body);
+	json_out_lit(&o, "\n\n");
+	return json_out_take(&o, NULL);
 }
 
-static int sub_send(struct a2a_sub *sub, const char *key, const json_t *value)
+static int sub_send(struct a2a_sub *sub, bool is_error, const char *value)
 {
-	auto_free char *text = event_text(&sub->to, key, value);
+	auto_free char *text = event_text(&sub->to, is_error, value);
 
 	return text ? sub->to.sink.stream->write(sub->stream, text, strlen(text)) : -ENOMEM;
 }
@@ -84,6 +76,7 @@ bool a2a_stream_open(struct a2a_server *s, const struct a2a_to *to, struct a2a_t
 	struct a2a_sub *sub = has_room(s, owner) ? calloc(1, sizeof(*sub)) : NULL;
 	struct wire_header h[4];
 	struct wire_response r;
+	auto_free char *text = NULL;
 	json_t *snapshot;
 
 	if (!sub || !str_set(sub->owner, owner)) {
@@ -106,9 +99,10 @@ bool a2a_stream_open(struct a2a_server *s, const struct a2a_to *to, struct a2a_t
 	LIST_INSERT_HEAD(&task->subs, sub, entry);
 	s->nsubs++;
 	snapshot = json_pack("{s:o*}", "task", a2a_task_json(task, true));
-	if (!snapshot || sub_send(sub, "result", snapshot))
-		sub_free(sub);
+	text = json_text_new(snapshot);
 	json_decref(snapshot);
+	if (sub_send(sub, false, text))
+		sub_free(sub);
 	return true;
 }
 
@@ -117,14 +111,13 @@ static void nothing(void *arg)
 	(void)arg;
 }
 
-void a2a_stream_once(const struct a2a_server *s, const struct a2a_to *to, json_t *value)
+void a2a_stream_once(const struct a2a_server *s, const struct a2a_to *to, const char *value)
 {
-	auto_free char *text = event_text(to, "result", value);
+	auto_free char *text = event_text(to, false, value);
 	struct wire_header h[4];
 	struct wire_response r;
 	void *st = to->sink.stream->open(to->sink.to, stream_head(s, to, h, &r), nothing, NULL);
 
-	json_decref(value);
 	if (st && text)
 		(void)to->sink.stream->write(st, text, strlen(text));
 	if (st)
@@ -134,20 +127,23 @@ void a2a_stream_once(const struct a2a_server *s, const struct a2a_to *to, json_t
 void a2a_event(struct a2a_server *s, struct a2a_task *t, const char *kind, json_t *value)
 {
 	json_t *event = value ? json_pack("{s:o}", kind, value) : NULL;
+	auto_free char *text = json_text_new(event);
 	struct a2a_sub *sub, *next;
 
-	if (!event)
+	if (!text) {
+		json_decref(event);
 		return; /* the next event's reader may ask for the task */
+	}
 	for (sub = LIST_FIRST(&t->subs); sub; sub = next) {
 		next = LIST_NEXT(sub, entry);
-		if (sub_send(sub, "result", event))
+		if (sub_send(sub, false, text))
 			sub_free(sub);
 	}
 	a2a_push_event(s, t, event);
 	json_decref(event);
 }
 
-void a2a_streams_end(struct a2a_task *t, const struct a2a_turn *turn, const json_t *error)
+void a2a_streams_end(struct a2a_task *t, const struct a2a_turn *turn, const char *error)
 {
 	struct a2a_sub *sub, *next;
 
@@ -156,7 +152,7 @@ void a2a_streams_end(struct a2a_task *t, const struct a2a_turn *turn, const json
 		if (turn && sub->turn != turn)
 			continue;
 		if (error)
-			(void)sub_send(sub, "error", error);
+			(void)sub_send(sub, true, error);
 		sub_free(sub);
 	}
 }

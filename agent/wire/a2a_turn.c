@@ -3,8 +3,6 @@
  * worked on waits beside the first; whoever repeats an answered one gets the kept answer. */
 #include "a2a_i.h"
 
-#include "agent/codec/json.h"
-
 #include <errno.h>
 #include <stdio.h>
 
@@ -23,7 +21,7 @@ void a2a_seen_free(struct a2a_server *s, struct a2a_seen *n)
 	s->nseen--;
 	if (n->turn)
 		n->turn->seen = NULL;
-	json_decref(n->answer);
+	free(n->answer);
 	free(n);
 }
 
@@ -83,7 +81,7 @@ static void seen_room(struct a2a_server *s, const char *owner)
 }
 
 static struct a2a_seen *seen_new(struct a2a_server *s, const char *owner, const char *id,
-				 const uint8_t digest[32])
+				 const uint8_t print[JSON_PRINT_LEN])
 {
 	struct a2a_seen *n;
 
@@ -98,7 +96,7 @@ static struct a2a_seen *seen_new(struct a2a_server *s, const char *owner, const 
 		free(n);
 		return NULL;
 	}
-	memcpy(n->digest, digest, sizeof(n->digest));
+	memcpy(n->print, print, sizeof(n->print));
 	TAILQ_INSERT_TAIL(&s->seen, n, entry);
 	TAILQ_INSERT_TAIL(&n->share->seen, n, own);
 	LIST_INSERT_HEAD(&s->seen_buckets[a2a_hash(id)], n, bucket);
@@ -106,6 +104,8 @@ static struct a2a_seen *seen_new(struct a2a_server *s, const char *owner, const 
 	s->nseen++;
 	return n;
 }
+
+static const char internal[] = "{\"code\":-32603,\"message\":\"internal error\"}";
 
 /* --- the turn -----------------------------------------------------------------------------------
  */
@@ -133,16 +133,16 @@ static void turn_unlink(struct a2a_turn *t)
 }
 
 /* Takes the waiters out first: an answer may lead back here. */
-static void answer_waiters(struct a2a_turn *t, bool is_error, json_t *value)
+static void answer_waiters(struct a2a_turn *t, bool is_error, const char *value)
 {
 	size_t n = t->nwaiters;
 
 	t->nwaiters = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (t->waiters[i].stream && !is_error)
-			a2a_stream_once(t->s, &t->waiters[i], json_incref(value));
+			a2a_stream_once(t->s, &t->waiters[i], value);
 		else
-			a2a_answer(t->s, &t->waiters[i], is_error, json_incref(value));
+			a2a_answer_text(t->s, &t->waiters[i], is_error, value);
 		json_decref(t->waiters[i].id);
 	}
 }
@@ -168,8 +168,9 @@ static void open_streams(struct a2a_turn *t)
 	t->nwaiters = kept;
 }
 
-/* Steals value; NULL is an internal error, which a repeated message may overcome: not kept. */
-static void turn_end(struct a2a_turn *t, bool is_error, json_t *value)
+/* Takes value, the text of a result or an error; NULL is an internal error, which a repeated
+ * message may overcome: not kept. */
+static void turn_end(struct a2a_turn *t, bool is_error, char *value)
 {
 	struct a2a_server *s = t->s;
 	bool in_call = t->in_call;
@@ -179,23 +180,32 @@ static void turn_end(struct a2a_turn *t, bool is_error, json_t *value)
 
 		if (!value) {
 			is_error = true;
-			value = a2a_error_new(A2A_E_INTERNAL, "internal error", NULL);
+			value = strdup(internal);
 		}
 		if (t->task)
 			a2a_streams_end(t->task, t, is_error ? value : NULL);
 		answer_waiters(t, is_error, value);
 		if (keep) {
 			t->seen->is_error = is_error;
-			t->seen->answer = json_incref(value);
+			t->seen->answer = TAKE_PTR(value);
 		} else if (t->seen) {
 			a2a_seen_free(s, t->seen);
 		}
 		turn_unlink(t);
 	}
-	json_decref(value);
+	free(value);
 	t->ended = true;
 	if (!in_call)
 		turn_free(t);
+}
+
+/* Steals value. */
+static void turn_end_json(struct a2a_turn *t, bool is_error, json_t *value)
+{
+	char *text = t->s ? json_text_new(value) : NULL;
+
+	json_decref(value);
+	turn_end(t, is_error, text);
 }
 
 void a2a_turns_abandon(struct a2a_server *s)
@@ -283,16 +293,17 @@ static int wait_for(struct a2a_turn *t, const struct a2a_to *to)
 }
 
 /* A message we know. 0: it is answered or waits. */
-static int repeated(const struct a2a_call *c, struct a2a_seen *n, const uint8_t digest[32])
+static int repeated(const struct a2a_call *c, struct a2a_seen *n,
+		    const uint8_t print[JSON_PRINT_LEN])
 {
-	if (memcmp(n->digest, digest, 32))
+	if (memcmp(n->print, print, JSON_PRINT_LEN))
 		return refuse(c, A2A_E_PARAMS, "messageId: already used with another content");
 	if (n->answer && c->to.stream && !n->is_error) {
-		a2a_stream_once(c->s, &c->to, json_incref(n->answer));
+		a2a_stream_once(c->s, &c->to, n->answer);
 		return 0;
 	}
 	if (n->answer) {
-		a2a_answer(c->s, &c->to, n->is_error, json_incref(n->answer));
+		a2a_answer_text(c->s, &c->to, n->is_error, n->answer);
 		return 0;
 	}
 	if (!n->turn || wait_for(n->turn, &c->to))
@@ -317,18 +328,20 @@ static void run(struct a2a_turn *t, const struct a2a_params *p)
 		turn_end(t, true, NULL);
 	} else if (p->return_now && t->s) {
 		json_t *task = a2a_turn_task_id(t) ? a2a_task_json(t->task, true) : NULL;
+		auto_free char *text = NULL;
 
 		if (task)
 			task = json_pack("{s:o}", "task", task);
-		if (task)
-			answer_waiters(t, false, task);
+		text = json_text_new(task);
 		json_decref(task);
+		if (text)
+			answer_waiters(t, false, text);
 	}
 }
 
 /* A new turn with its record, or NULL and refused. */
 static struct a2a_turn *turn_make(struct a2a_call *c, const struct a2a_params *p,
-				  const uint8_t digest[32])
+				  const uint8_t print[JSON_PRINT_LEN])
 {
 	const char *why = "internal error";
 	struct a2a_task *task = NULL;
@@ -340,7 +353,7 @@ static struct a2a_turn *turn_make(struct a2a_call *c, const struct a2a_params *p
 		code = A2A_E_INTERNAL;
 		why = "too many messages are being answered";
 	}
-	n = code ? NULL : seen_new(c->s, c->owner, p->m.message_id, digest);
+	n = code ? NULL : seen_new(c->s, c->owner, p->m.message_id, print);
 	t = n ? turn_new(c->s, c->r->peer, p, task, n) : NULL;
 	if (!t) {
 		if (n)
@@ -354,16 +367,16 @@ void a2a_turn_begin(struct a2a_call *c, struct a2a_params *p, struct a2a_push_cf
 {
 	struct a2a_turn *t = NULL;
 	struct a2a_seen *n;
-	uint8_t digest[32];
+	uint8_t print[JSON_PRINT_LEN];
 
-	if (json_sha256(p->raw, digest)) {
+	if (json_fingerprint(p->raw, c->s->key, print)) {
 		(void)refuse(c, A2A_E_INTERNAL, "internal error");
 	} else {
 		n = seen_find(c->s, c->owner, p->m.message_id);
 		if (n)
-			(void)repeated(c, n, digest);
+			(void)repeated(c, n, print);
 		else
-			t = turn_make(c, p, digest);
+			t = turn_make(c, p, print);
 	}
 	if (!t) {
 		free(push);
@@ -547,7 +560,7 @@ void a2a_turn_task_parts(struct a2a_turn *t, enum a2a_state s, const json_t *par
 		if (!a2a_task_move(t->s, t->task, s, parts))
 			task = a2a_task_json(t->task, true);
 	}
-	turn_end(t, false, task ? json_pack("{s:o}", "task", task) : NULL);
+	turn_end_json(t, false, task ? json_pack("{s:o}", "task", task) : NULL);
 }
 
 void a2a_turn_task(struct a2a_turn *t, enum a2a_state s, const json_t *data)
@@ -561,31 +574,55 @@ void a2a_turn_task(struct a2a_turn *t, enum a2a_state s, const json_t *data)
 	json_decref(parts);
 }
 
-void a2a_turn_message_parts(struct a2a_turn *t, const json_t *parts)
+/* A message up to its parts, and from there on. */
+static void message_open(struct json_out *o)
 {
 	char id[RPC_ID_MAX];
-	json_t *m = NULL;
 
-	if (parts && !rpc_random_id(id))
-		m = json_pack("{s:s, s:s, s:o, s:s}", "messageId", id, "role", "ROLE_AGENT",
-			      "parts", json_deep_copy(parts), "contextId", t->context);
-	if (m && ((t->task && json_object_set_new(m, "taskId", json_string(t->task->id))) ||
-		  (t->metadata && json_object_set(m, "metadata", t->metadata)))) {
-		json_decref(m);
-		m = NULL;
-	}
-	turn_end(t, false, m ? json_pack("{s:o}", "message", m) : NULL);
+	o->failed |= rpc_random_id(id) != 0;
+	json_out_lit(o, "{\"message\":{\"messageId\":");
+	json_out_str(o, id, RPC_ID_MAX - 1);
+	json_out_lit(o, ",\"role\":\"ROLE_AGENT\",\"parts\":");
 }
 
+static void message_end(struct a2a_turn *t, struct json_out *o)
+{
+	json_out_lit(o, ",\"contextId\":");
+	json_out_str(o, t->context, strlen(t->context));
+	if (t->task) {
+		json_out_lit(o, ",\"taskId\":");
+		json_out_str(o, t->task->id, strlen(t->task->id));
+	}
+	if (t->metadata) {
+		json_out_lit(o, ",\"metadata\":");
+		json_out_value(o, t->metadata);
+	}
+	json_out_lit(o, "}}");
+	turn_end(t, false, json_out_take(o, NULL));
+}
+
+void a2a_turn_message_parts(struct a2a_turn *t, const json_t *parts)
+{
+	struct json_out o = { 0 };
+
+	message_open(&o);
+	json_out_value(&o, parts);
+	message_end(t, &o);
+}
+
+/* The one part that a2a_data_parts() would make. */
 void a2a_turn_message(struct a2a_turn *t, const json_t *data)
 {
-	json_t *parts = a2a_data_parts(data, false);
+	struct json_out o = { 0 };
 
-	a2a_turn_message_parts(t, parts);
-	json_decref(parts);
+	message_open(&o);
+	json_out_lit(&o, "[{\"data\":");
+	json_out_value(&o, data);
+	json_out_lit(&o, ",\"mediaType\":\"application/json\"}]");
+	message_end(t, &o);
 }
 
 void a2a_turn_fail(struct a2a_turn *t, enum a2a_code code, const char *text, const json_t *detail)
 {
-	turn_end(t, true, a2a_error_new(code, text, detail));
+	turn_end_json(t, true, a2a_error_new(code, text, detail));
 }

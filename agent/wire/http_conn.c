@@ -1,18 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One connection: its state, its one deadline, and the way out of each. Nothing here frees a
- * connection inside a call of the application: bufferevent callbacks are deferred, so a reply given
- * inside the handler is finished by a later turn. */
+ * connection inside a call of the application: that happens in the loop's own calls alone. */
 #include "http_conn.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
-#include <event2/event.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <stdio.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -21,22 +12,24 @@
 #include "tls.h"
 
 #define LINGER_US 1000000
-#define READ_HIGH 65536 /* bytes of input held while we cannot take them */
+#define READS     4 /* at a time: others have their turn too */
 
-static void on_deadline(void *arg);
+static void on_timer(void *arg);
 
+/* A request has four deadlines and meets them all: the timer of an earlier one is left where it is,
+ * and looks again when it fires. */
 void http_conn_arm(struct http_conn *c, int64_t us)
 {
-	loop_cancel(c->s->loop, c->timer);
-	c->timer = us ? loop_after(c->s->loop, us, on_deadline, c) : NULL;
-}
+	struct loop *l = c->s->loop;
 
-/* libevent reads OpenSSL's error queue to learn what happened, so we leave nothing in it. */
-static void close_notify(struct http_conn *c)
-{
-	if (c->tls && c->ready)
-		(void)SSL_shutdown(bufferevent_openssl_get_ssl(c->bev));
-	ERR_clear_error();
+	if (us > INT64_MAX / 2)
+		us = INT64_MAX / 2;
+	c->deadline = us ? mono_add(loop_now(l), us) : (mono_t){ 0 };
+	if (!us || (c->timer && mono_cmp(c->fires, c->deadline) <= 0))
+		return;
+	loop_cancel(l, c->timer);
+	c->timer = loop_after(l, us, on_timer, c);
+	c->fires = c->deadline;
 }
 
 /* The application still holds the token: it leads nowhere from now on. */
@@ -59,8 +52,7 @@ struct http_conn *http_conn_free(struct http_conn *c)
 	st = c->stream;
 	t = c->reply;
 	loop_cancel(s->loop, c->timer);
-	close_notify(c);
-	bufferevent_free(c->bev);
+	(void)http_io_free(c->io);
 	(void)http_in_free(c->in);
 	TAILQ_REMOVE(&s->conns, c, entry);
 	s->nconns--;
@@ -124,7 +116,7 @@ static bool crowded(const struct http_conn *c)
 /* Who the certificate says it is; nobody, without one. */
 static void certified(struct http_conn *c)
 {
-	if (tls_peer(bufferevent_openssl_get_ssl(c->bev), &c->peer))
+	if (tls_peer(http_io_ssl(c->io), &c->peer))
 		c->peer = (struct peer){ 0 };
 }
 
@@ -185,19 +177,6 @@ static void deliver(struct http_conn *c)
 	s->cfg.handler(s->cfg.arg, &r, t);
 }
 
-static void whole(struct http_conn *c, struct evbuffer *input)
-{
-	size_t rest = evbuffer_get_length(input);
-
-	/* A pipelined request is dropped, and the close tells the client so. */
-	if (rest) {
-		c->close_after = true;
-		(void)evbuffer_drain(input, rest);
-	}
-	if (admit(c))
-		deliver(c);
-}
-
 static void head_done(struct http_conn *c)
 {
 	if (c->body_phase || !http_in_head_done(c->in))
@@ -207,94 +186,119 @@ static void head_done(struct http_conn *c)
 		return;
 	http_conn_arm(c, c->s->cfg.limits.body_us);
 	if (http_in_expects_continue(c->in) &&
-	    bufferevent_write(c->bev, "HTTP/1.1 100 Continue\r\n\r\n", 25))
+	    http_io_write(c->io, "HTTP/1.1 100 Continue\r\n\r\n", 25))
 		http_conn_drop(c);
 }
 
-static void pump(struct http_conn *c)
+/* Of a request's bytes. What is left over while the application thinks, or during our last reply,
+ * is a pipelined request or nothing. */
+static void take(struct http_conn *c, const char *p, size_t n)
 {
-	struct evbuffer *input = bufferevent_get_input(c->bev);
-	size_t n, used;
-
-	while (c->state == CONN_READ && (n = evbuffer_get_contiguous_space(input)) > 0) {
-		const char *p = (const char *)evbuffer_pullup(input, (ev_ssize_t)n);
+	while (n && c->state == CONN_READ) {
 		const char *why = NULL;
 		bool started = http_in_started(c->in);
+		size_t used;
 		int r = http_in_feed(c->in, p, n, &used, &why);
 
-		(void)evbuffer_drain(input, used);
+		p += used;
+		n -= used;
 		if (!started && c->served) /* the first request has its deadline from the accept */
 			http_conn_arm(c, c->s->cfg.limits.header_us);
-		if (r == 0)
+		if (r == 0) {
 			head_done(c);
-		else if (r == 1)
-			whole(c, input);
-		else
+		} else if (r == 1) {
+			c->close_after |= n > 0; /* it is dropped, and the close says so */
+			if (admit(c))
+				deliver(c);
+			return;
+		} else {
 			http_conn_refuse(c, r, why);
+		}
 	}
-	/* While the application thinks, more bytes are a pipelined request; after our last reply
-	 * they are nothing. During a reply they may be the next request: they wait. */
-	n = evbuffer_get_length(input);
 	if (n && (c->state == CONN_WAIT || c->state == CONN_STREAM))
 		c->close_after = true;
-	if (n && c->state != CONN_WRITE && c->state != CONN_READ)
-		(void)evbuffer_drain(input, n);
 }
 
-static void on_read(struct bufferevent *bev, void *arg)
+/* While a reply is on its way, what comes may be the next request: it waits. */
+static void on_readable(void *arg)
 {
-	(void)bev;
-	pump(arg);
+	struct http_conn *c = arg;
+	struct http_server *s = c->s;
+	unsigned turns = READS;
+
+	do {
+		ssize_t n;
+
+		if (c->state == CONN_WRITE) {
+			http_io_hear(c->io, false);
+			return;
+		}
+		n = http_io_read(c->io, s->in, sizeof(s->in));
+		if (n == -EAGAIN)
+			return;
+		if (n <= 0) {
+			(void)http_conn_free(c);
+			return;
+		}
+		c->busy = true;
+		take(c, s->in, (size_t)n);
+		c->busy = false;
+		http_conn_settle(c);
+	} while (http_io_has_more(c->io) && --turns);
+	http_io_hear(c->io, true);
 }
 
 static void linger(struct http_conn *c)
 {
 	c->state = CONN_LINGER;
-	close_notify(c);
-	(void)shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+	http_io_finish(c->io);
 	http_conn_arm(c, LINGER_US);
-	pump(c);
 }
 
-static void on_written(struct bufferevent *bev, void *arg)
+void http_conn_settle(struct http_conn *c)
 {
-	struct http_conn *c = arg;
-
-	if (c->state != CONN_WRITE || evbuffer_get_length(bufferevent_get_output(bev)))
+	if (c->busy || c->state != CONN_WRITE || http_io_unsent(c->io))
 		return;
 	http_in_reset(c->in);
 	c->body_phase = c->admitted = false;
 	c->served = true;
 	if (c->close_after || c->s->draining) {
 		linger(c);
-		return;
+	} else {
+		c->state = CONN_READ;
+		http_conn_arm(c, c->s->cfg.limits.idle_us);
 	}
-	c->state = CONN_READ;
-	http_conn_arm(c, c->s->cfg.limits.idle_us);
-	pump(c);
+	http_io_hear(c->io, true);
 }
 
-static void on_event(struct bufferevent *bev, short what, void *arg)
+static void on_drained(void *arg)
+{
+	http_conn_settle(arg);
+}
+
+static void on_broken(void *arg)
 {
 	struct http_conn *c = arg;
 
-	(void)bev;
-	if (what & BEV_EVENT_CONNECTED) {
-		c->ready = true;
-		certified(c);
-		if (c->peer.did[0] || c->open)
-			return;
-	}
 	if (c->tls && !c->ready)
 		c->s->stats.tls_failed++;
 	(void)http_conn_free(c);
 }
 
-static void on_deadline(void *arg)
+static void on_ready(void *arg)
 {
 	struct http_conn *c = arg;
 
-	c->timer = NULL;
+	c->ready = true;
+	certified(c);
+	if (c->peer.did[0] || c->open)
+		on_readable(c);
+	else
+		(void)http_conn_free(c);
+}
+
+static void expired(struct http_conn *c)
+{
 	if (c->state != CONN_LINGER)
 		c->s->stats.timeouts++;
 	if (c->state == CONN_READ && http_in_started(c->in)) {
@@ -312,36 +316,19 @@ static void on_deadline(void *arg)
 	}
 }
 
-/* --- birth ----------------------------------------------------------------------------------- */
-
-static struct bufferevent *bev_new(struct http_server *s, int fd, struct ssl_ctx_st *ctx)
+static void on_timer(void *arg)
 {
-	struct event_base *base = loop_base(s->loop);
-	int flags = BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS, one = 1;
-	struct bufferevent *bev;
-	SSL *ssl;
+	struct http_conn *c = arg;
+	int64_t left = c->deadline.us - loop_now(c->s->loop).us;
 
-	if (!ctx) {
-		bev = bufferevent_socket_new(base, fd, flags);
-	} else {
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		ssl = SSL_new(ctx);
-		/* What send_now() began, the bufferevent goes on with from a buffer of its own. */
-		if (ssl)
-			(void)SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
-							SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-		bev = ssl ? bufferevent_openssl_socket_new(base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
-							   flags)
-			  : NULL;
-		if (bev)
-			bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
-		else
-			SSL_free(ssl);
-	}
-	if (!bev)
-		(void)close(fd);
-	return bev;
+	c->timer = NULL;
+	if (c->deadline.us && left > 0)
+		http_conn_arm(c, left);
+	else if (c->deadline.us)
+		expired(c);
 }
+
+/* --- birth ----------------------------------------------------------------------------------- */
 
 static void unix_peer(struct http_conn *c, int fd)
 {
@@ -358,6 +345,7 @@ static void unix_peer(struct http_conn *c, int fd)
 
 void http_conn_accept(struct http_server *s, int fd, const struct http_listener *li)
 {
+	static const struct http_io_ops ops = { on_ready, on_readable, on_drained, on_broken };
 	const struct http_limits *l = &s->cfg.limits;
 	struct http_in_limits lim = { l->header_bytes, l->header_count, l->body_bytes };
 	struct http_conn *c = NULL;
@@ -383,8 +371,7 @@ void http_conn_accept(struct http_server *s, int fd, const struct http_listener 
 		(void)snprintf(c->peer.did, sizeof(c->peer.did), "%s", li->plain_did);
 	else if (!li->ctx)
 		unix_peer(c, fd);
-	c->bev = bev_new(s, fd, li->ctx);
-	if (!c->bev) {
+	if (http_io_new(&c->io, loop_base(s->loop), fd, li->ctx, &ops, c)) {
 		(void)http_in_free(c->in);
 		free(c);
 		return;
@@ -393,8 +380,5 @@ void http_conn_accept(struct http_server *s, int fd, const struct http_listener 
 	s->nconns++;
 	s->nopen += c->open;
 	s->stats.accepted++;
-	bufferevent_setwatermark(c->bev, EV_READ, 0, READ_HIGH);
-	bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
-	(void)bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 	http_conn_arm(c, l->header_us);
 }

@@ -9,10 +9,9 @@
 #include <time.h>
 
 #include "agent/loop.h"
+#include "http_io.h"
 #include "http_parse.h"
 #include "http_server.h"
-
-struct bufferevent;
 
 enum conn_state {
 	CONN_READ,  /* handshake, waiting for a request, or inside one */
@@ -25,10 +24,12 @@ enum conn_state {
 struct http_conn {
 	TAILQ_ENTRY(http_conn) entry;
 	struct http_server *s;
-	struct bufferevent *bev;
+	struct http_io *io;
 	struct loop_timer *timer;
+	mono_t deadline, fires; /* 0: none; of the timer, which may be earlier */
 	enum conn_state state;
 	bool tls, ready, served, body_phase, close_after;
+	bool busy;     /* inside what was read: a reply given now is finished behind it */
 	bool open;     /* came through an open listener */
 	bool admitted; /* this request's caller is known */
 	struct http_in *in;
@@ -77,6 +78,7 @@ struct http_server {
 	void (*drained)(void *arg);
 	void *drained_arg;
 	struct loop_timer *drain_timer;
+	char in[32768]; /* what one connection has just sent */
 };
 
 /* Takes the accepted fd, also on failure. */
@@ -84,6 +86,8 @@ void http_conn_accept(struct http_server *s, int fd, const struct http_listener 
 struct http_conn *http_conn_free(struct http_conn *c);
 /* Replaces its one deadline; 0: none. */
 void http_conn_arm(struct http_conn *c, int64_t us);
+/* A reply is on its way: if it has left, the connection is ready for the next request. */
+void http_conn_settle(struct http_conn *c);
 /* Closes it in a later turn, since we may be inside the application. */
 void http_conn_drop(struct http_conn *c);
 /* We refuse; the application does not see it. What was sent may be read in two ways, so the

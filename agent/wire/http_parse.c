@@ -21,12 +21,14 @@ struct http_in {
 	bool head_done, whole, expects, keep_alive;
 	int refused;
 	const char *why;
-	char *method, *path, *query;
-	struct wire_header headers[WIRE_HEADERS_MAX];
-	size_t value_len[WIRE_HEADERS_MAX];
-	size_t nheaders;
+	const char *method;
+	char *path, *query;
+	size_t path_at, path_len; /* in the head, query included */
 	char *body;
 	size_t nbody, body_cap, body_raw;
+	size_t nheaders; /* what is below counts up to it, and is not cleared */
+	struct wire_header headers[WIRE_HEADERS_MAX];
+	size_t value_len[WIRE_HEADERS_MAX];
 };
 
 static int refuse(struct http_in *in, int status, const char *why)
@@ -73,7 +75,17 @@ static bool is_tchar(unsigned char c)
 	       (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
-/* Cuts names and values out of the head in place: the colon and the CR become NULs. */
+/* Cuts the target out of the head in place: the space behind it and the '?' become NULs. */
+static void cut_target(struct http_in *in)
+{
+	in->path = in->head + in->path_at;
+	in->path[in->path_len] = 0;
+	in->query = strchr(in->path, '?');
+	if (in->query)
+		*in->query++ = 0;
+}
+
+/* Likewise names and values: the colon and the CR. */
 static int cut_headers(struct http_in *in)
 {
 	for (size_t i = 0; i < in->nheaders; i++) {
@@ -98,52 +110,76 @@ static int cut_headers(struct http_in *in)
 	return 0;
 }
 
-static const char *find(const struct http_in *in, const char *name, unsigned *count)
-{
-	const char *v = NULL;
+/* Headers that decide something: at most one of each, and one of each "Mcp-". */
+enum known {
+	HOST,
+	LENGTH,
+	CODING,
+	TYPE,
+	AUTHORIZATION,
+	ORIGIN,
+	EXPECT,
+	A2A,
+	LAST_EVENT,
+	UPGRADE,
+	NKNOWN
+};
 
-	*count = 0;
-	for (size_t i = 0; i < in->nheaders; i++)
-		if (!strcasecmp(in->headers[i].name, name) && !(*count)++)
-			v = in->headers[i].value;
-	return v;
+static int known(const char *name)
+{
+	static const struct {
+		const char *name;
+		size_t len;
+	} names[NKNOWN] = {
+		[HOST] = { "host", 4 },
+		[LENGTH] = { "content-length", 14 },
+		[CODING] = { "transfer-encoding", 17 },
+		[TYPE] = { "content-type", 12 },
+		[AUTHORIZATION] = { "authorization", 13 },
+		[ORIGIN] = { "origin", 6 },
+		[EXPECT] = { "expect", 6 },
+		[A2A] = { "a2a-version", 11 },
+		[LAST_EVENT] = { "last-event-id", 13 },
+		[UPGRADE] = { "upgrade", 7 },
+	};
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < NKNOWN; i++)
+		if (names[i].len == len && !strcasecmp(name, names[i].name))
+			return (int)i;
+	return -1;
 }
 
-static bool single(const char *name)
+static bool came_before(const struct http_in *in, size_t i)
 {
-	static const char *const names[] = { "Host",         "Content-Length", "Transfer-Encoding",
-					     "Content-Type", "Authorization",  "Origin",
-					     "Expect",       "A2A-Version",    "Last-Event-ID" };
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (!strcasecmp(name, names[i]))
+	for (size_t k = 0; k < i; k++)
+		if (!strcasecmp(in->headers[k].name, in->headers[i].name))
 			return true;
-	return !strncasecmp(name, "Mcp-", 4);
+	return false;
 }
 
-static int check_singles(struct http_in *in)
+static int check_singles(struct http_in *in, const char *value[NKNOWN])
 {
-	unsigned n;
-
 	for (size_t i = 0; i < in->nheaders; i++) {
-		if (single(in->headers[i].name) && find(in, in->headers[i].name, &n) && n > 1)
+		const char *name = in->headers[i].name;
+		int k = known(name);
+
+		if (k == UPGRADE)
+			return refuse(in, 400, "Upgrade: not offered");
+		if (k >= 0 ? value[k] != NULL
+			   : !strncasecmp(name, "Mcp-", 4) && came_before(in, i))
 			return refuse(in, 400, "a header that must be single came twice");
+		if (k >= 0)
+			value[k] = in->headers[i].value;
 	}
-	(void)find(in, "Host", &n);
-	if (n != 1)
-		return refuse(in, 400, "Host: missing");
-	(void)find(in, "Upgrade", &n);
-	return n ? refuse(in, 400, "Upgrade: not offered") : 0;
+	return value[HOST] ? 0 : refuse(in, 400, "Host: missing");
 }
 
-static int check_framing(struct http_in *in)
+static int check_framing(struct http_in *in, const char *const value[NKNOWN])
 {
-	unsigned ncl, nte, nex;
-	const char *cl = find(in, "Content-Length", &ncl);
-	const char *te = find(in, "Transfer-Encoding", &nte);
-	const char *ex = find(in, "Expect", &nex);
+	const char *cl = value[LENGTH], *te = value[CODING], *ex = value[EXPECT];
 
-	if (ncl && nte)
+	if (cl && te)
 		return refuse(in, 400, "Content-Length and Transfer-Encoding together");
 	if (te && strcasecmp(te, "chunked"))
 		return refuse(in, 501, "Transfer-Encoding: only chunked");
@@ -153,15 +189,17 @@ static int check_framing(struct http_in *in)
 		return refuse(in, 413, "the body is too large");
 	if (ex && strcasecmp(ex, "100-continue"))
 		return refuse(in, 417, "Expect: only 100-continue");
-	in->expects = ex && (nte || (cl && strtoull(cl, NULL, 10)));
+	in->expects = ex && (te || (cl && strtoull(cl, NULL, 10)));
 	return 0;
 }
 
 static int on_head(llhttp_t *p)
 {
+	const char *value[NKNOWN] = { NULL };
 	struct http_in *in = p->data;
 
-	if (cut_headers(in) || check_singles(in) || check_framing(in))
+	cut_target(in);
+	if (cut_headers(in) || check_singles(in, value) || check_framing(in, value))
 		return -1;
 	in->keep_alive = llhttp_should_keep_alive(p);
 	in->head_done = true;
@@ -212,11 +250,13 @@ static const llhttp_settings_t settings = {
 static int scan(struct http_in *in, size_t *end)
 {
 	const char *h = in->head;
+	size_t i = in->scanned;
 
-	for (; in->scanned < in->nhead; in->scanned++) {
-		size_t i = in->scanned;
+	for (; i < in->nhead; i++) {
 		unsigned char c = (unsigned char)h[i];
 
+		if (c > ' ' && c < 0x7f && i && h[i - 1] != '\r') /* most of them */
+			continue;
 		if (c == '\n') {
 			if (!i || h[i - 1] != '\r')
 				return refuse(in, 400, "bare LF");
@@ -235,6 +275,7 @@ static int scan(struct http_in *in, size_t *end)
 		if ((c == ' ' || c == '\t') && (!i || h[i - 1] == '\n'))
 			return refuse(in, 400, "folded line");
 	}
+	in->scanned = i;
 	return 0;
 }
 
@@ -248,8 +289,7 @@ static const char *known_method(const char *m, size_t n)
 	return NULL;
 }
 
-/* Request line: token SP origin-form SP HTTP/1.1. Split into copies, since llhttp still needs the
- * bytes as they are. */
+/* Request line: token SP origin-form SP HTTP/1.1. llhttp still needs the bytes as they are. */
 static int request_line(struct http_in *in)
 {
 	char *line = in->head;
@@ -268,7 +308,8 @@ static int request_line(struct http_in *in)
 		return refuse(in, 400, "request line: HTTP version needed");
 	if (memcmp(sp2 + 1, "HTTP/1.1", 8))
 		return refuse(in, 505, "only HTTP/1.1");
-	if (!known_method(line, (size_t)(sp - line)))
+	in->method = known_method(line, (size_t)(sp - line));
+	if (!in->method)
 		return refuse(in, 405, "only GET, POST and DELETE");
 	tlen = (size_t)(sp2 - sp - 1);
 	if (!tlen || sp[1] != '/')
@@ -276,13 +317,8 @@ static int request_line(struct http_in *in)
 	for (char *c = sp + 1; c < sp2; c++)
 		if (*c < 0x21 || *c > 0x7e || *c == '#')
 			return refuse(in, 400, "target: bad byte");
-	in->path = strndup(sp + 1, tlen);
-	in->method = strndup(line, (size_t)(sp - line));
-	if (!in->path || !in->method)
-		return refuse(in, 500, "no memory");
-	in->query = strchr(in->path, '?');
-	if (in->query)
-		*in->query++ = 0;
+	in->path_at = (size_t)(sp + 1 - in->head);
+	in->path_len = tlen;
 	return 0;
 }
 
@@ -397,21 +433,26 @@ int http_in_new(struct http_in **ret, const struct http_in_limits *lim)
 
 void http_in_reset(struct http_in *in)
 {
-	struct http_in keep = { .lim = in->lim };
+	struct http_in_limits lim = in->lim;
+	char *head = in->head, *body = in->body;
+	size_t cap = in->cap, body_cap = in->body_cap;
 
-	free(in->method);
-	free(in->path);
-	if (in->cap <= KEEP_MAX) {
-		keep.head = TAKE_PTR(in->head);
-		keep.cap = in->cap;
+	if (cap > KEEP_MAX) {
+		free(head);
+		head = NULL;
+		cap = 0;
 	}
-	if (in->body_cap <= KEEP_MAX) {
-		keep.body = TAKE_PTR(in->body);
-		keep.body_cap = in->body_cap;
+	if (body_cap > KEEP_MAX) {
+		free(body);
+		body = NULL;
+		body_cap = 0;
 	}
-	free(in->head);
-	free(in->body);
-	*in = keep;
+	memset(in, 0, offsetof(struct http_in, headers));
+	in->lim = lim;
+	in->head = head;
+	in->cap = cap;
+	in->body = body;
+	in->body_cap = body_cap;
 	llhttp_init(&in->parser, HTTP_REQUEST, &settings);
 	in->parser.data = in;
 }

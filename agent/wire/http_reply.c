@@ -3,13 +3,6 @@
 #include "http_conn.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
-#include <event2/event.h>
-#include <limits.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -94,6 +87,34 @@ static void put_line(struct text *t, const char *name, const char *value)
 	put(t, "\r\n", 2);
 }
 
+static void put_number(struct text *t, size_t v)
+{
+	char back[24];
+	size_t n = sizeof(back);
+
+	do {
+		back[--n] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v);
+	put(t, back + n, sizeof(back) - n);
+}
+
+static void put_status(struct text *t, int status)
+{
+	static const char ok[] = "HTTP/1.1 200 OK\r\n";
+	const char *why = reason(status);
+
+	if (status == 200) {
+		put(t, ok, sizeof(ok) - 1);
+		return;
+	}
+	put(t, ok, 9);
+	put_number(t, (size_t)status);
+	put(t, " ", 1);
+	put(t, why, strlen(why));
+	put(t, "\r\n", 2);
+}
+
 /* The most that put_head() writes. */
 static size_t head_room(const struct wire_response *r)
 {
@@ -107,10 +128,7 @@ static size_t head_room(const struct wire_response *r)
 static void put_head(struct http_conn *c, struct text *t, const struct wire_response *r,
 		     bool chunked)
 {
-	char line[64];
-	int n = snprintf(line, sizeof(line), "HTTP/1.1 %d %s\r\n", r->status, reason(r->status));
-
-	put(t, line, (size_t)n);
+	put_status(t, r->status);
 	put_line(t, "Date", date_now(c->s));
 	if (r->content_type)
 		put_line(t, "Content-Type", r->content_type);
@@ -119,31 +137,13 @@ static void put_head(struct http_conn *c, struct text *t, const struct wire_resp
 	if (chunked) {
 		put_line(t, "Transfer-Encoding", "chunked");
 	} else if (has_body(r)) {
-		(void)snprintf(line, sizeof(line), "%zu", r->len);
-		put_line(t, "Content-Length", line);
+		put(t, "Content-Length: ", 16);
+		put_number(t, r->len);
+		put(t, "\r\n", 2);
 	}
 	if (c->close_after)
 		put_line(t, "Connection", "close");
 	put(t, "\r\n", 2);
-}
-
-/* Straight to the socket as far as it takes it; what is wrong with it, the bufferevent finds out
- * with the rest. A bufferevent by itself asks epoll first, which is two system calls more a reply.
- */
-static size_t send_now(struct http_conn *c, const char *p, size_t n)
-{
-	ssize_t sent;
-
-	if (evbuffer_get_length(bufferevent_get_output(c->bev)))
-		return 0;
-	if (c->tls) {
-		sent = SSL_write(bufferevent_openssl_get_ssl(c->bev), p,
-				 n > INT_MAX ? INT_MAX : (int)n);
-		ERR_clear_error();
-	} else {
-		sent = send(bufferevent_getfd(c->bev), p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-	}
-	return sent > 0 ? (size_t)sent : 0;
 }
 
 /* All or nothing: a half-written head would be read as a reply. In one piece, since each piece
@@ -151,7 +151,7 @@ static size_t send_now(struct http_conn *c, const char *p, size_t n)
 static int put_reply(struct http_conn *c, const struct wire_response *r, bool chunked)
 {
 	bool body = r->len && !chunked && has_body(r);
-	size_t room = head_room(r) + (body ? r->len : 0), sent;
+	size_t room = head_room(r) + (body ? r->len : 0);
 	auto_free char *p = malloc(room);
 	struct text t = { p, 0 };
 
@@ -160,11 +160,7 @@ static int put_reply(struct http_conn *c, const struct wire_response *r, bool ch
 	put_head(c, &t, r, chunked);
 	if (body)
 		put(&t, r->body, r->len);
-	sent = send_now(c, p, t.n);
-	if (sent < t.n)
-		return bufferevent_write(c->bev, p + sent, t.n - sent) ? -ENOMEM : 0;
-	bufferevent_trigger(c->bev, EV_WRITE, 0); /* deferred: nobody else would say it is sent */
-	return 0;
+	return http_io_write(c->io, p, t.n);
 }
 
 void http_conn_drop(struct http_conn *c)
@@ -186,6 +182,7 @@ static void conn_reply(struct http_conn *c, const struct wire_response *r)
 		return;
 	}
 	http_conn_arm(c, c->s->cfg.limits.write_us);
+	http_conn_settle(c);
 }
 
 void http_conn_refuse(struct http_conn *c, int status, const char *why)
@@ -291,7 +288,7 @@ static int stream_fail(struct http_stream *st, int code)
 
 size_t http_stream_unread(const struct http_stream *st)
 {
-	return st->conn ? evbuffer_get_length(bufferevent_get_output(st->conn->bev)) : 0;
+	return st->conn ? http_io_unsent(st->conn->io) : 0;
 }
 
 /* The chunk in one piece, for the same reason as a reply. */
@@ -300,7 +297,6 @@ int http_stream_write(struct http_stream *st, const void *data, size_t len)
 	struct http_conn *c = st->conn;
 	auto_free char *p = NULL;
 	struct text t;
-	size_t sent;
 
 	if (!c)
 		return -EPIPE;
@@ -316,10 +312,7 @@ int http_stream_write(struct http_stream *st, const void *data, size_t len)
 	t = (struct text){ p, (size_t)snprintf(p, 24, "%zx\r\n", len) };
 	put(&t, data, len);
 	put(&t, "\r\n", 2);
-	sent = send_now(c, p, t.n);
-	if (sent < t.n && bufferevent_write(c->bev, p + sent, t.n - sent))
-		return stream_fail(st, -EPIPE);
-	return 0;
+	return http_io_write(c->io, p, t.n) ? stream_fail(st, -EPIPE) : 0;
 }
 
 struct http_stream *http_stream_end(struct http_stream *st)
@@ -332,10 +325,12 @@ struct http_stream *http_stream_end(struct http_stream *st)
 	if (c) {
 		stream_closed(st);
 		c->state = CONN_WRITE;
-		if (bufferevent_write(c->bev, "0\r\n\r\n", 5))
+		if (http_io_write(c->io, "0\r\n\r\n", 5)) {
 			http_conn_drop(c);
-		else
+		} else {
 			http_conn_arm(c, c->s->cfg.limits.write_us);
+			http_conn_settle(c);
+		}
 	}
 	free(st);
 	return NULL;

@@ -77,6 +77,7 @@ int http_server_new(struct http_server **ret, struct loop *l, const struct http_
 	if (!s)
 		return err_set(e, -ENOMEM, "http: no memory");
 	wire_ignore_sigpipe();
+	wire_keep_heap();
 	TAILQ_INIT(&s->conns);
 	SLIST_INIT(&s->listeners);
 	s->loop = l;

@@ -84,6 +84,7 @@ struct mcp_server {
 	struct mcp_app app;
 	char *path;
 	json_t **tools; /* as listed */
+	char *info;     /* the member _meta of a result that has no other */
 	json_t *prompts;
 	LIST_HEAD(, mcp_turn) turns;
 	LIST_HEAD(, mcp_listener) listeners;
@@ -112,8 +113,9 @@ void mcp_fail(struct mcp_req *c, int status, int code, const char *text);
 json_t *mcp_complete(const struct mcp_server *s, bool legacy, json_t *result, bool cached);
 void mcp_succeed(struct mcp_req *c, json_t *result, bool cached);
 
-/* "=?base64?...?=" in a header's value, or the value itself. False: broken, or beyond 255 bytes. */
-bool mcp_header_decode(const char *v, char out[256]);
+/* "=?base64?...?=" in a header's value, decoded into out, or the value itself. NULL: broken, or
+ * beyond 255 bytes. */
+const char *mcp_header_decode(const char *v, char out[256]);
 
 /* mcp_param.c: false and answered when a header does not repeat its argument. */
 bool mcp_params_match(struct mcp_req *c, const json_t *schema, const json_t *args);

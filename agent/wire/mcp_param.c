@@ -24,8 +24,8 @@ static bool same(const json_t *v, const char *plain)
 
 static bool param(struct mcp_req *c, const char *name, const json_t *v)
 {
-	char header[HEADER_MAX], plain[256], text[HEADER_MAX + 80];
-	const char *got;
+	char header[HEADER_MAX], buf[256], text[HEADER_MAX + 80];
+	const char *got, *plain;
 
 	(void)snprintf(header, sizeof(header), "Mcp-Param-%s", name);
 	got = wire_header(c->r, header);
@@ -34,7 +34,8 @@ static bool param(struct mcp_req *c, const char *name, const json_t *v)
 			return true;
 		(void)snprintf(text, sizeof(text), "Header mismatch: %s has no argument", header);
 	} else {
-		if (got && mcp_header_decode(got, plain) && same(v, plain))
+		plain = got ? mcp_header_decode(got, buf) : NULL;
+		if (plain && same(v, plain))
 			return true;
 		(void)snprintf(text, sizeof(text), "Header mismatch: %s is %s", header,
 			       got ? "not the argument's value" : "missing");

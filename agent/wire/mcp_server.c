@@ -108,29 +108,28 @@ static void wrong_version(struct mcp_req *c, const char *requested)
 		 rpc_error_new(c->rpc.id, MCP_E_VERSION, "Unsupported protocol version", data));
 }
 
-bool mcp_header_decode(const char *v, char out[256])
+const char *mcp_header_decode(const char *v, char out[256])
 {
 	size_t len = strlen(v);
 	int n;
 
-	if (len < 11 || strncmp(v, "=?base64?", 9) || strcmp(v + len - 2, "?=")) {
-		(void)snprintf(out, 256, "%s", v);
-		return len < 256;
-	}
+	if (len < 11 || strncmp(v, "=?base64?", 9) || strcmp(v + len - 2, "?="))
+		return len < 256 ? v : NULL;
 	n = base64_decode(v + 9, len - 11, out, 255);
 	if (n < 0 || memchr(out, '\0', (size_t)n))
-		return false;
+		return NULL;
 	out[n] = '\0';
-	return true;
+	return out;
 }
 
 /* The header must be there and say what the body says. */
 static bool mirrors(struct mcp_req *c, const char *header, const char *body)
 {
-	const char *v = wire_header(c->r, header);
-	char text[TEXT_MAX], plain[256];
+	const char *v = wire_header(c->r, header), *plain;
+	char text[TEXT_MAX], buf[256];
 
-	if (v && mcp_header_decode(v, plain) && !strcmp(plain, body))
+	plain = v ? mcp_header_decode(v, buf) : NULL;
+	if (plain && !strcmp(plain, body))
 		return true;
 	(void)snprintf(text, sizeof(text), "Header mismatch: %s is %s", header,
 		       v ? "not the body's value" : "missing");
@@ -378,6 +377,18 @@ static json_t *tool_new(const struct mcp_tool *t, struct err *e)
 	return tool;
 }
 
+static char *info_new(const struct mcp_config *c)
+{
+	struct json_out o = { 0 };
+
+	json_out_lit(&o, "\"_meta\":{\"" MCP_META "serverInfo\":{\"name\":");
+	json_out_str(&o, c->name, strlen(c->name));
+	json_out_lit(&o, ",\"version\":");
+	json_out_str(&o, c->version, strlen(c->version));
+	json_out_lit(&o, "}}");
+	return json_out_take(&o, NULL);
+}
+
 int mcp_server_new(struct mcp_server **ret, const struct mcp_config *c, const struct mcp_app *app,
 		   struct err *e)
 {
@@ -400,9 +411,10 @@ int mcp_server_new(struct mcp_server **ret, const struct mcp_config *c, const st
 	s->cfg.max_streams = c->max_streams ? c->max_streams : 1024;
 	s->cfg.max_sessions = c->max_sessions ? c->max_sessions : 256;
 	s->path = strdup(c->path);
+	s->info = info_new(c);
 	s->prompts = c->prompts ? rpc_json(c->prompts, strlen(c->prompts), e) : NULL;
 	s->tools = calloc(c->ntools + 1, sizeof(json_t *));
-	if (!s->path || !s->tools || (c->prompts && !s->prompts)) {
+	if (!s->path || !s->info || !s->tools || (c->prompts && !s->prompts)) {
 		(void)mcp_server_free(s);
 		return err_set(e, -ENOMEM, "mcp: no memory");
 	}
@@ -428,6 +440,7 @@ struct mcp_server *mcp_server_free(struct mcp_server *s)
 	for (size_t i = 0; s->tools && i < s->cfg.ntools; i++)
 		json_decref(s->tools[i]);
 	free(s->tools);
+	free(s->info);
 	free(s->path);
 	free(s);
 	return NULL;

@@ -245,23 +245,42 @@ void mcp_turn_raw(struct mcp_turn *t, const json_t *result)
 		      : NULL);
 }
 
-static json_t *call_result(const char *text, const json_t *structured)
+/* The whole answer, as mcp_complete() would have it. structured: an object's text, NULL: text is an
+ * error's. */
+static char *call_result(const struct mcp_turn *t, const char *text, const char *structured)
 {
-	return json_pack("{s:[{s:s, s:s}], s:b, s:O*}", "content", "type", "text", "text", text,
-			 "isError", structured == NULL, "structuredContent", structured);
+	struct json_out o = { 0 };
+
+	rpc_open(&o, t->id, "result");
+	json_out_lit(&o, "{");
+	if (!t->legacy)
+		json_out_lit(&o, "\"resultType\":\"complete\",");
+	json_out_lit(&o, "\"content\":[{\"type\":\"text\",\"text\":");
+	json_out_str(&o, text, strlen(text));
+	if (structured) {
+		json_out_lit(&o, "}],\"isError\":false,\"structuredContent\":");
+		json_out_text(&o, structured);
+	} else {
+		json_out_lit(&o, "}],\"isError\":true");
+	}
+	if (!t->legacy) {
+		json_out_lit(&o, ",");
+		json_out_text(&o, t->s->info);
+	}
+	json_out_lit(&o, "}}");
+	return json_out_take(&o, NULL);
 }
 
 void mcp_turn_result(struct mcp_turn *t, const json_t *structured)
 {
 	auto_free char *text = json_is_object(structured) ? json_text_new(structured) : NULL;
-	json_t *r = text && t->s && !t->uri[0] ? call_result(text, structured) : NULL;
 
 	if (text && t->uri[0])
 		mcp_turn_contents(t, "application/json", text);
-	else if (!r)
+	else if (!text || !t->s)
 		mcp_turn_fail(t, MCP_E_INTERNAL, "internal error");
 	else
-		turn_end(t, 200, rpc_result_new(t->id, mcp_complete(t->s, t->legacy, r, false)));
+		turn_end(t, 200, call_result(t, text, text));
 }
 
 void mcp_turn_refuse(struct mcp_turn *t, const char *text)
@@ -270,10 +289,7 @@ void mcp_turn_refuse(struct mcp_turn *t, const char *text)
 		mcp_turn_fail(t, MCP_E_INTERNAL, text);
 		return;
 	}
-	turn_end(t, 200,
-		 t->s ? rpc_result_new(t->id, mcp_complete(t->s, t->legacy, call_result(text, NULL),
-							   false))
-		      : NULL);
+	turn_end(t, 200, t->s ? call_result(t, text, NULL) : NULL);
 }
 
 void mcp_turn_fail_data(struct mcp_turn *t, enum mcp_code code, const char *text,

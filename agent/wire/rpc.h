@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "agent/codec/json_out.h"
 #include "treaty/units.h"
 #include "wire.h"
 
@@ -23,9 +24,11 @@ json_t *rpc_json(const char *text, size_t len, struct err *e);
  */
 int rpc_parse(struct rpc_request *ret, const char *body, size_t len, struct err *e) must_check;
 
-/* Response texts, to be freed; NULL on ENOMEM. id NULL is written as null. They steal result and
- * data (data NULL: none). */
-/* key is "result" or "error". */
+/* A response up to its value, which the caller writes, and the closing brace after it. id NULL is
+ * written as null; key is "result" or "error". */
+void rpc_open(struct json_out *o, const json_t *id, const char *key);
+/* Response texts, to be freed; NULL on ENOMEM. They steal value, result and data (data NULL: none).
+ */
 char *rpc_dump_new(const json_t *id, const char *key, json_t *value);
 char *rpc_result_new(const json_t *id, json_t *result);
 char *rpc_error_new(const json_t *id, int code, const char *text, json_t *data);

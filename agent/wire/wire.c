@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <signal.h>
 #include <strings.h>
 
 const char *wire_header(const struct wire_request *r, const char *name)
 {
-	for (size_t i = 0; i < r->nheaders; i++)
-		if (!strcasecmp(r->headers[i].name, name))
+	for (size_t i = 0; i < r->nheaders; i++) {
+		const char *n = r->headers[i].name;
+
+		if ((*n | 0x20) == (*name | 0x20) && !strcasecmp(n, name))
 			return r->headers[i].value;
+	}
 	return NULL;
 }
 
@@ -17,6 +21,14 @@ const char *wire_header(const struct wire_request *r, const char *name)
 void wire_ignore_sigpipe(void)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* Each request takes and gives back blocks of 16 KiB (a TLS record), and glibc would give the end
+ * of the heap back to the kernel with them, and fault it in again for the next request. */
+void wire_keep_heap(void)
+{
+	(void)mallopt(M_TRIM_THRESHOLD, 8 << 20);
+	(void)mallopt(M_TOP_PAD, 1 << 20);
 }
 
 void wire_owner(const struct peer *p, char out[WIRE_DID_MAX])

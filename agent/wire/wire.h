@@ -83,5 +83,7 @@ void wire_owner(const struct peer *p, char out[WIRE_DID_MAX]);
 
 /* SIGPIPE is ignored from then on, in the whole process: http_server and http_client do it. */
 void wire_ignore_sigpipe(void);
+/* Up to 8 MiB of free memory stay with the process from then on: http_server does it. */
+void wire_keep_heap(void);
 
 #endif

@@ -195,10 +195,11 @@ static struct {
 
 static int load(const struct bench *b, uint16_t port, const char *sock)
 {
+	const char *count = getenv("WIRES_REQUESTS");
 	struct wire_end w[CONNS];
 	int len[CONNS] = { 0 };
 	int64_t start, end;
-	unsigned n = 0;
+	unsigned n = 0, enough = count ? (unsigned)strtoul(count, NULL, 10) : 0;
 	double rate;
 
 	for (int i = 0; i < CONNS; i++)
@@ -213,7 +214,7 @@ static int load(const struct bench *b, uint16_t port, const char *sock)
 			if (!once(b, &w[i], n, false, &len[i]))
 				return 1;
 		end = us_now();
-	} while (end - start < SECONDS * 1000000);
+	} while (enough ? n < enough : end - start < SECONDS * 1000000);
 	rate = (double)n * 1e6 / (double)(end - start);
 	shared->requests = n;
 	printf("{\"metric\":\"wires.%s_per_s\",\"value\":%.0f,\"unit\":\"1/s\",\"connections\":%d",

@@ -435,7 +435,8 @@ static void comes_back(json_t *v)
 static void texts_come_back(void **state)
 {
 	json_t *deep = json_array(), *a, *b;
-	uint8_t da[32], db[32];
+	static const uint8_t key[16] = { 1 }, other[16] = { 2 };
+	uint8_t da[JSON_PRINT_LEN], db[JSON_PRINT_LEN];
 
 	(void)state;
 	comes_back(json_pack("{s:I, s:I, s:I, s:i}", "z", (json_int_t)INT64_MIN, "a",
@@ -450,10 +451,26 @@ static void texts_come_back(void **state)
 	json_decref(deep);
 	a = json_pack("{s:I, s:i}", "x", (json_int_t)INT64_MAX, "y", 1);
 	b = json_pack("{s:i, s:I}", "y", 1, "x", (json_int_t)INT64_MAX);
-	assert_int_equal(json_sha256(a, da) | json_sha256(b, db), 0);
-	assert_memory_equal(da, db, 32);
-	assert_int_equal(json_object_set_new(b, "y", json_integer(2)) | json_sha256(b, db), 0);
-	assert_memory_not_equal(da, db, 32);
+	assert_int_equal(json_fingerprint(a, key, da) | json_fingerprint(b, key, db), 0);
+	assert_memory_equal(da, db, sizeof(da));
+	for (int i = 0; i < 40; i++) { /* more than fit on the stack, and in two orders */
+		char name[2][8];
+
+		(void)snprintf(name[0], sizeof(name[0]), "n%d", i);
+		(void)snprintf(name[1], sizeof(name[1]), "n%d", 39 - i);
+		assert_int_equal(json_object_set_new(a, name[0], json_integer(i)), 0);
+		assert_int_equal(json_object_set_new(b, name[1], json_integer(39 - i)), 0);
+	}
+	assert_int_equal(json_fingerprint(a, key, da) | json_fingerprint(b, key, db), 0);
+	assert_memory_equal(da, db, sizeof(da));
+	assert_int_equal(json_object_set_new(b, "y", json_integer(2)) |
+				 json_fingerprint(b, key, db),
+			 0);
+	assert_memory_not_equal(da, db, sizeof(da));
+	assert_int_equal(json_object_set_new(b, "y", json_integer(1)) |
+				 json_fingerprint(b, other, db),
+			 0);
+	assert_memory_not_equal(da, db, sizeof(da));
 	json_decref(a);
 	json_decref(b);
 }
