@@ -108,7 +108,8 @@ int mcp_table_add(const struct mcp_row *r, struct err *e)
 				.read_only = r->read_only,
 				.destructive = r->destructive,
 				.idempotent = r->idempotent,
-				.open_world = r->open_world };
+				.open_world = r->open_world,
+				.tasks = r->slow };
 	if (r->input && !r->input_schema)
 		t->input_schema = text_of(noun_schema(r->input));
 	t->output_schema = text_of(shape_of(r->name));

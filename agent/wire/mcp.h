@@ -42,6 +42,7 @@ struct mcp_tool {
 	const char *input_schema;                            /* JSON text, root "type":"object" */
 	const char *output_schema;                           /* JSON text or NULL */
 	bool read_only, destructive, idempotent, open_world; /* all four are always sent */
+	bool tasks; /* 2025-11-25: its caller may ask for a task, and then gets one */
 };
 
 /* Something to read. uri is a URI, or with is_template an RFC 6570 template that is only told. */
@@ -141,12 +142,14 @@ void mcp_turn_notify(struct mcp_turn *t, const char *method, const json_t *param
 int mcp_turn_ask(struct mcp_turn *t, const char *method, const json_t *params,
 		 void (*answer)(void *arg, struct mcp_turn *t, const json_t *result), void *arg);
 
-/* Makes the call a task (2026-07-28 with the tasks extension): the caller is answered now, the ends
- * above go into the task, its cancelling is the caller's. -EOPNOTSUPP: this caller has no tasks,
- * and the call goes on as it is; -ENOSPC: too many tasks are under way. */
+/* Makes the call a task: the caller is answered now, the ends above go into the task, its
+ * cancelling is the caller's. In 2026-07-28 with the tasks extension the application decides; in
+ * 2025-11-25 the caller does, and its call is a task before it comes here (0 again). -EOPNOTSUPP:
+ * this caller has no tasks, and the call goes on as it is; -ENOSPC: too many are under way. */
 int mcp_turn_task(struct mcp_turn *t);
 /* Of a task alone: asks its owner (requests by key, borrowed) and runs answer with all responses by
- * key. -EINVAL: no task, or it asks already. */
+ * key; in 2025-11-25 the owner is asked while it waits for the result, and null is a refused
+ * answer. -EINVAL: no task, or it asks already. */
 int mcp_turn_task_ask(struct mcp_turn *t, const json_t *requests,
 		      void (*answer)(void *arg, struct mcp_turn *t, const json_t *responses),
 		      void *arg);

@@ -84,9 +84,9 @@ static const struct method {
 	{ "prompts/list", mcp_do_prompts, NULL, false },
 	{ "prompts/get", mcp_do_prompt, "name", false },
 	{ "completion/complete", mcp_do_complete, NULL, false },
-	{ "tasks/get", mcp_do_task_get, "taskId", true },
+	{ "tasks/get", mcp_do_task_get, "taskId", false },
 	{ "tasks/update", mcp_do_task_update, "taskId", true },
-	{ "tasks/cancel", mcp_do_task_cancel, "taskId", true },
+	{ "tasks/cancel", mcp_do_task_cancel, "taskId", false },
 };
 
 static const struct method *method_find(const char *name)

@@ -355,9 +355,27 @@ bool mcp_legacy(struct mcp_req *c)
 		do_subscribe(c, true);
 	else if (!strcmp(m, "resources/unsubscribe"))
 		do_subscribe(c, false);
+	else if (!strcmp(m, "tasks/list"))
+		mcp_do_task_list(c);
+	else if (!strcmp(m, "tasks/result"))
+		mcp_do_task_result(c);
 	else
 		return false;
 	return true;
+}
+
+void mcp_session_tell(struct mcp_server *s, const char *id, const char *method, json_t *params)
+{
+	struct mcp_session *x;
+
+	TAILQ_FOREACH (x, &s->sessions, entry) {
+		if (!x->get || strcmp(x->id, id) != 0)
+			continue;
+		if (tell(x->get, notification(x->get, method, json_incref(params))))
+			listener_free(x->get);
+		break;
+	}
+	json_decref(params);
 }
 
 /* One stream a session: a newer one replaces it. */

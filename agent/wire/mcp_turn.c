@@ -19,6 +19,18 @@ static void on_gone(void *arg)
 		gone(t->gone_arg);
 }
 
+/* The stream of a call of the older revision broke: nothing more goes out, and the call goes on. */
+static void on_lost(void *arg)
+{
+	struct mcp_turn *t = arg;
+
+	t->lost = true;
+	if (!t->asked)
+		return;
+	t->asked = 0; /* no answer comes any more */
+	t->answer(t->answer_arg, t, NULL);
+}
+
 static bool reads_streams(const struct mcp_req *c)
 {
 	const char *accept = wire_header(c->r, "Accept");
@@ -66,6 +78,13 @@ struct mcp_turn *mcp_turn_new(struct mcp_req *c)
 	return t;
 }
 
+void mcp_turn_watch(struct mcp_turn *t, void (*gone)(void *arg))
+{
+	mcp_turn_on_cancel(t, gone, t);
+	if (t->sink.stream && t->sink.stream->watch && !t->stream)
+		t->sink.stream->watch(t->sink.to, gone ? on_gone : NULL, t);
+}
+
 static void turn_free(struct mcp_turn *t)
 {
 	json_decref(t->id);
@@ -82,12 +101,16 @@ void mcp_turns_abandon(struct mcp_server *s)
 	while ((t = LIST_FIRST(&s->turns))) {
 		LIST_REMOVE(t, entry);
 		t->s = NULL;
+		if (t->awaits)
+			mcp_turn_watch(t, NULL);
 		if (t->stream)
 			t->sink.stream->end(t->stream);
 		else if (!t->detached)
 			t->sink.fn(t->sink.to, &gone);
 		t->stream = NULL;
 		t->task = NULL;
+		if (t->awaits)
+			turn_free(t);
 	}
 }
 
@@ -118,7 +141,8 @@ static bool stream_open(struct mcp_turn *t)
 		return false;
 	if (t->stream)
 		return true;
-	t->stream = t->sink.stream->open(t->sink.to, &head, on_gone, t);
+	t->stream = t->sink.stream->open(t->sink.to, &head,
+					 t->legacy && !t->awaits ? on_lost : on_gone, t);
 	t->lost = !t->stream;
 	return t->stream != NULL;
 }
@@ -135,6 +159,11 @@ static void stream_json(struct mcp_turn *t, json_t *message)
 
 void mcp_turn_notify(struct mcp_turn *t, const char *method, const json_t *params)
 {
+	if (t->s && t->legacy && t->task) {
+		mcp_session_tell(t->s, t->task->session, method,
+				 mcp_task_related(json_copy((json_t *)(uintptr_t)params), t->task));
+		return;
+	}
 	stream_json(t, json_pack("{s:s, s:s, s:o*}", "jsonrpc", "2.0", "method", method, "params",
 				 json_deep_copy(params)));
 }
@@ -187,7 +216,8 @@ void mcp_turn_cancelled(struct mcp_req *c)
 	struct mcp_turn *t;
 
 	LIST_FOREACH(t, &c->s->turns, entry)
-	if (c->session && !strcmp(t->session, c->session->id) && json_equal(t->id, id)) {
+	if (c->session && !t->detached && !strcmp(t->session, c->session->id) &&
+	    json_equal(t->id, id)) {
 		on_gone(t);
 		return;
 	}

@@ -42,13 +42,14 @@ static bool allowed(void *arg, const struct peer *p, const char *tool)
 
 #define OBJECT "{\"type\":\"object\"}"
 static const struct mcp_tool tools[] = {
-	{ "get_weather", "Weather", "Tells the weather", OBJECT, OBJECT, true, false, true, false },
-	{ "hidden", NULL, "Not for everyone", OBJECT, NULL, false, true, false, true },
+	{ "get_weather", "Weather", "Tells the weather", OBJECT, OBJECT, true, false, true, false,
+	  false },
+	{ "hidden", NULL, "Not for everyone", OBJECT, NULL, false, true, false, true, false },
 	{ "route", NULL, "Routed",
 	  "{\"type\":\"object\",\"properties\":{\"where\":{\"type\":\"string\",\"x-mcp-header\":"
 	  "\"Region\"},\"how\":{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\","
 	  "\"x-mcp-header\":\"N\"},\"b\":{\"type\":\"boolean\",\"x-mcp-header\":\"B\"}}}}}",
-	  NULL, true, false, true, false },
+	  NULL, true, false, true, false, false },
 };
 
 static int setup(void **state)

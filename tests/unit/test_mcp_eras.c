@@ -45,9 +45,9 @@ static int on_read(void *arg, const struct peer *p, const char *uri, struct mcp_
 
 #define OBJECT "{\"type\":\"object\"}"
 static const struct mcp_tool tools[] = {
-	{ "echo", NULL, "d", OBJECT, OBJECT, true, false, true, false },
-	{ "slow", NULL, "d", OBJECT, NULL, false, false, true, false },
-	{ "oss_only", NULL, "d", OBJECT, NULL, false, true, false, false },
+	{ "echo", NULL, "d", OBJECT, OBJECT, true, false, true, false, false },
+	{ "slow", NULL, "d", OBJECT, NULL, false, false, true, false, false },
+	{ "oss_only", NULL, "d", OBJECT, NULL, false, true, false, false, false },
 };
 static const struct mcp_resource resources[] = {
 	{ "treaty://agreements", "agreements", NULL, "All", "application/json", false },
@@ -327,7 +327,6 @@ static void progress_then_the_answer(void **state)
 static void leaving_cancels(void **state)
 {
 	json_t *o = json_object();
-	char a[64];
 
 	(void)state;
 	modern(&alice, 1, "tools/call", "slow", ",\"name\":\"slow\"");
@@ -345,19 +344,43 @@ static void leaving_cancels(void **state)
 	streams[2].text[0] = 0;
 	mcp_turn_result(held, o);
 	assert_string_equal(streams[2].text, "");
-	/* the older revision says it, and only in its own session */
+	json_decref(o);
+}
+
+/* The older revision says that it cancels, and only in its own session; leaving is not that, before
+ * or after something was said. */
+static void leaving_is_not_cancelling_there(void **state)
+{
+	json_t *o = json_object();
+	char a[64];
+
+	(void)state;
 	begin(&alice, a);
 	old(&alice, 3, a, "tools/call", "\"name\":\"slow\"");
 	mcp_turn_on_cancel(held, on_gone, NULL);
 	send(&alice, 0, "POST", MCP_LEGACY_VERSION, NULL, NULL, NULL,
 	     "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{"
 	     "\"requestId\":5}}");
-	assert_int_equal(gone, 2);
+	assert_int_equal(gone, 0);
 	send(&alice, 0, "POST", MCP_LEGACY_VERSION, a, NULL, NULL,
 	     "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{"
 	     "\"requestId\":5}}");
-	assert_int_equal(gone, 3);
+	assert_int_equal(gone, 1);
 	mcp_turn_result(held, o);
+	old(&alice, 4, a, "tools/call", "\"name\":\"slow\"");
+	mcp_turn_on_cancel(held, on_gone, NULL);
+	assert_null(streams[4].left); /* nobody looks */
+	mcp_turn_result(held, o);
+	old(&alice, 5, a, "tools/call", "\"name\":\"slow\",\"_meta\":{\"progressToken\":\"p\"}");
+	mcp_turn_on_cancel(held, on_gone, NULL);
+	mcp_turn_progress(held, 1, 2, NULL);
+	assert_true(streams[5].open);
+	streams[5].gone(streams[5].arg);
+	streams[5].text[0] = 0;
+	mcp_turn_progress(held, 2, 2, NULL);
+	mcp_turn_result(held, o);
+	assert_string_equal(streams[5].text, "");
+	assert_int_equal(gone, 1);
 	json_decref(o);
 }
 
@@ -399,6 +422,11 @@ static void asking_in_a_session(void **state)
 	assert_int_equal(mcp_turn_ask(held, "elicitation/create", NULL, on_answer, NULL),
 			 -EOPNOTSUPP);
 	mcp_turn_refuse(held, "no");
+	/* who was asked is gone: that is an answer too */
+	old(&alice, 3, a, "tools/call", "\"name\":\"slow\"");
+	assert_int_equal(mcp_turn_ask(held, "elicitation/create", NULL, on_answer, NULL), 0);
+	streams[3].gone(streams[3].arg);
+	assert_int_equal(answered, 2);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -414,6 +442,7 @@ int main(void)
 		T(listening_in_a_session),
 		T(progress_then_the_answer),
 		T(leaving_cancels),
+		T(leaving_is_not_cancelling_there),
 		T(asking_in_a_session),
 	};
 

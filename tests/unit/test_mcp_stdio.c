@@ -97,9 +97,9 @@ static void route(void *arg, const struct wire_request *r, struct http_reply *t)
 
 static void serve(int ready)
 {
-#define TOOL_OF(n)                                                                     \
-	{                                                                              \
-		n, NULL, "d", "{\"type\":\"object\"}", NULL, false, false, true, false \
+#define TOOL_OF(n)                                                                            \
+	{                                                                                     \
+		n, NULL, "d", "{\"type\":\"object\"}", NULL, false, false, true, false, false \
 	}
 	static const struct mcp_tool tools[] = { TOOL_OF("echo"),  TOOL_OF("slow"),
 						 TOOL_OF("who"),   TOOL_OF("ask"),
