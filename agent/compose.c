@@ -313,6 +313,8 @@ static int start_a2a(struct compose *m, struct err *e)
 				.skills = bss ? bss_skills : ent_skills,
 				.extended_skills = more,
 				.streaming = true,
+				.max_streams_per_peer = c->daemon.max_peer_streams,
+				.max_turns_per_peer = c->daemon.max_peer_calls,
 				.sign = m->card ? card_sign : NULL,
 				.sign_arg = m->card,
 				.sign_kid = m->card_kid,
@@ -422,6 +424,7 @@ static int start_wires(struct compose *m, struct err *e)
 	if (!r)
 		r = sse_hub_new(&m->sse, m->side.loop, readers_max(m->side.cfg), replay_after, m);
 	if (!r) {
+		sse_hub_limit(m->sse, m->side.cfg->daemon.max_peer_readers);
 		sse_hub_view(m->sse, see);
 		r = start_a2a(m, e);
 	}

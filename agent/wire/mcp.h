@@ -4,10 +4,10 @@
  * response comes out, now or later, or a stream of server-sent events where something is told on
  * the way.
  *
- * To lift it into another program: mcp_*.c, rpc.[ch], wire.[ch] and the small headers under
- * include/treaty that they name, with jansson. The program owns sockets, TLS and time. It fills
- * struct mcp_config, gives requests to mcp_server_handle(), and ends each turn that it was given.
- * One thread. */
+ * To lift it into another program: mcp_*.c, rpc.[ch], wire.[ch], agent/refusal.c and the small
+ * headers under include/treaty that they name, with jansson. The program owns sockets, TLS and
+ * time. It fills struct mcp_config, gives requests to mcp_server_handle(), and ends each turn that
+ * it was given. One thread. */
 #ifndef TREATY_MCP_H
 #define TREATY_MCP_H
 
@@ -31,6 +31,7 @@ enum mcp_code {
 	MCP_E_METHOD = -32601,
 	MCP_E_PARAMS = -32602,
 	MCP_E_INTERNAL = -32603,
+	MCP_E_LIMIT = -32000, /* a cap is reached: data is a problem (RFC 9457) */
 	MCP_E_HEADER = -32020,
 	MCP_E_CAPABILITY = -32021, /* the caller lacks one: data.requiredCapabilities */
 	MCP_E_VERSION = -32022,

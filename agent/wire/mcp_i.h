@@ -111,6 +111,8 @@ struct mcp_req {
 /* mcp_server.c */
 void mcp_send(struct wire_sink sink, int status, char *text); /* frees text; NULL: 500 */
 void mcp_fail(struct mcp_req *c, int status, int code, const char *text);
+/* A cap is reached; its problem goes along. On HTTP 200, or as a status by itself. */
+void mcp_limit(struct mcp_req *c, const struct wire_limit *l, bool status);
 /* Steals result; adds what the revision wants. cached: ttlMs and cacheScope too. */
 json_t *mcp_complete(const struct mcp_server *s, bool legacy, json_t *result, bool cached);
 void mcp_succeed(struct mcp_req *c, json_t *result, bool cached);

@@ -181,7 +181,7 @@ static void call_start(struct mcp_req *c, const char *tool, json_t *args, const 
 	if (!t)
 		return;
 	if (as_task && mcp_turn_task(t)) {
-		mcp_turn_fail(t, MCP_E_INTERNAL, "too many tasks are under way");
+		mcp_turn_fail(t, MCP_E_LIMIT, "too many tasks are under way");
 		return;
 	}
 	args = args ? json_incref(args) : json_object();

@@ -58,14 +58,21 @@ static json_t *notification(const struct mcp_listener *l, const char *method, js
 		      : NULL;
 }
 
-static bool has_room(const struct mcp_server *s, const char *owner)
+/* False: answered. */
+static bool has_room(struct mcp_req *c)
 {
+	const struct mcp_server *s = c->s;
+	const struct wire_limit own = { "peer-streams", s->cfg.max_peer_streams, true },
+				all = { "streams", s->cfg.max_streams, false };
 	const struct mcp_listener *l;
 	size_t mine = 0;
 
 	LIST_FOREACH(l, &s->listeners, entry)
-	mine += !strcmp(l->owner, owner);
-	return s->nlisteners < s->cfg.max_streams && mine < s->cfg.max_peer_streams;
+	mine += !strcmp(l->owner, c->owner);
+	if (mine < own.max && s->nlisteners < all.max)
+		return true;
+	mcp_limit(c, mine < own.max ? &all : &own, true);
+	return false;
 }
 
 /* NULL: answered. */
@@ -77,11 +84,13 @@ static struct mcp_listener *listener_new(struct mcp_req *c)
 						   .content_type = "text/event-stream",
 						   .headers = h,
 						   .nheaders = ARRAY_LEN(h) };
-	struct mcp_listener *l =
-		c->sink.stream && has_room(c->s, c->owner) ? calloc(1, sizeof(*l)) : NULL;
+	struct mcp_listener *l;
 
+	if (c->sink.stream && !has_room(c))
+		return NULL;
+	l = c->sink.stream ? calloc(1, sizeof(*l)) : NULL;
 	if (!l) {
-		mcp_fail(c, 503, MCP_E_INTERNAL, "too many streams are open");
+		mcp_fail(c, 503, MCP_E_INTERNAL, "no stream can be opened");
 		return NULL;
 	}
 	l->s = c->s;

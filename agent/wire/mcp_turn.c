@@ -39,23 +39,33 @@ static bool reads_streams(const struct mcp_req *c)
 	       (strstr(accept, "text/event-stream") || strstr(accept, "*/*"));
 }
 
-static bool has_room(const struct mcp_server *s, const char *owner)
+/* False: answered. */
+static bool has_room(struct mcp_req *c)
 {
+	const struct mcp_server *s = c->s;
+	const struct wire_limit own = { "peer-calls", s->cfg.max_peer_turns, true },
+				all = { "calls", s->cfg.max_turns, false };
 	const struct mcp_turn *t;
 	size_t mine = 0;
 
 	LIST_FOREACH(t, &s->turns, entry)
-	mine += !strcmp(t->owner, owner);
-	return s->nturns < s->cfg.max_turns && mine < s->cfg.max_peer_turns;
+	mine += !strcmp(t->owner, c->owner);
+	if (mine < own.max && s->nturns < all.max)
+		return true;
+	mcp_limit(c, mine < own.max ? &all : &own, false);
+	return false;
 }
 
 struct mcp_turn *mcp_turn_new(struct mcp_req *c)
 {
 	struct mcp_server *s = c->s;
-	struct mcp_turn *t = has_room(s, c->owner) ? calloc(1, sizeof(*t)) : NULL;
+	struct mcp_turn *t;
 
+	if (!has_room(c))
+		return NULL;
+	t = calloc(1, sizeof(*t));
 	if (!t) {
-		mcp_fail(c, 200, MCP_E_INTERNAL, "too many calls are under way");
+		mcp_fail(c, 200, MCP_E_INTERNAL, "internal error");
 		return NULL;
 	}
 	*t = (struct mcp_turn){ .s = s,

@@ -283,7 +283,9 @@ static void later_and_too_many_and_too_late(void **state)
 	post(MCP_VERSION, "tools/call", "get_weather", CALL(",\"arguments\":{\"hold\":1}"));
 	assert_int_equal(got.replies, 0);
 	post(MCP_VERSION, "tools/call", "get_weather", CALL(""));
-	assert_int_equal(code(), -32603);
+	assert_int_equal(code(), MCP_E_LIMIT);
+	assert_non_null(strstr(got.body, "\"type\":\"limit_reached\""));
+	assert_non_null(strstr(got.body, "\"status\":503,\"detail\":\"calls: no more than 2"));
 	mcp_turn_result(first, o);
 	assert_int_equal(got.replies, 2);
 	assert_int_equal(code(), 0);

@@ -69,6 +69,8 @@ static int setup(void **state)
 					     .nresources = ARRAY_LEN(resources),
 					     .legacy = true,
 					     .lists_change = true,
+					     .max_peer_turns = 2,
+					     .max_peer_streams = 2,
 					     .max_sessions = 3 };
 
 	(void)state;
@@ -302,6 +304,36 @@ static void listening_in_a_session(void **state)
 	assert_false(streams[2].open);
 }
 
+/* Each caller's own cap, and nobody else's. */
+static void a_caller_at_its_cap_is_refused(void **state)
+{
+	struct mcp_turn *turns[2];
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		modern(&alice, 1, "tools/call", "slow", ",\"name\":\"slow\"");
+		turns[i] = held;
+	}
+	modern(&alice, 1, "tools/call", "slow", ",\"name\":\"slow\"");
+	assert_int_equal(got.status, 200);
+	assert_int_equal(code(), MCP_E_LIMIT);
+	assert_non_null(strstr(got.body, "\"status\":429,\"detail\":\"peer-calls: no more than 2"));
+	modern(&bob, 1, "tools/call", "slow", ",\"name\":\"slow\"");
+	assert_int_equal(got.replies, 0);
+	mcp_turn_refuse(held, "end");
+	for (unsigned i = 0; i < 2; i++) {
+		mcp_turn_refuse(turns[i], "end");
+		modern(&alice, 2 + i, "subscriptions/listen", NULL, ",\"notifications\":{}");
+		assert_true(streams[2 + i].open);
+	}
+	modern(&alice, 4, "subscriptions/listen", NULL, ",\"notifications\":{}");
+	assert_int_equal(got.status, 429);
+	assert_int_equal(code(), MCP_E_LIMIT);
+	assert_non_null(strstr(got.body, "\"detail\":\"peer-streams: no more than 2"));
+	modern(&bob, 4, "subscriptions/listen", NULL, ",\"notifications\":{}");
+	assert_true(streams[4].open);
+}
+
 static void on_gone(void *arg)
 {
 	(void)arg;
@@ -441,6 +473,7 @@ int main(void)
 		T(listening),
 		T(listening_in_a_session),
 		T(progress_then_the_answer),
+		T(a_caller_at_its_cap_is_refused),
 		T(leaving_cancels),
 		T(leaving_is_not_cancelling_there),
 		T(asking_in_a_session),

@@ -437,7 +437,7 @@ static void there_is_only_so_much_room(void **state)
 	}
 	calls = 0;
 	old(&alice, 0, "tools/call", "\"name\":\"job\",\"task\":{}");
-	assert_int_equal(code(), MCP_E_INTERNAL);
+	assert_int_equal(code(), MCP_E_LIMIT);
 	assert_int_equal(calls, 0);
 	begin(&bob, id);
 	mcp_turn_refuse(held, "end");
