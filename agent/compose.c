@@ -160,17 +160,9 @@ static int see(void *arg, const struct peer *p, const struct sse_event *ev, char
 {
 	const struct compose *m = arg;
 	const struct disclosure_lens l = { .side = &m->side, .who = disclosure_who(&m->side, p) };
-	auto_json json_t *seen = NULL;
 	struct err e = { 0 };
-	bool whole = true;
-	int r = l.who.owner ? 1
-			    : disclosure_row(&l, ev->seq, ev->data, strlen(ev->data), &seen, &whole,
-					     &e);
 
-	if (r || !seen || whole)
-		return r ? r : seen != NULL;
-	*ret = json_dumps(seen, JSON_COMPACT | JSON_SORT_KEYS);
-	return *ret ? 2 : -ENOMEM;
+	return disclosure_sight(&l, ev->seq, ev->data, ret, &e);
 }
 
 static bool may_watch(const struct compose *m, const struct peer *p)

@@ -66,6 +66,9 @@ struct mcp_app {
 	/* May this peer see, read and watch this URI (of the table, or of a template)? NULL: none.
 	 * What it may not answers as unknown. */
 	bool (*readable)(void *arg, const struct peer *p, const char *uri);
+	/* May this peer, which watches what covers uri, hear that it changed because of about
+	 * (mcp_resource_changed())? NULL: whoever could ask to watch. */
+	bool (*told)(void *arg, const struct peer *p, const char *uri, const char *about);
 	/* Of what was refused by allowed() or readable(): the WWW-Authenticate value of a 403 where
 	 * another access token of the same caller would do; NULL: none would. One of tool and uri
 	 * is NULL. The member may be NULL. */
@@ -155,8 +158,9 @@ int mcp_turn_task_ask(struct mcp_turn *t, const json_t *requests,
 		      void (*answer)(void *arg, struct mcp_turn *t, const json_t *responses),
 		      void *arg);
 
-/* To those who listen to that URI, or to a URI that is a path above it. */
-void mcp_resource_changed(struct mcp_server *s, const char *uri);
+/* To those who listen to that URI, or to a URI that is a path above it, as told() lets them. about
+ * is the application's, NULL: nothing in particular. */
+void mcp_resource_changed(struct mcp_server *s, const char *uri, const char *about);
 enum mcp_list { MCP_TOOLS, MCP_PROMPTS, MCP_RESOURCES };
 void mcp_list_changed(struct mcp_server *s, enum mcp_list which);
 /* A comment on every stream, against idle closing. */

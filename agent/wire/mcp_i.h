@@ -21,6 +21,7 @@ enum {
 struct mcp_listener {
 	LIST_ENTRY(mcp_listener) entry;
 	struct mcp_server *s;
+	struct peer peer;
 	char owner[WIRE_DID_MAX];
 	json_t *id;                  /* of the listen request; NULL: the session's */
 	struct mcp_session *session; /* NULL: the newer revision */

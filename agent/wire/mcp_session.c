@@ -95,6 +95,7 @@ static struct mcp_listener *listener_new(struct mcp_req *c)
 	}
 	l->s = c->s;
 	l->ops = c->sink.stream;
+	l->peer = *c->r->peer;
 	memcpy(l->owner, c->owner, sizeof(l->owner));
 	LIST_INSERT_HEAD(&c->s->listeners, l, entry);
 	c->s->nlisteners++;
@@ -185,14 +186,17 @@ static bool covers(char *const *uris, size_t n, const char *uri)
 	return false;
 }
 
-void mcp_resource_changed(struct mcp_server *s, const char *uri)
+void mcp_resource_changed(struct mcp_server *s, const char *uri, const char *about)
 {
+	const struct mcp_app *app = &s->app;
 	struct mcp_listener *l, *next;
 
 	for (l = LIST_FIRST(&s->listeners); l; l = next) {
 		next = LIST_NEXT(l, entry);
 		if (!(l->session ? covers(l->session->uris, l->session->nuris, uri)
 				 : covers(l->uris, l->nuris, uri)))
+			continue;
+		if (app->told && !app->told(app->arg, &l->peer, uri, about))
 			continue;
 		if (tell(l, notification(l, "notifications/resources/updated",
 					 json_pack("{s:s}", "uri", uri))))

@@ -257,11 +257,11 @@ static void listening(void **state)
 		"\"toolsListChanged\":true,\"resourceSubscriptions\":[\"treaty://agreements\"]},"
 		"\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":\"q\"}}}\n\n");
 	streams[1].text[0] = 0;
-	mcp_resource_changed(srv, "treaty://log");
-	mcp_resource_changed(srv, "treaty://agreementsX");
+	mcp_resource_changed(srv, "treaty://log", NULL);
+	mcp_resource_changed(srv, "treaty://agreementsX", NULL);
 	mcp_list_changed(srv, MCP_RESOURCES);
 	assert_string_equal(streams[1].text, "");
-	mcp_resource_changed(srv, "treaty://agreements/7");
+	mcp_resource_changed(srv, "treaty://agreements/7", NULL);
 	assert_non_null(strstr(streams[1].text, "\"uri\":\"treaty://agreements/7\""));
 	mcp_list_changed(srv, MCP_TOOLS);
 	assert_non_null(strstr(streams[1].text, "notifications/tools/list_changed"));
@@ -289,14 +289,14 @@ static void listening_in_a_session(void **state)
 	assert_int_equal(code(), 0);
 	send(&alice, 1, "GET", MCP_LEGACY_VERSION, a, NULL, NULL, "");
 	assert_true(streams[1].open);
-	mcp_resource_changed(srv, "treaty://agreements");
+	mcp_resource_changed(srv, "treaty://agreements", NULL);
 	assert_non_null(strstr(streams[1].text, "notifications/resources/updated"));
 	assert_null(strstr(streams[1].text, "subscriptionId"));
 	send(&alice, 2, "GET", MCP_LEGACY_VERSION, a, NULL, NULL, ""); /* replaces */
 	assert_false(streams[1].open);
 	old(&alice, 0, a, "resources/unsubscribe", "\"uri\":\"treaty://agreements\"");
 	streams[2].text[0] = 0;
-	mcp_resource_changed(srv, "treaty://agreements");
+	mcp_resource_changed(srv, "treaty://agreements", NULL);
 	assert_string_equal(streams[2].text, "");
 	mcp_ping(srv);
 	assert_string_equal(streams[2].text, ": ping\n\n");
