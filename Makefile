@@ -107,6 +107,7 @@ TEST_LDFLAGS_test_bss_void := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_foreign := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_foreign_mcp := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_objects := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_consumer_view := -Wl,--wrap=peer_send,--wrap=signer_public
 TEST_LDFLAGS_test_transcripts := -Wl,--wrap=peer_send
 $(TESTS): %: %.o $(LIB) $(LLHTTP)
 	$(call say,LINK,$@)

@@ -160,17 +160,9 @@ static int see(void *arg, const struct peer *p, const struct sse_event *ev, char
 {
 	const struct compose *m = arg;
 	const struct disclosure_lens l = { .side = &m->side, .who = disclosure_who(&m->side, p) };
-	auto_json json_t *seen = NULL;
 	struct err e = { 0 };
-	bool whole = true;
-	int r = l.who.owner ? 1
-			    : disclosure_row(&l, ev->seq, ev->data, strlen(ev->data), &seen, &whole,
-					     &e);
 
-	if (r || !seen || whole)
-		return r ? r : seen != NULL;
-	*ret = json_dumps(seen, JSON_COMPACT | JSON_SORT_KEYS);
-	return *ret ? 2 : -ENOMEM;
+	return disclosure_sight(&l, ev->seq, ev->data, ret, &e);
 }
 
 static bool may_watch(const struct compose *m, const struct peer *p)
@@ -313,6 +305,8 @@ static int start_a2a(struct compose *m, struct err *e)
 				.skills = bss ? bss_skills : ent_skills,
 				.extended_skills = more,
 				.streaming = true,
+				.max_streams_per_peer = c->daemon.max_peer_streams,
+				.max_turns_per_peer = c->daemon.max_peer_calls,
 				.sign = m->card ? card_sign : NULL,
 				.sign_arg = m->card,
 				.sign_kid = m->card_kid,
@@ -422,6 +416,7 @@ static int start_wires(struct compose *m, struct err *e)
 	if (!r)
 		r = sse_hub_new(&m->sse, m->side.loop, readers_max(m->side.cfg), replay_after, m);
 	if (!r) {
+		sse_hub_limit(m->sse, m->side.cfg->daemon.max_peer_readers);
 		sse_hub_view(m->sse, see);
 		r = start_a2a(m, e);
 	}

@@ -86,8 +86,9 @@ struct cfg_daemon {
 	struct cfg_names hosts, origins; /* of requests over TLS; hosts empty = any */
 	uint32_t max_connections;        /* of all callers */
 	uint32_t max_peer_connections;   /* of one; one request each */
-	uint32_t max_peer_streams;       /* MCP streams of one */
-	uint32_t max_peer_calls;         /* MCP calls of one under way */
+	uint32_t max_peer_streams;       /* of MCP of one, and of A2A */
+	uint32_t max_peer_calls;         /* of one under way over MCP, and over A2A */
+	uint32_t max_peer_readers;       /* of /events of one */
 };
 
 /* Whose certificate, or whose token, may use the tools of which owners (agent/tools/tools.h). */

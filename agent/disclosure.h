@@ -71,6 +71,12 @@ int disclosure_row(const struct disclosure_lens *l, uint64_t seq, const char *bo
 /* May this tool be asked at all, and about this? -EACCES with the rule. */
 int disclosure_ask(const struct disclosure_lens *l, const char *tool, const json_t *args,
 		   struct err *e) must_check;
+/* Whether this tool would tell anything of that deal ("" or NULL: of what is about none). */
+bool disclosure_about(const struct disclosure_lens *l, const char *tool, const char *deal);
+/* What an event (its row's text) is to a caller: 1 all of it; 0 nothing; 2 *ret instead, to be
+ * freed. */
+int disclosure_sight(const struct disclosure_lens *l, uint64_t seq, const char *text, char **ret,
+		     struct err *e) must_check;
 /* What a tool answered, made into what is seen: *io is replaced. */
 int disclosure_answer(const struct disclosure_lens *l, const char *tool, const json_t *args,
 		      json_t **io, struct err *e) must_check;

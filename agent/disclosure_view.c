@@ -312,6 +312,26 @@ static uint32_t resource_rules(const struct disclosure_lens *l, unsigned resourc
 	return disclose_rules(disclosure_of(l->side), &l->who, &what);
 }
 
+bool disclosure_about(const struct disclosure_lens *l, const char *tool, const char *deal)
+{
+	int i = disclosure_resource(tool);
+
+	return l->who.owner || (i >= 0 && resource_rules(l, (unsigned)i, deal));
+}
+
+int disclosure_sight(const struct disclosure_lens *l, uint64_t seq, const char *text, char **ret,
+		     struct err *e)
+{
+	auto_json json_t *seen = NULL;
+	bool whole = true;
+	int r = l->who.owner ? 1 : disclosure_row(l, seq, text, strlen(text), &seen, &whole, e);
+
+	if (r || !seen || whole)
+		return r ? r : seen != NULL;
+	*ret = json_dumps(seen, JSON_COMPACT | JSON_SORT_KEYS);
+	return *ret ? 2 : err_set(e, -ENOMEM, "out of memory");
+}
+
 int disclosure_ask(const struct disclosure_lens *l, const char *tool, const json_t *args,
 		   struct err *e)
 {

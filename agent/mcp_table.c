@@ -108,7 +108,8 @@ int mcp_table_add(const struct mcp_row *r, struct err *e)
 				.read_only = r->read_only,
 				.destructive = r->destructive,
 				.idempotent = r->idempotent,
-				.open_world = r->open_world };
+				.open_world = r->open_world,
+				.tasks = r->slow };
 	if (r->input && !r->input_schema)
 		t->input_schema = text_of(noun_schema(r->input));
 	t->output_schema = text_of(shape_of(r->name));
@@ -285,12 +286,32 @@ static int resource_of(const char *uri, const char **id)
 	return -1;
 }
 
+/* Of one agreement: that one, as the tool would be asked. */
 static bool readable(void *arg, const struct peer *p, const char *uri)
 {
+	const struct disclosure_lens l = { .side = side, .who = disclosure_who(side, p) };
+	auto_json json_t *args = NULL;
 	const char *id;
 	int i = resource_of(uri, &id);
 
-	return i >= 0 && allowed(arg, p, resource_tool[i]);
+	if (i < 0 || !allowed(arg, p, resource_tool[i]))
+		return false;
+	if (!id || by_row(row_of(resource_tool[i]), p))
+		return true;
+	args = json_pack("{s:s}", "id", id);
+	return args && !disclosure_ask(&l, resource_tool[i], args, NULL);
+}
+
+/* Whoever watches a list hears of what it would be shown, and of nothing else. */
+static bool told(void *arg, const struct peer *p, const char *uri, const char *deal)
+{
+	const struct disclosure_lens l = { .side = side, .who = disclosure_who(side, p) };
+	const char *id;
+	int i = resource_of(uri, &id);
+
+	if (i < 0 || !allowed(arg, p, resource_tool[i]))
+		return false;
+	return by_row(row_of(resource_tool[i]), p) || disclosure_about(&l, resource_tool[i], deal);
 }
 
 static const char *challenge(void *arg, const struct peer *p, const char *tool, const char *uri)
@@ -333,13 +354,13 @@ void mcp_table_changed(struct mcp_server *m, const char *deal)
 {
 	char uri[sizeof("treaty://agreements/") + sizeof(ident_t)];
 
-	mcp_resource_changed(m, "treaty://log");
+	mcp_resource_changed(m, "treaty://log", deal);
 	if (!deal || !*deal)
 		return;
 	(void)snprintf(uri, sizeof(uri), "treaty://agreements/%s", deal);
-	mcp_resource_changed(m, uri);
-	mcp_resource_changed(m, "treaty://services");
-	mcp_resource_changed(m, "treaty://ledger");
+	mcp_resource_changed(m, uri, deal);
+	mcp_resource_changed(m, "treaty://services", deal);
+	mcp_resource_changed(m, "treaty://ledger", deal);
 }
 
 static wall_t table_now(void *arg)
@@ -353,6 +374,7 @@ int mcp_table_serve(struct side *s, const struct jws_key *key, struct mcp_server
 	struct mcp_app app = { .call = call,
 			       .allowed = allowed,
 			       .readable = readable,
+			       .told = told,
 			       .challenge = challenge,
 			       .read = read_resource,
 			       .arg = s };

@@ -4,10 +4,11 @@
  * server-sent events. Tasks live in memory, belong to the peer that began them, and never change
  * once terminal.
  *
- * To lift it into another program: a2a_*.c, rpc.[ch], wire.[ch] and the small headers under
- * include/treaty that they name, with jansson and OpenSSL's libcrypto. The program owns sockets,
- * TLS and time. It fills struct a2a_config, gives every request whose path a2a_server_path() knows
- * to a2a_server_handle(), and ends each turn that on_message hands to it. One thread. */
+ * To lift it into another program: a2a_*.c, rpc.[ch], wire.[ch], agent/refusal.c and the small
+ * headers under include/treaty that they name, with jansson and OpenSSL's libcrypto. The program
+ * owns sockets, TLS and time. It fills struct a2a_config, gives every request whose path
+ * a2a_server_path() knows to a2a_server_handle(), and ends each turn that on_message hands to it.
+ * One thread. */
 #ifndef TREATY_A2A_H
 #define TREATY_A2A_H
 
@@ -43,6 +44,7 @@ enum a2a_code {
 	A2A_E_METHOD = -32601,
 	A2A_E_PARAMS = -32602,
 	A2A_E_INTERNAL = -32603,
+	A2A_E_LIMIT = -32000, /* ours: a cap is reached */
 	A2A_E_TASK_NOT_FOUND = -32001,
 	A2A_E_NOT_CANCELABLE = -32002,
 	A2A_E_NO_PUSH = -32003,
@@ -115,6 +117,7 @@ struct a2a_config {
 	size_t max_tasks;            /* [4096] the oldest terminal one makes room */
 	size_t max_tasks_per_peer;   /* [256] */
 	size_t max_turns;            /* [256] under way at once */
+	size_t max_turns_per_peer;   /* [64] */
 	wall_t (*now)(void *arg);    /* for timestamps */
 	void *now_arg;
 };

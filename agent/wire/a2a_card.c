@@ -192,6 +192,7 @@ int a2a_server_new(struct a2a_server **ret, const struct a2a_config *c, const st
 	s->cfg.max_tasks = c->max_tasks ? c->max_tasks : 4096;
 	s->cfg.max_tasks_per_peer = c->max_tasks_per_peer ? c->max_tasks_per_peer : 256;
 	s->cfg.max_turns = c->max_turns ? c->max_turns : 256;
+	s->cfg.max_turns_per_peer = c->max_turns_per_peer ? c->max_turns_per_peer : 64;
 	s->cfg.max_streams = c->max_streams ? c->max_streams : 1024;
 	s->cfg.max_streams_per_peer = c->max_streams_per_peer ? c->max_streams_per_peer : 32;
 	s->path = strdup(c->path);

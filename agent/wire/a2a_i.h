@@ -191,6 +191,10 @@ char *a2a_body_new(const struct a2a_to *to, bool is_error, const char *value, in
 void a2a_fail(struct a2a_call *c, int code, const char *text);
 void a2a_succeed(struct a2a_call *c, json_t *result); /* NULL: internal error */
 json_t *a2a_error_new(int code, const char *text, const json_t *detail);
+/* A cap is reached: A2A_E_LIMIT with an ErrorInfo that names it. */
+json_t *a2a_limit_new(const struct wire_limit *l);
+/* True: no more messages may be under way, of this caller or of all; answered. */
+bool a2a_limited(const struct a2a_call *c);
 /* The headers of every answer; returns how many. */
 size_t a2a_headers(const struct a2a_server *s, const struct a2a_to *to, struct wire_header h[3]);
 /* The task that params' member names, or NULL and answered. */

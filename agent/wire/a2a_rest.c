@@ -16,6 +16,9 @@ json_t *a2a_rest_error(json_t *error, int *ret_status)
 	if (code == A2A_E_TASK_NOT_FOUND || code == A2A_E_METHOD) {
 		*ret_status = 404;
 		name = "NOT_FOUND";
+	} else if (code == A2A_E_LIMIT) {
+		*ret_status = 429;
+		name = "RESOURCE_EXHAUSTED";
 	} else if (code == A2A_E_INVALID_RESPONSE || code == A2A_E_INTERNAL || !error) {
 		*ret_status = 500;
 		name = "INTERNAL";

@@ -67,6 +67,18 @@ json_t *a2a_error_new(int code, const char *text, const json_t *detail)
 	return e;
 }
 
+json_t *a2a_limit_new(const struct wire_limit *l)
+{
+	char max[24];
+
+	(void)snprintf(max, sizeof(max), "%zu", l->max);
+	return json_pack("{s:i, s:s, s:[{s:s, s:s, s:s, s:{s:s, s:s, s:s}}]}", "code", A2A_E_LIMIT,
+			 "message", "a limit is reached", "data", "@type",
+			 "type.googleapis.com/google.rpc.ErrorInfo", "reason", "LIMIT_REACHED",
+			 "domain", "treaty.example", "metadata", "limit", l->name, "max", max, "of",
+			 l->own ? "caller" : "all");
+}
+
 size_t a2a_headers(const struct a2a_server *s, const struct a2a_to *to, struct wire_header h[3])
 {
 	h[0] = (struct wire_header){ "Cache-Control", to->stream ? "no-cache" : "no-store" };
@@ -123,6 +135,25 @@ void a2a_answer_text(const struct a2a_server *s, const struct a2a_to *to, bool i
 	r.body = text;
 	r.len = text ? strlen(text) : 0;
 	to->sink.fn(to->sink.to, &r);
+}
+
+bool a2a_limited(const struct a2a_call *c)
+{
+	const struct wire_limit own = { "peer-calls", c->s->cfg.max_turns_per_peer, true },
+				all = { "calls", c->s->cfg.max_turns, false };
+	const struct a2a_turn *t;
+	char owner[WIRE_DID_MAX];
+	size_t mine = 0;
+
+	LIST_FOREACH(t, &c->s->turns, entry)
+	{
+		wire_owner(&t->peer, owner);
+		mine += !strcmp(owner, c->owner);
+	}
+	if (mine < own.max && c->s->nturns < all.max)
+		return false;
+	a2a_answer(c->s, &c->to, true, a2a_limit_new(mine < own.max ? &all : &own));
+	return true;
 }
 
 void a2a_plain(struct wire_sink sink, int status, const char *allow)

@@ -54,26 +54,32 @@ static const struct wire_response *stream_head(const struct a2a_server *s, const
 	return r;
 }
 
-static bool has_room(const struct a2a_server *s, const char *owner)
+/* NULL, or the cap that is reached, in *ret. */
+static const struct wire_limit *full(const struct a2a_server *s, const char *owner,
+				     struct wire_limit *ret)
 {
 	const struct a2a_task *t;
 	const struct a2a_sub *sub;
 	size_t mine = 0;
 
-	if (s->nsubs >= s->cfg.max_streams)
-		return false;
-	if (s->nsubs < s->cfg.max_streams_per_peer)
-		return true;
-	TAILQ_FOREACH (t, &s->tasks, entry)
-		LIST_FOREACH(sub, &t->subs, entry)
-	mine += !strcmp(sub->owner, owner);
-	return mine < s->cfg.max_streams_per_peer;
+	*ret = (struct wire_limit){ "peer-streams", s->cfg.max_streams_per_peer, true };
+	if (s->nsubs >= ret->max) {
+		TAILQ_FOREACH (t, &s->tasks, entry)
+			LIST_FOREACH(sub, &t->subs, entry)
+		mine += !strcmp(sub->owner, owner);
+	}
+	if (mine >= ret->max)
+		return ret;
+	*ret = (struct wire_limit){ "streams", s->cfg.max_streams, false };
+	return s->nsubs >= ret->max ? ret : NULL;
 }
 
 bool a2a_stream_open(struct a2a_server *s, const struct a2a_to *to, struct a2a_task *task,
 		     struct a2a_turn *turn, const char *owner)
 {
-	struct a2a_sub *sub = has_room(s, owner) ? calloc(1, sizeof(*sub)) : NULL;
+	struct wire_limit lim;
+	const struct wire_limit *no = full(s, owner, &lim);
+	struct a2a_sub *sub = no ? NULL : calloc(1, sizeof(*sub));
 	struct wire_header h[4];
 	struct wire_response r;
 	auto_free char *text = NULL;
@@ -82,7 +88,8 @@ bool a2a_stream_open(struct a2a_server *s, const struct a2a_to *to, struct a2a_t
 	if (!sub || !str_set(sub->owner, owner)) {
 		free(sub);
 		a2a_answer(s, to, true,
-			   a2a_error_new(A2A_E_INTERNAL, "too many streams are open", NULL));
+			   no ? a2a_limit_new(no)
+			      : a2a_error_new(A2A_E_INTERNAL, "internal error", NULL));
 		return false;
 	}
 	sub->s = s;

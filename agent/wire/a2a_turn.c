@@ -349,10 +349,8 @@ static struct a2a_turn *turn_make(struct a2a_call *c, const struct a2a_params *p
 	struct a2a_turn *t;
 	int code = task_for(&task, c->s, c->owner, &p->m, &why);
 
-	if (!code && c->s->nturns >= c->s->cfg.max_turns) {
-		code = A2A_E_INTERNAL;
-		why = "too many messages are being answered";
-	}
+	if (!code && a2a_limited(c))
+		return NULL;
 	n = code ? NULL : seen_new(c->s, c->owner, p->m.message_id, print);
 	t = n ? turn_new(c->s, c->r->peer, p, task, n) : NULL;
 	if (!t) {

@@ -4,10 +4,10 @@
  * response comes out, now or later, or a stream of server-sent events where something is told on
  * the way.
  *
- * To lift it into another program: mcp_*.c, rpc.[ch], wire.[ch] and the small headers under
- * include/treaty that they name, with jansson. The program owns sockets, TLS and time. It fills
- * struct mcp_config, gives requests to mcp_server_handle(), and ends each turn that it was given.
- * One thread. */
+ * To lift it into another program: mcp_*.c, rpc.[ch], wire.[ch], agent/refusal.c and the small
+ * headers under include/treaty that they name, with jansson. The program owns sockets, TLS and
+ * time. It fills struct mcp_config, gives requests to mcp_server_handle(), and ends each turn that
+ * it was given. One thread. */
 #ifndef TREATY_MCP_H
 #define TREATY_MCP_H
 
@@ -31,6 +31,7 @@ enum mcp_code {
 	MCP_E_METHOD = -32601,
 	MCP_E_PARAMS = -32602,
 	MCP_E_INTERNAL = -32603,
+	MCP_E_LIMIT = -32000, /* a cap is reached: data is a problem (RFC 9457) */
 	MCP_E_HEADER = -32020,
 	MCP_E_CAPABILITY = -32021, /* the caller lacks one: data.requiredCapabilities */
 	MCP_E_VERSION = -32022,
@@ -42,6 +43,7 @@ struct mcp_tool {
 	const char *input_schema;                            /* JSON text, root "type":"object" */
 	const char *output_schema;                           /* JSON text or NULL */
 	bool read_only, destructive, idempotent, open_world; /* all four are always sent */
+	bool tasks; /* 2025-11-25: its caller may ask for a task, and then gets one */
 };
 
 /* Something to read. uri is a URI, or with is_template an RFC 6570 template that is only told. */
@@ -64,6 +66,9 @@ struct mcp_app {
 	/* May this peer see, read and watch this URI (of the table, or of a template)? NULL: none.
 	 * What it may not answers as unknown. */
 	bool (*readable)(void *arg, const struct peer *p, const char *uri);
+	/* May this peer, which watches what covers uri, hear that it changed because of about
+	 * (mcp_resource_changed())? NULL: whoever could ask to watch. */
+	bool (*told)(void *arg, const struct peer *p, const char *uri, const char *about);
 	/* Of what was refused by allowed() or readable(): the WWW-Authenticate value of a 403 where
 	 * another access token of the same caller would do; NULL: none would. One of tool and uri
 	 * is NULL. The member may be NULL. */
@@ -141,18 +146,21 @@ void mcp_turn_notify(struct mcp_turn *t, const char *method, const json_t *param
 int mcp_turn_ask(struct mcp_turn *t, const char *method, const json_t *params,
 		 void (*answer)(void *arg, struct mcp_turn *t, const json_t *result), void *arg);
 
-/* Makes the call a task (2026-07-28 with the tasks extension): the caller is answered now, the ends
- * above go into the task, its cancelling is the caller's. -EOPNOTSUPP: this caller has no tasks,
- * and the call goes on as it is; -ENOSPC: too many tasks are under way. */
+/* Makes the call a task: the caller is answered now, the ends above go into the task, its
+ * cancelling is the caller's. In 2026-07-28 with the tasks extension the application decides; in
+ * 2025-11-25 the caller does, and its call is a task before it comes here (0 again). -EOPNOTSUPP:
+ * this caller has no tasks, and the call goes on as it is; -ENOSPC: too many are under way. */
 int mcp_turn_task(struct mcp_turn *t);
 /* Of a task alone: asks its owner (requests by key, borrowed) and runs answer with all responses by
- * key. -EINVAL: no task, or it asks already. */
+ * key; in 2025-11-25 the owner is asked while it waits for the result, and null is a refused
+ * answer. -EINVAL: no task, or it asks already. */
 int mcp_turn_task_ask(struct mcp_turn *t, const json_t *requests,
 		      void (*answer)(void *arg, struct mcp_turn *t, const json_t *responses),
 		      void *arg);
 
-/* To those who listen to that URI, or to a URI that is a path above it. */
-void mcp_resource_changed(struct mcp_server *s, const char *uri);
+/* To those who listen to that URI, or to a URI that is a path above it, as told() lets them. about
+ * is the application's, NULL: nothing in particular. */
+void mcp_resource_changed(struct mcp_server *s, const char *uri, const char *about);
 enum mcp_list { MCP_TOOLS, MCP_PROMPTS, MCP_RESOURCES };
 void mcp_list_changed(struct mcp_server *s, enum mcp_list which);
 /* A comment on every stream, against idle closing. */

@@ -21,6 +21,7 @@ enum {
 struct mcp_listener {
 	LIST_ENTRY(mcp_listener) entry;
 	struct mcp_server *s;
+	struct peer peer;
 	char owner[WIRE_DID_MAX];
 	json_t *id;                  /* of the listen request; NULL: the session's */
 	struct mcp_session *session; /* NULL: the newer revision */
@@ -52,6 +53,8 @@ enum mcp_task_status {
 struct mcp_task {
 	TAILQ_ENTRY(mcp_task) entry; /* the oldest first */
 	char id[RPC_ID_MAX], owner[WIRE_DID_MAX];
+	char session[RPC_ID_MAX]; /* 2025-11-25: where it was made; else "" */
+	bool legacy;              /* each revision sees its own */
 	enum mcp_task_status status;
 	wall_t created, updated;
 	struct mcp_turn *turn; /* NULL: ended */
@@ -62,8 +65,9 @@ struct mcp_task {
 
 struct mcp_turn {
 	LIST_ENTRY(mcp_turn) entry;
-	struct mcp_task *task; /* what its end goes into; NULL: none, or it is gone */
-	struct mcp_server *s;  /* NULL: the server is gone, and the sink has its answer */
+	struct mcp_task *task;   /* what its end goes into; NULL: none, or it is gone */
+	struct mcp_task *awaits; /* tasks/result: whose end is the answer. The turn is ours */
+	struct mcp_server *s;    /* NULL: the server is gone, and the sink has its answer */
 	struct wire_sink sink;
 	json_t *id, *params, *capabilities;
 	char owner[WIRE_DID_MAX], session[RPC_ID_MAX];
@@ -109,6 +113,8 @@ struct mcp_req {
 /* mcp_server.c */
 void mcp_send(struct wire_sink sink, int status, char *text); /* frees text; NULL: 500 */
 void mcp_fail(struct mcp_req *c, int status, int code, const char *text);
+/* A cap is reached; its problem goes along. On HTTP 200, or as a status by itself. */
+void mcp_limit(struct mcp_req *c, const struct wire_limit *l, bool status);
 /* Steals result; adds what the revision wants. cached: ttlMs and cacheScope too. */
 json_t *mcp_complete(const struct mcp_server *s, bool legacy, json_t *result, bool cached);
 void mcp_succeed(struct mcp_req *c, json_t *result, bool cached);
@@ -131,18 +137,42 @@ void mcp_turn_cancelled(struct mcp_req *c);
 void mcp_turn_answer(struct mcp_turn *t, int status, char *text);
 /* As if the caller had left. */
 void mcp_turn_cancel(struct mcp_turn *t);
+/* Runs gone when the caller leaves (NULL: no more); t is ended in there. */
+void mcp_turn_watch(struct mcp_turn *t, void (*gone)(void *arg));
 
 /* mcp_task.c */
+enum { MCP_TASK_TTL_MS = 3600000, MCP_TASK_POLL_MS = 1000 };
+
 void mcp_task_done(struct mcp_turn *t, const char *text);
 void mcp_tasks_free(struct mcp_server *s);
+bool mcp_task_ended(const struct mcp_task *x);
+const char *mcp_task_name(enum mcp_task_status st);
+/* The caller's task that the request names, of its revision; NULL: answered. */
+struct mcp_task *mcp_task_find(struct mcp_req *c);
+/* One answer to a question still open; when it was the last, the task goes on, and may end. */
+void mcp_task_answered(struct mcp_server *s, struct mcp_task *x, const char *key, json_t *v);
 void mcp_do_task_get(struct mcp_req *c);
 void mcp_do_task_cancel(struct mcp_req *c);
 void mcp_do_task_update(struct mcp_req *c);
 json_t *mcp_task_extension(void);
 
+/* mcp_task_old.c: the tasks of 2025-11-25 */
+/* False and answered: the call may not be a task as it asks for. */
+bool mcp_task_wanted(struct mcp_req *c, const struct mcp_tool *tool, bool *wanted);
+json_t *mcp_task_old_json(const struct mcp_task *x);
+json_t *mcp_task_old_capability(const struct mcp_server *s); /* NULL: none */
+/* The status changed: its session hears it, and who waits gets what it waits for. */
+void mcp_task_old_moved(struct mcp_server *s, struct mcp_task *x);
+/* Steals params and returns it with the task's id in _meta; NULL: no memory. */
+json_t *mcp_task_related(json_t *params, const struct mcp_task *x);
+void mcp_do_task_list(struct mcp_req *c);
+void mcp_do_task_result(struct mcp_req *c);
+
 /* mcp_objects.c */
 void mcp_do_discover(struct mcp_req *c);
 json_t *mcp_capabilities(const struct mcp_server *s, bool legacy);
+/* False and answered: everything fits one page, so no cursor was ever given out. */
+bool mcp_first_page(struct mcp_req *c);
 void mcp_do_tools(struct mcp_req *c);
 void mcp_do_call(struct mcp_req *c);
 void mcp_do_resources(struct mcp_req *c);
@@ -161,5 +191,7 @@ void mcp_session_delete(struct mcp_req *c);
 /* The caller's session, or NULL. */
 struct mcp_session *mcp_session_find(const struct mcp_req *c);
 void mcp_sessions_free(struct mcp_server *s);
+/* A notification on that session's own stream, if it has one. Steals params. */
+void mcp_session_tell(struct mcp_server *s, const char *id, const char *method, json_t *params);
 
 #endif

@@ -14,7 +14,7 @@ enum { KEY_MAX = 128 };
 json_t *mcp_capabilities(const struct mcp_server *s, bool legacy)
 {
 	const struct mcp_config *c = &s->cfg;
-	json_t *cap = json_pack("{s:{s:b}}", "tools", "listChanged", c->lists_change);
+	json_t *tasks, *cap = json_pack("{s:{s:b}}", "tools", "listChanged", c->lists_change);
 	int bad = !cap;
 
 	if (cap && c->nresources)
@@ -30,6 +30,8 @@ json_t *mcp_capabilities(const struct mcp_server *s, bool legacy)
 		bad |= json_object_set_new(cap, "logging", json_object());
 	if (cap && c->now && !legacy)
 		bad |= json_object_set_new(cap, "extensions", mcp_task_extension());
+	if (cap && legacy && (tasks = mcp_task_old_capability(s)))
+		bad |= json_object_set_new(cap, "tasks", tasks);
 	if (bad) {
 		json_decref(cap);
 		return NULL;
@@ -49,8 +51,7 @@ void mcp_do_discover(struct mcp_req *c)
 		    true);
 }
 
-/* Everything fits one page, so no cursor was ever given out. */
-static bool first_page(struct mcp_req *c)
+bool mcp_first_page(struct mcp_req *c)
 {
 	if (!json_object_get(c->rpc.params, "cursor"))
 		return true;
@@ -89,17 +90,33 @@ static bool allowed(const struct mcp_req *c, const char *tool)
 	return !c->s->app.allowed || c->s->app.allowed(c->s->app.arg, c->r->peer, tool);
 }
 
+/* As this revision lists it; a new reference. */
+static json_t *listed(const struct mcp_req *c, size_t i)
+{
+	json_t *t = c->s->tools[i];
+
+	if (!c->legacy || !c->s->cfg.now || !c->s->cfg.tools[i].tasks)
+		return json_incref(t);
+	t = json_copy(t);
+	if (t &&
+	    json_object_set_new(t, "execution", json_pack("{s:s}", "taskSupport", "optional"))) {
+		json_decref(t);
+		t = NULL;
+	}
+	return t;
+}
+
 void mcp_do_tools(struct mcp_req *c)
 {
 	json_t *list, *seal;
 	int bad = 0;
 
-	if (!first_page(c))
+	if (!mcp_first_page(c))
 		return;
 	list = json_array();
 	for (size_t i = 0; list && i < c->s->cfg.ntools; i++)
 		if (allowed(c, c->s->cfg.tools[i].name))
-			bad |= json_array_append(list, c->s->tools[i]);
+			bad |= json_array_append_new(list, listed(c, i));
 	seal = bad ? NULL : list_seal(c->s, list);
 	if (seal) {
 		mcp_succeed(c, json_pack("{s:o, s:o}", "tools", list, "_meta", seal), true);
@@ -155,14 +172,31 @@ static bool challenged(struct mcp_req *c, const char *tool, const char *uri)
 	return v != NULL;
 }
 
+static void call_start(struct mcp_req *c, const char *tool, json_t *args, const char *key,
+		       bool as_task)
+{
+	struct mcp_app *app = &c->s->app;
+	struct mcp_turn *t = mcp_turn_new(c);
+
+	if (!t)
+		return;
+	if (as_task && mcp_turn_task(t)) {
+		mcp_turn_fail(t, MCP_E_LIMIT, "too many tasks are under way");
+		return;
+	}
+	args = args ? json_incref(args) : json_object();
+	if (!args || app->call(app->arg, c->r->peer, tool, args, key, t) < 0)
+		mcp_turn_fail(t, MCP_E_INTERNAL, "internal error");
+	json_decref(args);
+}
+
 void mcp_do_call(struct mcp_req *c)
 {
 	const char *name = json_string_value(json_object_get(c->rpc.params, "name"));
 	int tool = tool_find(c, name);
 	const char *key = NULL;
 	json_t *args = json_object_get(c->rpc.params, "arguments");
-	struct mcp_app *app = &c->s->app;
-	struct mcp_turn *t;
+	bool as_task = false;
 
 	if (tool < 0 && name && challenged(c, name, NULL))
 		return;
@@ -173,14 +207,11 @@ void mcp_do_call(struct mcp_req *c)
 	} else if (key_read(c->meta, &key)) {
 		mcp_fail(c, 200, MCP_E_PARAMS,
 			 "_meta." MCP_IDEMPOTENCY_KEY ": 1..128 visible ASCII bytes are needed");
-	} else if (c->legacy ||
-		   mcp_params_match(c, json_object_get(c->s->tools[tool], "inputSchema"), args)) {
-		t = mcp_turn_new(c);
-		args = args ? json_incref(args) : json_object();
-		if (t && (!args || app->call(app->arg, c->r->peer, c->s->cfg.tools[tool].name, args,
-					     key, t) < 0))
-			mcp_turn_fail(t, MCP_E_INTERNAL, "internal error");
-		json_decref(args);
+	} else if (c->legacy
+			   ? mcp_task_wanted(c, &c->s->cfg.tools[tool], &as_task)
+			   : mcp_params_match(c, json_object_get(c->s->tools[tool], "inputSchema"),
+					      args)) {
+		call_start(c, c->s->cfg.tools[tool].name, args, key, as_task);
 	}
 }
 
@@ -207,7 +238,7 @@ static void list_resources(struct mcp_req *c, bool templates)
 	json_t *list;
 	int bad = 0;
 
-	if (!has_resources(c) || !first_page(c))
+	if (!has_resources(c) || !mcp_first_page(c))
 		return;
 	list = json_array();
 	for (size_t i = 0; list && i < c->s->cfg.nresources; i++) {
@@ -269,7 +300,7 @@ void mcp_do_prompts(struct mcp_req *c)
 {
 	if (!c->s->prompts)
 		mcp_fail(c, c->legacy ? 200 : 404, MCP_E_METHOD, "no such method");
-	else if (first_page(c))
+	else if (mcp_first_page(c))
 		send_list(c, "prompts", json_incref(c->s->prompts), 0);
 }
 

@@ -36,6 +36,16 @@ void mcp_fail(struct mcp_req *c, int status, int code, const char *text)
 	mcp_send(c->sink, status, rpc_error_new(c->rpc.id, code, text, NULL));
 }
 
+void mcp_limit(struct mcp_req *c, const struct wire_limit *l, bool status)
+{
+	char text[WIRE_LIMIT_TEXT];
+	int http = wire_limit_problem(l, text);
+
+	mcp_send(c->sink, status ? http : 200,
+		 rpc_error_new(c->rpc.id, MCP_E_LIMIT, "a limit is reached",
+			       rpc_json(text, strlen(text), NULL)));
+}
+
 json_t *mcp_complete(const struct mcp_server *s, bool legacy, json_t *result, bool cached)
 {
 	json_t *r, *meta;
@@ -84,9 +94,9 @@ static const struct method {
 	{ "prompts/list", mcp_do_prompts, NULL, false },
 	{ "prompts/get", mcp_do_prompt, "name", false },
 	{ "completion/complete", mcp_do_complete, NULL, false },
-	{ "tasks/get", mcp_do_task_get, "taskId", true },
+	{ "tasks/get", mcp_do_task_get, "taskId", false },
 	{ "tasks/update", mcp_do_task_update, "taskId", true },
-	{ "tasks/cancel", mcp_do_task_cancel, "taskId", true },
+	{ "tasks/cancel", mcp_do_task_cancel, "taskId", false },
 };
 
 static const struct method *method_find(const char *name)

@@ -58,14 +58,21 @@ static json_t *notification(const struct mcp_listener *l, const char *method, js
 		      : NULL;
 }
 
-static bool has_room(const struct mcp_server *s, const char *owner)
+/* False: answered. */
+static bool has_room(struct mcp_req *c)
 {
+	const struct mcp_server *s = c->s;
+	const struct wire_limit own = { "peer-streams", s->cfg.max_peer_streams, true },
+				all = { "streams", s->cfg.max_streams, false };
 	const struct mcp_listener *l;
 	size_t mine = 0;
 
 	LIST_FOREACH(l, &s->listeners, entry)
-	mine += !strcmp(l->owner, owner);
-	return s->nlisteners < s->cfg.max_streams && mine < s->cfg.max_peer_streams;
+	mine += !strcmp(l->owner, c->owner);
+	if (mine < own.max && s->nlisteners < all.max)
+		return true;
+	mcp_limit(c, mine < own.max ? &all : &own, true);
+	return false;
 }
 
 /* NULL: answered. */
@@ -77,15 +84,18 @@ static struct mcp_listener *listener_new(struct mcp_req *c)
 						   .content_type = "text/event-stream",
 						   .headers = h,
 						   .nheaders = ARRAY_LEN(h) };
-	struct mcp_listener *l =
-		c->sink.stream && has_room(c->s, c->owner) ? calloc(1, sizeof(*l)) : NULL;
+	struct mcp_listener *l;
 
+	if (c->sink.stream && !has_room(c))
+		return NULL;
+	l = c->sink.stream ? calloc(1, sizeof(*l)) : NULL;
 	if (!l) {
-		mcp_fail(c, 503, MCP_E_INTERNAL, "too many streams are open");
+		mcp_fail(c, 503, MCP_E_INTERNAL, "no stream can be opened");
 		return NULL;
 	}
 	l->s = c->s;
 	l->ops = c->sink.stream;
+	l->peer = *c->r->peer;
 	memcpy(l->owner, c->owner, sizeof(l->owner));
 	LIST_INSERT_HEAD(&c->s->listeners, l, entry);
 	c->s->nlisteners++;
@@ -176,14 +186,17 @@ static bool covers(char *const *uris, size_t n, const char *uri)
 	return false;
 }
 
-void mcp_resource_changed(struct mcp_server *s, const char *uri)
+void mcp_resource_changed(struct mcp_server *s, const char *uri, const char *about)
 {
+	const struct mcp_app *app = &s->app;
 	struct mcp_listener *l, *next;
 
 	for (l = LIST_FIRST(&s->listeners); l; l = next) {
 		next = LIST_NEXT(l, entry);
 		if (!(l->session ? covers(l->session->uris, l->session->nuris, uri)
 				 : covers(l->uris, l->nuris, uri)))
+			continue;
+		if (app->told && !app->told(app->arg, &l->peer, uri, about))
 			continue;
 		if (tell(l, notification(l, "notifications/resources/updated",
 					 json_pack("{s:s}", "uri", uri))))
@@ -355,9 +368,27 @@ bool mcp_legacy(struct mcp_req *c)
 		do_subscribe(c, true);
 	else if (!strcmp(m, "resources/unsubscribe"))
 		do_subscribe(c, false);
+	else if (!strcmp(m, "tasks/list"))
+		mcp_do_task_list(c);
+	else if (!strcmp(m, "tasks/result"))
+		mcp_do_task_result(c);
 	else
 		return false;
 	return true;
+}
+
+void mcp_session_tell(struct mcp_server *s, const char *id, const char *method, json_t *params)
+{
+	struct mcp_session *x;
+
+	TAILQ_FOREACH (x, &s->sessions, entry) {
+		if (!x->get || strcmp(x->id, id) != 0)
+			continue;
+		if (tell(x->get, notification(x->get, method, json_incref(params))))
+			listener_free(x->get);
+		break;
+	}
+	json_decref(params);
 }
 
 /* One stream a session: a newer one replaces it. */

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tasks extension of 2026-07-28 (SEP-2663): a call that the application makes a task is
- * answered at once with the task's id; its end, or its question, is kept until its owner asks. Time
- * is looked at when somebody looks; there is no timer. */
+/* Tasks: a call that becomes one is answered at once with the task's id; its end, or its question,
+ * is kept until its owner asks. Time is looked at when somebody looks; there is no timer. Here is
+ * what both revisions share, and the extension of 2026-07-28 (SEP-2663), where the application
+ * decides what becomes a task. */
 #include "mcp_i.h"
 
 #include <errno.h>
 
 #define TASKS_EXTENSION MCP_META "tasks"
 
-enum { TASK_TTL_MS = 3600000, TASK_POLL_MS = 1000, TASKS_MAX = 256, TASKS_PER_PEER = 64 };
+enum { TASKS_MAX = 256, TASKS_PER_PEER = 64 };
 
 static const char *const names[] = { [MCP_TASK_WORKING] = "working",
 				     [MCP_TASK_INPUT] = "input_required",
@@ -22,9 +23,14 @@ static bool declared(const json_t *capabilities)
 		json_object_get(json_object_get(capabilities, "extensions"), TASKS_EXTENSION));
 }
 
-static bool ended(const struct mcp_task *x)
+bool mcp_task_ended(const struct mcp_task *x)
 {
 	return x->status >= MCP_TASK_COMPLETED;
+}
+
+const char *mcp_task_name(enum mcp_task_status st)
+{
+	return names[st];
 }
 
 static wall_t now(const struct mcp_server *s)
@@ -36,6 +42,8 @@ static void move(struct mcp_server *s, struct mcp_task *x, enum mcp_task_status 
 {
 	x->status = st;
 	x->updated = now(s);
+	if (x->legacy)
+		mcp_task_old_moved(s, x);
 }
 
 static void task_free(struct mcp_server *s, struct mcp_task *x)
@@ -65,16 +73,16 @@ static bool make_room(struct mcp_server *s, const char *owner)
 
 	for (x = TAILQ_FIRST(&s->tasks); x; x = next) {
 		next = TAILQ_NEXT(x, entry);
-		if (ended(x) && now(s).ms - x->created.ms > TASK_TTL_MS)
+		if (mcp_task_ended(x) && now(s).ms - x->created.ms > MCP_TASK_TTL_MS)
 			task_free(s, x);
 	}
 	TAILQ_FOREACH (x, &s->tasks, entry) {
 		bool own = !strcmp(x->owner, owner);
 
 		n += own;
-		if (ended(x) && own && !mine)
+		if (mcp_task_ended(x) && own && !mine)
 			mine = x;
-		if (ended(x) && !any)
+		if (mcp_task_ended(x) && !any)
 			any = x;
 	}
 	x = n >= TASKS_PER_PEER ? mine : any;
@@ -96,23 +104,32 @@ static json_t *task_json(const struct mcp_task *x, const char *type)
 	rpc_time(x->updated, updated);
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:O*, s:O*, s:O*}", "resultType",
 			 type, "taskId", x->id, "status", names[x->status], "createdAt", created,
-			 "lastUpdatedAt", updated, "ttlMs", TASK_TTL_MS, "pollIntervalMs",
-			 TASK_POLL_MS, "result", x->status == MCP_TASK_COMPLETED ? x->result : NULL,
-			 "error", x->error, "inputRequests",
-			 x->status == MCP_TASK_INPUT ? x->requests : NULL);
+			 "lastUpdatedAt", updated, "ttlMs", MCP_TASK_TTL_MS, "pollIntervalMs",
+			 MCP_TASK_POLL_MS, "result",
+			 x->status == MCP_TASK_COMPLETED ? x->result : NULL, "error", x->error,
+			 "inputRequests", x->status == MCP_TASK_INPUT ? x->requests : NULL);
 }
 
 /* --- the application's side --------------------------------------------------------------------
  */
 
+/* In the older revision who calls decides (mcp_task_wanted() saw to it), in the newer who answers.
+ */
+static bool may_be_task(const struct mcp_turn *t)
+{
+	return t->legacy ? json_is_object(json_object_get(t->params, "task"))
+			 : declared(t->capabilities);
+}
+
 int mcp_turn_task(struct mcp_turn *t)
 {
 	struct mcp_server *s = t->s;
 	struct mcp_task *x;
-	char *text;
+	json_t *told;
 
-	if (!s || t->legacy || !s->cfg.now || t->task || t->lost || t->uri[0] ||
-	    !declared(t->capabilities))
+	if (t->task)
+		return 0;
+	if (!s || !s->cfg.now || t->lost || t->uri[0] || !may_be_task(t))
 		return -EOPNOTSUPP;
 	x = make_room(s, t->owner) ? calloc(1, sizeof(*x)) : NULL;
 	if (!x || rpc_random_id(x->id)) {
@@ -120,12 +137,14 @@ int mcp_turn_task(struct mcp_turn *t)
 		return -ENOSPC;
 	}
 	memcpy(x->owner, t->owner, sizeof(x->owner));
+	memcpy(x->session, t->session, sizeof(x->session));
+	x->legacy = t->legacy;
 	x->created = x->updated = now(s);
 	x->turn = t;
 	TAILQ_INSERT_TAIL(&s->tasks, x, entry);
 	s->ntasks++;
-	text = rpc_result_new(t->id, mcp_complete(s, false, task_json(x, "task"), false));
-	mcp_turn_answer(t, 200, text);
+	told = x->legacy ? json_pack("{s:o}", "task", mcp_task_old_json(x)) : task_json(x, "task");
+	mcp_turn_answer(t, 200, rpc_result_new(t->id, mcp_complete(s, x->legacy, told, false)));
 	t->task = x;
 	return 0;
 }
@@ -158,7 +177,7 @@ void mcp_task_done(struct mcp_turn *t, const char *text)
 
 	t->task = NULL;
 	x->turn = NULL;
-	if (!ended(x)) {
+	if (!mcp_task_ended(x)) {
 		x->result = json_incref(json_object_get(root, "result"));
 		x->error = x->result ? NULL : json_incref(json_object_get(root, "error"));
 		if (!x->result && !x->error)
@@ -172,17 +191,17 @@ void mcp_task_done(struct mcp_turn *t, const char *text)
 /* --- the methods --------------------------------------------------------------------------------
  */
 
-/* NULL: answered. Another's task is none. */
-static struct mcp_task *task_find(struct mcp_req *c)
+/* Another's task is none. */
+struct mcp_task *mcp_task_find(struct mcp_req *c)
 {
 	const char *id = json_string_value(json_object_get(c->rpc.params, "taskId"));
 	struct mcp_task *x;
 
 	if (!c->s->cfg.now) {
-		mcp_fail(c, 404, MCP_E_METHOD, "no such method");
+		mcp_fail(c, c->legacy ? 200 : 404, MCP_E_METHOD, "no such method");
 		return NULL;
 	}
-	if (!declared(json_object_get(c->meta, MCP_META "clientCapabilities"))) {
+	if (!c->legacy && !declared(json_object_get(c->meta, MCP_META "clientCapabilities"))) {
 		mcp_send(c->sink, 400,
 			 rpc_error_new(c->rpc.id, MCP_E_CAPABILITY,
 				       "the client must declare the tasks extension",
@@ -191,7 +210,8 @@ static struct mcp_task *task_find(struct mcp_req *c)
 		return NULL;
 	}
 	TAILQ_FOREACH (x, &c->s->tasks, entry)
-		if (id && !strcmp(x->id, id) && !strcmp(x->owner, c->owner))
+		if (id && x->legacy == c->legacy && !strcmp(x->id, id) &&
+		    !strcmp(x->owner, c->owner))
 			return x;
 	mcp_fail(c, 200, MCP_E_PARAMS, "taskId: no such task");
 	return NULL;
@@ -199,33 +219,56 @@ static struct mcp_task *task_find(struct mcp_req *c)
 
 void mcp_do_task_get(struct mcp_req *c)
 {
-	struct mcp_task *x = task_find(c);
+	struct mcp_task *x = mcp_task_find(c);
 
 	if (x)
-		mcp_succeed(c, task_json(x, "complete"), false);
+		mcp_succeed(c, c->legacy ? mcp_task_old_json(x) : task_json(x, "complete"), false);
 }
 
+/* What ended is cancelled no more: the newer revision does not mind, the older one says so. */
 void mcp_do_task_cancel(struct mcp_req *c)
 {
-	struct mcp_task *x = task_find(c);
+	struct mcp_task *x = mcp_task_find(c);
+	json_t *told;
 
 	if (!x)
 		return;
-	if (!ended(x)) {
+	if (c->legacy && mcp_task_ended(x)) {
+		mcp_fail(c, 200, MCP_E_PARAMS, "taskId: the task has ended");
+		return;
+	}
+	if (!mcp_task_ended(x)) {
 		move(c->s, x, MCP_TASK_CANCELLED);
 		if (x->turn)
 			mcp_turn_cancel(x->turn);
 	}
-	mcp_succeed(c, json_object(), false);
+	told = c->legacy ? mcp_task_old_json(x) : json_object();
+	mcp_succeed(c, told, false);
 }
 
-/* Answers to what is still asked; others are nothing. The first answer to a question counts. */
+/* The first answer to a question counts; others are nothing. */
+void mcp_task_answered(struct mcp_server *s, struct mcp_task *x, const char *key, json_t *v)
+{
+	json_t *responses;
+
+	if (x->status != MCP_TASK_INPUT || !json_object_get(x->requests, key) ||
+	    json_object_set(x->responses, key, v))
+		return;
+	(void)json_object_del(x->requests, key);
+	if (json_object_size(x->requests) || !x->turn)
+		return;
+	move(s, x, MCP_TASK_WORKING);
+	responses = json_incref(x->responses);
+	x->answer(x->answer_arg, x->turn, responses); /* may end it */
+	json_decref(responses);
+}
+
 void mcp_do_task_update(struct mcp_req *c)
 {
 	const json_t *got = json_object_get(c->rpc.params, "inputResponses");
-	struct mcp_task *x = task_find(c);
-	json_t *v, *responses;
+	struct mcp_task *x = mcp_task_find(c);
 	const char *key;
+	json_t *v;
 
 	if (!x)
 		return;
@@ -234,15 +277,7 @@ void mcp_do_task_update(struct mcp_req *c)
 		return;
 	}
 	json_object_foreach ((json_t *)(uintptr_t)got, key, v)
-		if (x->status == MCP_TASK_INPUT && json_object_get(x->requests, key) &&
-		    !json_object_set(x->responses, key, v))
-			(void)json_object_del(x->requests, key);
-	if (x->status == MCP_TASK_INPUT && !json_object_size(x->requests) && x->turn) {
-		move(c->s, x, MCP_TASK_WORKING);
-		responses = json_incref(x->responses);
-		x->answer(x->answer_arg, x->turn, responses); /* may end it */
-		json_decref(responses);
-	}
+		mcp_task_answered(c->s, x, key, v);
 	mcp_succeed(c, json_object(), false);
 }
 

@@ -19,6 +19,18 @@ static void on_gone(void *arg)
 		gone(t->gone_arg);
 }
 
+/* The stream of a call of the older revision broke: nothing more goes out, and the call goes on. */
+static void on_lost(void *arg)
+{
+	struct mcp_turn *t = arg;
+
+	t->lost = true;
+	if (!t->asked)
+		return;
+	t->asked = 0; /* no answer comes any more */
+	t->answer(t->answer_arg, t, NULL);
+}
+
 static bool reads_streams(const struct mcp_req *c)
 {
 	const char *accept = wire_header(c->r, "Accept");
@@ -27,23 +39,33 @@ static bool reads_streams(const struct mcp_req *c)
 	       (strstr(accept, "text/event-stream") || strstr(accept, "*/*"));
 }
 
-static bool has_room(const struct mcp_server *s, const char *owner)
+/* False: answered. */
+static bool has_room(struct mcp_req *c)
 {
+	const struct mcp_server *s = c->s;
+	const struct wire_limit own = { "peer-calls", s->cfg.max_peer_turns, true },
+				all = { "calls", s->cfg.max_turns, false };
 	const struct mcp_turn *t;
 	size_t mine = 0;
 
 	LIST_FOREACH(t, &s->turns, entry)
-	mine += !strcmp(t->owner, owner);
-	return s->nturns < s->cfg.max_turns && mine < s->cfg.max_peer_turns;
+	mine += !strcmp(t->owner, c->owner);
+	if (mine < own.max && s->nturns < all.max)
+		return true;
+	mcp_limit(c, mine < own.max ? &all : &own, false);
+	return false;
 }
 
 struct mcp_turn *mcp_turn_new(struct mcp_req *c)
 {
 	struct mcp_server *s = c->s;
-	struct mcp_turn *t = has_room(s, c->owner) ? calloc(1, sizeof(*t)) : NULL;
+	struct mcp_turn *t;
 
+	if (!has_room(c))
+		return NULL;
+	t = calloc(1, sizeof(*t));
 	if (!t) {
-		mcp_fail(c, 200, MCP_E_INTERNAL, "too many calls are under way");
+		mcp_fail(c, 200, MCP_E_INTERNAL, "internal error");
 		return NULL;
 	}
 	*t = (struct mcp_turn){ .s = s,
@@ -66,6 +88,13 @@ struct mcp_turn *mcp_turn_new(struct mcp_req *c)
 	return t;
 }
 
+void mcp_turn_watch(struct mcp_turn *t, void (*gone)(void *arg))
+{
+	mcp_turn_on_cancel(t, gone, t);
+	if (t->sink.stream && t->sink.stream->watch && !t->stream)
+		t->sink.stream->watch(t->sink.to, gone ? on_gone : NULL, t);
+}
+
 static void turn_free(struct mcp_turn *t)
 {
 	json_decref(t->id);
@@ -82,12 +111,16 @@ void mcp_turns_abandon(struct mcp_server *s)
 	while ((t = LIST_FIRST(&s->turns))) {
 		LIST_REMOVE(t, entry);
 		t->s = NULL;
+		if (t->awaits)
+			mcp_turn_watch(t, NULL);
 		if (t->stream)
 			t->sink.stream->end(t->stream);
 		else if (!t->detached)
 			t->sink.fn(t->sink.to, &gone);
 		t->stream = NULL;
 		t->task = NULL;
+		if (t->awaits)
+			turn_free(t);
 	}
 }
 
@@ -118,7 +151,8 @@ static bool stream_open(struct mcp_turn *t)
 		return false;
 	if (t->stream)
 		return true;
-	t->stream = t->sink.stream->open(t->sink.to, &head, on_gone, t);
+	t->stream = t->sink.stream->open(t->sink.to, &head,
+					 t->legacy && !t->awaits ? on_lost : on_gone, t);
 	t->lost = !t->stream;
 	return t->stream != NULL;
 }
@@ -135,6 +169,11 @@ static void stream_json(struct mcp_turn *t, json_t *message)
 
 void mcp_turn_notify(struct mcp_turn *t, const char *method, const json_t *params)
 {
+	if (t->s && t->legacy && t->task) {
+		mcp_session_tell(t->s, t->task->session, method,
+				 mcp_task_related(json_copy((json_t *)(uintptr_t)params), t->task));
+		return;
+	}
 	stream_json(t, json_pack("{s:s, s:s, s:o*}", "jsonrpc", "2.0", "method", method, "params",
 				 json_deep_copy(params)));
 }
@@ -187,7 +226,8 @@ void mcp_turn_cancelled(struct mcp_req *c)
 	struct mcp_turn *t;
 
 	LIST_FOREACH(t, &c->s->turns, entry)
-	if (c->session && !strcmp(t->session, c->session->id) && json_equal(t->id, id)) {
+	if (c->session && !t->detached && !strcmp(t->session, c->session->id) &&
+	    json_equal(t->id, id)) {
 		on_gone(t);
 		return;
 	}

@@ -45,7 +45,7 @@ struct sse_hub {
 	struct loop *loop;
 	struct loop_timer *timer;
 	struct sse_readers current, behind;
-	size_t n, max;
+	size_t n, max, max_peer;
 	struct kept *kept[KEPT_MAX]; /* event number i at i % KEPT_MAX */
 	uint64_t first, end;         /* numbers of those that are kept */
 	size_t bytes;
@@ -138,11 +138,16 @@ int sse_hub_new(struct sse_hub **ret, struct loop *l, size_t max_readers, sse_re
 	TAILQ_INIT(&h->current);
 	TAILQ_INIT(&h->behind);
 	h->loop = l;
-	h->max = max_readers;
+	h->max = h->max_peer = max_readers;
 	h->replay = replay;
 	h->arg = arg;
 	*ret = h;
 	return 0;
+}
+
+void sse_hub_limit(struct sse_hub *h, size_t max_peer_readers)
+{
+	h->max_peer = max_peer_readers ? max_peer_readers : h->max;
 }
 
 static void forget_first(struct sse_hub *h)
@@ -353,6 +358,40 @@ static void answer(struct http_reply *token, int status, const char *why)
 	http_reply_send(token, &r);
 }
 
+static size_t readers_of(const struct sse_readers *list, const char *owner)
+{
+	const struct sse_reader *r;
+	char other[WIRE_DID_MAX];
+	size_t n = 0;
+
+	TAILQ_FOREACH (r, list, entry) {
+		wire_owner(&r->peer, other);
+		n += !strcmp(other, owner);
+	}
+	return n;
+}
+
+/* False: answered. */
+static bool has_room(const struct sse_hub *h, const struct peer *p, struct http_reply *token)
+{
+	const struct wire_limit own = { "peer-readers", h->max_peer, true },
+				all = { "readers", h->max, false };
+	char text[WIRE_LIMIT_TEXT], owner[WIRE_DID_MAX];
+	struct wire_response r = { .content_type = "application/problem+json", .body = text };
+	bool crowd = false;
+
+	if (h->n >= own.max) {
+		wire_owner(p, owner);
+		crowd = readers_of(&h->current, owner) + readers_of(&h->behind, owner) >= own.max;
+	}
+	if (!crowd && h->n < all.max)
+		return true;
+	r.status = wire_limit_problem(crowd ? &own : &all, text);
+	r.len = strlen(text);
+	http_reply_send(token, &r);
+	return false;
+}
+
 static int number(const char *s, uint64_t *ret)
 {
 	unsigned long long v;
@@ -416,11 +455,14 @@ void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_
 					    .content_type = "text/event-stream",
 					    .headers = headers,
 					    .nheaders = ARRAY_LEN(headers) };
-	struct sse_reader *rd = h->n < h->max ? calloc(1, sizeof(*rd)) : NULL;
+	struct sse_reader *rd;
 	bool from;
 
+	if (!has_room(h, r->peer, token))
+		return;
+	rd = calloc(1, sizeof(*rd));
 	if (!rd) {
-		answer(token, 503, "too many readers\n");
+		answer(token, 503, "no memory\n");
 		return;
 	}
 	if (reader_read(rd, r, &from)) {

@@ -40,6 +40,8 @@ typedef int (*sse_view_fn)(void *arg, const struct peer *p, const struct sse_eve
 int sse_hub_new(struct sse_hub **ret, struct loop *l, size_t max_readers, sse_replay_fn replay,
 		void *arg) must_check;
 struct sse_hub *sse_hub_free(struct sse_hub *h); /* ends every stream */
+/* Readers of one caller; the next one's answer is a 429. 0: as many as of all. */
+void sse_hub_limit(struct sse_hub *h, size_t max_peer_readers);
 /* Asked for each reader and event, with replay's arg; without it everybody sees everything. */
 void sse_hub_view(struct sse_hub *h, sse_view_fn view);
 /* Turns the request into a reader: Last-Event-ID or ?after= names where to begin; without either

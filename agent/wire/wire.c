@@ -17,6 +17,18 @@ const char *wire_header(const struct wire_request *r, const char *name)
 	return NULL;
 }
 
+int wire_limit_problem(const struct wire_limit *l, char text[WIRE_LIMIT_TEXT])
+{
+	int status = l->own ? refusal_http(REFUSE_LIMIT_REACHED) : 503;
+
+	(void)snprintf(text, WIRE_LIMIT_TEXT,
+		       "{\"type\":\"%s\",\"title\":\"%s\",\"status\":%d,"
+		       "\"detail\":\"%s: no more than %zu at a time%s\"}",
+		       refusal_name(REFUSE_LIMIT_REACHED), refusal_text(REFUSE_LIMIT_REACHED),
+		       status, l->name, l->max, l->own ? " of one caller" : "");
+	return status;
+}
+
 /* libevent and OpenSSL write without MSG_NOSIGNAL; the write's EPIPE says all there is to say. */
 void wire_ignore_sigpipe(void)
 {

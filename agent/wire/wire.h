@@ -81,6 +81,17 @@ const char *wire_header(const struct wire_request *r, const char *name);
 /* Whose something is: the DID, "uid:N" of a local caller, or "nobody". */
 void wire_owner(const struct peer *p, char out[WIRE_DID_MAX]);
 
+/* A cap that is reached: "peer-streams" and 16. own: of this caller, else of all together. */
+struct wire_limit {
+	const char *name;
+	size_t max;
+	bool own;
+};
+enum { WIRE_LIMIT_TEXT = 320 };
+/* As a problem (RFC 9457), JSON text. Returns its HTTP status: 429 of the caller's own cap, 503 of
+ * all's. */
+int wire_limit_problem(const struct wire_limit *l, char text[WIRE_LIMIT_TEXT]);
+
 /* SIGPIPE is ignored from then on, in the whole process: http_server and http_client do it. */
 void wire_ignore_sigpipe(void);
 /* Up to 8 MiB of free memory stay with the process from then on: http_server does it. */

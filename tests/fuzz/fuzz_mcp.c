@@ -94,12 +94,14 @@ static wall_t now(void *arg)
 	return (wall_t){ ms += 60000 };
 }
 
+static const struct mcp_tool tool = { .name = "get_weather",
+				      .description = "d",
+				      .input_schema = "{\"type\":\"object\"}",
+				      .tasks = true };
+static const struct mcp_resource res = { .uri = "a:b", .name = "n" };
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct mcp_tool tool = { .name = "get_weather",
-					      .description = "d",
-					      .input_schema = "{\"type\":\"object\"}" };
-	static const struct mcp_resource res = { .uri = "a:b", .name = "n" };
 	static const struct mcp_config c = { .path = "/m",
 					     .name = "n",
 					     .version = "1",

@@ -217,7 +217,9 @@ static void readers_that_leave_or_lag(void **state)
 	rpc(&alice, 2, "SubscribeToTask", sub);
 	assert_int_equal(a2a_streams(srv), 3);
 	rpc(&alice, 3, "SubscribeToTask", sub); /* the share of one peer is three */
-	assert_int_equal(code(), -32603);
+	assert_int_equal(code(), A2A_E_LIMIT);
+	assert_non_null(strstr(got.body, "\"reason\":\"LIMIT_REACHED\""));
+	assert_non_null(strstr(got.body, "\"limit\":\"peer-streams\",\"max\":\"3\""));
 	streams[1].gone(streams[1].arg);
 	assert_int_equal(a2a_streams(srv), 2);
 	streams[2].refuses = true;

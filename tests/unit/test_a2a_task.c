@@ -168,9 +168,53 @@ static void store_is_bounded(void **state)
 	message(&bob, "2", "hold", "");
 	assert_null(a2a_turn_task_id(held)); /* three open tasks fill the store */
 	message(&alice, "5", "echo", "");
-	assert_int_equal(code(), -32603); /* one turn at a time */
+	assert_int_equal(code(), A2A_E_LIMIT); /* one turn at a time */
 	a2a_turn_task(held, A2A_COMPLETED, NULL);
 	assert_int_equal(code(), -32603);
+}
+
+static const char *limit(const char *key)
+{
+	const json_t *info =
+		json_array_get(json_object_get(json_object_get(got.json, "error"), "data"), 0);
+
+	assert_string_equal(json_string_value(json_object_get(info, "reason")), "LIMIT_REACHED");
+	return json_string_value(json_object_get(json_object_get(info, "metadata"), key));
+}
+
+/* Who has as many messages under way as it may is refused, and what it said does nothing and may be
+ * said again; another caller is heard. */
+static void a_caller_at_its_cap_is_refused(void **state)
+{
+	static const struct a2a_app app = { .on_message = on_message };
+	struct a2a_config small = config;
+	struct a2a_turn *turns[2];
+
+	teardown(state);
+	small.max_turns_per_peer = 2;
+	assert_int_equal(a2a_server_new(&srv, &small, &app, NULL), 0);
+	for (int i = 0; i < 2; i++) {
+		message(&alice, i ? "m2" : "m1", "hold", "");
+		turns[i] = held;
+	}
+	held = NULL;
+	message(&alice, "m3", "hold", "");
+	assert_null(held);
+	assert_int_equal(code(), A2A_E_LIMIT);
+	assert_string_equal(limit("limit"), "peer-calls");
+	assert_string_equal(limit("max"), "2");
+	assert_string_equal(limit("of"), "caller");
+	message(&alice, "m1", "hold", ""); /* a repeat is no more than what it repeats */
+	assert_int_equal(got.replies, 0);
+	message(&bob, "m3", "hold", "");
+	assert_non_null(held);
+	a2a_turn_task(held, A2A_COMPLETED, NULL);
+	a2a_turn_task(turns[0], A2A_COMPLETED, NULL);
+	held = NULL;
+	message(&alice, "m3", "hold", "");
+	assert_non_null(held);
+	a2a_turn_task(held, A2A_COMPLETED, NULL);
+	a2a_turn_task(turns[1], A2A_COMPLETED, NULL);
 }
 
 static void return_immediately_gives_the_task(void **state)
@@ -338,6 +382,7 @@ int main(void)
 		T(cancel_asks_the_application),
 		T(list_pages_newest_first),
 		T(store_is_bounded),
+		T(a_caller_at_its_cap_is_refused),
 		T(return_immediately_gives_the_task),
 		T(turn_outlives_the_server),
 		T(card_is_golden),

@@ -65,7 +65,7 @@ static struct daemon {
 } daemons[] = {
 	{ "op", "bss,oss",
 	  "hosts = 127.0.0.1, op.lab.example\norigins = https://console.lab.example\n"
-	  "max-peer-connections = 3\n",
+	  "max-peer-connections = 3\nmax-peer-streams = 1\n",
 	  OPERATOR, 7701, 0 },
 	{ "edge", "enterprise", "", ROLE_ENTERPRISE, 7702, 0 },
 	{ "pop", "node", "", ROLE_NODE, 7703, 0 },
@@ -490,6 +490,52 @@ static void one_caller_has_so_many(void **state)
 		end_close(&w[i]);
 }
 
+#define LISTEN                                                                           \
+	"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscriptions/listen\",\"params\":{" \
+	"\"notifications\":{},\"_meta\":{\"io.modelcontextprotocol/"                     \
+	"protocolVersion\":\"2026-07-28\","                                              \
+	"\"io.modelcontextprotocol/clientCapabilities\":{}}}}"
+
+/* Status of one stream asked for on a connection of its own. */
+static int listen_of(struct wire_end *w, const char *who)
+{
+	char text[1024];
+	int n = snprintf(text, sizeof(text),
+			 "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "
+			 "application/json\r\nAccept: text/event-stream\r\n"
+			 "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: "
+			 "subscriptions/listen\r\nContent-Length: %zu\r\n\r\n%s",
+			 strlen(LISTEN), LISTEN);
+
+	*w = dial(&daemons[0], who);
+	assert_int_equal(end_write(w, text, (size_t)n), n);
+	return end_reply(w, reply, sizeof(reply));
+}
+
+/* Who has as many streams as it may is refused with the problem that says so, another is not; and
+ * one that is closed makes room. */
+static void one_caller_has_so_many_streams(void **state)
+{
+	struct wire_end first, second, other;
+	int status = 0;
+
+	(void)state;
+	assert_int_equal(listen_of(&first, "consumer"), 200);
+	assert_int_equal(listen_of(&second, "consumer"), 429);
+	assert_non_null(strstr(reply, "\"type\":\"limit_reached\""));
+	assert_non_null(strstr(
+		reply, "\"detail\":\"peer-streams: no more than 1 at a time of one caller\""));
+	assert_int_equal(listen_of(&other, "rival"), 200);
+	end_close(&second);
+	end_close(&first);
+	for (int k = 0; k < 500 && status != 200; k++) {
+		status = listen_of(&first, "consumer");
+		end_close(&first);
+	}
+	assert_int_equal(status, 200);
+	end_close(&other);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -500,6 +546,7 @@ int main(void)
 		cmocka_unit_test(answers_fit_their_schemas),
 		cmocka_unit_test(hosts_and_origins),
 		cmocka_unit_test(one_caller_has_so_many),
+		cmocka_unit_test(one_caller_has_so_many_streams),
 	};
 	char self[PATH_MAX] = "";
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The disclosure policy: what each caller sees by each way, what is refused, and exports that are
  * checked by build/treatyctl where there is no daemon; every bent export is refused. */
+#include "checkpoint.h"
 #include "query_lab.h"
 
 #include <errno.h>
@@ -410,23 +411,6 @@ static void put_file(const char *name, const json_t *v)
 	assert_int_equal(json_dump_file(v, path, JSON_SORT_KEYS), 0);
 }
 
-/* What witness.c leaves: the newest own checkpoint. */
-static void checkpoint(void)
-{
-	struct note_key k = { US "/0011223344556677", NOTE_ED25519, { 0 } };
-	struct store_head h = store_durable_head(lab.store);
-	char text[NOTE_MAX];
-	uint8_t sig[64];
-	int n = merkle_checkpoint(text, sizeof(text), k.name, h.seq, &h.root);
-
-	ed25519_public(seed, k.pub);
-	ed25519_sign(sig, text, (size_t)n, seed);
-	text[n++] = '\n';
-	n += note_line(&k, sig, 0, text + n, sizeof(text) - (size_t)n);
-	assert_int_equal(store_kv_put(lab.store, "checkpoint:own", text, (size_t)n, NULL), 0);
-	assert_int_equal(store_commit(lab.store, NULL), 0);
-}
-
 static void documents(void)
 {
 	struct did_document_key_row rows[2] = {
@@ -493,7 +477,7 @@ static void test_export(void **state)
 	denied(&op, "log_export", "{\"for\":\"operator\"}");
 	denied(&owner, "log_export", "{\"for\":\"operator\"}");
 	assert_non_null(strstr(said, "no checkpoint was signed"));
-	checkpoint();
+	put_checkpoint(lab.store, US, seed);
 	denied(&owner, "log_export", "{\"for\":\"operator\",\"agreement\":\"agr-9\"}");
 	r = told(&owner, "log_export", "{\"for\":\"operator\",\"agreement\":\"agr-1\"}");
 	x = json_object_get(r, "export");

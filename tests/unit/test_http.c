@@ -443,6 +443,49 @@ static void many_connections(void **state)
 	assert_int_equal(http_server_stats(srv).over_limit, 1);
 }
 
+/* Two streams of alice where one is allowed, one of bob; then alice's makes room. */
+static void readers_of_two(void *arg)
+{
+	static const char req[] = "GET /events HTTP/1.1\r\nHost: h\r\n\r\n";
+	static const char *const who[] = { "alice", "alice", "bob" };
+	struct wire_end w[3], again;
+	struct talk *t = arg;
+	char buf[2048];
+	int status = 0;
+
+	for (size_t i = 0; i < 3; i++) {
+		(void)end_tls(&w[i], port, who[i], 0);
+		(void)end_write(&w[i], req, sizeof(req) - 1);
+		t->status[i] = end_reply(&w[i], i == 1 ? t->buf : buf, sizeof(buf));
+	}
+	end_close(&w[0]);
+	for (int i = 0; i < 500 && status != 200; i++) {
+		(void)end_tls(&again, port, "alice", 0);
+		(void)end_write(&again, req, sizeof(req) - 1);
+		status = end_reply(&again, buf, sizeof(buf));
+		end_close(&again);
+	}
+	t->status[3] = status;
+	end_close(&w[1]);
+	end_close(&w[2]);
+}
+
+static void one_caller_has_so_many_readers(void **state)
+{
+	struct talk t = { 0 };
+
+	(void)state;
+	sse_hub_limit(hub, 1);
+	assert_int_equal(lab_beside(loop, readers_of_two, &t), 0);
+	assert_int_equal(t.status[0], 200);
+	assert_int_equal(t.status[1], 429);
+	assert_non_null(strstr(t.buf, "Content-Type: application/problem+json"));
+	assert_non_null(strstr(t.buf, "\"type\":\"limit_reached\""));
+	assert_non_null(strstr(t.buf, "peer-readers: no more than 1 at a time of one caller"));
+	assert_int_equal(t.status[2], 200);
+	assert_int_equal(t.status[3], 200);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,6 +496,7 @@ int main(void)
 		T(tls_admits_only_names_of_our_ca),
 		T(expired_and_revoked_are_refused),
 		T(many_connections),
+		T(one_caller_has_so_many_readers),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

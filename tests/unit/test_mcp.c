@@ -42,13 +42,14 @@ static bool allowed(void *arg, const struct peer *p, const char *tool)
 
 #define OBJECT "{\"type\":\"object\"}"
 static const struct mcp_tool tools[] = {
-	{ "get_weather", "Weather", "Tells the weather", OBJECT, OBJECT, true, false, true, false },
-	{ "hidden", NULL, "Not for everyone", OBJECT, NULL, false, true, false, true },
+	{ "get_weather", "Weather", "Tells the weather", OBJECT, OBJECT, true, false, true, false,
+	  false },
+	{ "hidden", NULL, "Not for everyone", OBJECT, NULL, false, true, false, true, false },
 	{ "route", NULL, "Routed",
 	  "{\"type\":\"object\",\"properties\":{\"where\":{\"type\":\"string\",\"x-mcp-header\":"
 	  "\"Region\"},\"how\":{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\","
 	  "\"x-mcp-header\":\"N\"},\"b\":{\"type\":\"boolean\",\"x-mcp-header\":\"B\"}}}}}",
-	  NULL, true, false, true, false },
+	  NULL, true, false, true, false, false },
 };
 
 static int setup(void **state)
@@ -282,7 +283,9 @@ static void later_and_too_many_and_too_late(void **state)
 	post(MCP_VERSION, "tools/call", "get_weather", CALL(",\"arguments\":{\"hold\":1}"));
 	assert_int_equal(got.replies, 0);
 	post(MCP_VERSION, "tools/call", "get_weather", CALL(""));
-	assert_int_equal(code(), -32603);
+	assert_int_equal(code(), MCP_E_LIMIT);
+	assert_non_null(strstr(got.body, "\"type\":\"limit_reached\""));
+	assert_non_null(strstr(got.body, "\"status\":503,\"detail\":\"calls: no more than 2"));
 	mcp_turn_result(first, o);
 	assert_int_equal(got.replies, 2);
 	assert_int_equal(code(), 0);

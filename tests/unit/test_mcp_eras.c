@@ -45,9 +45,9 @@ static int on_read(void *arg, const struct peer *p, const char *uri, struct mcp_
 
 #define OBJECT "{\"type\":\"object\"}"
 static const struct mcp_tool tools[] = {
-	{ "echo", NULL, "d", OBJECT, OBJECT, true, false, true, false },
-	{ "slow", NULL, "d", OBJECT, NULL, false, false, true, false },
-	{ "oss_only", NULL, "d", OBJECT, NULL, false, true, false, false },
+	{ "echo", NULL, "d", OBJECT, OBJECT, true, false, true, false, false },
+	{ "slow", NULL, "d", OBJECT, NULL, false, false, true, false, false },
+	{ "oss_only", NULL, "d", OBJECT, NULL, false, true, false, false, false },
 };
 static const struct mcp_resource resources[] = {
 	{ "treaty://agreements", "agreements", NULL, "All", "application/json", false },
@@ -69,6 +69,8 @@ static int setup(void **state)
 					     .nresources = ARRAY_LEN(resources),
 					     .legacy = true,
 					     .lists_change = true,
+					     .max_peer_turns = 2,
+					     .max_peer_streams = 2,
 					     .max_sessions = 3 };
 
 	(void)state;
@@ -255,11 +257,11 @@ static void listening(void **state)
 		"\"toolsListChanged\":true,\"resourceSubscriptions\":[\"treaty://agreements\"]},"
 		"\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":\"q\"}}}\n\n");
 	streams[1].text[0] = 0;
-	mcp_resource_changed(srv, "treaty://log");
-	mcp_resource_changed(srv, "treaty://agreementsX");
+	mcp_resource_changed(srv, "treaty://log", NULL);
+	mcp_resource_changed(srv, "treaty://agreementsX", NULL);
 	mcp_list_changed(srv, MCP_RESOURCES);
 	assert_string_equal(streams[1].text, "");
-	mcp_resource_changed(srv, "treaty://agreements/7");
+	mcp_resource_changed(srv, "treaty://agreements/7", NULL);
 	assert_non_null(strstr(streams[1].text, "\"uri\":\"treaty://agreements/7\""));
 	mcp_list_changed(srv, MCP_TOOLS);
 	assert_non_null(strstr(streams[1].text, "notifications/tools/list_changed"));
@@ -287,19 +289,49 @@ static void listening_in_a_session(void **state)
 	assert_int_equal(code(), 0);
 	send(&alice, 1, "GET", MCP_LEGACY_VERSION, a, NULL, NULL, "");
 	assert_true(streams[1].open);
-	mcp_resource_changed(srv, "treaty://agreements");
+	mcp_resource_changed(srv, "treaty://agreements", NULL);
 	assert_non_null(strstr(streams[1].text, "notifications/resources/updated"));
 	assert_null(strstr(streams[1].text, "subscriptionId"));
 	send(&alice, 2, "GET", MCP_LEGACY_VERSION, a, NULL, NULL, ""); /* replaces */
 	assert_false(streams[1].open);
 	old(&alice, 0, a, "resources/unsubscribe", "\"uri\":\"treaty://agreements\"");
 	streams[2].text[0] = 0;
-	mcp_resource_changed(srv, "treaty://agreements");
+	mcp_resource_changed(srv, "treaty://agreements", NULL);
 	assert_string_equal(streams[2].text, "");
 	mcp_ping(srv);
 	assert_string_equal(streams[2].text, ": ping\n\n");
 	send(&alice, 0, "DELETE", MCP_LEGACY_VERSION, a, NULL, NULL, "");
 	assert_false(streams[2].open);
+}
+
+/* Each caller's own cap, and nobody else's. */
+static void a_caller_at_its_cap_is_refused(void **state)
+{
+	struct mcp_turn *turns[2];
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		modern(&alice, 1, "tools/call", "slow", ",\"name\":\"slow\"");
+		turns[i] = held;
+	}
+	modern(&alice, 1, "tools/call", "slow", ",\"name\":\"slow\"");
+	assert_int_equal(got.status, 200);
+	assert_int_equal(code(), MCP_E_LIMIT);
+	assert_non_null(strstr(got.body, "\"status\":429,\"detail\":\"peer-calls: no more than 2"));
+	modern(&bob, 1, "tools/call", "slow", ",\"name\":\"slow\"");
+	assert_int_equal(got.replies, 0);
+	mcp_turn_refuse(held, "end");
+	for (unsigned i = 0; i < 2; i++) {
+		mcp_turn_refuse(turns[i], "end");
+		modern(&alice, 2 + i, "subscriptions/listen", NULL, ",\"notifications\":{}");
+		assert_true(streams[2 + i].open);
+	}
+	modern(&alice, 4, "subscriptions/listen", NULL, ",\"notifications\":{}");
+	assert_int_equal(got.status, 429);
+	assert_int_equal(code(), MCP_E_LIMIT);
+	assert_non_null(strstr(got.body, "\"detail\":\"peer-streams: no more than 2"));
+	modern(&bob, 4, "subscriptions/listen", NULL, ",\"notifications\":{}");
+	assert_true(streams[4].open);
 }
 
 static void on_gone(void *arg)
@@ -327,7 +359,6 @@ static void progress_then_the_answer(void **state)
 static void leaving_cancels(void **state)
 {
 	json_t *o = json_object();
-	char a[64];
 
 	(void)state;
 	modern(&alice, 1, "tools/call", "slow", ",\"name\":\"slow\"");
@@ -345,19 +376,43 @@ static void leaving_cancels(void **state)
 	streams[2].text[0] = 0;
 	mcp_turn_result(held, o);
 	assert_string_equal(streams[2].text, "");
-	/* the older revision says it, and only in its own session */
+	json_decref(o);
+}
+
+/* The older revision says that it cancels, and only in its own session; leaving is not that, before
+ * or after something was said. */
+static void leaving_is_not_cancelling_there(void **state)
+{
+	json_t *o = json_object();
+	char a[64];
+
+	(void)state;
 	begin(&alice, a);
 	old(&alice, 3, a, "tools/call", "\"name\":\"slow\"");
 	mcp_turn_on_cancel(held, on_gone, NULL);
 	send(&alice, 0, "POST", MCP_LEGACY_VERSION, NULL, NULL, NULL,
 	     "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{"
 	     "\"requestId\":5}}");
-	assert_int_equal(gone, 2);
+	assert_int_equal(gone, 0);
 	send(&alice, 0, "POST", MCP_LEGACY_VERSION, a, NULL, NULL,
 	     "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{"
 	     "\"requestId\":5}}");
-	assert_int_equal(gone, 3);
+	assert_int_equal(gone, 1);
 	mcp_turn_result(held, o);
+	old(&alice, 4, a, "tools/call", "\"name\":\"slow\"");
+	mcp_turn_on_cancel(held, on_gone, NULL);
+	assert_null(streams[4].left); /* nobody looks */
+	mcp_turn_result(held, o);
+	old(&alice, 5, a, "tools/call", "\"name\":\"slow\",\"_meta\":{\"progressToken\":\"p\"}");
+	mcp_turn_on_cancel(held, on_gone, NULL);
+	mcp_turn_progress(held, 1, 2, NULL);
+	assert_true(streams[5].open);
+	streams[5].gone(streams[5].arg);
+	streams[5].text[0] = 0;
+	mcp_turn_progress(held, 2, 2, NULL);
+	mcp_turn_result(held, o);
+	assert_string_equal(streams[5].text, "");
+	assert_int_equal(gone, 1);
 	json_decref(o);
 }
 
@@ -399,6 +454,11 @@ static void asking_in_a_session(void **state)
 	assert_int_equal(mcp_turn_ask(held, "elicitation/create", NULL, on_answer, NULL),
 			 -EOPNOTSUPP);
 	mcp_turn_refuse(held, "no");
+	/* who was asked is gone: that is an answer too */
+	old(&alice, 3, a, "tools/call", "\"name\":\"slow\"");
+	assert_int_equal(mcp_turn_ask(held, "elicitation/create", NULL, on_answer, NULL), 0);
+	streams[3].gone(streams[3].arg);
+	assert_int_equal(answered, 2);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -413,7 +473,9 @@ int main(void)
 		T(listening),
 		T(listening_in_a_session),
 		T(progress_then_the_answer),
+		T(a_caller_at_its_cap_is_refused),
 		T(leaving_cancels),
+		T(leaving_is_not_cancelling_there),
 		T(asking_in_a_session),
 	};
 

@@ -70,7 +70,7 @@ static int on_call(void *arg, const struct peer *p, const char *name, const json
 	} else if (!strcmp(name, "ask")) {
 		return mcp_turn_ask(t, "elicitation/create", args, on_answer, NULL);
 	} else if (!strcmp(name, "touch")) {
-		mcp_resource_changed(mcp, "treaty://agreements");
+		mcp_resource_changed(mcp, "treaty://agreements", NULL);
 		mcp_turn_result(t, args);
 	} else if (!strcmp(name, "who")) {
 		n = json_pack("{s:s, s:I, s:I}", "did", p->did, "gone", (json_int_t)gone, "streams",
@@ -97,9 +97,9 @@ static void route(void *arg, const struct wire_request *r, struct http_reply *t)
 
 static void serve(int ready)
 {
-#define TOOL_OF(n)                                                                     \
-	{                                                                              \
-		n, NULL, "d", "{\"type\":\"object\"}", NULL, false, false, true, false \
+#define TOOL_OF(n)                                                                            \
+	{                                                                                     \
+		n, NULL, "d", "{\"type\":\"object\"}", NULL, false, false, true, false, false \
 	}
 	static const struct mcp_tool tools[] = { TOOL_OF("echo"),  TOOL_OF("slow"),
 						 TOOL_OF("who"),   TOOL_OF("ask"),

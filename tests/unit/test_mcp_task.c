@@ -30,7 +30,7 @@ static wall_t now(void *arg)
 static int setup(void **state)
 {
 	static const struct mcp_tool tools[] = { { "job", NULL, "d", "{\"type\":\"object\"}", NULL,
-						   false, false, true, false } };
+						   false, false, true, false, true } };
 	static const struct mcp_app app = { .call = on_call };
 	static const struct mcp_config c = { .path = "/mcp",
 					     .name = "n",

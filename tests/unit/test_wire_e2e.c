@@ -86,7 +86,7 @@ static int setup(void **state)
 	static const struct mcp_app tool_app = { .call = on_call };
 	static const struct mcp_tool tools[] = { { "step", "Step", "Does a step",
 						   "{\"type\":\"object\"}", NULL, false, true, true,
-						   false } };
+						   false, false } };
 	static const struct mcp_config mc = {
 		.path = "/mcp", .name = "n", .version = "1", .tools = tools, .ntools = 1
 	};

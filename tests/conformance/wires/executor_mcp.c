@@ -509,8 +509,10 @@ int executor_mcp(struct mcp_server **ret, struct loop *l, struct err *e)
 		tools[n++].name = fixed[i].name;
 	for (size_t i = 0; i < ARRAY_LEN(more); i++)
 		tools[n++].name = more[i];
-	for (size_t i = 0; executor_task_tools[i]; i++)
+	for (size_t i = 0; executor_task_tools[i]; i++) {
+		tools[n].tasks = true;
 		tools[n++].name = executor_task_tools[i];
+	}
 	for (size_t i = 0; i < ARRAY_LEN(rounds); i++)
 		if (rounds[i].round == 1 && !strstr(rounds[i].tool, "_prompt"))
 			tools[n++].name = rounds[i].tool;
