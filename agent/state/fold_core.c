@@ -514,6 +514,7 @@ void fold(struct world *w, const struct event *ev)
 	w->seq = ev->seq;
 	w->events++;
 	w->refusals += ev->kind == EV_REFUSED;
+	w->agreements += ev->kind == EV_AGREEMENT_ACCEPTED || ev->kind == EV_ACCEPTANCE_RECORDED;
 	if (ev->kind == EV_DISCLOSURE_LOADED) {
 		w->disclosure_rev = ev->u.ref.rev;
 		w->disclosure = ev->u.ref.about;
