@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define TURN_EVENTS  256 /* of one turn; a turn that wants more is a loop between agents */
+#define TURN_EVENTS  1024 /* of one turn; a turn that wants more is a loop between agents */
 #define SUBSCRIBERS  16
-#define TURN_EFFECTS 1024
+#define TURN_EFFECTS 2048
 
 struct engine {
 	struct engine_config c;
