@@ -84,6 +84,7 @@ void bss_tell_ended(const struct deal *d, const struct ev_ref *ref);
 /* --- bss_end.c --- */
 int bss_take_termination(struct desk_call *c);
 void bss_ended(const struct event *ev);
-void bss_end_tick(void);
+/* True: more has expired than one tick ends. */
+bool bss_end_tick(void);
 
 #endif

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #define TICK_US     (1000 * 1000)
+#define MORE_US     (5 * 1000) /* when a tick could not end all that has expired */
 #define PRUNE_TICKS 60
 
 struct bss bss;
@@ -73,6 +74,7 @@ static void tick(void *arg)
 	struct store *st = engine_store(bss.side->engine);
 	wall_t now = engine_now(bss.side->engine);
 	struct err e = { 0 };
+	bool more;
 	int r = ledger_expire(st, now, NULL, &e);
 
 	(void)arg;
@@ -80,9 +82,9 @@ static void tick(void *arg)
 		r = store_challenge_prune(st, now, &e);
 	if (r)
 		log_error("tick: %s", e.text);
-	bss_end_tick();
+	more = bss_end_tick();
 	bss_offers_tick();
-	if (!loop_after(bss.side->loop, TICK_US, tick, NULL))
+	if (!loop_after(bss.side->loop, more ? MORE_US : TICK_US, tick, NULL))
 		loop_stop(bss.side->loop, -ENOMEM);
 }
 

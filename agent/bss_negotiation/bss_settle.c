@@ -154,7 +154,8 @@ struct settle {
 	struct hash rcp_digest, rcp_prev;
 	struct ledger_wallet_id wallet;
 	int64_t last_seq; /* of the wallet's last receipt */
-	bool booked;      /* it is the last one now */
+	money_t last_sum;
+	bool booked; /* it is the last one now */
 	const char *why;
 };
 
@@ -252,6 +253,7 @@ static enum refusal receipt_ok(struct settle *s, struct err *e, int *err)
 	r = last_receipt(s, &prev, digest, e);
 	*err = r < 0 ? r : 0;
 	s->last_seq = r > 0 ? prev.ledger_seq : 0;
+	s->last_sum = r > 0 ? prev.cumulative_after : (money_t){ 0 };
 	s->why = "receipt: does not follow the wallet's last one";
 	return r < 0 ? REFUSE_NONE : receipt_extends(r ? &prev : NULL, digest, &s->rcp);
 }
@@ -408,10 +410,11 @@ static void early_over(void *arg)
 	(void)early_answer(x, false);
 }
 
-/* It names a receipt that is not here yet, by a number beyond the last one's. */
+/* It names a receipt that is not here yet: its number and its sum are beyond the last one's. */
 static bool ahead(const struct settle *s)
 {
 	return s->rcp.has_previous && s->rcp.ledger_seq > s->last_seq &&
+	       s->rcp.cumulative_after.minor > money_add(s->last_sum, s->rcp.amount).minor &&
 	       memcmp(s->rcp.previous, s->rcp_prev.b, DIGEST_LEN) != 0;
 }
 
