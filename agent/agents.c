@@ -9,9 +9,12 @@
 #include "signer/client.h"
 
 #include <errno.h>
+#include <malloc.h>
 
 #define PING_EVERY_US 1000000
 #define PING_WAIT_MS  5000
+#define HEAP_KEEP     (8 << 20)
+#define HEAP_STEP     (256 << 10)
 
 struct agents {
 	const struct config *c;
@@ -149,11 +152,24 @@ static int start(struct agents *a)
 	return 0;
 }
 
+/* A turn makes and frees trees of small pieces around a few large texts: pages that were given back
+ * in between would be cleared and faulted in again for every message, and small pieces be joined
+ * for every text. What the process once needed stays with it, up to a limit. */
+static void keep_heap(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, HEAP_KEEP);
+	(void)mallopt(M_TRIM_THRESHOLD, HEAP_KEEP);
+	(void)mallopt(M_TOP_PAD, HEAP_STEP);
+	(void)mallopt(M_MXFAST, 0);
+}
+
 int agents_run(const struct config *c, int enforcer_fd, int signer_fd, struct err *e)
 {
 	struct agents a = { .c = c, .enforcer.fd = enforcer_fd, .signer.fd = signer_fd, .e = e };
-	int r = compose_new(&a.compose, c, e); /* reads keys and documents, still privileged */
+	int r;
 
+	keep_heap();
+	r = compose_new(&a.compose, c, e); /* reads keys and documents, still privileged */
 	r = r ? r : confine(c, e);
 	r = r ? r : start(&a);
 	if (!r) {

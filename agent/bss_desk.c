@@ -11,6 +11,7 @@
 #include "agent/store/store.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define DESK_ROWS 16
 #define KEPT_MAX  256
@@ -273,10 +274,14 @@ const struct deal *desk_deal(const struct desk_call *c, const ident_t *id)
 {
 	const struct world *w = engine_world(c->side->engine);
 	const struct deal *d = world_deal(w, id);
+	ident_t negotiation = { 0 };
 
-	for (uint32_t i = 0; !d && !ident_empty(*id) && i < w->n_deals; i++)
-		if (w->deal[i].has_pending && ident_eq(w->deal[i].pending.lineage, *id))
-			d = &w->deal[i];
+	/* Before it is in force a lineage is known by the negotiation whose digits it has. */
+	if (!d && !strncmp(id->s, "agr-", 4)) {
+		(void)snprintf(negotiation.s, sizeof(negotiation.s), "neg-%.43s", id->s + 4);
+		d = world_deal(w, &negotiation);
+		d = d && d->has_pending && ident_eq(d->pending.lineage, *id) ? d : NULL;
+	}
 	return d && d->operator_side && !strcmp(d->peer.s, c->peer->did) ? d : NULL;
 }
 

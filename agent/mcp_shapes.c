@@ -31,9 +31,9 @@ static const struct {
 	const char *tool, *shape;
 } shapes[] = {
 	{ "status", "name!:s did:s roles!:[s] pid:i enforcer:o? shaping:o? kernel:s uptimeMs:i "
-		    "log!:{seq!:i durable!:i chain:s root:s} counts!:{deals!:i live:i active:i "
-		    "wantedSteps:i events:i refusals:i} peers:[{name!:s role:s did:s url:s}] "
-		    "lastError:s" },
+		    "log!:{seq!:i durable!:i chain:s root:s commits:i} counts!:{deals!:i "
+		    "live:i active:i wantedSteps:i events:i refusals:i agreements:i} "
+		    "peers:[{name!:s role:s did:s url:s}] lastError:s" },
 	{ "deal_list", "deals!:[{" DEAL "}]" },
 	{ "deal_show", "deal!:{" DEAL "} intent:@intent quote:@quote? accept:@accept? "
 		       "pending:@agreement? agreement:@agreement? origin:@agreement? order:@order? "

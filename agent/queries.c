@@ -209,20 +209,23 @@ static json_t *counts_json(const struct world *w)
 		live += w->deal[i].life != LIFE_TERMINATED;
 		active += w->deal[i].active;
 	}
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "deals", (json_int_t)w->n_deals, "live",
-			 live, "active", active, "wantedSteps", (json_int_t)w->n_wanted, "events",
-			 (json_int_t)w->events, "refusals", (json_int_t)w->refusals);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "deals", (json_int_t)w->n_deals,
+			 "live", live, "active", active, "wantedSteps", (json_int_t)w->n_wanted,
+			 "events", (json_int_t)w->events, "refusals", (json_int_t)w->refusals,
+			 "agreements", (json_int_t)w->agreements);
 }
 
-static json_t *log_json(struct store *st)
+static json_t *log_json(const struct engine *en)
 {
+	struct store *st = engine_store(en);
 	struct store_head h = store_head(st);
 	char root[2 * HASH_LEN + 1], chain[2 * HASH_LEN + 1];
 
 	(void)hex_encode(h.root.b, HASH_LEN, root, sizeof(root));
 	(void)hex_encode(h.chain.b, HASH_LEN, chain, sizeof(chain));
-	return json_pack("{s:I, s:I, s:s, s:s}", "seq", (json_int_t)h.seq, "durable",
-			 (json_int_t)store_durable(st), "chain", chain, "root", root);
+	return json_pack("{s:I, s:I, s:s, s:s, s:I}", "seq", (json_int_t)h.seq, "durable",
+			 (json_int_t)store_durable(st), "chain", chain, "root", root, "commits",
+			 (json_int_t)engine_commits(en));
 }
 
 static int on_status(struct side *s, const struct peer *p, const json_t *args, const char *key,
@@ -242,7 +245,7 @@ static int on_status(struct side *s, const struct peer *p, const json_t *args, c
 			  roles_json(s->cfg->daemon.roles), "pid", (int)getpid(), "enforcer",
 			  enforcer_json(s), "shaping", shaper_json(s), "kernel", u.release,
 			  "uptimeMs", (json_int_t)((loop_now(s->loop).us - started.us) / 1000),
-			  "log", log_json(engine_store(s->engine)), "counts",
+			  "log", log_json(s->engine), "counts",
 			  counts_json(engine_world(s->engine)), "peers", peers_json(s->cfg),
 			  "lastError", last->code ? last->text : ""),
 		e);

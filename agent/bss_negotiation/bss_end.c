@@ -5,7 +5,7 @@
 #include "agent/codec/nego.h"
 #include "agent/log.h"
 
-#define EXPIRED_PER_TICK 16 /* each is an order and a plan: a turn holds so many events */
+#define EXPIRED_PER_TICK 64 /* each is an order and a plan: a turn holds so many events */
 
 static int received(struct desk_call *c, const struct deal *d, const struct ev_ref *ref)
 {
@@ -60,7 +60,7 @@ void bss_ended(const struct event *ev)
 		bss_tell_ended(d, &ev->u.ref);
 }
 
-void bss_end_tick(void)
+bool bss_end_tick(void)
 {
 	const struct world *w = engine_world(bss.side->engine);
 	wall_t now = engine_now(bss.side->engine);
@@ -77,4 +77,5 @@ void bss_end_tick(void)
 		(void)tool_agreement_expire(&bss.cap, &ref, NULL, NULL);
 		n++;
 	}
+	return n == EXPIRED_PER_TICK;
 }

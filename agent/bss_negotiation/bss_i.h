@@ -50,6 +50,8 @@ int bss_sign(const struct deal *d, struct agreement *a, json_t **ret, struct err
 
 /* --- bss_settle.c --- */
 int bss_take_acceptance(struct desk_call *c);
+/* Forgets which receipts wait for the ones before them. */
+void bss_early_reset(void);
 void bss_service_event(const struct event *ev);
 void bss_made_event(const struct ev_progress *p);
 /* Orders from the OSS; next NULL: removes what is in force. */
@@ -82,6 +84,7 @@ void bss_tell_ended(const struct deal *d, const struct ev_ref *ref);
 /* --- bss_end.c --- */
 int bss_take_termination(struct desk_call *c);
 void bss_ended(const struct event *ev);
-void bss_end_tick(void);
+/* True: more has expired than one tick ends. */
+bool bss_end_tick(void);
 
 #endif

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #define TICK_US     (1000 * 1000)
+#define MORE_US     (5 * 1000) /* when a tick could not end all that has expired */
 #define PRUNE_TICKS 60
 
 struct bss bss;
@@ -73,6 +74,7 @@ static void tick(void *arg)
 	struct store *st = engine_store(bss.side->engine);
 	wall_t now = engine_now(bss.side->engine);
 	struct err e = { 0 };
+	bool more;
 	int r = ledger_expire(st, now, NULL, &e);
 
 	(void)arg;
@@ -80,9 +82,9 @@ static void tick(void *arg)
 		r = store_challenge_prune(st, now, &e);
 	if (r)
 		log_error("tick: %s", e.text);
-	bss_end_tick();
+	more = bss_end_tick();
 	bss_offers_tick();
-	if (!loop_after(bss.side->loop, TICK_US, tick, NULL))
+	if (!loop_after(bss.side->loop, more ? MORE_US : TICK_US, tick, NULL))
 		loop_stop(bss.side->loop, -ENOMEM);
 }
 
@@ -116,6 +118,7 @@ int bss_negotiation_start(struct side *s, struct err *e)
 	bss = (struct bss){ .side = s, .cap = { s->engine } };
 	params(&s->cfg->op, &bss.params);
 	bss_offers_reset();
+	bss_early_reset();
 	if (desk_add(rows, ARRAY_LEN(rows)) || engine_subscribe(s->engine, on_event, NULL))
 		return err_set(e, -ENOSPC, "bss_negotiation: too many shells");
 	/* The first tick sends the offers that wait and ends what ended while we were away. */

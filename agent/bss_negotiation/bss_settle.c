@@ -153,6 +153,9 @@ struct settle {
 	digest_t acc_digest;
 	struct hash rcp_digest, rcp_prev;
 	struct ledger_wallet_id wallet;
+	int64_t last_seq; /* of the wallet's last receipt */
+	money_t last_sum;
+	bool booked; /* it is the last one now */
 	const char *why;
 };
 
@@ -249,6 +252,8 @@ static enum refusal receipt_ok(struct settle *s, struct err *e, int *err)
 		return REFUSE_LEDGER_CURRENCY;
 	r = last_receipt(s, &prev, digest, e);
 	*err = r < 0 ? r : 0;
+	s->last_seq = r > 0 ? prev.ledger_seq : 0;
+	s->last_sum = r > 0 ? prev.cumulative_after : (money_t){ 0 };
 	s->why = "receipt: does not follow the wallet's last one";
 	return r < 0 ? REFUSE_NONE : receipt_extends(r ? &prev : NULL, digest, &s->rcp);
 }
@@ -262,6 +267,7 @@ static int keep(struct settle *s, enum refusal *no, struct err *e)
 			       &s->rcp_digest, engine_now(bss.side->engine), &res, e);
 
 	*no = res.why;
+	s->booked = !r && res.why == REFUSE_NONE;
 	if (!r)
 		r = desk_body_put(bss.side, s->c->peer->did, json_array_get(s->c->msg->data, 0),
 				  &unused, e);
@@ -347,42 +353,177 @@ static int settle(struct settle *s, enum refusal *no, struct err *e)
 	return r;
 }
 
+/* --- receipts that came early ------------------------------------------------------------------
+ */
+
+/* Receipts of one wallet are a chain, and where its agreements are settled at once each comes on a
+ * connection of its own. One that is ahead waits a moment for those before it. */
+enum { EARLY_MAX = 64, EARLY_PER_PEER = 32 };
+#define EARLY_US (1000 * 1000)
+
+static struct early {
+	struct settle s; /* verified; c.turn NULL = free */
+	struct desk_call c;
+	struct a2a_message msg;
+	json_t *data;
+	struct loop_timer *timer;
+} early[EARLY_MAX];
+
+void bss_early_reset(void)
+{
+	for (size_t i = 0; i < EARLY_MAX; i++) {
+		json_decref(early[i].data);
+		early[i] = (struct early){ 0 };
+	}
+}
+
+static int judge(struct settle *s, bool may_wait);
+
+/* Moves what waited to *to, whose data the caller frees. */
+static void early_take(struct early *x, struct early *to)
+{
+	loop_cancel(bss.side->loop, x->timer);
+	*to = *x;
+	to->msg.data = to->data;
+	to->c.msg = &to->msg;
+	to->s.c = &to->c;
+	*x = (struct early){ 0 };
+}
+
+/* True when its receipt was booked. */
+static bool early_answer(struct early *x, bool may_wait)
+{
+	struct early now;
+
+	early_take(x, &now);
+	if (judge(&now.s, may_wait))
+		a2a_turn_fail(now.c.turn, A2A_E_INTERNAL, "internal error", NULL);
+	json_decref(now.data);
+	return now.s.booked;
+}
+
+static void early_over(void *arg)
+{
+	struct early *x = arg;
+
+	x->timer = NULL;
+	(void)early_answer(x, false);
+}
+
+/* It names a receipt that is not here yet: its number and its sum are beyond the last one's. */
+static bool ahead(const struct settle *s)
+{
+	return s->rcp.has_previous && s->rcp.ledger_seq > s->last_seq &&
+	       s->rcp.cumulative_after.minor > money_add(s->last_sum, s->rcp.amount).minor &&
+	       memcmp(s->rcp.previous, s->rcp_prev.b, DIGEST_LEN) != 0;
+}
+
+static bool wait_early(const struct settle *s)
+{
+	const struct desk_call *c = s->c;
+	struct early *x = NULL;
+	unsigned mine = 0;
+
+	for (size_t i = 0; i < EARLY_MAX; i++) {
+		if (!early[i].c.turn)
+			x = &early[i];
+		else
+			mine += !strcmp(early[i].c.peer->did, c->peer->did);
+	}
+	if (!x || mine >= EARLY_PER_PEER)
+		return false;
+	*x = (struct early){ .s = *s, .c = *c };
+	x->c.peer = a2a_turn_peer(c->turn);
+	x->data = json_incref((json_t *)(uintptr_t)c->msg->data);
+	x->timer = loop_after(bss.side->loop, EARLY_US, early_over, x);
+	if (x->timer)
+		return true;
+	json_decref(x->data);
+	*x = (struct early){ 0 };
+	return false;
+}
+
+/* The one that waits for this receipt; NULL when none does. */
+static struct early *early_next(const struct hash *digest)
+{
+	for (size_t i = 0; i < EARLY_MAX; i++)
+		if (early[i].c.turn && !memcmp(early[i].s.rcp.previous, digest->b, DIGEST_LEN))
+			return &early[i];
+	return NULL;
+}
+
+/* --- the message -------------------------------------------------------------------------------
+ */
+
+/* What the acceptance means for its deal as that stands now. s->d is looked up here. */
+static enum refusal standing(struct settle *s, bool *repeated)
+{
+	struct desk_call *c = s->c;
+	ident_t lineage = { 0 };
+	digest_t said;
+
+	*repeated = false;
+	str_cut(lineage.s, s->acc.lineage);
+	s->d = desk_deal(c, &lineage);
+	s->why = "lineageId: no such agreement, or not yours";
+	if (!s->d)
+		return REFUSE_AGREEMENT_UNKNOWN;
+	memcpy(said.b, s->acc.agreement_digest, sizeof(said.b));
+	s->why = desk_unbound(c, &s->d->negotiation, 0, &said);
+	if (s->why)
+		return REFUSE_QUOTE_MISMATCH;
+	*repeated = s->d->cur.rev == s->acc.revision &&
+		    !memcmp(s->d->cur.digest.b, s->acc.agreement_digest, DIGEST_LEN);
+	if (*repeated)
+		return REFUSE_NONE;
+	s->why = "agreement: void, and credited";
+	return buried(s) ? REFUSE_QUOTE_EXPIRED : names_pending(s);
+}
+
+static int judge(struct settle *s, bool may_wait)
+{
+	struct err e = { 0 };
+	ident_t lineage = { 0 };
+	bool repeated;
+	enum refusal no = standing(s, &repeated);
+	int r = 0;
+
+	if (repeated)
+		return answer_state(s->c, s->d);
+	if (no == REFUSE_NONE) {
+		no = receipt_ok(s, &e, &r);
+		if (no != REFUSE_NONE && may_wait && ahead(s) && wait_early(s))
+			return 0;
+	}
+	if (no == REFUSE_NONE && !r)
+		r = settle(s, &no, &e);
+	if (r) {
+		log_error("acceptance of %s: %s", s->acc.lineage, e.text);
+		return r;
+	}
+	str_cut(lineage.s, s->acc.lineage);
+	if (no != REFUSE_NONE)
+		return bss_refuse(s->c, TOOL_NAME, s->d ? &s->d->negotiation : &lineage, no,
+				  s->why);
+	return in_force(s);
+}
+
 int bss_take_acceptance(struct desk_call *c)
 {
 	struct settle s = { .c = c };
 	struct err e = { 0 };
-	ident_t lineage = { 0 };
-	digest_t said;
 	enum refusal no = verify(&s, &e);
-	int r = 0;
+	struct early *next;
+	struct hash last;
+	int r;
 
 	if (no != REFUSE_NONE)
 		return bss_refuse(c, TOOL_NAME, NULL, no, s.why);
-	str_cut(lineage.s, s.acc.lineage);
-	s.d = desk_deal(c, &lineage);
-	if (!s.d)
-		return bss_refuse(c, TOOL_NAME, &lineage, REFUSE_AGREEMENT_UNKNOWN,
-				  "lineageId: no such agreement, or not yours");
-	memcpy(said.b, s.acc.agreement_digest, sizeof(said.b));
-	s.why = desk_unbound(c, &s.d->negotiation, 0, &said);
-	if (s.why)
-		return bss_refuse(c, TOOL_NAME, &s.d->negotiation, REFUSE_QUOTE_MISMATCH, s.why);
-	if (s.d->cur.rev == s.acc.revision &&
-	    !memcmp(s.d->cur.digest.b, s.acc.agreement_digest, DIGEST_LEN))
-		return answer_state(c, s.d);
-	if (buried(&s))
-		return bss_refuse(c, TOOL_NAME, &s.d->negotiation, REFUSE_QUOTE_EXPIRED,
-				  "agreement: void, and credited");
-	no = names_pending(&s);
-	if (no == REFUSE_NONE)
-		no = receipt_ok(&s, &e, &r);
-	if (no == REFUSE_NONE && !r)
-		r = settle(&s, &no, &e);
-	if (r) {
-		log_error("acceptance of %s: %s", lineage.s, e.text);
-		return r;
+	r = judge(&s, true);
+	last = s.rcp_digest;
+	for (bool booked = s.booked; !r && booked && (next = early_next(&last));) {
+		last = next->s.rcp_digest;
+		booked = early_answer(next, true);
 	}
-	if (no != REFUSE_NONE)
-		return bss_refuse(c, TOOL_NAME, &s.d->negotiation, no, s.why);
-	return in_force(&s);
+	return r;
 }

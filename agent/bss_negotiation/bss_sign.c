@@ -18,33 +18,39 @@ static void derived(ident_t *ret, const char *prefix, const ident_t *negotiation
 	str_cut(ret->s, buf);
 }
 
-static bool label_used(const struct world *w, const struct deal *self, uint32_t label, wall_t now)
+/* The labels that a deal keeps from others, 0 = none. */
+static void labels_of(const struct deal *d, bool self, wall_t now, uint32_t ret[3])
 {
-	for (uint32_t i = 0; i < w->n_deals; i++) {
-		const struct deal *d = &w->deal[i];
-		/* After the end the label stays taken until its steps are gone. */
-		bool gone = d->life == LIFE_TERMINATED && !d->has_order && !d->has_plan;
-		bool signed_now = d != self && d->has_accept && d->has_pending &&
-				  now.ms <= d->accept.start.ms + SETTLE_MS;
+	/* After the end the label stays taken until its steps are gone. */
+	bool gone = d->life == LIFE_TERMINATED && !d->has_order && !d->has_plan;
+	bool signed_now = !self && d->has_accept && d->has_pending &&
+			  now.ms <= d->accept.start.ms + SETTLE_MS;
 
-		if (!gone && ((d->cur.rev && d->cur.label == label) ||
-			      (d->old.rev && d->old.label == label && !d->active)))
-			return true;
-		if (!gone && signed_now && d->pending.label == label)
-			return true;
-	}
-	return false;
+	ret[0] = !gone && d->cur.rev ? d->cur.label : 0;
+	ret[1] = !gone && d->old.rev && !d->active ? d->old.label : 0;
+	ret[2] = !gone && signed_now ? d->pending.label : 0;
 }
 
-/* The next free label, 0 when there is none. */
+/* The lowest free label, 0 when there is none. Each deal takes three at most, so one of the first
+ * 3 n + 1 is free, or none is. */
 static uint32_t label_free(const struct deal *self, wall_t now)
 {
 	const struct cfg_range *r = &bss.side->cfg->op.labels;
 	const struct world *w = engine_world(bss.side->engine);
+	uint32_t many = r->high - r->low + 1, look = 3 * w->n_deals + 1, label[3];
+	auto_free uint8_t *used = NULL;
 
-	for (uint32_t l = r->low; l <= r->high; l++)
-		if (!label_used(w, self, l, now))
-			return l;
+	look = look < many ? look : many;
+	used = calloc(look, 1);
+	for (uint32_t i = 0; used && i < w->n_deals; i++) {
+		labels_of(&w->deal[i], &w->deal[i] == self, now, label);
+		for (unsigned k = 0; k < ARRAY_LEN(label); k++)
+			if (label[k] >= r->low && label[k] - r->low < look)
+				used[label[k] - r->low] = 1;
+	}
+	for (uint32_t l = 0; used && l < look; l++)
+		if (!used[l])
+			return r->low + l;
 	return 0;
 }
 

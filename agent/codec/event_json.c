@@ -4,6 +4,7 @@
 #include "agent/codec/canon.h"
 #include "agent/codec/json.h"
 #include "agent/codec/noun.h"
+#include "agent/crypto/crypto.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,8 +29,7 @@ static json_t *digest_json(const digest_t *b)
 
 	if (!b)
 		return json_null();
-	for (size_t i = 0; i < sizeof(b->b); i++)
-		(void)snprintf(hex + 2 * i, 3, "%02x", b->b[i]);
+	(void)hex_encode(b->b, sizeof(b->b), hex, sizeof(hex));
 	return json_string(hex);
 }
 

@@ -2,6 +2,8 @@
 /* One walker over field tables; see noun.h. */
 #include "noun.h"
 
+#include "agent/crypto/crypto.h"
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -45,12 +47,7 @@ static json_t *put_hex(const uint8_t *p, uint32_t n)
 {
 	char buf[2 * 64 + 1];
 
-	if (n > 64)
-		return NULL;
-	for (uint32_t i = 0; i < n; i++)
-		(void)snprintf(buf + 2 * i, 3, "%02x", p[i]);
-	buf[2 * n] = '\0';
-	return json_string(buf);
+	return hex_encode(p, n, buf, sizeof(buf)) < 0 ? NULL : json_string(buf);
 }
 
 static json_t *put_array(const struct field *f, const uint8_t *base)

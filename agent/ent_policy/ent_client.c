@@ -80,6 +80,8 @@ int ent_conv_load(struct conv *c, struct err *e)
 	c->margin.minor_h = json_integer_value(json_object_get(js, "margin"));
 	c->attempt = (uint32_t)json_integer_value(json_object_get(js, "attempt"));
 	c->step = (enum conv_step)json_integer_value(json_object_get(js, "step"));
+	if (c->step == CONV_IDLE)
+		return 0;
 	c->data = json_incref(json_object_get(js, "data"));
 	c->metadata = json_incref(json_object_get(js, "metadata"));
 	return 0;
@@ -87,11 +89,10 @@ int ent_conv_load(struct conv *c, struct err *e)
 
 struct conv *ent_conv(struct ent *en, const struct deal *d)
 {
-	struct conv *c;
+	struct conv **at = &en->conv_at[d - en->w->deal], *c = *at;
 
-	for (c = en->convs; c; c = c->next)
-		if (ident_eq(c->deal, d->negotiation))
-			return c;
+	if (c && ident_eq(c->deal, d->negotiation))
+		return c;
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return NULL;
@@ -99,7 +100,35 @@ struct conv *ent_conv(struct ent *en, const struct deal *d)
 	c->deal = d->negotiation;
 	c->next = en->convs;
 	en->convs = c;
+	*at = c;
 	return c;
+}
+
+static void conv_free(struct conv *c)
+{
+	json_decref(c->data);
+	json_decref(c->metadata);
+	free(c);
+}
+
+static void conv_unlink(struct ent *en, const struct conv *c, struct conv **from)
+{
+	*from = c->next;
+	for (uint32_t i = 0; i < en->w->max_deals; i++)
+		if (en->conv_at[i] == c)
+			en->conv_at[i] = NULL;
+}
+
+void ent_conv_sweep(struct ent *en)
+{
+	for (struct conv **at = &en->convs, *c; (c = *at);) {
+		if (c->busy || c->wait || c->later || c->timer || world_deal(en->w, &c->deal)) {
+			at = &c->next;
+			continue;
+		}
+		conv_unlink(en, c, at);
+		conv_free(c);
+	}
 }
 
 void ent_conv_reset(struct ent *en)
@@ -108,11 +137,11 @@ void ent_conv_reset(struct ent *en)
 
 	for (struct conv *c = en->convs; c; c = next) {
 		next = c->next;
-		json_decref(c->data);
-		json_decref(c->metadata);
-		free(c);
+		conv_free(c);
 	}
 	en->convs = NULL;
+	free(en->conv_at);
+	en->conv_at = NULL;
 }
 
 /* --- sending -----------------------------------------------------------------------------------
@@ -145,9 +174,18 @@ static void flush(void *arg)
 	c->busy = true;
 }
 
+static void committed(void *arg)
+{
+	struct conv *c = arg;
+
+	c->later = false;
+	flush(c);
+}
+
 void ent_conv_later(struct conv *c)
 {
-	engine_after_commit(c->ent->s->engine, flush, c);
+	c->later = true;
+	engine_after_commit(c->ent->s->engine, committed, c);
 }
 
 static void on_timer(void *arg)
@@ -242,6 +280,9 @@ int ent_say(struct conv *c, enum conv_step step, const char *message_id, json_t 
 int ent_idle(struct conv *c, struct err *e)
 {
 	c->step = CONV_IDLE;
+	json_decref(c->data);
+	json_decref(c->metadata);
+	c->data = c->metadata = NULL;
 	forget_timer(c);
 	return conv_save(c, e);
 }

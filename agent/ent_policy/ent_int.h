@@ -42,6 +42,7 @@ struct conv {
 	json_t *data, *metadata;
 
 	bool busy, wait; /* a call is in flight; the edge goes first */
+	bool later;      /* it is sent after the commit of this turn */
 	uint32_t tries, overtaken;
 	char flying[A2A_ID_MAX]; /* message id of the call in flight */
 	struct loop_timer *timer;
@@ -61,6 +62,7 @@ struct ent {
 	uint8_t wallet_digest[DIGEST_LEN];
 	struct ledger_wallet_id wid;
 	struct conv *convs;
+	struct conv **conv_at; /* as the world's deals; NULL, or whose deal stood there once */
 	struct event *scratch; /* for fold_guard() ahead of the ledger */
 	uint16_t calm;         /* of the spur */
 	struct loop_timer *tick, *sampler;
@@ -93,6 +95,8 @@ void ent_release(struct conv *c); /* the edge is done: what waits for it may go 
 void ent_again(struct conv *c);   /* the same message once more, later */
 int ent_conv_load(struct conv *c, struct err *e) must_check;
 void ent_conv_reset(struct ent *en);
+/* Ends those whose deal has made room for another one. */
+void ent_conv_sweep(struct ent *en);
 void ent_conv_later(struct conv *c); /* flush after this turn's commit */
 
 /* ent_talk.c: what the answers mean */

@@ -12,6 +12,8 @@
 #include <stdio.h>
 
 #define TICK_US       (1000 * 1000)
+#define MORE_US       (5 * 1000) /* when a tick could not end all that has expired */
+#define LEFT_PER_TICK 64
 #define DIGITS        2
 #define BODY_TEXT_MAX (512 * 1024)
 
@@ -197,25 +199,30 @@ static int any_expired(void *arg, const struct ledger_hold_row *h)
 	return h->side == LEDGER_GATE && h->expires.ms <= now->ms;
 }
 
-static void expire(struct ent *en)
+/* True: there are more. */
+static bool expire(struct ent *en)
 {
+	unsigned left = 0;
 	wall_t now = engine_now(en->s->engine);
 	struct store *st = engine_store(en->s->engine);
 	struct err e = { 0 };
 
 	if (ledger_holds(st, true, any_expired, &now, &e) > 0 && ledger_expire(st, now, NULL, &e))
 		log_error("ledger: %s", e.text);
-	for (uint32_t i = 0; i < en->w->n_deals; i++) {
+	for (uint32_t i = 0; i < en->w->n_deals && left < LEFT_PER_TICK; i++) {
 		const struct deal *d = &en->w->deal[i];
 		struct ev_ref ref = { .deal = d->negotiation,
 				      .about = d->cur.lineage,
 				      .rev = d->cur.rev,
 				      .why = ent_why("the paid term is over") };
 
-		if (!d->operator_side && d->cur.rev && d->life != LIFE_TERMINATED &&
-		    now.ms >= d->cur.end.ms)
-			(void)tool_agreement_leave(&en->cap, &ref, NULL, NULL);
+		if (d->operator_side || !d->cur.rev || d->life == LIFE_TERMINATED ||
+		    now.ms < d->cur.end.ms)
+			continue;
+		(void)tool_agreement_leave(&en->cap, &ref, NULL, NULL);
+		left++;
 	}
+	return left == LEFT_PER_TICK;
 }
 
 /* A change that was declared while a conversation was under way waited for its end. */
@@ -233,12 +240,13 @@ static void take_up(struct ent *en)
 static void on_tick(void *arg)
 {
 	struct ent *en = arg;
+	bool more = expire(en);
 
-	expire(en);
 	ent_approval_tick(en);
 	take_up(en);
+	ent_conv_sweep(en);
 	ent_spur_divide(en, NULL);
-	en->tick = loop_after(en->s->loop, TICK_US, on_tick, en);
+	en->tick = loop_after(en->s->loop, more ? MORE_US : TICK_US, on_tick, en);
 }
 
 static void on_sample(void *arg)
@@ -327,7 +335,8 @@ static int prepare(struct side *s, struct err *e)
 			    .op = config_peer(s->cfg, s->cfg->enterprise.op),
 			    .parties.digits = DIGITS,
 			    .scratch = scratch };
-	if (!scratch)
+	ent.conv_at = calloc(ent.w->max_deals, sizeof(struct conv *));
+	if (!scratch || !ent.conv_at)
 		return err_set(e, -ENOMEM, "enterprise policy");
 	if (!ent.op)
 		return err_set(e, -EINVAL, "enterprise.operator: no [peer] of that name");

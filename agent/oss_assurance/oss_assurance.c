@@ -17,23 +17,15 @@ struct watch {
 static struct {
 	struct side *s;
 	struct oss_assurance_params p;
-	uint32_t n;
-	struct watch *watch; /* as many as deals, in no order */
+	struct watch *watch; /* as the world's deals */
 } as;
 
 static struct watch *watch_of(const struct deal *d)
 {
-	struct watch *w = NULL;
+	struct watch *w = &as.watch[d - engine_world(as.s->engine)->deal];
 
-	for (uint32_t i = 0; i < as.n && !w; i++)
-		if (ident_eq(as.watch[i].deal, d->lineage))
-			w = &as.watch[i];
-	if (!w && as.n == engine_world(as.s->engine)->max_deals)
-		return NULL;
-	if (!w) {
-		w = &as.watch[as.n++];
+	if (!ident_eq(w->deal, d->lineage)) /* of a deal that made room for this one */
 		*w = (struct watch){ .deal = d->lineage };
-	}
 	if (w->rev != d->applied.rev)
 		w->s = (struct oss_assurance_state){ 0 };
 	w->rev = d->applied.rev;
@@ -120,8 +112,6 @@ static void look(const struct deal *d)
 	struct oss_assurance_in in;
 	struct oss_assurance_out out;
 
-	if (!w)
-		return;
 	gather(d, w, &in);
 	oss_assurance_decide(&in, &out);
 	w->s = out.s;
@@ -133,24 +123,13 @@ static void look(const struct deal *d)
 
 bool oss_assurance_seconds(const ident_t *lineage, struct seconds *ret)
 {
-	for (uint32_t i = 0; i < as.n; i++)
-		if (ident_eq(as.watch[i].deal, *lineage)) {
-			*ret = as.watch[i].seconds;
-			return true;
-		}
-	return false;
-}
+	const struct world *w = as.watch ? engine_world(as.s->engine) : NULL;
+	const struct deal *d = w ? world_deal(w, lineage) : NULL;
 
-static void forget(void)
-{
-	const struct world *world = engine_world(as.s->engine);
-
-	for (uint32_t i = as.n; i-- > 0;) {
-		const struct deal *d = world_deal(world, &as.watch[i].deal);
-
-		if (!d || d->life == LIFE_TERMINATED)
-			as.watch[i] = as.watch[--as.n];
-	}
+	if (!d || d->life == LIFE_TERMINATED || !ident_eq(as.watch[d - w->deal].deal, d->lineage))
+		return false;
+	*ret = as.watch[d - w->deal].seconds;
+	return true;
 }
 
 static void tick(void *arg)
@@ -158,7 +137,6 @@ static void tick(void *arg)
 	const struct world *w = engine_world(as.s->engine);
 
 	(void)arg;
-	forget();
 	for (uint32_t i = 0; i < w->n_deals; i++)
 		if (w->deal[i].operator_side && w->deal[i].applied.rev &&
 		    w->deal[i].life != LIFE_TERMINATED)

@@ -4,16 +4,6 @@
 #include "world.h"
 #include "treaty/pure.h"
 
-struct deal *world_deal(const struct world *w, const ident_t *id)
-{
-	if (ident_empty(*id))
-		return NULL;
-	for (uint32_t i = w->n_deals; i-- > 0;)
-		if (ident_eq(w->deal[i].negotiation, *id) || ident_eq(w->deal[i].lineage, *id))
-			return &w->deal[i];
-	return NULL;
-}
-
 struct deal *world_deal_by_label(const struct world *w, uint32_t label)
 {
 	for (uint32_t i = w->n_deals; i-- > 0;)

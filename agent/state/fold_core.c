@@ -144,7 +144,7 @@ static enum refusal guard_new(const struct world *w, const struct event *ev, con
 						    : REFUSE_NONE;
 	if (d)
 		return readmitted(d, ev) ? REFUSE_NONE : REFUSE_DUPLICATE;
-	return w->n_deals < w->max_deals ? REFUSE_NONE : REFUSE_LIMIT_REACHED;
+	return world_room(w, ev->at) ? REFUSE_NONE : REFUSE_LIMIT_REACHED;
 }
 
 static enum refusal guard_quote(const struct deal *d, const struct quote *q)
@@ -306,13 +306,21 @@ enum refusal fold_guard(const struct world *w, const struct event *ev)
 
 /* --- folding -------------------------------------------------------------------------- */
 
-static struct deal *deal_make(struct world *w, const struct intent *i)
+/* The guard has seen that there is room. */
+static struct deal *deal_make(struct world *w, const struct intent *i, wall_t now)
 {
-	struct deal *d = &w->deal[w->n_deals++];
+	struct deal *d = world_room(w, now);
 
+	if (w->n_deals < w->max_deals) {
+		w->n_deals++;
+	} else {
+		w->hand = (uint32_t)(d - w->deal) + 1;
+		index_forget(w, d);
+	}
 	memset(d, 0, sizeof(*d));
 	d->negotiation = i->negotiation;
 	d->life = LIFE_DECLARED;
+	index_deal(w, d, NULL);
 	return d;
 }
 
@@ -321,7 +329,7 @@ static void fold_intent(struct world *w, const struct intent *i, const struct ev
 	struct deal *d = world_deal(w, ident_empty(i->lineage) ? &i->negotiation : &i->lineage);
 
 	if (!d)
-		d = deal_make(w, i);
+		d = deal_make(w, i, ev->at);
 	d->intent = *i;
 	d->rounds = 0;
 	d->seq = ev->seq;
@@ -509,11 +517,13 @@ void fold(struct world *w, const struct event *ev)
 	const ident_t *id = event_deal(ev);
 	struct deal *d = id ? world_deal(w, id) : NULL;
 	enum life_event lev;
+	ident_t lineage;
 	enum life to;
 
 	w->seq = ev->seq;
 	w->events++;
 	w->refusals += ev->kind == EV_REFUSED;
+	w->agreements += ev->kind == EV_AGREEMENT_ACCEPTED || ev->kind == EV_ACCEPTANCE_RECORDED;
 	if (ev->kind == EV_DISCLOSURE_LOADED) {
 		w->disclosure_rev = ev->u.ref.rev;
 		w->disclosure = ev->u.ref.about;
@@ -533,7 +543,9 @@ void fold(struct world *w, const struct event *ev)
 		return;
 	/* The life event is read before the payload is folded: it compares with what was. */
 	lev = fold_life_event(d, ev);
+	lineage = d->lineage;
 	fold_deal(d, ev);
+	index_deal(w, d, &lineage);
 	approval_fold(d, ev);
 	d->seq = ev->seq;
 	if (lev == LEV_PROVISION_FAILED || lev == LEV_APPLY_FAILED)

@@ -4,6 +4,24 @@
 
 #include <errno.h>
 
+static int index_new(struct world_index *x, uint32_t max)
+{
+	uint32_t heads = 1;
+
+	while (heads < max)
+		heads *= 2;
+	x->mask = heads - 1;
+	x->head = calloc(heads, sizeof(*x->head));
+	x->next = calloc(max, sizeof(*x->next));
+	return x->head && x->next ? 0 : -ENOMEM;
+}
+
+static void index_free(struct world_index *x)
+{
+	free(x->head);
+	free(x->next);
+}
+
 int world_new(struct world **ret, uint32_t max_deals, uint32_t max_wanted)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -12,7 +30,8 @@ int world_new(struct world **ret, uint32_t max_deals, uint32_t max_wanted)
 		return -ENOMEM;
 	w->deal = calloc(max_deals, sizeof(*w->deal));
 	w->wanted = calloc(max_wanted, sizeof(*w->wanted));
-	if (!w->deal || !w->wanted) {
+	if (!w->deal || !w->wanted || index_new(&w->by_negotiation, max_deals) ||
+	    index_new(&w->by_lineage, max_deals)) {
 		world_free(w);
 		return -ENOMEM;
 	}
@@ -28,6 +47,8 @@ struct world *world_free(struct world *w)
 		return NULL;
 	free(w->deal);
 	free(w->wanted);
+	index_free(&w->by_negotiation);
+	index_free(&w->by_lineage);
 	free(w);
 	return NULL;
 }

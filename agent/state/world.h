@@ -117,9 +117,17 @@ struct act {
 	enum approval_state state;
 };
 
+/* Chains of deals whose ids have the same hash; 0 ends one, else slot + 1. */
+struct world_index {
+	uint32_t mask; /* of the hash */
+	uint32_t *head, *next;
+};
+
 struct world {
 	uint32_t n_deals, max_deals;
 	struct deal *deal;
+	struct world_index by_negotiation, by_lineage;
+	uint32_t hand; /* where the search for a deal that may go begins */
 	uint32_t n_wanted, max_wanted;
 	struct wanted *wanted;
 	uint32_t n_debts; /* oldest first */
@@ -135,6 +143,7 @@ struct world {
 	ident_t disclosure;      /* its digest, hexadecimal */
 	uint64_t seq;            /* last event folded */
 	uint64_t events, refusals;
+	uint64_t agreements;  /* revisions that both sides signed */
 	digest_t fingerprint; /* unused by cores: set by world_fingerprint() */
 };
 
@@ -145,6 +154,12 @@ int world_compare(const struct world *a, const struct world *b);
 
 /* By negotiation id or by lineage id; NULL when there is none. */
 struct deal *world_deal(const struct world *w, const ident_t *id);
+/* Where a new deal would stand: a free row or that of a deal which is over. NULL: there is none. */
+struct deal *world_room(const struct world *w, wall_t now);
+/* index_core.c, for fold_core.c: d is new (old_lineage NULL) or may have another lineage than
+ * before; d goes. */
+void index_deal(struct world *w, const struct deal *d, const ident_t *old_lineage);
+void index_forget(struct world *w, const struct deal *d);
 /* Which deal an event is about: its negotiation's or lineage's id, NULL when about none. */
 const ident_t *event_deal(const struct event *ev);
 /* By the label in force; NULL when there is none. */

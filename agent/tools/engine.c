@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define TURN_EVENTS  256 /* of one turn; a turn that wants more is a loop between agents */
+#define TURN_EVENTS  1024 /* of one turn; a turn that wants more is a loop between agents */
 #define SUBSCRIBERS  16
-#define TURN_EFFECTS 1024
+#define TURN_EFFECTS 2048
 
 struct engine {
 	struct engine_config c;
@@ -28,6 +28,7 @@ struct engine {
 		void *arg;
 	} effect[TURN_EFFECTS];
 	uint32_t effects;
+	uint64_t commits;
 };
 
 static int replay_one(void *arg, const struct store_event *row)
@@ -105,6 +106,11 @@ wall_t engine_now(const struct engine *en)
 wall_t engine_replayed(const struct engine *en)
 {
 	return en->replayed;
+}
+
+uint64_t engine_commits(const struct engine *en)
+{
+	return en->commits;
 }
 
 const struct err *engine_error(const struct engine *en)
@@ -246,6 +252,7 @@ int engine_turn(void *engine)
 	/* Effects may emit (a reply that arrived synchronously): go on until all is quiet. */
 	do {
 		deliver(en);
+		en->commits += !en->err.code && store_in_turn(en->c.store);
 		if (!en->err.code && store_commit(en->c.store, &en->err))
 			(void)err_set(&en->err, -EIO, "commit failed");
 		if (en->err.code)

@@ -54,6 +54,8 @@ void engine_on_durable(struct engine *en, engine_event_fn fn, void *arg);
 
 /* The before-sleep hook: deliver, commit, release. 0 or the failure that ends the process. */
 int engine_turn(void *engine);
+/* Transactions of this process so far. */
+uint64_t engine_commits(const struct engine *en);
 /* The stored failure's text. */
 const struct err *engine_error(const struct engine *en);
 

@@ -442,7 +442,9 @@ static int pool_get(struct pool **ret, struct http_client *c, const char *did, b
 	    curl_multi_setopt(p->multi, CURLMOPT_TIMERFUNCTION, set_timer) ||
 	    curl_multi_setopt(p->multi, CURLMOPT_TIMERDATA, p) ||
 	    curl_multi_setopt(p->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) ||
-	    curl_multi_setopt(p->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)SOCKS_PER_POOL)) {
+	    curl_multi_setopt(p->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)SOCKS_PER_POOL) ||
+	    /* Else it keeps four a call under way: a burst's connections would not outlive it. */
+	    curl_multi_setopt(p->multi, CURLMOPT_MAXCONNECTS, (long)SOCKS_PER_POOL)) {
 		pool_free(p);
 		return -ENOMEM;
 	}

@@ -191,7 +191,7 @@ def at_once(lab):
         over = max(at(r) for r in rows if r['event'] == 'AGREEMENT_ACCEPTED')
         rates.append(len(FLOWS) * 1000 / max(over - begin, 1))
         end(lab, list(FLOWS))
-    say('wires.negotiations_per_s', round(sorted(rates)[len(rates) // 2], 1), '1/s', at_once=len(FLOWS),
+    say('wires.negotiations_burst_per_s', round(sorted(rates)[len(rates) // 2], 1), '1/s', at_once=len(FLOWS),
         fdatasyncMs=round(fdatasync_ms(f'{lab.home("op")}/bench'), 2))
 
 

@@ -264,6 +264,69 @@ static void the_quote_binds_every_number(void **state)
 	close_all();
 }
 
+/* By every id that a deal has, against a look at all of them. */
+static void indexed(const struct world *w)
+{
+	for (uint32_t i = 0; i < w->n_deals; i++) {
+		const struct deal *d = &w->deal[i];
+
+		assert_ptr_equal(world_deal(w, &d->negotiation), d);
+		assert_ptr_equal(world_deal(w, &d->lineage), ident_empty(d->lineage) ? NULL : d);
+	}
+}
+
+/* The table of deals is full for good only with deals that live: what has ended makes room, in an
+ * order that a replay repeats, and never in the turn in which it ended. */
+static void what_is_over_makes_room(void **state)
+{
+	struct cap_ent_requirement req;
+	struct intent i;
+	struct ev_ref ref = { 0 };
+	struct world *copy;
+	const struct world *w;
+	char neg[16];
+
+	(void)state;
+	open_all();
+	req = (struct cap_ent_requirement){ engine };
+	w = engine_world(engine);
+	for (unsigned n = 0; n < 200; n++) {
+		(void)snprintf(neg, sizeof(neg), "neg-f%u", n);
+		i = intent_of(neg);
+		clock_ms++;
+		if (w->n_deals == w->max_deals && n % 3 == 0) {
+			uint32_t any = 4 + n * 7 % 12; /* the first ones live on */
+
+			assert_int_equal(tool_intent_declare(&req, &i, NULL, NULL),
+					 REFUSE_LIMIT_REACHED);
+			ref.deal = w->deal[any].negotiation;
+			assert_int_equal(tool_intent_withdraw(&req, &ref, NULL, NULL), REFUSE_NONE);
+			assert_int_equal(tool_intent_declare(&req, &i, NULL, NULL),
+					 REFUSE_LIMIT_REACHED);
+			assert_int_equal(engine_turn(engine), 0);
+			clock_ms++;
+			assert_int_equal(tool_intent_declare(&req, &i, NULL, NULL), REFUSE_NONE);
+			assert_null(world_deal(w, &ref.deal));
+			assert_string_equal(w->deal[any].negotiation.s, neg);
+		} else if (w->n_deals < w->max_deals) {
+			assert_int_equal(tool_intent_declare(&req, &i, NULL, NULL), REFUSE_NONE);
+		}
+		indexed(w);
+		assert_int_equal(engine_turn(engine), 0);
+	}
+	assert_int_equal(w->n_deals, w->max_deals);
+	assert_int_equal(world_new(&copy, 16, 64), 0);
+	memcpy(copy->deal, w->deal, 16 * sizeof(*copy->deal));
+	copy->n_deals = 16;
+	copy->seq = w->seq;
+	close_all();
+	open_all();
+	indexed(engine_world(engine));
+	assert_int_equal(world_compare(copy, engine_world(engine)), 0);
+	world_free(copy);
+	close_all();
+}
+
 static int rm(const char *path, const struct stat *st, int flag, struct FTW *f)
 {
 	(void)st;
@@ -285,6 +348,7 @@ int main(void)
 		cmocka_unit_test(a_refusal_changes_nothing),
 		cmocka_unit_test(effects_wait_for_the_commit),
 		cmocka_unit_test(the_quote_binds_every_number),
+		cmocka_unit_test(what_is_over_makes_room),
 	};
 
 	if (crypto_init() || !mkdtemp(dir))
