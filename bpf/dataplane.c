@@ -230,7 +230,7 @@ struct mapped {
 	size_t len;
 };
 
-#define MAPPED 10
+#define MAPPED 11
 
 static void maps_list(struct dp *d, struct mapped m[MAPPED])
 {
@@ -242,6 +242,7 @@ static void maps_list(struct dp *d, struct mapped m[MAPPED])
 		{ (void **)&d->ceilings, d->skel->maps.ceilings,
 		  DP_CEILINGS * sizeof(*d->ceilings) },
 		{ (void **)&d->shapes, d->skel->maps.shapes, DP_SHAPES * sizeof(*d->shapes) },
+		{ (void **)&d->flow, d->skel->maps.flows, d->flows * sizeof(struct dp_flow) },
 		{ (void **)&t->head, d->skel->maps.tables, 2 * sizeof(*t->head) },
 		{ (void **)&t->tuple, d->skel->maps.tuples, 2 * DP_TUPLES * sizeof(*t->tuple) },
 		{ (void **)&t->first, d->skel->maps.heads, d->heads * 2 * sizeof(*t->first) },

@@ -300,9 +300,11 @@ void dp_cache_get(struct dp *d, struct dp_cache_count *ret);
  * those that found a slot free when they became active. */
 int dp_rtt_get(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_rtt *ret);
 
-/* What is taken of the tables that serve without; cells_missed: packets that found none. */
+/* What is taken of the tables that serve without; cells_missed: packets that found none. flows:
+ * cached answers of the rules in force, counted in at most 65,536 entries and scaled beyond that.
+ */
 struct dp_used {
-	uint32_t watched, cells, cells_max;
+	uint32_t watched, cells, cells_max, flows;
 	uint64_t cells_missed;
 };
 void dp_used_get(struct dp *d, struct dp_used *ret);

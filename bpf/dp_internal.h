@@ -49,7 +49,8 @@ struct dp {
 	struct dp_base *base;
 	struct dp_ceiling_line *ceilings;
 	struct dp_shapes *shapes;
-	uint32_t *watcher; /* label of each watched slot, 0 = free; made on first use */
+	struct dp_flow_set *flow; /* only looked at */
+	uint32_t *watcher;        /* label of each watched slot, 0 = free; made on first use */
 	struct dp_view *view;
 };
 

@@ -3,6 +3,8 @@
  * source prefixes, a customer's ceiling. */
 #include "dp_internal.h"
 
+#define FLOW_SETS_LOOK 16384u /* 4 MB: a millisecond or two */
+
 int dp_watch_order(struct dp *d, uint32_t label, uint32_t slot, struct err *e)
 {
 	struct dp_watch_order o = { label, slot };
@@ -64,6 +66,24 @@ int dp_watch_drop(struct dp *d, uint32_t label, struct err *e)
 	return r;
 }
 
+/* Flows are spread by a keyed hash, so any sets speak for all of them. */
+static uint32_t flows_used(const struct dp *d)
+{
+	uint32_t generation = __atomic_load_n(&d->ctl->generation, __ATOMIC_RELAXED), used = 0;
+	uint32_t sets = d->flows / DP_FLOW_WAYS,
+		 step = (sets + FLOW_SETS_LOOK - 1) / FLOW_SETS_LOOK;
+	uint32_t looked = 0;
+
+	for (uint32_t i = 0; i < sets; i += step, looked++)
+		for (int w = 0; w < DP_FLOW_WAYS; w++) {
+			const struct dp_flow *f = &d->flow[i].way[w];
+
+			used += __atomic_load_n(&f->seq, __ATOMIC_RELAXED) &&
+				__atomic_load_n(&f->generation, __ATOMIC_RELAXED) == generation;
+		}
+	return looked ? (uint32_t)((uint64_t)used * sets / looked) : 0;
+}
+
 void dp_used_get(struct dp *d, struct dp_used *ret)
 {
 	struct dp_event_count full = { 0 };
@@ -74,7 +94,11 @@ void dp_used_get(struct dp *d, struct dp_used *ret)
 		(void)watcher_make(d, NULL);
 	for (uint32_t i = 1; d->watcher && i <= DP_WATCHED; i++)
 		watched += d->watcher[i] != 0;
-	*ret = (struct dp_used){ watched, d->ctl->slots_used, dp_slots_of(d->labels), full.seen };
+	*ret = (struct dp_used){ .watched = watched,
+				 .cells = d->ctl->slots_used,
+				 .cells_max = dp_slots_of(d->labels),
+				 .flows = flows_used(d),
+				 .cells_missed = full.seen };
 }
 
 /* --- source prefixes ---------------------------------------------------------------------------

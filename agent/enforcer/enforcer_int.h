@@ -107,6 +107,8 @@ int paths_audit(struct enforcer_node *n, struct path_audit *ret, struct err *e);
 int paths_remove(struct enforcer_node *n, struct err *e);
 /* Whether the path is configured to leave from here, and its table is there. */
 bool path_here(const struct enforcer_node *n, uint8_t path);
+/* Whether IPv4 that is steered to it would go another way. */
+bool path_lacks_v4(const struct enforcer_node *n, uint32_t path);
 int path_present(struct enforcer_node *n, uint8_t path, bool *ret, struct err *e);
 
 /* Applies in order and reads back; a refused step does not stop those behind it unless n->stop says

@@ -237,6 +237,14 @@ int redirect_check(struct enforcer_node *n, const struct step *s, struct enforce
 	return 0;
 }
 
+/* Its marks have no IPv4 table then: what is steered would leave by the host's own routes. */
+bool path_lacks_v4(const struct enforcer_node *n, uint32_t path)
+{
+	const struct cfg_path *p = config_path(n->c, path);
+
+	return p && p->device[0] && p->v4_prefix.family != 4;
+}
+
 /* --- applied, audited, removed -------------------------------------------------------------------
  */
 

@@ -264,8 +264,29 @@ static int label_del(struct enforcer_node *n, const struct step *s, struct enfor
 	return dp_label_get(n->dp, s->label, &seen) == -ENOENT ? 0 : differs(p, "label line");
 }
 
+/* An IPv4 rule of the label, in its direction; 0 = none. */
+static uint32_t rule_v4(struct enforcer_node *n, uint32_t label, uint8_t dir)
+{
+	size_t count = dp_rules_get(n->dp, NULL, 0);
+	auto_free struct dp_rule *r = calloc(count ? count : 1, sizeof(*r));
+
+	count = r ? dp_rules_get(n->dp, r, count) : 0;
+	for (size_t i = 0; i < count; i++)
+		if (r[i].label == label && r[i].dir == (enum dp_dir)dir && r[i].family == 4)
+			return r[i].id;
+	return 0;
+}
+
+static int no_v4(struct enforcer_receipt *p, uint32_t path, uint32_t rule, uint32_t label)
+{
+	return refuse(p, REFUSE_STEP_REFUSED,
+		      "path %u: carries no IPv4 (no v4-prefix), rule %u of label %u asks for it",
+		      path, rule, label);
+}
+
 static int steer(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p)
 {
+	uint32_t v4;
 	enum refusal no = REFUSE_NONE;
 	struct err e = { 0 };
 	uint32_t path = 0;
@@ -278,6 +299,9 @@ static int steer(struct enforcer_node *n, const struct step *s, struct enforcer_
 			      s->path);
 	if (redirect_check(n, s, p) || p->refusal)
 		return 0;
+	v4 = path_lacks_v4(n, s->path) ? rule_v4(n, s->label, s->dir) : 0;
+	if (v4)
+		return no_v4(p, s->path, v4, s->label);
 	r = dp_steer_get(n->dp, s->label, (enum dp_dir)s->dir, &path);
 	if (!r && path == s->path)
 		return 0;
@@ -366,6 +390,17 @@ static bool edits_run(struct enforcer_node *n, struct dp_rule_edit *ed,
 	return true;
 }
 
+static int check_rule(struct enforcer_node *n, const struct flow_rule *r,
+		      struct enforcer_receipt *p)
+{
+	uint32_t path = 0;
+
+	if (!check_label(n, r->label, p) && r->family == 4 &&
+	    !dp_steer_get(n->dp, r->label, (enum dp_dir)r->dir, &path) && path_lacks_v4(n, path))
+		(void)no_v4(p, path, r->id, r->label);
+	return p->refusal;
+}
+
 static void rules_many(struct enforcer_node *n, const struct step *s, size_t count,
 		       struct enforcer_receipt *p)
 {
@@ -376,7 +411,7 @@ static void rules_many(struct enforcer_node *n, const struct step *s, size_t cou
 	for (size_t i = 0; i < count; i++) {
 		bool del = s[i].kind == STEP_RULE_DEL;
 
-		if (!del && s[i].rule.label && check_label(n, s[i].rule.label, &p[i])) {
+		if (!del && s[i].rule.label && check_rule(n, &s[i].rule, &p[i])) {
 			if (n->stop)
 				break;
 			continue;

@@ -48,7 +48,7 @@ static void put_rest(struct enforcer_node *n, const struct dp_features *f,
 	put(p, TABLE_WATCHED, u.watched, f->watched,
 	    n->labels > u.watched ? n->labels - u.watched : 0);
 	put(p, TABLE_CELLS, u.cells, u.cells_max, u.cells_missed);
-	put(p, TABLE_FLOWS, 0, f->flows, cache.evicted + cache.busy);
+	put(p, TABLE_FLOWS, u.flows, f->flows, cache.evicted + cache.busy);
 }
 
 int show_tables(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)

@@ -11,7 +11,7 @@
 
 #include "wire.h"
 
-#define TCP_FLOWS_MAX 64
+#define TCP_FLOWS_MAX 512
 struct tcp_set {
 	int out[TCP_FLOWS_MAX], in[TCP_FLOWS_MAX];
 	unsigned n;
@@ -39,8 +39,10 @@ static inline void tcp_add(struct tcp_set *s, const struct wire *w, unsigned k, 
 	int at = tcp_listen(w, port);
 	struct sockaddr_in6 a;
 
+	if (s->n + flows > TCP_FLOWS_MAX)
+		die("more than %d flows", TCP_FLOWS_MAX);
 	wire_addr(&a, k, 2, port);
-	for (unsigned i = 0; i < flows && s->n < TCP_FLOWS_MAX; i++, s->n++) {
+	for (unsigned i = 0; i < flows; i++, s->n++) {
 		int fd;
 
 		ns_enter(w->tx);

@@ -296,6 +296,14 @@ static void test_policer_and_nexthops(void **st)
 	a_life(false);
 }
 
+/* Beside its table the path has a redirect, and this host's own addresses are in a map of ours. */
+static void test_redirect(void **st)
+{
+	(void)st;
+	rig.cfg.path[0].via = VIA_REDIRECT;
+	a_life(true);
+}
+
 /* EDT where the kernel has fq, and colours. */
 static void test_auto_and_colours(void **st)
 {
@@ -333,9 +341,8 @@ static void test_pacing(void **st)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		staged(test_htb),
-		staged(test_policer_and_nexthops),
-		staged(test_auto_and_colours),
+		staged(test_htb),      staged(test_policer_and_nexthops),
+		staged(test_redirect), staged(test_auto_and_colours),
 		staged(test_pacing),
 	};
 

@@ -214,6 +214,38 @@ static void test_no_loop(void **st)
 	assert_int_equal(enforcer_down(), 0);
 }
 
+/* Path 8 has no IPv4 table, path 7 has one: said before a packet leaves by the host's own routes.
+ */
+static void test_no_v4(void **st)
+{
+	struct step r = rule_step(6, LABEL), to7 = steer_step(LABEL, 7), to8 = steer_step(LABEL, 8);
+	struct enforcer_receipt p;
+	struct err e = { 0 };
+
+	(void)st;
+	r.rule.family = 4;
+	r.rule.dst_len = 0;
+	memset(r.rule.dst, 0, sizeof(r.rule.dst));
+	done(&to8, 1);
+	p = take(&r);
+	assert_int_equal(p.refusal, REFUSE_STEP_REFUSED);
+	assert_string_equal(p.why.s, "path 8: carries no IPv4 (no v4-prefix), rule 6 of label 22 "
+				     "asks for it");
+	done(&to7, 1);
+	done(&r, 1);
+	p = take(&to8);
+	assert_int_equal(p.refusal, REFUSE_STEP_REFUSED);
+	assert_string_equal(p.why.s, "path 8: carries no IPv4 (no v4-prefix), rule 6 of label 22 "
+				     "asks for it");
+	assert_int_equal(enforcer_steps_check(&rig.c, &to8, 1, &p, &e), 0);
+	assert_non_null(strstr(p.why.s, "carries no IPv4"));
+	crosses(acc);
+	r.rule.dir = DIR_DOWN; /* the other direction is not steered by this */
+	done(&r, 1);
+	done(&to8, 1);
+	assert_int_equal(enforcer_down(), 0);
+}
+
 static bool own_known(void)
 {
 	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_port = htons(7001) };
@@ -269,7 +301,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		here(test_to_and_fro), here(test_device_gone_and_back), here(test_device_down),
-		here(test_no_loop),    here(test_left_to_the_stack),
+		here(test_no_loop),    here(test_left_to_the_stack),    here(test_no_v4),
 	};
 
 	return rig_run(tests);
