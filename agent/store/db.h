@@ -14,6 +14,8 @@ enum query {
 	Q_MAX_
 };
 
+enum { STORE_APPLICATION = 0x54726561 };
+
 /* What a turn moves, and what a rollback puts back. */
 struct store_pos {
 	struct merkle tree; /* tree.size = last seq */
@@ -90,6 +92,11 @@ enum store_fault db_row_check(struct store_pos *pos, const struct log_row *row);
 /* Walks the log from the first event, checking; stops at the first fault, which it reports. */
 int db_log_walk(struct store *s, struct store_pos *pos, struct store_report *rep,
 		struct err *e) must_check;
+/* Brings a file of an older schema to ours; anything else it leaves as it is. -EUCLEAN: its schema
+ * was altered, or its rows do not hold what the step needs; then nothing has changed. */
+int db_migrate(struct store *s, struct err *e) must_check;
+/* Every object of the schema that has a name of ours, by kind and name: kind and name, words. */
+extern const char db_schema_query[];
 /* Compares the file's schema with ours. */
 int db_schema_check(struct store *s, struct store_report *rep, struct err *e) must_check;
 /* All of it, on an open connection. */

@@ -51,24 +51,6 @@ void ledger_hold_id(const struct hash *key, char ret[LEDGER_HOLD_ID_LEN])
 	(void)sodium_bin2hex(ret + 2, LEDGER_HOLD_ID_LEN - 2, key->b, 16);
 }
 
-static struct hash hold_request(const struct ledger_hold *q)
-{
-	struct sha256_ctx st;
-	struct hash h = { { 0 } };
-
-	sha256_begin(&st);
-	feed_text(&st, "hold");
-	feed_text(&st, q->class_name);
-	feed_text(&st, q->currency);
-	feed_text(&st, q->lineage);
-	feed_int(&st, q->rev);
-	feed(&st, q->prev.b, HASH_LEN);
-	feed(&st, q->offer.b, HASH_LEN);
-	feed_int(&st, q->amount.minor);
-	sha256_end(&st, h.b);
-	return h;
-}
-
 /* Key or request of a step on a hold: "capture", "h-...", agreement. */
 static struct hash step_hash(const char *step, const char *id, const struct hash *what)
 {
@@ -84,15 +66,13 @@ static struct hash step_hash(const char *step, const char *id, const struct hash
 	return h;
 }
 
-/* --- hold --- */
-static int flying(struct op *o, enum ledger_side side, const char *lineage)
+/* A statement that changes one row by what was read of it: it is still so. */
+static int one(struct op *o, int r)
 {
-	auto_done sqlite3_stmt *st = NULL;
-	int r = db_bind(o->s, Q_H_FLYING, &st, o->e, "it", (int64_t)side, lineage);
-
-	return r ? r : db_step(o->s, st, o->e);
+	return r < 0 ? r : r == 1 ? 0 : err_set(o->e, -EUCLEAN, "ledger: a row has changed");
 }
 
+/* --- hold --- */
 /* rev and prev must extend the head: two re-issues of one revision cannot both land. A number that
  * was signed and died is skipped, so the next may be more than one above. */
 static bool extends(const struct lg_line *l, bool is_new, int64_t wallet,
@@ -144,9 +124,9 @@ static int class_listed(struct op *o, const struct ledger_wallet *w, const char 
 	return r ? r : db_step(o->s, st, o->e);
 }
 
-/* Everything that is refused before money is looked at; *l is filled when the lineage is known. */
+/* Everything that is refused before money is looked at. */
 static int hold_gates(struct op *o, const struct ledger_hold *q, const struct ledger_wallet *w,
-		      struct lg_line *l, bool *is_new)
+		      const struct lg_line *l, bool is_new)
 {
 	int r;
 
@@ -155,15 +135,9 @@ static int hold_gates(struct op *o, const struct ledger_hold *q, const struct le
 	r = class_listed(o, w, q->class_name);
 	if (r <= 0)
 		return r < 0 ? r : lg_refuse(o, REFUSE_WALLET_POLICY);
-	r = lg_line(o->s, q->wallet.side, q->lineage, l, o->e);
-	if (r < 0)
-		return r;
-	*is_new = r == 0;
-	if (!extends(l, *is_new, o->wallet, q))
+	if (!extends(l, is_new, o->wallet, q))
 		return lg_refuse(o, REFUSE_LEDGER_FORK);
-	/* A lineage that is not known has no hold: the database says so too. */
-	r = *is_new ? 0 : flying(o, q->wallet.side, q->lineage);
-	return r > 0 ? lg_refuse(o, REFUSE_IN_FLIGHT) : r;
+	return l->live ? lg_refuse(o, REFUSE_IN_FLIGHT) : 0;
 }
 
 static int hold_write(struct op *o, const struct ledger_hold *q, bool is_new, int64_t delta)
@@ -176,15 +150,17 @@ static int hold_write(struct op *o, const struct ledger_hold *q, bool is_new, in
 			   .held = delta,
 			   .note = q->offer,
 			   .time = q->now };
-	int64_t side = q->wallet.side;
-	int r = 0;
+	int64_t side = q->wallet.side, row = (int64_t)o->s->now.jseq + 1;
+	int r = is_new ? db_run(o->s, Q_L_PUT, o->e, "ititi", side, q->lineage, o->wallet,
+				q->class_name, row)
+		       : db_run(o->s, Q_L_LIVE, o->e, "iti", side, q->lineage, row);
 
-	if (is_new)
-		r = db_run(o->s, Q_L_PUT, o->e, "itit", side, q->lineage, o->wallet, q->class_name);
-	if (r >= 0)
-		r = db_run(o->s, Q_H_PUT, o->e, "itittiiihhi", side, o->res.hold_id, o->wallet,
-			   q->class_name, q->lineage, (int64_t)q->rev, delta, q->amount.minor,
-			   &q->prev, &q->offer, q->expires.ms);
+	r = one(o, r);
+	if (!r)
+		r = db_run(o->s, Q_H_PUT, o->e, "iittiiihhiiii", row, side, o->res.hold_id,
+			   q->lineage, (int64_t)q->rev, delta, q->amount.minor, &q->prev, &q->offer,
+			   q->expires.ms, o->res.held.minor, o->res.captured.minor,
+			   o->res.lineage_captured.minor);
 	return r < 0 ? r : lg_journal(o, &j);
 }
 
@@ -192,20 +168,25 @@ static int hold(struct op *o, const struct ledger_hold *q)
 {
 	const struct ledger_wallet *w;
 	struct lg_line l = { .rev = -1 };
-	bool is_new = false;
+	struct hash key;
+	bool is_new;
 	int64_t delta;
 	int r = lg_hot(o, &q->wallet, &w);
 
 	if (r <= 0)
 		return r < 0 ? r : lg_refuse(o, REFUSE_WALLET_MISSING);
-	o->key = ledger_hold_key(q->lineage, q->rev, &q->offer);
-	o->request = hold_request(q);
-	r = lg_known(o);
+	r = lg_line(o->s, q->wallet.side, q->lineage, &l, o->e);
+	if (r < 0)
+		return r;
+	is_new = r == 0;
+	key = ledger_hold_key(q->lineage, q->rev, &q->offer);
+	ledger_hold_id(&key, o->res.hold_id);
+	r = is_new ? 0 : lg_known_hold(o, q); /* what has no lineage was never held */
 	if (r)
 		return r < 0 ? r : 0;
 	r = lg_frozen(o, q->wallet.side, NULL);
 	if (!r && o->res.why == REFUSE_NONE)
-		r = hold_gates(o, q, w, &l, &is_new);
+		r = hold_gates(o, q, w, &l, is_new);
 	if (r < 0 || o->res.why != REFUSE_NONE)
 		return r;
 	delta = q->amount.minor > l.l.captured.minor ? q->amount.minor - l.l.captured.minor : 0;
@@ -214,11 +195,10 @@ static int hold(struct op *o, const struct ledger_hold *q)
 		r = lg_move(o, q->class_name, delta, 0);
 	if (r < 0 || o->res.why != REFUSE_NONE)
 		return r;
-	ledger_hold_id(&o->key, o->res.hold_id);
 	o->res.amount.minor = delta;
 	o->res.lineage_captured = l.l.captured;
-	r = hold_write(o, q, is_new, delta);
-	return r < 0 ? r : lg_counters(o, q->wallet.side, NULL);
+	r = lg_counters(o, q->wallet.side, NULL);
+	return r < 0 ? r : hold_write(o, q, is_new, delta);
 }
 
 static bool text_ok(const char *t, size_t cap)
@@ -303,9 +283,8 @@ static int hold_again(struct op *o, struct lg_found *f, const struct lg_line *l,
 
 	if (r || o->res.why != REFUSE_NONE)
 		return r;
-	r = flying(o, f->h.side, f->h.lineage);
-	if (r)
-		return r < 0 ? r : lg_refuse(o, REFUSE_IN_FLIGHT);
+	if (l->live)
+		return lg_refuse(o, REFUSE_IN_FLIGHT);
 	r = lg_hot_row(o, &w);
 	if (r < 0)
 		return r;
@@ -317,8 +296,11 @@ static int hold_again(struct op *o, struct lg_found *f, const struct lg_line *l,
 		return r;
 	j.held = delta;
 	f->h.amount.minor = delta;
-	r = db_run(o->s, Q_H_AGAIN, o->e, "iti", (int64_t)f->h.side, f->h.hold_id, delta);
-	return r < 0 ? r : lg_journal(o, &j);
+	r = db_run(o->s, Q_L_LIVE, o->e, "iti", (int64_t)f->h.side, f->h.lineage, f->row);
+	r = one(o, r);
+	if (!r)
+		r = one(o, db_run(o->s, Q_H_AGAIN, o->e, "ii", f->row, delta));
+	return r ? r : lg_journal(o, &j);
 }
 
 static int capture_write(struct op *o, const struct lg_found *f, const struct lg_line *l,
@@ -330,11 +312,11 @@ static int capture_write(struct op *o, const struct lg_found *f, const struct lg
 
 	if (r < 0 || o->res.why != REFUSE_NONE)
 		return r;
-	r = db_run(o->s, Q_H_STATE, o->e, "itii", side, f->h.hold_id, (int64_t)HOLD_HELD,
+	r = db_run(o->s, Q_H_STATE, o->e, "iii", f->row, (int64_t)HOLD_HELD,
 		   (int64_t)HOLD_CAPTURED);
 	if (r > 0)
-		r = db_run(o->s, Q_L_HEAD, o->e, "itihhi", side, f->h.lineage, (int64_t)f->h.rev,
-			   agreement, &l->l.head, x);
+		r = db_run(o->s, Q_L_HEAD, o->e, "itihhii", side, f->h.lineage, (int64_t)f->h.rev,
+			   agreement, &l->l.head, x, f->row);
 	if (r > 0)
 		r = db_run(o->s, Q_A_PUT, o->e, "itithh", side, f->h.lineage, (int64_t)f->h.rev,
 			   f->h.hold_id, agreement, &f->prev);
@@ -402,8 +384,11 @@ static int let_go(struct op *o, const struct lg_found *f, enum ledger_hold_state
 
 	if (r < 0 || o->res.why != REFUSE_NONE)
 		return r;
-	r = db_run(o->s, Q_H_STATE, o->e, "itii", (int64_t)f->h.side, f->h.hold_id,
-		   (int64_t)HOLD_HELD, (int64_t)to);
+	r = db_run(o->s, Q_H_STATE, o->e, "iii", f->row, (int64_t)HOLD_HELD, (int64_t)to);
+	r = one(o, r);
+	if (!r)
+		r = one(o, db_run(o->s, Q_L_FREE, o->e, "iti", (int64_t)f->h.side, f->h.lineage,
+				  f->row));
 	j.held = -f->h.amount.minor;
 	o->res.amount = f->h.amount;
 	if (r >= 0)
@@ -445,6 +430,7 @@ static int next_due(struct store *s, wall_t now, struct lg_found *f, struct err 
 		return r;
 	lg_hold_row(st, &f->h);
 	f->wallet = sqlite3_column_int64(st, 10);
+	f->row = sqlite3_column_int64(st, 12);
 	return 1;
 }
 
@@ -490,8 +476,8 @@ static int make_void(struct op *o, enum ledger_side side, const char *id,
 		return r < 0 ? r : err_set(o->e, -EUCLEAN, "ledger: a lineage vanished");
 	if (!hash_eq(&f.prev, &l.l.head) || f.h.rev <= l.rev)
 		return lg_refuse(o, REFUSE_LEDGER_FORK);
-	r = db_run(o->s, Q_L_HEAD, o->e, "itihhi", (int64_t)side, f.h.lineage, (int64_t)f.h.rev,
-		   agreement, &l.l.head, (int64_t)0);
+	r = db_run(o->s, Q_L_HEAD, o->e, "itihhii", (int64_t)side, f.h.lineage, (int64_t)f.h.rev,
+		   agreement, &l.l.head, (int64_t)0, (int64_t)0);
 	if (r > 0)
 		r = db_run(o->s, Q_A_PUT, o->e, "itithh", (int64_t)side, f.h.lineage,
 			   (int64_t)f.h.rev, f.h.hold_id, agreement, &f.prev);
@@ -539,9 +525,8 @@ static int credit(struct op *o, enum ledger_side side, const char *lineage, mone
 	r = lg_known(o);
 	if (r)
 		return r < 0 ? r : 0;
-	r = flying(o, side, lineage);
-	if (r)
-		return r < 0 ? r : lg_refuse(o, REFUSE_IN_FLIGHT);
+	if (l.live)
+		return lg_refuse(o, REFUSE_IN_FLIGHT);
 	r = db_run(o->s, Q_L_CREDIT, o->e, "iti", (int64_t)side, lineage, amount.minor);
 	if (r == 0)
 		return lg_refuse(o, REFUSE_LEDGER_STATE);

@@ -56,6 +56,8 @@ int lg_frozen(struct op *o, enum ledger_side side, const char *hold_id) must_che
 int lg_late(struct op *o, wall_t ended) must_check;
 /* 1 = answered from the store (or refused as a replay): leave; 0 = new. */
 int lg_known(struct op *o) must_check;
+/* The same for a hold, whose id is in the answer already: its row is the stored answer. */
+int lg_known_hold(struct op *o, const struct ledger_hold *q) must_check;
 /* Refuses: sets the answer, returns 0. */
 int lg_refuse(struct op *o, enum refusal why) must_check;
 int lg_journal(struct op *o, const struct entry *j) must_check;
@@ -88,16 +90,16 @@ int lg_text(sqlite3_stmt *st, int i, char *dst, size_t cap, struct err *e) must_
 void lg_hold_row(sqlite3_stmt *st, struct ledger_hold_row *ret);
 int lg_side(enum ledger_side side, struct err *e) must_check;
 
-/* A lineage; rev -1 = no agreement yet. */
+/* A lineage; rev -1 = no agreement yet; live = row of its live hold, 0 = none. */
 struct lg_line {
 	struct ledger_lineage l;
-	int64_t wallet, rev;
+	int64_t wallet, rev, live;
 };
 
-/* A hold. */
+/* A hold; row = the journal row that made it. */
 struct lg_found {
 	struct ledger_hold_row h;
-	int64_t wallet;
+	int64_t wallet, row;
 	struct hash prev;
 };
 

@@ -117,6 +117,56 @@ int lg_known(struct op *o)
 	return 1;
 }
 
+static bool text_is(sqlite3_stmt *st, int i, const char *t)
+{
+	const char *have = (const char *)sqlite3_column_text(st, i);
+
+	return have && !strcmp(have, t);
+}
+
+static bool hash_is(sqlite3_stmt *st, int i, const struct hash *h)
+{
+	struct hash have;
+
+	return db_hash(st, i, &have) && hash_eq(&have, h);
+}
+
+/* What the row says is what was asked. */
+static bool same_hold(sqlite3_stmt *st, const struct ledger_hold *q)
+{
+	return text_is(st, 1, q->class_name) && text_is(st, 2, q->currency) &&
+	       text_is(st, 3, q->lineage) && sqlite3_column_int64(st, 4) == q->rev &&
+	       sqlite3_column_int64(st, 5) == q->amount.minor && hash_is(st, 6, &q->prev) &&
+	       hash_is(st, 7, &q->offer);
+}
+
+/* A hold is its own stored answer: as lg_known(), but found by its id. */
+int lg_known_hold(struct op *o, const struct ledger_hold *q)
+{
+	auto_done sqlite3_stmt *st = NULL;
+	struct ledger_result a = { .replayed = true };
+	int r = db_bind(o->s, Q_H_SAID, &st, o->e, "it", (int64_t)q->wallet.side, o->res.hold_id);
+
+	if (!r)
+		r = db_step(o->s, st, o->e);
+	if (r <= 0 || sqlite3_column_int64(st, 0) != o->wallet)
+		return r < 0 ? r : 0; /* another wallet's lineage: the gates refuse it */
+	if (!same_hold(st, q)) {
+		r = lg_refuse(o, REFUSE_LEDGER_REPLAY);
+		return r < 0 ? r : 1;
+	}
+	memcpy(a.hold_id, o->res.hold_id, sizeof(a.hold_id));
+	a.amount.minor = sqlite3_column_int64(st, 8);
+	a.held.minor = sqlite3_column_int64(st, 9);
+	a.captured.minor = sqlite3_column_int64(st, 10);
+	a.lineage_captured.minor = sqlite3_column_int64(st, 11);
+	a.journal_seq = (uint64_t)sqlite3_column_int64(st, 12);
+	if (!db_hash(st, 13, &a.journal))
+		return err_set(o->e, -EUCLEAN, "ledger: a stored answer is damaged");
+	o->res = a;
+	return 1;
+}
+
 /* --- counters --- */
 int lg_counters(struct op *o, enum ledger_side side, const char *lineage)
 {
@@ -277,11 +327,22 @@ static const struct {
 	  " ON j.side=l.side AND j.lineage=l.lineage WHERE l.captured<>coalesce(c,0)" },
 	{ "live holds differ from the journal",
 	  TREE "SELECT count(*) FROM wallet w LEFT JOIN (SELECT t.top,sum(amount) a FROM tree t"
-	       " JOIN hold h ON h.wallet=t.id AND h.state=0 GROUP BY t.top) h ON h.top=w.id"
-	       " WHERE w.held<>coalesce(a,0)" },
+	       " JOIN (SELECT l.wallet,sum(h.amount) amount FROM hold h CROSS JOIN lineage l ON"
+	       " l.side=h.side AND l.lineage=h.lineage WHERE h.state=0 GROUP BY l.wallet) h"
+	       " ON h.wallet=t.id GROUP BY t.top) h ON h.top=w.id WHERE w.held<>coalesce(a,0)" },
+	{ "a hold is not the journal's",
+	  "SELECT count(*) FROM hold h LEFT JOIN journal j ON j.seq=h.id AND j.kind='hold' AND"
+	  " j.hold_id=h.hold_id AND j.lineage=h.lineage AND j.rev=h.rev AND j.note=h.offer"
+	  " WHERE j.seq IS NULL" },
+	{ "live holds differ from their lineages",
+	  "SELECT (SELECT count(*) FROM lineage l LEFT JOIN hold h ON h.id=l.live AND h.state=0 AND"
+	  " h.side=l.side AND h.lineage=l.lineage WHERE l.live NOTNULL AND h.id IS NULL)+"
+	  "(SELECT count(*) FROM hold h LEFT JOIN lineage l ON l.side=h.side AND"
+	  " l.lineage=h.lineage AND l.live=h.id WHERE h.state=0 AND l.side IS NULL)" },
 	{ "hold states differ from the journal",
-	  "SELECT count(*) FROM hold h LEFT JOIN (SELECT wallet,hold_id,kind,max(seq) FROM journal"
-	  " WHERE hold_id<>'' GROUP BY wallet,hold_id) j ON j.wallet=h.wallet AND"
+	  "SELECT count(*) FROM hold h LEFT JOIN lineage l ON l.side=h.side AND l.lineage=h.lineage"
+	  " LEFT JOIN (SELECT wallet,hold_id,kind,max(seq) FROM journal"
+	  " WHERE hold_id<>'' GROUP BY wallet,hold_id) j ON j.wallet=l.wallet AND"
 	  " j.hold_id=h.hold_id WHERE j.kind IS NULL OR h.state<>CASE j.kind WHEN 'capture' THEN 1"
 	  " WHEN 'release' THEN 2 WHEN 'expire' THEN 3 ELSE 0 END" },
 	{ "a head is not its newest agreement",

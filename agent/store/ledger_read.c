@@ -39,7 +39,8 @@ int lg_line(struct store *s, enum ledger_side side, const char *lineage, struct 
 	if (r <= 0)
 		return r;
 	*ret = (struct lg_line){ .rev = sqlite3_column_int64(st, 4),
-				 .wallet = sqlite3_column_int64(st, 7) };
+				 .wallet = sqlite3_column_int64(st, 7),
+				 .live = sqlite3_column_int64(st, 8) };
 	ret->l.side = side;
 	ret->l.rev = ret->rev < 0 ? 0 : (uint32_t)ret->rev;
 	ret->l.captured.minor = sqlite3_column_int64(st, 6);
@@ -63,6 +64,7 @@ int lg_hold(struct store *s, enum ledger_side side, const char *id, struct lg_fo
 		return r;
 	lg_hold_row(st, &ret->h);
 	ret->wallet = sqlite3_column_int64(st, 10);
+	ret->row = sqlite3_column_int64(st, 12);
 	return db_hash(st, 11, &ret->prev) ? 1 : err_set(e, -EUCLEAN, "ledger: a hold is damaged");
 }
 

@@ -16,6 +16,12 @@
 	"SELECT RAISE(ABORT,'" t " is never deleted'); END;"
 #define REFUSE_WHEN(name, when, text)                                                              \
 	"CREATE TRIGGER " name " WHEN " when " BEGIN SELECT RAISE(ABORT,'" text "'); END;"
+/* Numbered without a gap, each row with the hash of the one before it. */
+#define FOLLOWS(t, hash)                                                                           \
+	REFUSE_WHEN(t "_next BEFORE INSERT ON " t,                                                 \
+		"coalesce((SELECT NEW.seq<>seq+1 OR NEW.prev<>" hash " FROM " t " ORDER BY seq DESC"\
+		" LIMIT 1),NEW.seq<>1 OR NEW.prev<>zeroblob(32))",                                 \
+		t ": seq or prev does not follow")
 #define HASH(col)	col " BLOB NOT NULL CHECK(length(" col ")=32)"
 #define FLAG(col)	col " INTEGER NOT NULL CHECK(" col " IN(0,1))"
 #define COUNT(col)	col " INTEGER NOT NULL DEFAULT 0 CHECK(" col ">=0)"
@@ -26,29 +32,27 @@ static const char schema_log[] =
 	" body TEXT NOT NULL CHECK(length(CAST(body AS BLOB)) BETWEEN 1 AND 65536)"
 	"  CHECK(CASE WHEN json_valid(body) THEN coalesce(json_extract(body,'$.seq'),seq)=seq ELSE 0 END),"
 	HASH("leaf") "," HASH("prev") "," HASH("chain") ") STRICT;"
-	APPEND_ONLY("event")
-	REFUSE_WHEN("event_next BEFORE INSERT ON event",
-		"NEW.seq<>(SELECT coalesce(max(seq),0)+1 FROM event)", "event: seq does not follow")
-	REFUSE_WHEN("event_chain BEFORE INSERT ON event",
-		"NEW.prev<>coalesce((SELECT chain FROM event ORDER BY seq DESC LIMIT 1),zeroblob(32))",
-		"event: prev is not the chain so far")
 	"CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, seq INTEGER NOT NULL CHECK(seq>=1),"
 	NAME("kind") "," NAME("dest") ", body BLOB NOT NULL CHECK(length(body)<=1048576),"
 	" state INTEGER NOT NULL DEFAULT 0 CHECK(state BETWEEN 0 AND 2)) STRICT;"
 	"CREATE INDEX outbox_wait ON outbox(id) WHERE state=0;"
-	REFUSE_WHEN("outbox_done BEFORE UPDATE ON outbox", "OLD.state<>0", "outbox: already done")
-	KEEP("outbox")
 	"CREATE TABLE kv(key TEXT PRIMARY KEY, val BLOB NOT NULL CHECK(length(val)<=1048576)) STRICT;"
 	"CREATE TABLE body(digest BLOB PRIMARY KEY CHECK(length(digest)=32),"
 	" data BLOB CHECK(length(data)<=1048576)) STRICT;" /* NULL = erased */
+	"CREATE TABLE challenge(" NAME("value") "," NAME("peer") ", expires INTEGER NOT NULL,"
+	FLAG("used") ", PRIMARY KEY(value)) STRICT;"
+	"CREATE TABLE idempotency(" NAME("principal") "," NAME("key") "," HASH("request")
+	", answer BLOB NOT NULL CHECK(length(answer)<=1048576), PRIMARY KEY(principal,key)) STRICT;";
+
+static const char rules_log[] =
+	APPEND_ONLY("event")
+	FOLLOWS("event", "chain")
+	REFUSE_WHEN("outbox_done BEFORE UPDATE ON outbox", "OLD.state<>0", "outbox: already done")
+	KEEP("outbox")
 	REFUSE_WHEN("body_erase BEFORE UPDATE ON body",
 		"NEW.data IS NOT NULL OR NEW.digest<>OLD.digest", "body: may only be erased")
 	KEEP("body")
-	"CREATE TABLE challenge(" NAME("value") "," NAME("peer") ", expires INTEGER NOT NULL,"
-	FLAG("used") ", PRIMARY KEY(value)) STRICT;"
 	REFUSE_WHEN("challenge_once BEFORE UPDATE ON challenge", "OLD.used<>0", "challenge: used")
-	"CREATE TABLE idempotency(" NAME("principal") "," NAME("key") "," HASH("request")
-	", answer BLOB NOT NULL CHECK(length(answer)<=1048576), PRIMARY KEY(principal,key)) STRICT;"
 	APPEND_ONLY("idempotency");
 
 /* What a wallet commits, those above it commit too: a sub-wallet spends out of its parent's ceiling,
@@ -64,6 +68,41 @@ static const char schema_log[] =
 	"captured=captured+NEW.captured-OLD.captured WHERE class=NEW.class AND"                    \
 	" wallet=(SELECT parent FROM wallet WHERE id=NEW.wallet); END;"
 
+/* Tables that schema 3 laid out anew; the step from schema 2 makes them by the same words. */
+#define TABLE_CLASS                                                                                \
+	"CREATE TABLE class_budget(wallet INTEGER NOT NULL REFERENCES wallet," NAME("class") ","   \
+	" generation INTEGER NOT NULL, ceiling INTEGER NOT NULL CHECK(ceiling>=0),"                \
+	COUNT("held") "," COUNT("captured") ", PRIMARY KEY(wallet,class)) STRICT, WITHOUT ROWID;"
+/* live: the id of its live hold. A hold that is not named here cannot be live, so there is one. */
+#define TABLE_LINEAGE                                                                              \
+	"CREATE TABLE lineage(" FLAG("side") "," NAME("lineage") ", wallet INTEGER NOT NULL,"      \
+	NAME("class") ", rev INTEGER NOT NULL DEFAULT -1," HASH("head") "," COUNT("captured") ","  \
+	" live INTEGER, PRIMARY KEY(side,lineage),"                                                \
+	" FOREIGN KEY(wallet,class) REFERENCES class_budget) STRICT, WITHOUT ROWID;"
+/* id: the journal row that made it, so the table grows at its end. Wallet and class are its
+ * lineage's. *_then: the counters after it, which with that row are the answer that is given again;
+ * the request is what the row itself says. */
+#define TABLE_HOLD                                                                                 \
+	"CREATE TABLE hold(id INTEGER PRIMARY KEY CHECK(id>=1)," FLAG("side") ","                  \
+	" hold_id TEXT NOT NULL CHECK(length(hold_id)=34), lineage TEXT NOT NULL,"                 \
+	" rev INTEGER NOT NULL CHECK(rev>=0), amount INTEGER NOT NULL CHECK(amount>=0),"           \
+	" total INTEGER NOT NULL CHECK(total>=0)," HASH("prev") "," HASH("offer") ","              \
+	" state INTEGER NOT NULL DEFAULT 0 CHECK(state BETWEEN 0 AND 3), expires INTEGER NOT NULL,"\
+	" held_then INTEGER NOT NULL, captured_then INTEGER NOT NULL,"                             \
+	" lineage_then INTEGER NOT NULL, UNIQUE(side,hold_id)) STRICT;"                            \
+	"CREATE INDEX hold_due ON hold(expires) WHERE state=0;"
+#define TABLE_AGREEMENT                                                                            \
+	"CREATE TABLE agreement(" FLAG("side") ", lineage TEXT NOT NULL, rev INTEGER NOT NULL,"    \
+	" hold_id TEXT NOT NULL," HASH("digest") "," HASH("prev") ","                              \
+	" PRIMARY KEY(side,lineage,rev), UNIQUE(side,digest),"                                     \
+	" FOREIGN KEY(side,hold_id) REFERENCES hold(side,hold_id)) STRICT, WITHOUT ROWID;"
+/* Answers of all operations but holds. */
+#define TABLE_IDEM                                                                                 \
+	"CREATE TABLE ledger_idem(wallet INTEGER NOT NULL REFERENCES wallet," HASH("key") ","      \
+	HASH("request") ", hold_id TEXT NOT NULL, amount INTEGER NOT NULL, held INTEGER NOT NULL," \
+	" captured INTEGER NOT NULL, lineage_captured INTEGER NOT NULL, journal INTEGER NOT NULL," \
+	HASH("hash") ", PRIMARY KEY(wallet,key)) STRICT, WITHOUT ROWID;"
+
 static const char schema_ledger[] =
 	"CREATE TABLE wallet(id INTEGER PRIMARY KEY," FLAG("side") "," NAME("issuer") ","
 	NAME("wallet_id") "," NAME("holder") "," HASH("credential") ","
@@ -77,6 +116,24 @@ static const char schema_ledger[] =
 	" parent INTEGER REFERENCES wallet, depth INTEGER NOT NULL CHECK(depth BETWEEN 0 AND 3),"
 	" UNIQUE(side,issuer,wallet_id)) STRICT;"
 	"CREATE INDEX wallet_parent ON wallet(parent) WHERE parent NOTNULL;"
+	TABLE_CLASS
+	TABLE_LINEAGE
+	TABLE_HOLD
+	TABLE_AGREEMENT
+	TABLE_IDEM
+	"CREATE TABLE journal(seq INTEGER PRIMARY KEY CHECK(seq>=1),"
+	" wallet INTEGER NOT NULL REFERENCES wallet,"
+	" kind TEXT NOT NULL CHECK(kind='hold' OR kind='capture' OR kind='release' OR kind='expire' OR"
+	" kind='receipt' OR kind='rehold' OR kind='credit' OR kind='void' OR kind='issue' OR kind='revoke'),"
+	" class TEXT NOT NULL, lineage TEXT NOT NULL, rev INTEGER NOT NULL, hold_id TEXT NOT NULL,"
+	" held INTEGER NOT NULL, captured INTEGER NOT NULL," HASH("note") ","
+	" event INTEGER NOT NULL, time INTEGER NOT NULL," HASH("prev") "," HASH("hash") ") STRICT;";
+
+/* A trigger is a program of its own for each row, so each table has few, and those of an update
+ * only for the columns that they judge. SQLite goes by the word: a row number has four names. */
+#define ROW(col)	col ",rowid,oid,_rowid_"
+
+static const char rules_ledger[] =
 	KEEP("wallet")
 	REFUSE_WHEN("wallet_new BEFORE INSERT ON wallet",
 		"NEW.held<>0 OR NEW.captured<>0 OR EXISTS(SELECT 1 FROM wallet WHERE id=NEW.id OR"
@@ -87,12 +144,14 @@ static const char schema_ledger[] =
 		" WHERE id=NEW.parent AND side=NEW.side AND currency=NEW.currency AND"
 		" digits=NEW.digits AND depth=NEW.depth-1) END",
 		"wallet: its parent is of another side, currency or depth")
-	REFUSE_WHEN("wallet_key BEFORE UPDATE ON wallet",
+	REFUSE_WHEN("wallet_key BEFORE UPDATE OF " ROW("id")
+		",side,issuer,wallet_id,currency,digits,parent,depth ON wallet",
 		"NEW.id<>OLD.id OR NEW.side<>OLD.side OR NEW.issuer<>OLD.issuer OR"
 		" NEW.wallet_id<>OLD.wallet_id OR NEW.currency<>OLD.currency OR NEW.digits<>OLD.digits"
 		" OR NEW.parent IS NOT OLD.parent OR NEW.depth<>OLD.depth",
 		"wallet: identity, parent and currency are fixed")
-	REFUSE_WHEN("wallet_terms BEFORE UPDATE ON wallet",
+	REFUSE_WHEN("wallet_terms BEFORE UPDATE OF generation,ceiling,agreement_max,valid_from,"
+		"valid_until,credential,holder,revoked ON wallet",
 		"NEW.generation<>OLD.generation+1 AND (NEW.generation<>OLD.generation OR"
 		" NEW.ceiling<>OLD.ceiling OR NEW.agreement_max<>OLD.agreement_max OR"
 		" NEW.valid_from<>OLD.valid_from OR NEW.valid_until<>OLD.valid_until OR"
@@ -100,12 +159,9 @@ static const char schema_ledger[] =
 		"wallet: terms change only with the next generation")
 	/* The hard stop: commitments never GROW past the ceiling; a re-issue may lower it below
 	 * what is committed, then only releases pass. */
-	REFUSE_WHEN("wallet_gate BEFORE UPDATE ON wallet",
+	REFUSE_WHEN("wallet_gate BEFORE UPDATE OF held,captured ON wallet",
 		"NEW.held+NEW.captured>NEW.ceiling AND NEW.held+NEW.captured>OLD.held+OLD.captured",
 		"wallet: ceiling")
-	"CREATE TABLE class_budget(wallet INTEGER NOT NULL REFERENCES wallet," NAME("class") ","
-	" generation INTEGER NOT NULL, ceiling INTEGER NOT NULL CHECK(ceiling>=0),"
-	COUNT("held") "," COUNT("captured") ", PRIMARY KEY(wallet,class)) STRICT;"
 	KEEP("class_budget")
 	REFUSE_WHEN("class_new BEFORE INSERT ON class_budget",
 		"NEW.held<>0 OR NEW.captured<>0 OR"
@@ -116,74 +172,48 @@ static const char schema_ledger[] =
 		"EXISTS(SELECT 1 FROM wallet w WHERE w.id=NEW.wallet AND w.parent NOTNULL AND NOT"
 		" EXISTS(SELECT 1 FROM class_budget WHERE wallet=w.parent AND class=NEW.class))",
 		"class: not one of the parent wallet''s")
-	REFUSE_WHEN("class_terms BEFORE UPDATE ON class_budget",
+	REFUSE_WHEN("class_terms BEFORE UPDATE OF wallet,class,generation,ceiling ON class_budget",
 		"NEW.wallet<>OLD.wallet OR NEW.class<>OLD.class OR NEW.generation<OLD.generation OR"
 		" (NEW.ceiling<>OLD.ceiling AND NOT (NEW.generation>OLD.generation AND"
 		" NEW.generation=(SELECT generation FROM wallet WHERE id=NEW.wallet)))",
 		"class: terms change only with the wallet''s generation")
-	REFUSE_WHEN("class_gate BEFORE UPDATE ON class_budget",
+	REFUSE_WHEN("class_gate BEFORE UPDATE OF held,captured ON class_budget",
 		"NEW.held+NEW.captured>NEW.ceiling AND NEW.held+NEW.captured>OLD.held+OLD.captured",
 		"class: ceiling")
 	LEDGER_UP
-	"CREATE TABLE lineage(" FLAG("side") "," NAME("lineage") ","
-	" wallet INTEGER NOT NULL REFERENCES wallet," NAME("class") ","
-	" rev INTEGER NOT NULL DEFAULT -1," HASH("head") "," COUNT("captured") ","
-	" PRIMARY KEY(side,lineage), FOREIGN KEY(wallet,class) REFERENCES class_budget) STRICT;"
 	KEEP("lineage")
 	REFUSE_WHEN("lineage_new BEFORE INSERT ON lineage",
 		"NEW.rev<>-1 OR NEW.captured<>0 OR NEW.head<>zeroblob(32) OR"
 		" EXISTS(SELECT 1 FROM lineage WHERE side=NEW.side AND lineage=NEW.lineage)",
 		"lineage: known, or born with a head")
-	REFUSE_WHEN("lineage_head BEFORE UPDATE ON lineage",
+	REFUSE_WHEN("lineage_head BEFORE UPDATE OF side,lineage,wallet,class,rev,head ON lineage",
 		"NEW.side<>OLD.side OR NEW.lineage<>OLD.lineage OR NEW.wallet<>OLD.wallet OR"
 		" NEW.class<>OLD.class OR (NEW.rev=OLD.rev AND NEW.head<>OLD.head) OR"
 		" NEW.rev<OLD.rev OR (NEW.rev>OLD.rev AND NEW.head=OLD.head)",
 		"lineage: the head only moves on")
-	"CREATE TABLE hold(" FLAG("side") ", hold_id TEXT NOT NULL CHECK(length(hold_id)=34),"
-	" wallet INTEGER NOT NULL, class TEXT NOT NULL, lineage TEXT NOT NULL,"
-	" rev INTEGER NOT NULL CHECK(rev>=0), amount INTEGER NOT NULL CHECK(amount>=0),"
-	" total INTEGER NOT NULL CHECK(total>=0)," HASH("prev") "," HASH("offer") ","
-	" state INTEGER NOT NULL DEFAULT 0 CHECK(state BETWEEN 0 AND 3), expires INTEGER NOT NULL,"
-	" PRIMARY KEY(side,hold_id), FOREIGN KEY(wallet,class) REFERENCES class_budget,"
-	" FOREIGN KEY(side,lineage) REFERENCES lineage) STRICT;"
-	/* The single-flight gate: one live hold per lineage. */
-	"CREATE UNIQUE INDEX hold_live ON hold(side,lineage) WHERE state=0;"
-	"CREATE INDEX hold_due ON hold(expires) WHERE state=0;"
+	/* The single-flight gate: a live hold keeps its place until it has ended. */
+	REFUSE_WHEN("lineage_live BEFORE UPDATE OF live ON lineage",
+		"OLD.live NOTNULL AND NEW.live IS NOT OLD.live AND"
+		" EXISTS(SELECT 1 FROM hold WHERE id=OLD.live AND state=0)", "lineage: a hold of it is live")
 	KEEP("hold")
 	REFUSE_WHEN("hold_new BEFORE INSERT ON hold",
-		"NEW.state<>0 OR EXISTS(SELECT 1 FROM hold WHERE side=NEW.side AND hold_id=NEW.hold_id)"
-		" OR EXISTS(SELECT 1 FROM hold WHERE side=NEW.side AND lineage=NEW.lineage AND state=0)",
+		"NEW.state<>0 OR NEW.id<=(SELECT max(id) FROM hold) OR"
+		" EXISTS(SELECT 1 FROM hold WHERE side=NEW.side AND hold_id=NEW.hold_id) OR"
+		" NEW.id IS NOT (SELECT live FROM lineage WHERE side=NEW.side AND lineage=NEW.lineage)",
 		"hold: known, or not the only live one of its lineage")
 	REFUSE_WHEN("hold_step BEFORE UPDATE ON hold",
-		"NEW.side<>OLD.side OR NEW.hold_id<>OLD.hold_id OR NEW.wallet<>OLD.wallet OR"
-		" NEW.class<>OLD.class OR NEW.lineage<>OLD.lineage OR NEW.rev<>OLD.rev OR"
-		" NEW.total<>OLD.total OR NEW.prev<>OLD.prev OR NEW.offer<>OLD.offer OR"
+		"NEW.id<>OLD.id OR NEW.side<>OLD.side OR NEW.hold_id<>OLD.hold_id OR"
+		" NEW.lineage<>OLD.lineage OR NEW.rev<>OLD.rev OR NEW.total<>OLD.total OR"
+		" NEW.prev<>OLD.prev OR NEW.offer<>OLD.offer OR NEW.held_then<>OLD.held_then OR"
+		" NEW.captured_then<>OLD.captured_then OR NEW.lineage_then<>OLD.lineage_then OR"
 		" (NEW.amount<>OLD.amount AND NOT (OLD.state=3 AND NEW.state=0)) OR"
-		" NOT ((OLD.state=0 AND NEW.state BETWEEN 1 AND 3) OR (OLD.state=3 AND NEW.state=0))",
+		" NOT ((OLD.state=0 AND NEW.state BETWEEN 1 AND 3) OR (OLD.state=3 AND NEW.state=0 AND"
+		" NEW.id IS (SELECT live FROM lineage WHERE side=NEW.side AND lineage=NEW.lineage)))",
 		"hold: illegal step")
-	"CREATE TABLE agreement(" FLAG("side") ", lineage TEXT NOT NULL, rev INTEGER NOT NULL,"
-	" hold_id TEXT NOT NULL," HASH("digest") "," HASH("prev") ","
-	" PRIMARY KEY(side,lineage,rev), UNIQUE(side,digest),"
-	" FOREIGN KEY(side,hold_id) REFERENCES hold) STRICT;"
 	APPEND_ONLY("agreement")
-	"CREATE TABLE ledger_idem(wallet INTEGER NOT NULL REFERENCES wallet," HASH("key") ","
-	HASH("request") ", hold_id TEXT NOT NULL, amount INTEGER NOT NULL, held INTEGER NOT NULL,"
-	" captured INTEGER NOT NULL, lineage_captured INTEGER NOT NULL, journal INTEGER NOT NULL,"
-	HASH("hash") ", PRIMARY KEY(wallet,key)) STRICT;"
 	APPEND_ONLY("ledger_idem")
-	"CREATE TABLE journal(seq INTEGER PRIMARY KEY CHECK(seq>=1),"
-	" wallet INTEGER NOT NULL REFERENCES wallet,"
-	" kind TEXT NOT NULL CHECK(kind='hold' OR kind='capture' OR kind='release' OR kind='expire' OR"
-	" kind='receipt' OR kind='rehold' OR kind='credit' OR kind='void' OR kind='issue' OR kind='revoke'),"
-	" class TEXT NOT NULL, lineage TEXT NOT NULL, rev INTEGER NOT NULL, hold_id TEXT NOT NULL,"
-	" held INTEGER NOT NULL, captured INTEGER NOT NULL," HASH("note") ","
-	" event INTEGER NOT NULL, time INTEGER NOT NULL," HASH("prev") "," HASH("hash") ") STRICT;"
 	APPEND_ONLY("journal")
-	REFUSE_WHEN("journal_next BEFORE INSERT ON journal",
-		"NEW.seq<>(SELECT coalesce(max(seq),0)+1 FROM journal)", "journal: seq does not follow")
-	REFUSE_WHEN("journal_chain BEFORE INSERT ON journal",
-		"NEW.prev<>coalesce((SELECT hash FROM journal ORDER BY seq DESC LIMIT 1),zeroblob(32))",
-		"journal: prev is not the hash so far");
+	FOLLOWS("journal", "hash");
 
 /* From schema 1, whose constraints said the same with IN: the object, its old words, its new ones. */
 static const struct {

@@ -10,7 +10,7 @@
 #include "db.h"
 #include "schema.h"
 
-enum { APPLICATION_ID = 0x54726561, WAL_PAGES_MAX = 16384 };
+enum { WAL_PAGES_MAX = 16384 };
 
 struct paths {
 	char lock[PATH_MAX], db[PATH_MAX];
@@ -79,7 +79,7 @@ static int schema_make(struct store *s, struct err *e)
 	int r = db_exec(s, "PRAGMA journal_mode=WAL", e);
 
 	(void)snprintf(pragma, sizeof(pragma), "PRAGMA application_id=%d; PRAGMA user_version=%d;",
-		       APPLICATION_ID, STORE_SCHEMA);
+		       STORE_APPLICATION, STORE_SCHEMA);
 	if (!r)
 		r = db_exec(s, "BEGIN IMMEDIATE", e);
 	if (!r)
@@ -87,43 +87,12 @@ static int schema_make(struct store *s, struct err *e)
 	if (!r)
 		r = db_exec(s, schema_ledger, e);
 	if (!r)
+		r = db_exec(s, rules_log, e);
+	if (!r)
+		r = db_exec(s, rules_ledger, e);
+	if (!r)
 		r = db_exec(s, pragma, e);
 	return r ? r : db_exec(s, "COMMIT", e);
-}
-
-/* Words of constraints that mean the same: the rows stay as they are, and the whole schema is then
- * compared with ours before anything is written. */
-static int moved(struct store *s, struct err *e)
-{
-	int r = db_exec(s, "PRAGMA writable_schema=ON; BEGIN IMMEDIATE", e);
-
-	for (size_t i = 0; !r && i < ARRAY_LEN(schema_moved); i++) {
-		char *sql = sqlite3_mprintf("UPDATE sqlite_schema SET sql=replace(sql,%Q,%Q)"
-					    " WHERE name=%Q",
-					    schema_moved[i].was, schema_moved[i].is,
-					    schema_moved[i].name);
-
-		r = sql ? db_exec(s, sql, e) : err_set(e, -ENOMEM, "store: out of memory");
-		sqlite3_free(sql);
-	}
-	if (!r)
-		r = db_exec(s, "PRAGMA user_version=2; COMMIT; PRAGMA writable_schema=RESET", e);
-	return r;
-}
-
-static int migrate(struct store *s, struct err *e)
-{
-	int64_t app = 0, version = 0;
-	int r = db_int(s, "PRAGMA application_id", &app, e);
-
-	if (!r)
-		r = db_int(s, "PRAGMA user_version", &version, e);
-	if (r || app != APPLICATION_ID || version != 1)
-		return r;
-	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
-	r = moved(s, e);
-	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	return r;
 }
 
 static int identity_check(struct store *s, struct err *e)
@@ -135,7 +104,7 @@ static int identity_check(struct store *s, struct err *e)
 		r = db_int(s, "PRAGMA user_version", &version, e);
 	if (r)
 		return r;
-	if (app != APPLICATION_ID)
+	if (app != STORE_APPLICATION)
 		return err_set(e, -EPROTO, "treaty.db: not a database of this application");
 	if (version != STORE_SCHEMA)
 		return err_set(e, -EPROTO, "treaty.db: schema %lld, this program knows %d",
@@ -222,7 +191,7 @@ static int open_writer(const char *dir, unsigned flags,
 	if (!r && made)
 		r = schema_make(s, e);
 	if (!r && !made)
-		r = migrate(s, e);
+		r = db_migrate(s, e);
 	if (!r)
 		r = identity_check(s, e);
 	if (!r)

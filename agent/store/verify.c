@@ -15,9 +15,8 @@ const char *store_fault_name(enum store_fault f)
 	return (unsigned)f < STORE_FAULT_MAX_ ? name[f] : "?";
 }
 
-static const char schema_query[] =
-	"SELECT type||' '||name, coalesce(sql,'') FROM sqlite_schema "
-	"WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type,name";
+const char db_schema_query[] = "SELECT type||' '||name, coalesce(sql,'') FROM sqlite_schema "
+			       "WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type,name";
 
 /* Steps both cursors over their sorted lists; the first difference is the fault. */
 static void schema_diff(sqlite3_stmt *have, sqlite3_stmt *want, struct store_report *rep)
@@ -55,9 +54,13 @@ int db_schema_check(struct store *s, struct store_report *rep, struct err *e)
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(model, schema_ledger, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
-		rc = sqlite3_prepare_v2(model, schema_query, -1, &want, NULL);
+		rc = sqlite3_exec(model, rules_log, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
-		rc = sqlite3_prepare_v2(s->db, schema_query, -1, &have, NULL);
+		rc = sqlite3_exec(model, rules_ledger, NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(model, db_schema_query, -1, &want, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(s->db, db_schema_query, -1, &have, NULL);
 	if (rc == SQLITE_OK)
 		schema_diff(have, want, rep);
 	/* finalize reports what the last step ran into: a cursor that failed is no difference. */

@@ -53,24 +53,21 @@ static const char bare_schema[] =
 	"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=16384;"
 	"PRAGMA cache_size=-64000;"
 	"CREATE TABLE event(seq INTEGER PRIMARY KEY,body,leaf,prev,chain);"
-	"CREATE TABLE lineage(side,name,wallet,class,rev,head,captured,PRIMARY KEY(side,name));"
-	"CREATE TABLE hold(side,id,wallet,class,lineage,rev,amount,total,prev,offer,state,expires,"
-	"PRIMARY KEY(side,id));"
-	"CREATE UNIQUE INDEX live ON hold(side,lineage) WHERE state=0;"
+	"CREATE TABLE lineage(side,name,wallet,class,rev,head,captured,live,PRIMARY KEY(side,name))"
+	" WITHOUT ROWID;"
+	"CREATE TABLE hold(id INTEGER PRIMARY KEY,side,hold_id,lineage,rev,amount,total,prev,offer,"
+	"state,expires,held,captured,lineage_captured,UNIQUE(side,hold_id));"
 	"CREATE INDEX due ON hold(expires) WHERE state=0;"
 	"CREATE TABLE journal(seq INTEGER PRIMARY KEY,wallet,kind,class,lineage,rev,hold,held,"
 	"captured,note,event,time,prev,hash);"
-	"CREATE TABLE idem(wallet,key,request,hold,amount,held,captured,total,journal,hash,"
-	"PRIMARY KEY(wallet,key));"
 	"CREATE TABLE wallet(id INTEGER PRIMARY KEY,held);";
 
 /* ?1 the number, ?2 the lineage, ?3 32 bytes, ?4 the hold, ?5 the event. */
 static const char *const bare_rows[] = {
 	"INSERT INTO event VALUES(?1,?5,?3,?3,?3)",
-	"INSERT INTO lineage VALUES(0,?2,?1%64,'bulk',-1,zeroblob(32),0)",
-	"INSERT INTO hold VALUES(0,?4,?1%64,'bulk',?2,1,7,7,zeroblob(32),zeroblob(32),0,999)",
+	"INSERT INTO lineage VALUES(0,?2,?1%64,'bulk',-1,zeroblob(32),0,?1)",
+	"INSERT INTO hold VALUES(?1,0,?4,?2,1,7,7,zeroblob(32),zeroblob(32),0,999,7,0,0)",
 	"INSERT INTO journal VALUES(?1,?1%64,'hold','bulk',?2,1,?4,7,0,?3,?1,1,?3,?3)",
-	"INSERT INTO idem VALUES(?1%64,?3,?3,?4,7,7,0,0,?1,?3)",
 	"INSERT INTO wallet VALUES(?1%64,7) ON CONFLICT(id) DO UPDATE SET held=held+7",
 };
 

@@ -380,41 +380,63 @@ static void test_turn(void **state)
 	commit_ok(s);
 }
 
+static const char *const refused[] = {
+	"UPDATE wallet SET held=held+701",
+	"UPDATE wallet SET captured=1001,held=0",
+	"UPDATE class_budget SET held=801 WHERE class='order'",
+	"UPDATE wallet SET ceiling=ceiling+1",
+	"UPDATE wallet SET ceiling=99999,held=2000",
+	"UPDATE wallet SET generation=generation+2,ceiling=5000",
+	"UPDATE wallet SET currency='USD'",
+	"UPDATE wallet SET held=-1",
+	"UPDATE class_budget SET ceiling=9999",
+	"UPDATE class_budget SET ceiling=9999,generation=generation+1",
+	"DELETE FROM wallet",
+	"DELETE FROM class_budget",
+	"DELETE FROM hold",
+	"UPDATE wallet SET rowid=9",
+	"UPDATE wallet SET _rowid_=9",
+	"UPDATE wallet SET oid=id+9",
+	"UPDATE hold SET rowid=99",
+	"UPDATE lineage SET live=NULL WHERE lineage='L2'",
+	"UPDATE lineage SET live=99 WHERE lineage='L2'",
+	"UPDATE lineage SET lineage='L9'",
+	"INSERT OR REPLACE INTO lineage SELECT * FROM lineage",
+	"INSERT OR REPLACE INTO hold SELECT * FROM hold WHERE state=0",
+	"INSERT OR REPLACE INTO hold(id,side,hold_id,lineage,rev,amount,total,prev,offer,"
+	"expires,held_then,captured_then,lineage_then) SELECT "
+	"id,side,hold_id,lineage,rev,0,"
+	"total,prev,offer,expires,0,0,0 FROM hold WHERE state=0",
+	"INSERT INTO hold(id,side,hold_id,lineage,rev,amount,total,prev,offer,expires,"
+	"held_then,captured_then,lineage_then) SELECT 99,side,replace(hold_id,'h','i'),"
+	"lineage,rev+1,0,0,prev,offer,expires,0,0,0 FROM hold WHERE state=0",
+	"INSERT INTO hold(id,side,hold_id,lineage,rev,amount,total,prev,offer,expires,"
+	"held_then,captured_then,lineage_then) SELECT 99,side,replace(hold_id,'h','i'),"
+	"'L9',rev,0,0,prev,offer,expires,0,0,0 FROM hold WHERE state=0",
+	"UPDATE hold SET held_then=1",
+	"INSERT OR REPLACE INTO wallet SELECT * FROM wallet",
+	"UPDATE hold SET amount=1",
+	"UPDATE hold SET state=0 WHERE state=1",
+	"UPDATE lineage SET head=zeroblob(32) WHERE rev=1",
+	"UPDATE lineage SET rev=rev+2 WHERE rev=1",
+	"UPDATE lineage SET rev=rev-1 WHERE rev=1",
+	"UPDATE agreement SET rev=5",
+	"DELETE FROM agreement",
+	"UPDATE journal SET held=0",
+	"DELETE FROM journal",
+	"UPDATE ledger_idem SET amount=0",
+	"DELETE FROM ledger_idem",
+};
+
 static void test_raw_sql(void **state)
 {
-	static const char *const refused[] = {
-		"UPDATE wallet SET held=held+701",
-		"UPDATE wallet SET captured=1001,held=0",
-		"UPDATE class_budget SET held=801 WHERE class='order'",
-		"UPDATE wallet SET ceiling=ceiling+1",
-		"UPDATE wallet SET ceiling=99999,held=2000",
-		"UPDATE wallet SET generation=generation+2,ceiling=5000",
-		"UPDATE wallet SET currency='USD'",
-		"UPDATE wallet SET held=-1",
-		"UPDATE class_budget SET ceiling=9999",
-		"UPDATE class_budget SET ceiling=9999,generation=generation+1",
-		"DELETE FROM wallet",
-		"DELETE FROM class_budget",
-		"DELETE FROM hold",
-		"INSERT OR REPLACE INTO wallet SELECT * FROM wallet",
-		"UPDATE hold SET amount=1",
-		"UPDATE hold SET state=0 WHERE state=1",
-		"UPDATE lineage SET head=zeroblob(32) WHERE rev=1",
-		"UPDATE lineage SET rev=rev+2 WHERE rev=1",
-		"UPDATE lineage SET rev=rev-1 WHERE rev=1",
-		"UPDATE agreement SET rev=5",
-		"DELETE FROM agreement",
-		"UPDATE journal SET held=0",
-		"DELETE FROM journal",
-		"UPDATE ledger_idem SET amount=0",
-		"DELETE FROM ledger_idem",
-	};
-	struct ledger_hold q = ask("L1", 1, NULL, 300);
+	struct ledger_hold q = ask("L1", 1, NULL, 300), live = ask("L2", 1, NULL, 5);
 	struct store *again = NULL;
 	struct err e = { 0 };
 
 	(void)state;
 	(void)capture(hold(&q).hold_id, "A1");
+	(void)hold(&live);
 	commit_ok(s);
 	s = store_free(s);
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++)
@@ -427,9 +449,9 @@ static void test_raw_sql(void **state)
 	assert_int_equal(store_open(dir, 0, &again, &e), -EUCLEAN);
 	assert_non_null(strstr(e.text, "wallet counters"));
 	raw_ok("UPDATE wallet SET held=held-1");
-	raw_ok("UPDATE lineage SET captured=captured-1");
+	raw_ok("UPDATE lineage SET captured=captured-1 WHERE lineage='L1'");
 	assert_int_equal(report().fault, STORE_FAULT_LEDGER);
-	raw_ok("UPDATE lineage SET captured=captured+1");
+	raw_ok("UPDATE lineage SET captured=captured+1 WHERE lineage='L1'");
 	s = open_ok(0);
 }
 

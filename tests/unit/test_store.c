@@ -129,21 +129,19 @@ static struct store_report attacked(const char *sql)
 	return report();
 }
 
-#define OPEN_UP                                                                              \
-	"CREATE TEMP TABLE t AS SELECT name,sql FROM sqlite_schema WHERE type='trigger';"    \
-	"DROP TRIGGER event_no_update;DROP TRIGGER event_no_delete;DROP TRIGGER event_next;" \
-	"DROP TRIGGER event_chain;"
-#define SHUT                                                                                       \
-	"CREATE TRIGGER event_no_update BEFORE UPDATE ON event BEGIN "                             \
-	"SELECT RAISE(ABORT,'event is append-only'); END;"                                         \
-	"CREATE TRIGGER event_no_delete BEFORE DELETE ON event BEGIN "                             \
-	"SELECT RAISE(ABORT,'event is never deleted'); END;"                                       \
-	"CREATE TRIGGER event_next BEFORE INSERT ON event WHEN "                                   \
-	"NEW.seq<>(SELECT coalesce(max(seq),0)+1 FROM event) BEGIN "                               \
-	"SELECT RAISE(ABORT,'event: seq does not follow'); END;"                                   \
-	"CREATE TRIGGER event_chain BEFORE INSERT ON event WHEN NEW.prev<>coalesce((SELECT chain " \
-	"FROM event ORDER BY seq DESC LIMIT 1),zeroblob(32)) BEGIN "                               \
-	"SELECT RAISE(ABORT,'event: prev is not the chain so far'); END;"
+#define OPEN_UP                                                                           \
+	"CREATE TEMP TABLE t AS SELECT name,sql FROM sqlite_schema WHERE type='trigger';" \
+	"DROP TRIGGER event_no_update;DROP TRIGGER event_no_delete;DROP TRIGGER event_next;"
+#define SHUT                                                                                     \
+	"CREATE TRIGGER event_no_update BEFORE UPDATE ON event BEGIN "                           \
+	"SELECT RAISE(ABORT,'event is append-only'); END;"                                       \
+	"CREATE TRIGGER event_no_delete BEFORE DELETE ON event BEGIN "                           \
+	"SELECT RAISE(ABORT,'event is never deleted'); END;"                                     \
+	"CREATE TRIGGER event_next BEFORE INSERT ON event WHEN coalesce((SELECT NEW.seq<>seq+1 " \
+	"OR "                                                                                    \
+	"NEW.prev<>chain FROM event ORDER BY seq DESC LIMIT 1),NEW.seq<>1 OR "                   \
+	"NEW.prev<>zeroblob(32)) BEGIN "                                                         \
+	"SELECT RAISE(ABORT,'event: seq or prev does not follow'); END;"
 
 static const struct {
 	const char *name, *sql;
@@ -441,46 +439,6 @@ static void test_prover(void **state)
 	s = store_free(s);
 }
 
-/* A database of the first schema goes on under ours; one that was also bent does not. */
-static void test_old_schema(void **state)
-{
-	static const char back[] =
-		"PRAGMA writable_schema=ON;"
-		"UPDATE sqlite_schema SET sql=replace(sql,'state BETWEEN 0 AND 2',"
-		"'state IN(0,1,2)') WHERE name='outbox';"
-		"UPDATE sqlite_schema SET sql=replace(sql,'state BETWEEN 0 AND 3',"
-		"'state IN(0,1,2,3)') WHERE name='hold';"
-		"UPDATE sqlite_schema SET sql=replace(sql,'NEW.state BETWEEN 1 AND 3',"
-		"'NEW.state IN(1,2,3)') WHERE name='hold_step';"
-		"UPDATE sqlite_schema SET sql=replace(sql,'kind=''hold'' OR kind=''capture'' OR "
-		"kind=''release'' OR kind=''expire'' OR kind=''receipt'' OR kind=''rehold'' OR "
-		"kind=''credit'' OR kind=''void'' OR kind=''issue'' OR kind=''revoke''',"
-		"'kind IN(''issue'',''revoke'',''hold'',''rehold'',''capture'',''release'',"
-		"''expire'',''credit'',''receipt'',''void'')') WHERE name='journal';"
-		"PRAGMA user_version=1;";
-	struct store *s = open_ok(STORE_CREATE);
-	struct err e = { 0 };
-
-	(void)state;
-	(void)put_event(s, 1);
-	commit_ok(s);
-	s = store_free(s);
-	raw_ok(back);
-	assert_int_equal(store_open(dir, STORE_READER, &s, &e), -EPROTO);
-	s = open_ok(0);
-	(void)put_event(s, 2);
-	commit_ok(s);
-	s = store_free(s);
-	assert_int_equal(report().fault, STORE_SOUND);
-	assert_int_equal(raw("INSERT INTO journal(seq,wallet,kind,class,lineage,rev,hold_id,held,"
-			     "captured,note,event,time,prev,hash) VALUES(1,1,'gift','','',0,'',0,0,"
-			     "zeroblob(32),1,1,zeroblob(32),zeroblob(32))"),
-			 SQLITE_CONSTRAINT);
-	raw_ok(back);
-	raw_ok("DROP TRIGGER event_no_delete");
-	assert_int_equal(store_open(dir, 0, &s, &e), -EUCLEAN);
-}
-
 #define T(f) cmocka_unit_test_setup_teardown(f, dir_make, dir_drop)
 
 static bool in_files(const char *needle)
@@ -540,10 +498,9 @@ static void test_bodies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_prover),     T(test_old_schema), T(test_turns),     T(test_bad_events),
-		T(test_one_writer), T(test_attacks),    T(test_triggers),  T(test_every_byte),
-		T(test_backup),     T(test_outbox),     T(test_challenge), T(test_side_tables),
-		T(test_bodies),
+		T(test_prover),  T(test_turns),     T(test_bad_events),  T(test_one_writer),
+		T(test_attacks), T(test_triggers),  T(test_every_byte),  T(test_backup),
+		T(test_outbox),  T(test_challenge), T(test_side_tables), T(test_bodies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

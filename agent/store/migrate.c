@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* migrate.c - a database of an older schema becomes one of ours in one transaction: as a whole or
+ * not at all. What it then holds is verified as at every start. */
+#include <errno.h>
+#include "agent/crypto/crypto.h"
+#include "db.h"
+#include "schema.h"
+
+/* SHA-256 over schema 2, a line for each object and one for its words. */
+static const char schema_2[] = "c5fc5d19c1d2030e16d1145aabfd420a658a83d814df2150b445a41c21bb4640";
+
+/* A hold that has no row in the journal, no stored answer or another wallet than its lineage breaks
+ * a constraint of the new table, and the step fails. */
+static const char step_3[] =
+	"ALTER TABLE class_budget RENAME TO class_2; ALTER TABLE lineage RENAME TO lineage_2;"
+	"ALTER TABLE hold RENAME TO hold_2; ALTER TABLE agreement RENAME TO agreement_2;"
+	"ALTER TABLE ledger_idem RENAME TO idem_2; DROP INDEX hold_live; DROP INDEX "
+	"hold_due;" TABLE_CLASS TABLE_LINEAGE TABLE_HOLD TABLE_AGREEMENT TABLE_IDEM
+	"INSERT INTO class_budget(wallet,class,generation,ceiling,held,captured)"
+	" SELECT wallet,class,generation,ceiling,held,captured FROM class_2;"
+	"INSERT INTO "
+	"hold(id,side,hold_id,lineage,rev,amount,total,prev,offer,state,expires,held_then,"
+	"captured_then,lineage_then) SELECT "
+	"coalesce(j.seq,0),h.side,h.hold_id,l.lineage,h.rev,h.amount,"
+	"h.total,h.prev,h.offer,h.state,h.expires,i.held,i.captured,i.lineage_captured FROM hold_2 "
+	"h"
+	" LEFT JOIN lineage_2 l ON l.side=h.side AND l.lineage=h.lineage AND l.wallet=h.wallet AND"
+	" l.class=h.class LEFT JOIN journal j ON j.kind='hold' AND j.wallet=h.wallet AND"
+	" j.hold_id=h.hold_id LEFT JOIN idem_2 i ON i.journal=j.seq ORDER BY j.seq;"
+	"INSERT INTO lineage(side,lineage,wallet,class,rev,head,captured,live)"
+	" SELECT l.side,l.lineage,l.wallet,l.class,l.rev,l.head,l.captured,h.id FROM lineage_2 l"
+	" LEFT JOIN hold h ON h.state=0 AND h.side=l.side AND h.lineage=l.lineage;"
+	"INSERT INTO agreement(side,lineage,rev,hold_id,digest,prev)"
+	" SELECT side,lineage,rev,hold_id,digest,prev FROM agreement_2;"
+	"INSERT INTO ledger_idem(wallet,key,request,hold_id,amount,held,captured,lineage_captured,"
+	"journal,hash) SELECT i.wallet,i.key,i.request,i.hold_id,i.amount,i.held,i.captured,"
+	"i.lineage_captured,i.journal,i.hash FROM idem_2 i JOIN journal j ON j.seq=i.journal"
+	" WHERE j.kind<>'hold';"
+	"DROP TABLE agreement_2; DROP TABLE idem_2; DROP TABLE hold_2; DROP TABLE lineage_2;"
+	"DROP TABLE class_2;";
+
+/* Words of constraints that mean the same: the rows stay as they are. */
+static int to_2(struct store *s, struct err *e)
+{
+	int r = db_exec(s, "PRAGMA writable_schema=ON", e);
+
+	for (size_t i = 0; !r && i < ARRAY_LEN(schema_moved); i++) {
+		char *sql = sqlite3_mprintf("UPDATE sqlite_schema SET sql=replace(sql,%Q,%Q)"
+					    " WHERE name=%Q",
+					    schema_moved[i].was, schema_moved[i].is,
+					    schema_moved[i].name);
+
+		r = sql ? db_exec(s, sql, e) : err_set(e, -ENOMEM, "store: out of memory");
+		sqlite3_free(sql);
+	}
+	return r ? r : db_exec(s, "PRAGMA writable_schema=RESET", e);
+}
+
+static int is_2(struct store *s, struct err *e)
+{
+	sqlite3_stmt *st = NULL;
+	struct sha256_ctx c;
+	uint8_t d[SHA256_LEN];
+	char hex[2 * SHA256_LEN + 1];
+	int rc = sqlite3_prepare_v2(s->db, db_schema_query, -1, &st, NULL);
+
+	sha256_begin(&c);
+	while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		for (int i = 0; i < 2; i++) {
+			sha256_add(&c, sqlite3_column_text(st, i),
+				   (size_t)sqlite3_column_bytes(st, i));
+			sha256_add(&c, "\n", 1);
+		}
+		rc = SQLITE_OK;
+	}
+	sha256_end(&c, d);
+	(void)hex_encode(d, sizeof(d), hex, sizeof(hex));
+	(void)sqlite3_finalize(st);
+	if (rc != SQLITE_DONE)
+		return db_fail(s, rc, "schema", e);
+	return strcmp(hex, schema_2) ? err_set(e, -EUCLEAN, "treaty.db: its schema was altered")
+				     : 0;
+}
+
+/* The rules are written anew: their words stand in the schema alone. */
+static int rules_drop(struct store *s, struct err *e)
+{
+	static const char next[] = "SELECT 'DROP TRIGGER '||name FROM sqlite_schema"
+				   " WHERE type='trigger' LIMIT 1";
+	int r = 0;
+
+	for (bool more = true; !r && more;) {
+		sqlite3_stmt *st = NULL;
+		char *sql = NULL;
+		int rc = sqlite3_prepare_v2(s->db, next, -1, &st, NULL);
+
+		if (rc == SQLITE_OK)
+			rc = sqlite3_step(st);
+		more = rc == SQLITE_ROW;
+		if (more)
+			sql = sqlite3_mprintf("%s", sqlite3_column_text(st, 0));
+		(void)sqlite3_finalize(st);
+		if (more)
+			r = sql ? db_exec(s, sql, e) : err_set(e, -ENOMEM, "store: out of memory");
+		else if (rc != SQLITE_DONE)
+			r = db_fail(s, rc, "schema", e);
+		sqlite3_free(sql);
+	}
+	return r;
+}
+
+static int to_3(struct store *s, struct err *e)
+{
+	int r = is_2(s, e);
+
+	if (!r)
+		r = rules_drop(s, e);
+	if (!r)
+		r = db_exec(s, step_3, e);
+	if (!r)
+		r = db_exec(s, rules_log, e);
+	if (!r)
+		r = db_exec(s, rules_ledger, e);
+	return r ? r : db_exec(s, "PRAGMA user_version=3", e);
+}
+
+static int steps(struct store *s, int64_t version, struct err *e)
+{
+	int r = db_exec(s, "BEGIN IMMEDIATE", e);
+
+	if (r)
+		return r;
+	if (version < 2)
+		r = to_2(s, e);
+	if (!r)
+		r = to_3(s, e);
+	if (!r)
+		r = db_exec(s, "COMMIT", e);
+	if (r)
+		(void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	return r == -EEXIST ? -EUCLEAN : r;
+}
+
+int db_migrate(struct store *s, struct err *e)
+{
+	int64_t app = 0, version = 0;
+	struct err none = { 0 };
+	int r = db_int(s, "PRAGMA application_id", &app, e), back;
+
+	if (!r)
+		r = db_int(s, "PRAGMA user_version", &version, e);
+	if (r || app != STORE_APPLICATION || version < 1 || version >= STORE_SCHEMA)
+		return r;
+	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
+	r = db_exec(s, "PRAGMA foreign_keys=OFF; PRAGMA legacy_alter_table=ON", e);
+	if (!r)
+		r = steps(s, version, e);
+	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	back = db_exec(s,
+		       "PRAGMA writable_schema=OFF; PRAGMA legacy_alter_table=OFF;"
+		       "PRAGMA foreign_keys=ON",
+		       &none);
+	return r ? r : back ? err_set(e, back, "%s", none.text) : 0;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A database of an older schema goes on under ours: every row and every stored answer as before.
+ * One that was bent is refused, and left as it is. tests/vectors/store/schema2.sql has a hold in
+ * each state, a sub-wallet, both sides, a late capture, a void revision, a credit note. */
+#include <stdlib.h>
+#include "store_util.h"
+
+#define FIXTURE "tests/vectors/store/schema2.sql"
+
+static char *text_of(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	char *text = calloc(1, 1 << 17);
+
+	assert_non_null(f);
+	assert_non_null(text);
+	assert_true(fread(text, 1, (1 << 17) - 1, f) > 0);
+	(void)fclose(f);
+	return text;
+}
+
+/* The same database twice: dir/treaty.db is to be moved on, dir/was.db to compare with. */
+static int old_make(void **state)
+{
+	static const char *const name[] = { "treaty.db", "was.db" };
+	char *sql = text_of(FIXTURE);
+
+	if (dir_make(state))
+		return -1;
+	for (int i = 0; i < 2; i++) {
+		char path[128];
+		sqlite3 *db = NULL;
+
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, name[i]);
+		assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+		assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+		assert_int_equal(sqlite3_close(db), SQLITE_OK);
+		assert_int_equal(chmod(path, 0600), 0);
+	}
+	free(sql);
+	return 0;
+}
+
+/* One number out of dir/treaty.db, beside dir/was.db as `was`. */
+static int64_t number(const char *sql)
+{
+	char path[160];
+	sqlite3 *db = NULL;
+	sqlite3_stmt *st = NULL;
+	int64_t n;
+
+	(void)snprintf(path, sizeof(path), "%s/treaty.db", dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	(void)snprintf(path, sizeof(path), "ATTACH '%s/was.db' AS was", dir);
+	assert_int_equal(sqlite3_exec(db, path, NULL, NULL, NULL), SQLITE_OK);
+	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	n = sqlite3_column_int64(st, 0);
+	(void)sqlite3_finalize(st);
+	(void)sqlite3_close(db);
+	return n;
+}
+
+/* Columns of a table that both schemas have, or what stands for it. */
+static const struct {
+	const char *cols, *was, *is;
+} same[] = {
+	{ "*", "was.wallet", "main.wallet" },
+	{ "*", "was.event", "main.event" },
+	{ "*", "was.journal", "main.journal" },
+	{ "*", "was.kv", "main.kv" },
+	{ "*", "was.agreement", "main.agreement" },
+	{ "*", "was.class_budget", "main.class_budget" },
+	{ "side,lineage,wallet,class,rev,head,captured", "was.lineage", "main.lineage" },
+	{ "side,hold_id,lineage,rev,amount,total,prev,offer,state,expires", "was.hold",
+	  "main.hold" },
+	{ "side,hold_id,wallet,class,lineage", "was.hold",
+	  "(SELECT h.*,l.wallet,l.class FROM main.hold h JOIN main.lineage l "
+	  "USING(side,lineage))" },
+	{ "wallet,hold_id,amount,held,captured,lineage_captured,journal,hash", "was.ledger_idem",
+	  "(SELECT wallet,hold_id,amount,held,captured,lineage_captured,journal,hash FROM"
+	  " main.ledger_idem UNION ALL SELECT j.wallet,h.hold_id,j.held,h.held_then,"
+	  "h.captured_then,h.lineage_then,h.id,j.hash FROM main.hold h JOIN main.journal j"
+	  " ON j.seq=h.id)" },
+	{ "wallet,key,request,journal",
+	  "(SELECT i.* FROM was.ledger_idem i JOIN was.journal j ON j.seq=i.journal"
+	  " WHERE j.kind<>'hold')",
+	  "main.ledger_idem" },
+	{ "side,lineage", "(SELECT side,lineage FROM was.hold WHERE state=0)",
+	  "(SELECT side,lineage FROM main.lineage WHERE live NOTNULL)" },
+};
+
+static void all_the_same(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+		char sql[1600];
+
+		(void)snprintf(
+			sql, sizeof(sql),
+			"SELECT (SELECT count(*) FROM (SELECT %s FROM %s EXCEPT SELECT %s FROM"
+			" %s))+(SELECT count(*) FROM (SELECT %s FROM %s EXCEPT SELECT %s FROM"
+			" %s))+((SELECT count(*) FROM %s)<>(SELECT count(*) FROM %s))",
+			same[i].cols, same[i].was, same[i].cols, same[i].is, same[i].cols,
+			same[i].is, same[i].cols, same[i].was, same[i].was, same[i].is);
+		if (number(sql) != 0)
+			fail_msg("not as it was: %s", same[i].was);
+		(void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", same[i].was);
+		if (number(sql) == 0)
+			fail_msg("nothing to compare: %s", same[i].was);
+	}
+}
+
+static struct ledger_hold ask_again(void)
+{
+	struct ledger_hold q = { .wallet = { LEDGER_GATE, "did:web:treasury.example", "sub" },
+				 .class_name = "bulk",
+				 .currency = "EUR",
+				 .lineage = "live",
+				 .rev = 1,
+				 .amount = { 111 },
+				 .now = { 50 },
+				 .expires = { 450 } };
+
+	q.offer = hash_bytes("offer live 1", 12);
+	return q;
+}
+
+static struct ledger_result held(struct store *s, const struct ledger_hold *q, enum refusal why)
+{
+	struct ledger_result r = { 0 };
+
+	assert_int_equal(ledger_hold(s, q, &r, NULL), 0);
+	assert_int_equal(r.why, why);
+	return r;
+}
+
+/* What was asked before gets its old answer; what is new goes on from where it stood. */
+static void goes_on(void)
+{
+	struct store *s = open_ok(0);
+	struct ledger_hold q = ask_again();
+	struct hash a = hash_bytes("A-new", 5), prev = hash_bytes("A-late", 6);
+	struct ledger_result r = held(s, &q, REFUSE_NONE), c;
+	unsigned n = 0;
+
+	assert_true(r.replayed);
+	assert_int_equal(r.amount.minor, 111);
+	q.amount.minor = 112;
+	(void)held(s, &q, REFUSE_LEDGER_REPLAY);
+	q.amount.minor = 111;
+	q.rev = 2;
+	(void)held(s, &q, REFUSE_IN_FLIGHT);
+	assert_int_equal(ledger_capture(s, LEDGER_GATE, r.hold_id, &a, (wall_t){ 51 }, &c, NULL),
+			 0);
+	assert_int_equal(c.why, REFUSE_KEY_COMPROMISED); /* frozen there */
+	assert_int_equal(ledger_expire(s, (wall_t){ 10000 }, &n, NULL), 0);
+	assert_int_equal(n, number("SELECT count(*) FROM was.hold WHERE state=0"));
+	memcpy(q.lineage, "late", 5);
+	q.rev = 9;
+	q.prev = prev;
+	q.now.ms = 10001;
+	q.expires.ms = 10002;
+	r = held(s, &q, REFUSE_NONE);
+	assert_int_equal(ledger_capture(s, LEDGER_GATE, r.hold_id, &a, q.now, &c, NULL), 0);
+	assert_int_equal(c.why, REFUSE_NONE);
+	(void)put_event(s, 1);
+	commit_ok(s);
+	s = store_free(s);
+	assert_int_equal(report().fault, STORE_SOUND);
+}
+
+static void test_schema_2(void **state)
+{
+	struct store *s = NULL;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(store_open(dir, STORE_READER, &s, &e), -EPROTO);
+	s = open_ok(0);
+	s = store_free(s);
+	assert_int_equal(report().fault, STORE_SOUND);
+	assert_int_equal(number("PRAGMA user_version"), STORE_SCHEMA);
+	all_the_same();
+	goes_on();
+}
+
+/* Its constraints said the same with IN. */
+static void test_schema_1(void **state)
+{
+	struct store *s;
+
+	(void)state;
+	raw_ok("PRAGMA writable_schema=ON;"
+	       "UPDATE sqlite_schema SET sql=replace(sql,'state BETWEEN 0 AND 2',"
+	       "'state IN(0,1,2)') WHERE name='outbox';"
+	       "UPDATE sqlite_schema SET sql=replace(sql,'state BETWEEN 0 AND 3',"
+	       "'state IN(0,1,2,3)') WHERE name='hold';"
+	       "UPDATE sqlite_schema SET sql=replace(sql,'NEW.state BETWEEN 1 AND 3',"
+	       "'NEW.state IN(1,2,3)') WHERE name='hold_step';"
+	       "UPDATE sqlite_schema SET sql=replace(sql,'kind=''hold'' OR kind=''capture'' OR "
+	       "kind=''release'' OR kind=''expire'' OR kind=''receipt'' OR kind=''rehold'' OR "
+	       "kind=''credit'' OR kind=''void'' OR kind=''issue'' OR kind=''revoke''',"
+	       "'kind IN(''issue'',''revoke'',''hold'',''rehold'',''capture'',''release'',"
+	       "''expire'',''credit'',''receipt'',''void'')') WHERE name='journal';"
+	       "PRAGMA user_version=1;");
+	s = open_ok(0);
+	s = store_free(s);
+	assert_int_equal(report().fault, STORE_SOUND);
+	all_the_same();
+	goes_on();
+}
+
+#define ANSWERS_OPEN "DROP TRIGGER ledger_idem_no_delete; DROP TRIGGER ledger_idem_no_update;"
+#define ANSWERS_SHUT                                                               \
+	"CREATE TRIGGER ledger_idem_no_update BEFORE UPDATE ON ledger_idem BEGIN " \
+	"SELECT RAISE(ABORT,'ledger_idem is append-only'); END;"                   \
+	"CREATE TRIGGER ledger_idem_no_delete BEFORE DELETE ON ledger_idem BEGIN " \
+	"SELECT RAISE(ABORT,'ledger_idem is never deleted'); END;"
+
+/* Each leaves a file that cannot be moved on: refused as a whole, and still of its old schema. */
+static const char *const bent[] = {
+	"DROP TRIGGER event_no_delete",
+	"CREATE TRIGGER odd AFTER INSERT ON event BEGIN SELECT 1; END",
+	"CREATE INDEX odd ON hold(amount)",
+	ANSWERS_OPEN "DELETE FROM ledger_idem WHERE journal=(SELECT max(seq) FROM journal"
+		     " WHERE kind='hold');" ANSWERS_SHUT,
+	"INSERT INTO lineage(side,lineage,wallet,class,head) VALUES(0,'odd',1,'bulk',"
+	"zeroblob(32)); INSERT INTO hold(side,hold_id,wallet,class,lineage,rev,amount,total,"
+	"prev,offer,expires) VALUES(0,'h-00000000000000000000000000000000',1,'bulk','odd',1,"
+	"0,0,zeroblob(32),zeroblob(32),9)",
+};
+
+static void test_bent(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bent); i++) {
+		struct store *s = NULL;
+		struct err e = { 0 };
+
+		raw_ok(bent[i]);
+		if (store_open(dir, 0, &s, &e) != -EUCLEAN)
+			fail_msg("taken: %s", bent[i]);
+		assert_int_equal(number("PRAGMA user_version"), 2);
+		assert_true(number("SELECT count(*) FROM main.hold") >=
+			    number("SELECT count(*) FROM was.hold"));
+		assert_int_equal(
+			number("SELECT count(*) FROM sqlite_schema WHERE name='hold_live'"), 1);
+		assert_int_equal(dir_drop(NULL), 0);
+		assert_int_equal(old_make(NULL), 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_schema_2, old_make, dir_drop),
+		cmocka_unit_test_setup_teardown(test_schema_1, old_make, dir_drop),
+		cmocka_unit_test_setup_teardown(test_bent, old_make, dir_drop),
+	};
+
+	return cmocka_run_group_tests_name("store_old", tests, NULL, NULL);
+}
