@@ -33,6 +33,7 @@ struct batch {
 	enum refusal refusal;
 	why_t why;
 	struct step_receipt rec[STEPS_MAX];
+	batch_step_fn step; /* NULL: nobody follows */
 	batch_fn fn;
 	void *arg;
 };
@@ -285,11 +286,14 @@ static void batch_run(void *arg)
 			break;
 		b->waited = false;
 		b->deadline.us = 0;
+		if (b->step)
+			b->step(b->arg, b->at + 1u, b->plan.n_steps);
 	}
 	batch_end(b);
 }
 
-int batch_start(struct node *n, const struct plan *p, batch_fn fn, void *arg, struct err *e)
+int batch_start(struct node *n, const struct plan *p, batch_step_fn step, batch_fn fn, void *arg,
+		struct err *e)
 {
 	const struct world *w = engine_world(n->s->engine);
 	struct batch *b = calloc(1, sizeof(*b));
@@ -298,6 +302,7 @@ int batch_start(struct node *n, const struct plan *p, batch_fn fn, void *arg, st
 		return err_set(e, -ENOMEM, "out of memory");
 	b->node = n;
 	b->plan = *p;
+	b->step = step;
 	b->fn = fn;
 	b->arg = arg;
 	b->next = n->batch;
