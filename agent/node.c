@@ -183,7 +183,7 @@ int node_apply(struct side *s, const struct plan *p, node_done_fn done, void *ar
 	if (!c)
 		return err_set(e, -ENOMEM, "out of memory");
 	*c = (struct caller){ done, arg };
-	r = batch_start(s->node, &mine, on_done, c, e);
+	r = batch_start(s->node, &mine, NULL, on_done, c, e);
 	if (r)
 		free(c);
 	return r;

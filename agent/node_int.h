@@ -29,7 +29,10 @@ struct node {
 /* Once, not inside the call; rec are the receipts so far, n of them. */
 typedef void (*batch_fn)(void *arg, enum refusal r, const char *why, const struct step_receipt *rec,
 			 size_t n);
-int batch_start(struct node *n, const struct plan *p, batch_fn fn, void *arg,
+/* After each step that was applied, the last one too: done of n. */
+typedef void (*batch_step_fn)(void *arg, size_t done, size_t n);
+/* step may be NULL. */
+int batch_start(struct node *n, const struct plan *p, batch_step_fn step, batch_fn fn, void *arg,
 		struct err *e) must_check;
 /* Those under way end without an answer. */
 void batches_free(struct node *n);

@@ -36,6 +36,7 @@ struct batch {
 	/* Rules that went together: the answers to steps [sent_from, sent_to). */
 	struct enforcer_receipt sent[ENFORCER_BATCH_MAX];
 	uint16_t sent_from, sent_to;
+	batch_step_fn step; /* NULL: nobody follows */
 	batch_fn fn;
 	void *arg;
 };
@@ -329,11 +330,14 @@ static void batch_run(void *arg)
 			break;
 		b->waited = false;
 		b->deadline.us = 0;
+		if (b->step)
+			b->step(b->arg, b->at + 1u, b->plan.n_steps);
 	}
 	batch_end(b);
 }
 
-int batch_start(struct node *n, const struct plan *p, batch_fn fn, void *arg, struct err *e)
+int batch_start(struct node *n, const struct plan *p, batch_step_fn step, batch_fn fn, void *arg,
+		struct err *e)
 {
 	const struct world *w = engine_world(n->s->engine);
 	struct batch *b = calloc(1, sizeof(*b));
@@ -342,6 +346,7 @@ int batch_start(struct node *n, const struct plan *p, batch_fn fn, void *arg, st
 		return err_set(e, -ENOMEM, "out of memory");
 	b->node = n;
 	b->plan = *p;
+	b->step = step;
 	b->fn = fn;
 	b->arg = arg;
 	b->next = n->batch;

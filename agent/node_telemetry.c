@@ -18,6 +18,11 @@ static int add(json_t *to, const struct field_table *t, const void *obj)
 /* --- step_apply --------------------------------------------------------------------------------
  */
 
+static void on_step(void *arg, size_t done, size_t n)
+{
+	mcp_turn_progress(arg, (double)done, (double)n, "steps applied");
+}
+
 static void on_applied(void *arg, enum refusal r, const char *why, const struct step_receipt *rec,
 		       size_t n)
 {
@@ -69,7 +74,7 @@ static int call_step_apply(struct side *s, const struct peer *p, const json_t *a
 		return err_set(e, -EINVAL, "plan: must be given, and nothing else");
 	r = noun_decode(&plan_fields, js, &plan, e);
 	r = r ? r : check_plan(s, &plan, e);
-	return r ? r : batch_start(s->node, &plan, on_applied, t, e);
+	return r ? r : batch_start(s->node, &plan, on_step, on_applied, t, e);
 }
 
 /* --- telemetry_read ----------------------------------------------------------------------------

@@ -3,7 +3,10 @@
  * holds, whoever dies in between. */
 #include "node_rig.h"
 
+#include "../unit/stream_lab.h"
+
 #include "agent/codec/batch.h"
+#include "agent/codec/json.h"
 
 static struct answer {
 	bool have;
@@ -443,6 +446,51 @@ static void test_mcp(void **st)
 	reply = NULL;
 }
 
+/* Who gave a token hears of each step as the kernel took it. */
+static void test_progress(void **st)
+{
+	static const struct peer peer = { .local = true, .uid = 0 };
+	static const struct wire_header h[] = { { "Content-Type", "application/json" },
+						{ "Accept", "text/event-stream" },
+						{ "MCP-Protocol-Version", MCP_VERSION },
+						{ "Mcp-Method", "tools/call" },
+						{ "Mcp-Name", "step_apply" } };
+	struct plan p = add_plan("pln-1", 21, 0x110);
+	auto_json json_t *root = json_pack(
+		"{s:s, s:i, s:s, s:{s:s, s:o, s:{s:s, s:{}, s:i}}}", "jsonrpc", "2.0", "id", 7,
+		"method", "tools/call", "params", "name", "step_apply", "arguments", plan_args(&p),
+		"_meta", "io.modelcontextprotocol/protocolVersion", MCP_VERSION,
+		"io.modelcontextprotocol/clientCapabilities", "progressToken", 9);
+	auto_free char *body = json_dumps(root, JSON_COMPACT);
+	struct wire_request r = { .method = "POST",
+				  .path = "/mcp",
+				  .query = "",
+				  .headers = h,
+				  .nheaders = ARRAY_LEN(h),
+				  .body = body,
+				  .len = strlen(body),
+				  .peer = &peer };
+	const char *at;
+	char want[80];
+
+	(void)st;
+	memset(streams, 0, sizeof(streams));
+	mcp_server_handle(mcp, &r, (struct wire_sink){ on_reply, &streams[0], &ops });
+	for (int i = 0; i < 100 && (!streams[0].opens || streams[0].open); i++)
+		(void)turn(50);
+	at = streams[0].text;
+	for (unsigned i = 1; i <= p.n_steps; i++) {
+		(void)snprintf(want, sizeof(want),
+			       "\"progressToken\":9,\"progress\":%u,\"total\":%u,", i,
+			       (unsigned)p.n_steps);
+		at = strstr(at, want);
+		if (!at)
+			fail_msg("no %s in %s", want, streams[0].text);
+	}
+	assert_non_null(strstr(at, "\"receipts\""));
+	assert_false(streams[0].open);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,6 +501,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_crash_between, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_probe_and_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mcp, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_progress, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_measured_delays, setup, teardown),
 	};
 
