@@ -210,6 +210,37 @@ static enum refusal alive(struct settle *s)
 	return bss_guard(EV_ACCEPTANCE_RECORDED, &d->pending);
 }
 
+/* The receipts that wallets were last booked with, as they were verified then: the next one of a
+ * wallet needs not read and verify its predecessor again. Known by their digest, so never out of
+ * date. */
+enum { LAST_MAX = 16 };
+static struct {
+	struct hash digest;
+	struct receipt rcp;
+} last_booked[LAST_MAX];
+
+static bool last_known(const struct hash *digest, struct receipt *ret)
+{
+	for (size_t i = 0; i < LAST_MAX; i++)
+		if (!memcmp(&last_booked[i].digest, digest, sizeof(*digest))) {
+			*ret = last_booked[i].rcp;
+			return true;
+		}
+	return false;
+}
+
+/* In the place of the one before it, else of any. */
+static void last_put(const struct hash *before, const struct hash *digest, const struct receipt *r)
+{
+	size_t at = digest->b[0] % LAST_MAX;
+
+	for (size_t i = 0; i < LAST_MAX; i++)
+		if (!memcmp(&last_booked[i].digest, before, sizeof(*before)))
+			at = i;
+	last_booked[at].digest = *digest;
+	last_booked[at].rcp = *r;
+}
+
 /* The wallet's last receipt, for the chain. 1, 0 none seen yet, negative. */
 static int last_receipt(struct settle *s, struct receipt *prev, uint8_t digest[DIGEST_LEN],
 			struct err *e)
@@ -225,6 +256,10 @@ static int last_receipt(struct settle *s, struct receipt *prev, uint8_t digest[D
 	memcpy(d.b, w.receipt.b, sizeof(d.b));
 	if (digest_empty(&d))
 		return 0;
+	if (last_known(&w.receipt, prev)) {
+		memcpy(digest, w.receipt.b, DIGEST_LEN);
+		return 1;
+	}
 	r = desk_body_get(bss.side, &d, &vc, e);
 	if (!r)
 		r = receipt_verify(vc, &bss.side->keys, prev, digest, e);
@@ -268,6 +303,8 @@ static int keep(struct settle *s, enum refusal *no, struct err *e)
 
 	*no = res.why;
 	s->booked = !r && res.why == REFUSE_NONE;
+	if (s->booked)
+		last_put(&s->rcp_prev, &s->rcp_digest, &s->rcp);
 	if (!r)
 		r = desk_body_put(bss.side, s->c->peer->did, json_array_get(s->c->msg->data, 0),
 				  &unused, e);

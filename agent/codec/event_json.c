@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "event_json.h"
 
-#include "agent/codec/canon.h"
 #include "agent/codec/json.h"
 #include "agent/codec/noun.h"
-#include "agent/crypto/crypto.h"
+#include "agent/codec/noun_text.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #define EVENT_TEXT_MAX (64 * 1024)
 
@@ -15,39 +13,59 @@ static const struct json_limits row_limits = { .bytes = EVENT_TEXT_MAX,
 					       .depth = 24,
 					       .nodes = 16384 };
 
-static json_t *inputs_json(const struct decision *d)
+static void inputs_text(struct noun_text *o, const struct decision *d)
 {
-	if (!d || !d->core)
-		return json_null();
-	return json_pack("{s:s, s:o, s:o}", "core", d->core, "in", noun_encode(d->in_table, d->in),
-			 "out", noun_encode(d->out_table, d->out));
+	if (!d || !d->core) {
+		noun_text_put(o, "null");
+		return;
+	}
+	noun_text_put(o, "{\"core\":");
+	noun_text_string(o, d->core);
+	noun_text_put(o, ",\"in\":");
+	noun_text(o, d->in_table, d->in);
+	noun_text_put(o, ",\"out\":");
+	noun_text(o, d->out_table, d->out);
+	noun_text_put(o, "}");
 }
 
-static json_t *digest_json(const digest_t *b)
-{
-	char hex[2 * sizeof(b->b) + 1];
-
-	if (!b)
-		return json_null();
-	(void)hex_encode(b->b, sizeof(b->b), hex, sizeof(hex));
-	return json_string(hex);
-}
-
+/* Members in the order of their names. */
 int event_write(const struct event *ev, const struct decision *d, const digest_t *body, char **ret,
 		size_t *ret_len, struct err *e)
 {
-	json_t *js = json_pack(
-		"{s:i, s:I, s:o, s:s, s:s, s:s, s:o, s:o, s:o}", "v", EVENT_VERSION, "seq",
-		(json_int_t)ev->seq, "time", json_time(ev->at), "actor", ev->actor.s, "tool",
-		ev->tool.s, "event", event_name(ev->kind), "inputs", inputs_json(d), "output",
-		noun_encode(event_table(ev->kind), &ev->u), "body_digest", digest_json(body));
-	int r;
+	struct noun_text o = { .max = EVENT_TEXT_MAX };
+	char time[TIME_TEXT_MAX];
 
-	if (!js)
-		return err_set(e, -ENOMEM, "event");
-	r = canon_text(js, EVENT_TEXT_MAX, ret, ret_len, e);
-	json_decref(js);
-	return r;
+	time_format(ev->at, time);
+	noun_text_put(&o, "{\"actor\":");
+	noun_text_string(&o, ev->actor.s);
+	noun_text_put(&o, ",\"body_digest\":");
+	if (body)
+		noun_text_hex(&o, body->b, sizeof(body->b));
+	else
+		noun_text_put(&o, "null");
+	noun_text_put(&o, ",\"event\":");
+	noun_text_string(&o, event_name(ev->kind));
+	noun_text_put(&o, ",\"inputs\":");
+	inputs_text(&o, d);
+	noun_text_put(&o, ",\"output\":");
+	noun_text(&o, event_table(ev->kind), &ev->u);
+	noun_text_put(&o, ",\"seq\":");
+	noun_text_int(&o, (int64_t)ev->seq);
+	noun_text_put(&o, ",\"time\":");
+	noun_text_string(&o, time);
+	noun_text_put(&o, ",\"tool\":");
+	noun_text_string(&o, ev->tool.s);
+	noun_text_put(&o, ",\"v\":");
+	noun_text_int(&o, EVENT_VERSION);
+	noun_text_put(&o, "}");
+	if (o.err) {
+		free(o.p);
+		return err_set(e, o.err, "event: %s", strerror(-o.err));
+	}
+	*ret = o.p;
+	if (ret_len)
+		*ret_len = o.len;
+	return 0;
 }
 
 static int read_head(const json_t *js, struct event *ev, struct err *e)

@@ -21,7 +21,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 sys.dont_write_bytecode = True
-USER, ISSUER, TERM_S, WARM_S = 64000, 'did:web:treasury.load.example', 1, 2
+USER, ISSUER, TERM_S, WARM_S = 64000, 'did:web:treasury.load.example', 4, 3
 PORTS = {'ent': 8443, 'op': 8444, 'node': 8445}
 ROLES = {'ent': 'enterprise', 'op': 'bss,oss', 'node': 'node'}
 CLASS = 'load'
@@ -384,7 +384,7 @@ def main():
     build = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else 'build')
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 30 if os.environ.get('FULL') else 10
     try:
-        bench(build, seconds, int(sys.argv[3]) if len(sys.argv) > 3 else 32)
+        bench(build, seconds, int(sys.argv[3]) if len(sys.argv) > 3 else 16)
         return 0
     except (Failed, OSError) as e:
         print(f'bench_load: {e}', file=sys.stderr)

@@ -7,7 +7,10 @@
 #include <errno.h>
 #include <cmocka.h>
 
+#include "agent/codec/canon.h"
 #include "agent/codec/noun.h"
+#include "agent/codec/noun_text.h"
+#include "agent/codec/event_json.h"
 #include "treaty/enforce.h"
 
 #include <stdio.h>
@@ -64,6 +67,69 @@ static void every_noun_comes_back(void **state)
 	}
 }
 
+/* The text of a noun, written at once, is that of its tree. */
+static void same_text(const struct field_table *t, const void *obj)
+{
+	struct noun_text o = { .max = 1 << 20 };
+	json_t *js = noun_encode(t, obj);
+	char *text = NULL;
+	size_t len;
+
+	noun_text(&o, t, obj);
+	assert_int_equal(!js, o.err != 0);
+	if (js) {
+		assert_int_equal(canon_text(js, 1 << 20, &text, &len, NULL), 0);
+		assert_int_equal(len, o.len);
+		assert_string_equal(text, o.p);
+	}
+	json_decref(js);
+	free(text);
+	free(o.p);
+}
+
+/* A string member of odd bytes, and its end where it may lie. */
+static void odd(const struct field_table *t, uint8_t *p, unsigned *seed)
+{
+	static const char *const words[] = { "\"\\/\b\f\n\r\t\x01\x1f\x7f",
+					     "\xc3\xa4\xe2\x82\xac",
+					     "\xc3",
+					     "\xed\xa0\x80",
+					     "",
+					     "a\"" };
+
+	for (size_t i = 0; i < t->n; i++) {
+		const struct field *f = &t->field[i];
+
+		if (f->kind == FIELD_STR)
+			(void)snprintf((char *)p + f->off, f->size, "%s",
+				       words[(*seed = *seed * 1103515245u + 12345u) >> 16 & 1
+						     ? 0
+						     : *seed >> 20 & 3]);
+		else if (f->kind == FIELD_OBJ)
+			odd(f->sub, p + f->off, seed);
+	}
+}
+
+static void text_is_the_trees(void **state)
+{
+	unsigned seed = 3;
+
+	(void)state;
+	for (unsigned k = EV_NONE_ + 1; k < EV_MAX_ + ARRAY_LEN(all); k++) {
+		const struct field_table *t =
+			k < EV_MAX_ ? event_table((enum event_kind)k) : all[k - EV_MAX_];
+		auto_free uint8_t *a = calloc(1, t->size);
+
+		same_text(t, a);
+		fill(t, a, &seed);
+		same_text(t, a);
+		for (int i = 0; i < 20; i++) {
+			odd(t, a, &seed);
+			same_text(t, a);
+		}
+	}
+}
+
 static void refuses_what_is_not_described(void **state)
 {
 	unsigned seed = 7;
@@ -114,6 +180,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_noun_comes_back),
+		cmocka_unit_test(text_is_the_trees),
 		cmocka_unit_test(refuses_what_is_not_described),
 		cmocka_unit_test(numbers_stay_exact),
 	};

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* noun_text.h - a described struct as canonical JSON (RFC 8785) without a tree in between: the
+ * bytes of canon_text(noun_encode()), for what is written much more often than it is read. */
+#ifndef TREATY_CODEC_NOUN_TEXT_H
+#define TREATY_CODEC_NOUN_TEXT_H
+
+#include "treaty/err.h"
+#include "treaty/field.h"
+
+/* Grows up to max bytes; after the first failure (err: -ENOMEM, -EMSGSIZE, -EINVAL for a string
+ * that is not UTF-8) everything put is passed over. The owner frees p. */
+struct noun_text {
+	char *p;
+	size_t len, cap, max;
+	int err;
+};
+
+void noun_text_put(struct noun_text *o, const char *s); /* as it is */
+void noun_text_string(struct noun_text *o, const char *s);
+void noun_text_int(struct noun_text *o, int64_t v);
+void noun_text_hex(struct noun_text *o, const uint8_t *p, size_t n);
+/* The whole object. */
+void noun_text(struct noun_text *o, const struct field_table *t, const void *obj);
+
+#endif
