@@ -32,13 +32,13 @@ enum cause { CAUSE_NONE, CAUSE_UNKNOWN, CAUSE_EXPIRED, CAUSE_BINDING };
 __noinline int best_effort(struct __sk_buff *skb, __u32 packets, __u32 bytes, __u32 at,
 			   enum cause why)
 {
-	struct dp_hot *h = hot_of(0);
+	struct dp_pass *p = pass_of(here()->rx, 0);
 	struct dp_odd *odd;
 	struct dp_rare *c;
 
 	set_mark(skb, 0, 0);
-	if (h)
-		count_rx(h, 0, rx_word(h, 0), packets, bytes);
+	if (p)
+		count_rx(p, 0, rx_word(p, 0), packets, bytes);
 	if (why == CAUSE_NONE)
 		return TC_ACT_UNSPEC;
 	event(why == CAUSE_UNKNOWN   ? DP_EV_UNKNOWN
@@ -70,14 +70,14 @@ __noinline int not_parsed(struct __sk_buff *skb, int state)
 	return best_effort(skb, 1, skb->len, 0, CAUSE_NONE);
 }
 
-/* As the device says; most nodes have none that says down, and need not look. */
+volatile __u32 downs_live; /* dp_ctl.downs: most nodes have none that says down */
+
+/* As the device says. */
 INLINE __u32 unbound_dir(__u32 ifindex)
 {
 	struct dp_port_line *port;
-	__u32 zero = 0;
-	struct dp_ctl *c = bpf_map_lookup_elem(&ctl, &zero);
 
-	if (c && !*(volatile __u32 *)&c->downs)
+	if (!downs_live)
 		return 0;
 	port = bpf_map_lookup_elem(&ports, &ifindex);
 	return port ? port->dir & 1 : 0;
@@ -154,15 +154,15 @@ INLINE int edge_bound(struct __sk_buff *skb, const struct dp_line *l, const stru
 	       source_ok(e->k.src[0], e->k.src[1], label * 2 + dir);
 }
 
-/* Demand counts (class) come before any question of an agreement. */
-INLINE int edge_in(struct __sk_buff *skb)
+/* Any packet. Demand counts (class) come before any question of an agreement. */
+INLINE int edge_any(struct __sk_buff *skb)
 {
 	__u32 label, dir, fresh, path;
 	enum cause why = CAUSE_NONE;
 	struct answer f = {};
 	struct verdict v = {};
 	struct dp_line *l;
-	struct dp_hot *h;
+	struct dp_pass *p;
 	struct edge e;
 	int state = edge_parse(skb, &e);
 
@@ -171,7 +171,7 @@ INLINE int edge_in(struct __sk_buff *skb)
 	fresh = classify(&e.k, e.o.label, &f);
 	label = f.label;
 	dir = f.dir & 1;
-	h = hot_fetch(label);
+	p = pass_of(here()->rx, label);
 	l = line_of(label);
 	if (label && !l)
 		why = CAUSE_UNKNOWN;
@@ -180,12 +180,12 @@ INLINE int edge_in(struct __sk_buff *skb)
 	else if (l && !edge_bound(skb, l, &e, label, dir))
 		why = CAUSE_BINDING;
 	count_class(f.class_id, e.o.packets, e.o.bytes, l && why == CAUSE_NONE, fresh);
-	if (unlikely(!l || !h || why != CAUSE_NONE)) {
+	if (unlikely(!l || !p || why != CAUSE_NONE)) {
 		tag(skb, &e.o, 0, KEEP, 0);
 		return best_effort(skb, e.o.packets, e.o.bytes, label * 2 + dir, why);
 	}
 	v.dscp = l->dscp < 64 ? l->dscp : KEEP;
-	v.rx = rx_word(h, dir);
+	v.rx = rx_word(p, dir);
 	if (unlikely((l->flags & DP_L_POLICE_EDGE) && police(l, &e.o, label * 2 + dir, &v))) {
 		drop_told(label * 2 + dir, skb->ifindex);
 		return TC_ACT_SHOT;
@@ -197,10 +197,76 @@ INLINE int edge_in(struct __sk_buff *skb)
 	tag(skb, &e.o, label, v.dscp, v.ce);
 	path = path_of(l, dir);
 	set_mark(skb, label, path);
-	count_rx(h, dir, v.rx, e.o.packets, e.o.bytes);
+	count_rx(p, dir, v.rx, e.o.packets, e.o.bytes);
 	if (unlikely(l->watch && e.k.proto == IPPROTO_TCP))
 		edge_rtt(skb, &e, l->watch * 2 + dir);
 	return leave(skb, path);
+}
+
+/* The line of a label in force, without a bound source prefix or a ceiling. */
+#define LINE_PLAIN ((__u64)0xffff << 48 | DP_L_SOURCE << 1 | DP_L_SOURCE | DP_L_ACTIVE)
+
+/* Whether the label's own meter needs no asking: *rx loses the credit. */
+INLINE int in_credit(__u64 *rx, __u32 bytes, __u64 policed)
+{
+	if (!policed)
+		return 1;
+	if (*rx >> DP_RX_CREDIT < bytes)
+		return 0;
+	*rx -= (__u64)bytes << DP_RX_CREDIT;
+	return 1;
+}
+
+#define AGAIN 0x100 /* no verdict */
+
+/* The way of most packets: see node_in(). */
+INLINE int edge_quick(struct __sk_buff *skb)
+{
+	struct dp_flow_key k;
+	struct answer f = {};
+	struct place at;
+	struct outer o;
+	__u32 dir, end, path, generation, zero = 0;
+	struct dp_line *l;
+	struct dp_pass *p;
+	struct dp_ctl *c;
+	__u64 set, rx;
+
+	c = bpf_map_lookup_elem(&ctl, &zero);
+	if (!c || unlikely(!plain_edge(skb, &k, &o, &end)))
+		return AGAIN;
+	generation = *(volatile __u32 *)&c->generation;
+	k.label_in = generation & DP_GEN_LABEL_IN ? o.label : 0;
+	if (unlikely(!flow_find(&k, generation, &at, &f)))
+		return AGAIN;
+	l = bpf_map_lookup_elem(&lines, &f.label);
+	p = pass_of(here()->rx, f.label);
+	if (!l || !p)
+		return AGAIN;
+	set = *(volatile __u64 *)l;
+	dir = f.dir & 1;
+	if (unlikely((set & LINE_PLAIN) != DP_L_ACTIVE || f.swap || near_end(l)))
+		return AGAIN;
+	if (unlikely(l->bind[dir] && l->bind[dir] != skb->ingress_ifindex))
+		return AGAIN;
+	if (unlikely(l->watch && (cfg_colours.block_ns || k.proto == IPPROTO_TCP)))
+		return AGAIN;
+	rx = rx_word(p, dir);
+	if (unlikely(!in_credit(&rx, o.bytes, set & DP_L_POLICE_EDGE)))
+		return AGAIN;
+	count_class(f.class_id, 1, o.bytes, 1, 0);
+	tag(skb, &o, f.label, l->dscp < 64 ? l->dscp : KEEP, 0);
+	path = path_of(l, dir);
+	set_mark(skb, f.label, path);
+	count_rx(p, dir, rx, 1, o.bytes);
+	return leave(skb, path);
+}
+
+INLINE int edge_in(struct __sk_buff *skb)
+{
+	int r = edge_quick(skb);
+
+	return unlikely(r == AGAIN) ? edge_any(skb) : r;
 }
 
 SEC("tc")
@@ -238,13 +304,14 @@ static __noinline int node_far(struct __sk_buff *skb, struct outer *o)
 	return state;
 }
 
-INLINE int node_in(struct __sk_buff *skb)
+/* Any packet. */
+__noinline int node_any(struct __sk_buff *skb)
 {
 	enum cause why = CAUSE_NONE;
 	struct verdict v = { .dscp = KEEP };
 	__u32 label, dir, path;
 	struct dp_line *l;
-	struct dp_hot *h;
+	struct dp_pass *p;
 	struct outer o;
 
 	if (unlikely(!plain_v6(skb, &o))) {
@@ -256,7 +323,7 @@ INLINE int node_in(struct __sk_buff *skb)
 		o = far;
 	}
 	label = o.label;
-	h = hot_fetch(label);
+	p = pass_of(here()->rx, label);
 	l = line_of(label);
 	dir = l ? direction(l, skb->ingress_ifindex) : 0;
 	if (!l)
@@ -266,11 +333,11 @@ INLINE int node_in(struct __sk_buff *skb)
 	else if (expired(l))
 		why = CAUSE_EXPIRED;
 	dir &= 1;
-	if (unlikely(!l || !h || why != CAUSE_NONE))
+	if (unlikely(!l || !p || why != CAUSE_NONE))
 		return best_effort(skb, o.packets, o.bytes, label * 2 + dir, why);
 	if (unlikely(cfg_colours.block_ns && l->watch))
 		mark_seen(&o, l->watch * 2 + dir, DP_MARK_IN);
-	v.rx = rx_word(h, dir);
+	v.rx = rx_word(p, dir);
 	if (unlikely((l->flags & DP_L_POLICE_NODE) && police(l, &o, label * 2 + dir, &v))) {
 		drop_told(label * 2 + dir, skb->ifindex);
 		return TC_ACT_SHOT;
@@ -279,9 +346,46 @@ INLINE int node_in(struct __sk_buff *skb)
 		tag(skb, &o, KEEP, v.dscp == KEEP ? KEEP : mark_keep(o.dscp, v.dscp), v.ce);
 	path = path_of(l, dir);
 	set_mark(skb, label, path);
-	count_rx(h, dir, v.rx, o.packets, o.bytes);
+	count_rx(p, dir, v.rx, o.packets, o.bytes);
 	if (unlikely(l->watch && o.proto != IPPROTO_UDP))
 		node_rtt(skb, l->watch * 2 + dir);
+	return leave(skb, path);
+}
+
+/* The way of most packets, nothing else on it, in few instructions: a processor overlaps the cache
+ * misses of packets whose instructions all fit into its window. Nothing is written before it is
+ * sure that this way ends well; else the packet takes the other one from its beginning. */
+INLINE int node_in(struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 label, dir, path, bytes = skb->len;
+	struct dp_line *l;
+	struct dp_pass *p;
+	__u64 set, rx;
+
+	if (data + ETH_HLEN + 40 > end || *(__be16 *)(data + 12) != bpf_htons(ETH_P_IPV6))
+		return node_any(skb);
+	label = bpf_ntohl(*(__be32 *)(data + ETH_HLEN));
+	if (label >> 28 != 6 || skb->gso_size)
+		return node_any(skb);
+	label &= DP_LABEL_MAX;
+	l = bpf_map_lookup_elem(&lines, &label);
+	p = pass_of(here()->rx, label);
+	if (!l || !p)
+		return node_any(skb);
+	set = *(volatile __u64 *)l;
+	dir = direction(l, skb->ingress_ifindex);
+	if (unlikely((set & LINE_PLAIN) != DP_L_ACTIVE || dir > 1 || near_end(l)))
+		return node_any(skb);
+	if (unlikely(l->watch &&
+		     (cfg_colours.block_ns || *(__u8 *)(data + ETH_HLEN + 6) != IPPROTO_UDP)))
+		return node_any(skb);
+	rx = rx_word(p, dir);
+	if (unlikely(!in_credit(&rx, bytes, set & DP_L_POLICE_NODE)))
+		return node_any(skb);
+	path = path_of(l, dir);
+	set_mark(skb, label, path);
+	count_rx(p, dir, rx, 1, bytes);
 	return leave(skb, path);
 }
 
@@ -348,7 +452,7 @@ int treaty_out(struct __sk_buff *skb)
 	__u32 label = skb->mark & DP_MARK_LABEL, seen, l3, dir, packets, bytes;
 	struct dp_line *l = line_of(label);
 	__u32 minor = DP_MINOR_REST;
-	struct dp_hot *c;
+	struct dp_pass *c;
 
 	seen = outer_label(skb, &l3);
 	out_size(skb, &packets, &bytes);
@@ -376,11 +480,11 @@ int treaty_out(struct __sk_buff *skb)
 	}
 	if (unlikely(cfg_colours.block_ns && l->watch))
 		mark_out(skb, l3, l->watch * 2 + (dir & 1), packets, bytes);
-	c = hot_of(label);
+	c = pass_of(here()->tx, label);
 	if (!c)
 		return TC_ACT_UNSPEC;
-	c->dir[dir & 1].tx_packets += packets;
-	c->dir[dir & 1].tx_bytes += bytes;
+	c->dir[dir & 1].packets += packets;
+	c->dir[dir & 1].bytes += bytes;
 	return TC_ACT_UNSPEC;
 }
 
