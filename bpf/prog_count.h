@@ -93,9 +93,8 @@ INLINE struct dp_odd *odd_here(void)
 /* The boot clock at this CPU's last tick, late by a tick. To read the clock itself costs as much as
  * the rest of the label path: its fence waits for every load under way, so that no packet's cache
  * misses overlap with those of the next. */
-INLINE __u64 tick_ns(void)
+INLINE __u64 tick_ns(struct dp_here *h)
 {
-	struct dp_here *h = here();
 	__u64 tick;
 
 	if (cfg_test_clock && test_now)
@@ -110,19 +109,21 @@ INLINE __u64 tick_ns(void)
 
 /* Exact: near the end the clock itself is asked. */
 #define TICK_SLACK 100000000ull
-INLINE int near_end(const struct dp_line *l)
+INLINE int near_end(struct dp_here *h, const struct dp_line *l)
 {
-	return tick_ns() + TICK_SLACK >= *(volatile const __u64 *)&l->valid_until;
+	return tick_ns(h) + TICK_SLACK >= *(volatile const __u64 *)&l->valid_until;
 }
 
 INLINE int expired(const struct dp_line *l)
 {
-	return unlikely(near_end(l)) && now_ns() >= *(volatile const __u64 *)&l->valid_until;
+	return unlikely(near_end(here(), l)) &&
+	       now_ns() >= *(volatile const __u64 *)&l->valid_until;
 }
 
-INLINE void count_class(__u32 class, __u32 packets, __u32 bytes, __u32 labelled, __u32 fresh)
+INLINE void count_class(const struct dp_here *h, __u32 class, __u32 packets, __u32 bytes,
+			__u32 labelled, __u32 fresh)
 {
-	__u32 first = here()->class_count;
+	__u32 first = h->class_count;
 	union dp_cell *c;
 
 	if (!class || class >= DP_CLASSES || !first)

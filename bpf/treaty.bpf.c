@@ -73,32 +73,26 @@ __noinline int not_parsed(struct __sk_buff *skb, int state)
 volatile __u32 downs_live; /* dp_ctl.downs: most nodes have none that says down */
 
 /* As the device says. */
-INLINE __u32 unbound_dir(__u32 ifindex)
+static __noinline __u32 port_dir(__u32 ifindex)
 {
-	struct dp_port_line *port;
+	struct dp_port_line *port = bpf_map_lookup_elem(&ports, &ifindex);
 
-	if (!downs_live)
-		return 0;
-	port = bpf_map_lookup_elem(&ports, &ifindex);
 	return port ? port->dir & 1 : 0;
 }
 
-/* Direction of a label's packet by the device on which it came in. 2 = not bound to it. */
+/* Direction of a label's packet by the device on which it came in, 0 = from this host. 2 = not
+ * bound to it. */
 INLINE __u32 direction(const struct dp_line *l, __u32 ifindex)
 {
 	__u32 up = l->bind[0], down = l->bind[1];
 
-	if (up && up == ifindex)
+	if (!(up | down))
+		return unlikely(downs_live) ? port_dir(ifindex) : 0;
+	if (up == ifindex)
 		return 0;
-	if (down && down == ifindex)
+	if (down == ifindex)
 		return 1;
-	if (up && down)
-		return 2;
-	if (up)
-		return 1;
-	if (down)
-		return 0;
-	return unbound_dir(ifindex);
+	return up && down ? 2 : up ? 1 : 0;
 }
 
 /* Only lines with a bound source prefix pay for the look. */
@@ -155,7 +149,7 @@ INLINE int edge_bound(struct __sk_buff *skb, const struct dp_line *l, const stru
 }
 
 /* Any packet. Demand counts (class) come before any question of an agreement. */
-INLINE int edge_any(struct __sk_buff *skb)
+__noinline int edge_any(struct __sk_buff *skb)
 {
 	__u32 label, dir, fresh, path;
 	enum cause why = CAUSE_NONE;
@@ -179,7 +173,7 @@ INLINE int edge_any(struct __sk_buff *skb)
 		why = CAUSE_EXPIRED;
 	else if (l && !edge_bound(skb, l, &e, label, dir))
 		why = CAUSE_BINDING;
-	count_class(f.class_id, e.o.packets, e.o.bytes, l && why == CAUSE_NONE, fresh);
+	count_class(here(), f.class_id, e.o.packets, e.o.bytes, l && why == CAUSE_NONE, fresh);
 	if (unlikely(!l || !p || why != CAUSE_NONE)) {
 		tag(skb, &e.o, 0, KEEP, 0);
 		return best_effort(skb, e.o.packets, e.o.bytes, label * 2 + dir, why);
@@ -220,48 +214,57 @@ INLINE int in_credit(__u64 *rx, __u32 bytes, __u64 policed)
 #define AGAIN 0x100 /* no verdict */
 
 /* The way of most packets: see node_in(). */
-INLINE int edge_quick(struct __sk_buff *skb)
+__noinline int edge_quick(struct __sk_buff *skb)
 {
-	struct dp_flow_key k;
+	__u32 dir, path, generation, zero = 0;
 	struct answer f = {};
 	struct place at;
-	struct outer o;
-	__u32 dir, end, path, generation, zero = 0;
+	struct edge e;
+	struct dp_here *h;
 	struct dp_line *l;
 	struct dp_pass *p;
 	struct dp_ctl *c;
 	__u64 set, rx;
 
 	c = bpf_map_lookup_elem(&ctl, &zero);
-	if (!c || unlikely(!plain_edge(skb, &k, &o, &end)))
+	if (!c || unlikely(!plain_edge(skb, &e.k, &e.o, &e.end)))
 		return AGAIN;
 	generation = *(volatile __u32 *)&c->generation;
-	k.label_in = generation & DP_GEN_LABEL_IN ? o.label : 0;
-	if (unlikely(!flow_find(&k, generation, &at, &f)))
+	e.k.label_in = generation & DP_GEN_LABEL_IN ? e.o.label : 0;
+	/* Kept in memory: clang would carry the key's halves, put together again for each compare.
+	 */
+	asm volatile("" : : "r"(&e.k) : "memory");
+	if (unlikely(!flow_find(&e.k, generation, &at, &f)))
 		return AGAIN;
 	l = bpf_map_lookup_elem(&lines, &f.label);
-	p = pass_of(here()->rx, f.label);
+	h = here();
+	p = pass_of(h->rx, f.label);
 	if (!l || !p)
 		return AGAIN;
 	set = *(volatile __u64 *)l;
 	dir = f.dir & 1;
-	if (unlikely((set & LINE_PLAIN) != DP_L_ACTIVE || f.swap || near_end(l)))
+	if (unlikely((set & LINE_PLAIN) != DP_L_ACTIVE || f.swap || near_end(h, l)))
 		return AGAIN;
 	if (unlikely(l->bind[dir] && l->bind[dir] != skb->ingress_ifindex))
 		return AGAIN;
-	if (unlikely(l->watch && (cfg_colours.block_ns || k.proto == IPPROTO_TCP)))
+	if (unlikely(cfg_colours.block_ns && l->watch))
 		return AGAIN;
 	rx = rx_word(p, dir);
-	if (unlikely(!in_credit(&rx, o.bytes, set & DP_L_POLICE_EDGE)))
+	if (unlikely(!in_credit(&rx, e.o.bytes, set & DP_L_POLICE_EDGE)))
 		return AGAIN;
-	count_class(f.class_id, 1, o.bytes, 1, 0);
-	tag(skb, &o, f.label, l->dscp < 64 ? l->dscp : KEEP, 0);
+	count_class(h, f.class_id, 1, e.o.bytes, 1, 0);
+	tag(skb, &e.o, f.label, l->dscp < 64 ? l->dscp : KEEP, 0);
 	path = path_of(l, dir);
 	set_mark(skb, f.label, path);
-	count_rx(p, dir, rx, 1, o.bytes);
+	count_rx(p, dir, rx, 1, e.o.bytes);
+	if (unlikely(l->watch && e.k.proto == IPPROTO_TCP)) {
+		e.l4 = ETH_HLEN + (e.o.family == 6 ? 40 : 20);
+		edge_rtt(skb, &e, l->watch * 2 + dir);
+	}
 	return leave(skb, path);
 }
 
+/* Both ways are calls: one that stood here would take its room on the stack from the other. */
 INLINE int edge_in(struct __sk_buff *skb)
 {
 	int r = edge_quick(skb);
@@ -358,7 +361,8 @@ __noinline int node_any(struct __sk_buff *skb)
 INLINE int node_in(struct __sk_buff *skb)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	__u32 label, dir, path, bytes = skb->len;
+	__u32 label, dir, path, watched, bytes = skb->len;
+	struct dp_here *h;
 	struct dp_line *l;
 	struct dp_pass *p;
 	__u64 set, rx;
@@ -370,22 +374,25 @@ INLINE int node_in(struct __sk_buff *skb)
 		return node_any(skb);
 	label &= DP_LABEL_MAX;
 	l = bpf_map_lookup_elem(&lines, &label);
-	p = pass_of(here()->rx, label);
+	h = here();
+	p = pass_of(h->rx, label);
 	if (!l || !p)
 		return node_any(skb);
 	set = *(volatile __u64 *)l;
 	dir = direction(l, skb->ingress_ifindex);
-	if (unlikely((set & LINE_PLAIN) != DP_L_ACTIVE || dir > 1 || near_end(l)))
+	if (unlikely((set & LINE_PLAIN) != DP_L_ACTIVE || dir > 1 || near_end(h, l)))
 		return node_any(skb);
-	if (unlikely(l->watch &&
-		     (cfg_colours.block_ns || *(__u8 *)(data + ETH_HLEN + 6) != IPPROTO_UDP)))
+	if (unlikely(cfg_colours.block_ns && l->watch))
 		return node_any(skb);
+	watched = l->watch && *(__u8 *)(data + ETH_HLEN + 6) != IPPROTO_UDP;
 	rx = rx_word(p, dir);
 	if (unlikely(!in_credit(&rx, bytes, set & DP_L_POLICE_NODE)))
 		return node_any(skb);
 	path = path_of(l, dir);
 	set_mark(skb, label, path);
 	count_rx(p, dir, rx, 1, bytes);
+	if (unlikely(watched))
+		node_rtt(skb, l->watch * 2 + dir);
 	return leave(skb, path);
 }
 

@@ -181,13 +181,13 @@ int bench_random_tick(struct __sk_buff *skb)
 {
 	__u32 label;
 
-	return label_write(skb, &label) || tick_ns() == 1 ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+	return label_write(skb, &label) || tick_ns(here()) == 1 ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
 SEC("tc")
 int bench_parse(struct __sk_buff *skb)
 {
-	struct hand w = { .now = tick_ns() };
+	struct hand w = { .now = tick_ns(here()) };
 
 	return hand_parse(skb, &w) || w.now == w.len ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
@@ -195,7 +195,7 @@ int bench_parse(struct __sk_buff *skb)
 SEC("tc")
 int bench_line(struct __sk_buff *skb)
 {
-	struct hand w = { .now = tick_ns() };
+	struct hand w = { .now = tick_ns(here()) };
 
 	return hand_line(skb, &w) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
@@ -203,7 +203,7 @@ int bench_line(struct __sk_buff *skb)
 SEC("tc")
 int bench_count(struct __sk_buff *skb)
 {
-	struct hand w = { .now = tick_ns() };
+	struct hand w = { .now = tick_ns(here()) };
 
 	return hand_count(skb, &w) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
@@ -349,7 +349,7 @@ INLINE int two_pass(struct __sk_buff *skb, const struct hand *w)
 SEC("tc")
 int bench_one(struct __sk_buff *skb)
 {
-	struct hand w = { .now = tick_ns() };
+	struct hand w = { .now = tick_ns(here()) };
 
 	return hand_parse(skb, &w) || one_pass(skb, &w) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
@@ -357,7 +357,7 @@ int bench_one(struct __sk_buff *skb)
 SEC("tc")
 int bench_two(struct __sk_buff *skb)
 {
-	struct hand w = { .now = tick_ns() };
+	struct hand w = { .now = tick_ns(here()) };
 
 	return hand_parse(skb, &w) || two_pass(skb, &w) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
