@@ -37,20 +37,26 @@ const char *dp_bpf_said(void)
 	return said[0] ? said : "no detail";
 }
 
-static uint32_t layout_sum(void)
+uint32_t dp_sizes_sum(const uint32_t *size, size_t n)
 {
-	const size_t size[] = { sizeof(struct dp_line),      sizeof(struct dp_ceiling_line),
-				sizeof(union dp_cell),       sizeof(struct dp_rule_line),
-				sizeof(struct dp_port_line), sizeof(struct dp_flow_key),
-				sizeof(struct dp_flow_set),  sizeof(struct dp_rtt_key),
-				sizeof(struct dp_base),      sizeof(struct dp_bind),
-				sizeof(struct dp_watch),     sizeof(struct dp_ctl),
-				sizeof(struct dp_shapes) };
 	uint32_t sum = 17;
 
-	for (size_t i = 0; i < ARRAY_LEN(size); i++)
-		sum = sum * 31 + (uint32_t)size[i];
+	for (size_t i = 0; i < n; i++)
+		sum = sum * 31 + size[i];
 	return sum;
+}
+
+uint32_t dp_layout_sum(void)
+{
+	const uint32_t size[] = { sizeof(struct dp_line),         sizeof(struct dp_meter),
+				  sizeof(struct dp_ceiling_line), sizeof(union dp_cell),
+				  sizeof(struct dp_rule_line),    sizeof(struct dp_port_line),
+				  sizeof(struct dp_flow_key),     sizeof(struct dp_flow_set),
+				  sizeof(struct dp_rtt_key),      sizeof(struct dp_base),
+				  sizeof(struct dp_bind),         sizeof(struct dp_watch),
+				  sizeof(struct dp_ctl),          sizeof(struct dp_shapes) };
+
+	return dp_sizes_sum(size, ARRAY_LEN(size));
 }
 
 static int pin_dir_make(struct dp *d, const char *dir, struct err *e)
@@ -102,6 +108,7 @@ static int pins_inspect(struct dp *d, struct err *e)
 	char path[DP_PATH_MAX];
 	auto_close int fd = -1;
 	struct dp_ctl c;
+	int r;
 
 	dp_old_sizes(d);
 	pin_path(path, d->pin_dir, "ctl");
@@ -116,9 +123,8 @@ static int pins_inspect(struct dp *d, struct err *e)
 		return err_set(e, -ESTALE, "%s: pinned by another version", path);
 	if (!c.magic) /* killed between pinning and stamping: nothing can be attached yet */
 		return maps_wipe(d->pin_dir, !dp_old_there(d), e);
-	if (c.magic != DP_ABI_MAGIC ||
-	    (c.version != DP_ABI_VERSION && c.version != DP_ABI_ADOPTED) ||
-	    c.sizes != layout_sum() || c.classes != DP_CLASSES || c.cpus != d->cpus)
+	if (c.magic != DP_ABI_MAGIC || c.classes != DP_CLASSES || c.cpus != d->cpus ||
+	    (!dp_v3_stamp(&c) && (c.version != DP_ABI_VERSION || c.sizes != dp_layout_sum())))
 		return err_set(e, -ESTALE, "%s: pinned by ABI version %u (we are %u)", path,
 			       c.version, DP_ABI_VERSION);
 	d->labels = c.labels;
@@ -126,7 +132,8 @@ static int pins_inspect(struct dp *d, struct err *e)
 	d->rules = c.rules;
 	d->made_dir = c.made_dir;
 	memcpy(d->key, c.key, sizeof(d->key));
-	return 1;
+	r = dp_v3_stamp(&c) ? dp_v3_rename(d, fd, e) : dp_v3_drop(d, e);
+	return r < 0 ? r : 1;
 }
 
 static int maps_size(struct dp *d)
@@ -136,6 +143,7 @@ static int maps_size(struct dp *d)
 		uint32_t n;
 	} size[] = {
 		{ d->skel->maps.lines, d->labels },
+		{ d->skel->maps.meters, d->labels },
 		{ d->skel->maps.base, d->labels * 2 },
 		{ d->skel->maps.flows, d->flows / DP_FLOW_WAYS },
 		{ d->skel->maps.counts, d->at.end },
@@ -211,6 +219,7 @@ static int programs_load(struct dp *d, struct err *e)
 		r = bpf_program__set_autoload(d->skel->progs.treaty_empty, false);
 		r = r ? r : bpf_program__set_autoload(d->skel->progs.treaty_clock, false);
 	}
+	dp_here_fill(d->skel->bss->heres, &d->at, d->cpus);
 	if (!r)
 		r = treaty_bpf__load(d->skel);
 	return r ? err_set(e, r, "programs: %s", dp_bpf_said()) : 0;
@@ -238,6 +247,7 @@ static void maps_list(struct dp *d, struct mapped m[MAPPED])
 	const struct mapped all[MAPPED] = {
 		{ (void **)&d->ctl, d->skel->maps.ctl, sizeof(*d->ctl) },
 		{ (void **)&d->lines, d->skel->maps.lines, d->labels * sizeof(*d->lines) },
+		{ (void **)&d->meters, d->skel->maps.meters, d->labels * sizeof(*d->meters) },
 		{ (void **)&d->base, d->skel->maps.base, d->labels * 2 * sizeof(*d->base) },
 		{ (void **)&d->ceilings, d->skel->maps.ceilings,
 		  DP_CEILINGS * sizeof(*d->ceilings) },
@@ -268,8 +278,7 @@ static int maps_map(struct dp *d, struct err *e)
 	return 0;
 }
 
-/* The stamp's magic comes last: without it the next open starts anew. */
-static int stamp(struct dp *d, struct err *e)
+static int counters_stamp(struct dp *d, struct err *e)
 {
 	union dp_cell cell = { .geo = { .magic = DP_ABI_MAGIC,
 					.version = DP_ABI_VERSION,
@@ -281,30 +290,53 @@ static int stamp(struct dp *d, struct err *e)
 	int fd = bpf_map__fd(d->skel->maps.counts);
 	uint32_t zero = 0;
 
-	if (bpf_map_update_elem(fd, &zero, &cell, BPF_ANY) || bpf_map_freeze(fd))
+	if (bpf_map_update_elem(fd, &zero, &cell, BPF_ANY))
 		return err_set(e, -errno, "counters: %s", strerror(errno));
+	return 0;
+}
+
+/* The stamp's magic comes last: without it the next open starts anew. */
+static void ctl_stamp(struct dp *d)
+{
 	d->ctl->version = DP_ABI_VERSION;
 	d->ctl->labels = d->labels;
 	d->ctl->classes = DP_CLASSES;
 	d->ctl->cpus = d->cpus;
 	d->ctl->flows = d->flows;
 	d->ctl->rules = d->rules;
-	d->ctl->sizes = layout_sum();
+	d->ctl->sizes = dp_layout_sum();
 	d->ctl->made_dir = d->made_dir;
 	memcpy(d->ctl->key, d->key, sizeof(d->key));
 	__atomic_store_n(&d->ctl->magic, DP_ABI_MAGIC, __ATOMIC_RELEASE);
-	return 0;
 }
 
-/* What version 2 did not note. Before a program of ours runs: an older daemon must not read what it
- * leaves. */
-static void restamp(struct dp *d)
+/* Brings the maps to where the programs may count in them. */
+static int maps_ready(struct dp *d, struct err *e)
 {
-	struct dp_queue q;
+	int r = maps_map(d, e);
 
-	if (dp_shape_walk(d, 0, &q))
-		__atomic_store_n(&d->ctl->shaped, 1, __ATOMIC_RELEASE);
-	__atomic_store_n(&d->ctl->version, DP_ABI_VERSION, __ATOMIC_RELEASE);
+	if (!r && d->v3 && !d->v3_filled)
+		r = dp_v3_fill(d, e);
+	if (!r && (!d->adopted || (d->v3 && !d->v3_filled)))
+		r = counters_stamp(d, e);
+	r = r ? r : dp_freeze(bpf_map__fd(d->skel->maps.counts), "counters", e);
+	r = r ? r : dp_freeze(dp_marks_fd(d), "marks", e);
+	if (!r && !d->adopted)
+		ctl_stamp(d);
+	return r;
+}
+
+/* New programs into what is attached. */
+static int ports_take(struct dp *d, struct err *e)
+{
+	int r;
+
+	if (!d->offline && dp_old_there(d))
+		return dp_old_carry(d, e);
+	if (!d->adopted)
+		return 0;
+	r = dp_ports_adopt(d, e);
+	return r || !d->v3 ? r : dp_v3_finish(d, e);
 }
 
 static int config_take(struct dp *d, const struct dp_config *cfg, struct err *e)
@@ -313,6 +345,8 @@ static int config_take(struct dp *d, const struct dp_config *cfg, struct err *e)
 
 	if (cpus < 1)
 		return err_set(e, cpus, "CPUs: cannot be counted");
+	if ((uint32_t)cpus > DP_CPUS)
+		return err_set(e, -EOPNOTSUPP, "CPUs: above %u", DP_CPUS);
 	d->cpus = (uint32_t)cpus;
 	d->offline = cfg->offline;
 	d->hook = cfg->hook;
@@ -367,18 +401,13 @@ int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e)
 	d->adopted = r;
 	r = d->adopted ? 0 : keys_draw(d, e);
 	r = r ? r : programs_load(d, e);
-	if (!r)
-		r = maps_map(d, e);
-	if (!r)
-		r = dp_marks_freeze(d, e);
-	if (!r && !d->adopted)
-		r = stamp(d, e);
-	else if (!r)
-		restamp(d);
+	r = r ? r : maps_ready(d, e);
 	if (!r)
 		r = dp_view_open(&d->view, dp_counters_fd(d), e);
 	if (r < 0)
 		return r;
+	d->skel->bss->shapes_live = d->ctl->shaped;
+	d->skel->bss->downs_live = d->ctl->downs;
 	dp_wall_set(d);
 	r = dp_marks_renew(d, e);
 	if (r < 0)
@@ -388,10 +417,7 @@ int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e)
 		return err_set(e, -EOPNOTSUPP, "hook: this kernel has no TCX");
 	dp_holds_adopt(d);
 	dp_redirects_adopt(d);
-	if (!d->offline && dp_old_there(d))
-		r = dp_old_carry(d, e);
-	else if (d->adopted)
-		r = dp_ports_adopt(d, e);
+	r = ports_take(d, e);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(d);
@@ -420,7 +446,7 @@ struct dp *dp_close(struct dp *d)
 /* The names are ours by construction; anything else in the directory is left alone. */
 static bool name_is_ours(const char *name)
 {
-	/* The last two: of ABI version 1. */
+	/* steer: of ABI version 1. */
 	static const char *const own[] = { "ctl",     "lines", "ceilings",   "binds",    "counts",
 					   "watches", "rules", "ports",      "flows",    "frags",
 					   "stamps",  "base",  "tables",     "tuples",   "heads",
@@ -430,6 +456,8 @@ static bool name_is_ours(const char *name)
 
 	if (!strncmp(name, "old_", 4))
 		name += 4;
+	else if (!strncmp(name, "v3_", 3))
+		name += 3;
 	for (size_t i = 0; i < ARRAY_LEN(own); i++)
 		if (!strcmp(name, own[i]))
 			return true;

@@ -47,8 +47,8 @@ struct dp_config {
 /* Loads the programs; adopts the maps pinned under pin_dir if there are any (their sizes win over
  * the configuration), else creates and pins them. Attached ports are re-read: live links get the
  * new programs atomically, links of vanished devices are made anew if the device (same ifindex)
- * is back, else forgotten. Pins of ABI version 2 serve as they are; those of version 1 are carried
- * over: labels, steering, rules, ports and counters, meters and histograms begin anew. Errors:
+ * is back, else forgotten. Pins of ABI versions 2 and 3 are carried over whole (dp_v3.c), of
+ * version 1 labels, steering, rules, ports and counters: meters and histograms begin anew. Errors:
  * -ESTALE pins of any other ABI version (nothing is touched: remove them with the version that made
  * them, or dp_wipe); -EOPNOTSUPP TCX forced and not there; DP_REFUSED a foreign filter took the
  * place of an attached port's (named in *e). */

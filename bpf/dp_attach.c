@@ -82,8 +82,10 @@ static int in_prog(const struct dp *d, uint32_t role)
 /* Told before a program can meet the port. */
 static void down_note(struct dp *d, const struct dp_port_line *l)
 {
-	if (l->dir)
-		__atomic_store_n(&d->ctl->downs, 1, __ATOMIC_RELEASE);
+	if (!l->dir)
+		return;
+	__atomic_store_n(&d->ctl->downs, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&d->skel->bss->downs_live, 1, __ATOMIC_RELEASE);
 }
 
 static int port_write(struct dp *d, uint32_t ifindex, const struct dp_port_line *l, struct err *e)

@@ -38,6 +38,7 @@ struct dp {
 	struct treaty_bpf *skel;
 	char pin_dir[DP_PATH_MAX];
 	bool offline, adopted, made_dir, tcx, pace;
+	bool v3, v3_filled; /* pins of ABI version 2 or 3 are being carried over; are copied */
 	enum dp_hook hook;
 	uint32_t labels, flows, cpus, rules, heads, watched;
 	struct dp_tables table;
@@ -46,6 +47,7 @@ struct dp {
 	struct dp_cells at;
 	struct dp_ctl *ctl; /* mapped read-write, like what follows: one store per change */
 	struct dp_line *lines;
+	struct dp_meter *meters;
 	struct dp_base *base;
 	struct dp_ceiling_line *ceilings;
 	struct dp_shapes *shapes;
@@ -70,6 +72,18 @@ int dp_old_rename(struct dp *d, struct err *e);
 bool dp_old_there(const struct dp *d);
 void dp_old_sizes(struct dp *d); /* of renamed maps, when there are any */
 int dp_old_carry(struct dp *d, struct err *e);
+
+/* dataplane.c: over the sizes of shared structs. */
+uint32_t dp_sizes_sum(const uint32_t *size, size_t n);
+uint32_t dp_layout_sum(void);
+
+/* dp_v3.c: rename makes room, fill copies before the counters are frozen, finish follows once the
+ * links are swapped. */
+bool dp_v3_stamp(const struct dp_ctl *c);
+int dp_v3_rename(struct dp *d, int ctl, struct err *e);
+int dp_v3_fill(struct dp *d, struct err *e);
+int dp_v3_finish(struct dp *d, struct err *e);
+int dp_v3_drop(struct dp *d, struct err *e);
 
 /* dp_attach.c */
 int dp_ports_adopt(struct dp *d, struct err *e);
@@ -117,7 +131,8 @@ int dp_source_write(struct dp *d, uint32_t at, const struct dp_profile *p, enum 
 int dp_source_read(struct dp *d, uint32_t at, struct dp_profile *p);
 /* dp_mark.c */
 int dp_mark_check(const struct dp *d, const struct dp_label *l, enum refusal *no, struct err *e);
-int dp_marks_freeze(struct dp *d, struct err *e);
+/* Programs may write the map from now on, user space not. Idempotent. */
+int dp_freeze(int fd, const char *what, struct err *e);
 /* Begins every watched label's blocks anew if the code points or the blocks are not the ones that
  * they were counted by; histograms begin anew with them. */
 int dp_marks_renew(struct dp *d, struct err *e);

@@ -82,17 +82,38 @@ void dp_cost_set(__u32 *cost, __u8 *shift, rate_t rate)
 	*cost = (__u32)((c << *shift) / rate.bps);
 }
 
-/* As asked, if the line still is what was made of it. */
-static rate_t rate_of(__u32 cost, __u8 shift, uint64_t asked)
+/* As asked, if the meter still is what was made of it. */
+static rate_t rate_of(const struct dp_rate *m, uint64_t asked)
 {
-	__u32 c;
-	__u8 s;
+	__u32 cost = m->cost, c;
+	__u8 shift = (__u8)(m->span >> DP_SPAN_SHIFT), s;
 
 	dp_cost_set(&c, &s, (rate_t){ asked });
 	if (c == cost && s == shift)
 		return (rate_t){ asked };
 	return (rate_t){ cost ? (uint64_t)(((unsigned __int128)8000000000ull << shift) / cost)
 			      : 0 };
+}
+
+static struct dp_rate rate_fill(rate_t rate, uint32_t burst_us)
+{
+	struct dp_rate r;
+	__u8 shift;
+
+	dp_cost_set(&r.cost, &shift, rate);
+	r.span = burst_us | (__u32)shift << DP_SPAN_SHIFT;
+	return r;
+}
+
+static void meter_fill(struct dp_meter *m, const struct dp_label *l)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct dp_profile *p = &l->dir[i];
+		uint32_t us = p->burst_us ? p->burst_us : DP_BURST_US_DFL;
+
+		m->rate[i] = rate_fill(p->rate, us);
+		m->excess[i] = rate_fill(p->excess, p->eburst_us ? p->eburst_us : us);
+	}
 }
 
 static void line_fill(struct dp_line *line, const struct dp_label *l)
@@ -110,28 +131,26 @@ static void line_fill(struct dp_line *line, const struct dp_label *l)
 	line->valid_until = l->valid_until.us > INT64_MAX / 1000
 				    ? UINT64_MAX
 				    : (uint64_t)l->valid_until.us * 1000;
-	for (int i = 0; i < 2; i++) {
-		const struct dp_profile *p = &l->dir[i];
+	for (int i = 0; i < 2; i++)
+		line->bind[i] = l->dir[i].bind_ifindex;
+}
 
-		line->bind[i] = p->bind_ifindex;
-		dp_cost_set(&line->cost[i], &line->shift[i], p->rate);
-		dp_cost_set(&line->ecost[i], &line->eshift[i], p->excess);
-		line->burst[i] = (p->burst_us ? p->burst_us : DP_BURST_US_DFL) * 1000;
-		line->eburst[i] = p->eburst_us ? p->eburst_us * 1000 : line->burst[i];
-	}
+static void words_store(void *to, const void *from, size_t n)
+{
+	const uint64_t *w = from;
+	uint64_t *p = to;
+
+	while (n-- > 0)
+		__atomic_store_n(&p[n], w[n], __ATOMIC_RELEASE);
 }
 
 /* Word by word, the one with the flags last: a program sees each word old or new, never half. The
- * meters' words are the programs'. */
-static void line_store(struct dp_line *to, const struct dp_line *from)
+ * meter's times are the programs'. */
+static void label_store(struct dp *d, uint32_t label, const struct dp_line *line,
+			const struct dp_meter *m)
 {
-	uint64_t w[sizeof(*from) / sizeof(uint64_t)];
-	uint64_t *p = (uint64_t *)(void *)to;
-
-	memcpy(w, from, sizeof(w));
-	for (size_t i = DP_LINE_WORDS - 1; i > 0; i--)
-		__atomic_store_n(&p[i], w[i], __ATOMIC_RELEASE);
-	__atomic_store_n(&p[0], w[0], __ATOMIC_RELEASE);
+	words_store(&d->meters[label], m, offsetof(struct dp_meter, tat) / sizeof(uint64_t));
+	words_store(&d->lines[label], line, sizeof(*line) / sizeof(uint64_t));
 }
 
 static struct dp_base *base_of(struct dp *d, uint32_t label, uint32_t dir)
@@ -165,6 +184,7 @@ static int sources_write(struct dp *d, const struct dp_label *l, enum refusal *n
 
 int dp_label_set(struct dp *d, const struct dp_label *l, enum refusal *no, struct err *e)
 {
+	struct dp_meter meter;
 	struct dp_line line;
 	bool fresh;
 	int r = label_check(d, l, no, e);
@@ -185,8 +205,21 @@ int dp_label_set(struct dp *d, const struct dp_label *l, enum refusal *no, struc
 	line_fill(&line, l);
 	line.watch = d->lines[l->label].watch;
 	memcpy(line.path, d->lines[l->label].path, sizeof(line.path));
-	line_store(&d->lines[l->label], &line);
+	meter_fill(&meter, l);
+	label_store(d, l->label, &line, &meter);
 	return 0;
+}
+
+static void profile_read(struct dp *d, uint32_t label, uint32_t dir, struct dp_profile *p)
+{
+	const struct dp_rate *rate = &d->meters[label].rate[dir];
+	const struct dp_rate *excess = &d->meters[label].excess[dir];
+	const struct dp_base *b = base_of(d, label, dir);
+
+	p->rate = rate_of(rate, b->rate);
+	p->excess = rate_of(excess, b->excess);
+	p->burst_us = rate->span & DP_SPAN_US;
+	p->eburst_us = (excess->span & DP_SPAN_US) == p->burst_us ? 0 : excess->span & DP_SPAN_US;
 }
 
 int dp_label_get(struct dp *d, uint32_t label, struct dp_label *ret)
@@ -209,15 +242,11 @@ int dp_label_get(struct dp *d, uint32_t label, struct dp_label *ret)
 	l.police_node = line->flags & DP_L_POLICE_NODE;
 	l.ceiling = line->ceiling;
 	for (int i = 0; i < 2; i++) {
-		const struct dp_base *b = base_of(d, label, (uint32_t)i);
 		struct dp_profile *p = &l.dir[i];
 		int r;
 
 		p->bind_ifindex = line->bind[i];
-		p->rate = rate_of(line->cost[i], line->shift[i], b->rate);
-		p->excess = rate_of(line->ecost[i], line->eshift[i], b->excess);
-		p->burst_us = line->burst[i] / 1000;
-		p->eburst_us = line->eburst[i] == line->burst[i] ? 0 : line->eburst[i] / 1000;
+		profile_read(d, label, (uint32_t)i, p);
 		r = line->flags & DP_L_SOURCE << i ? dp_source_read(d, label * 2 + (uint32_t)i, p)
 						   : 0;
 		if (r < 0)

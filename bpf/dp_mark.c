@@ -63,20 +63,20 @@ int dp_marks_fd(const struct dp *d)
 	return bpf_map__fd(d->skel->maps.marks);
 }
 
-/* Nobody but the programs may write it. To freeze what is frozen is refused (EBUSY or EPERM), so
- * what counts is that it cannot be mapped for writing. */
-int dp_marks_freeze(struct dp *d, struct err *e)
+/* To freeze what is frozen is refused (EBUSY or EPERM), so what counts is that it cannot be mapped
+ * for writing. */
+int dp_freeze(int fd, const char *what, struct err *e)
 {
-	int r = bpf_map_freeze(dp_marks_fd(d)) ? -errno : 0;
+	int r = bpf_map_freeze(fd) ? -errno : 0;
 	void *p;
 
 	if (!r)
 		return 0;
-	p = mmap(NULL, sizeof(struct dp_block), PROT_WRITE, MAP_SHARED, dp_marks_fd(d), 0);
+	p = mmap(NULL, sizeof(struct dp_block), PROT_WRITE, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		return 0;
 	(void)munmap(p, sizeof(struct dp_block));
-	return err_set(e, r, "marks: %s", strerror(-r));
+	return err_set(e, r, "%s: %s", what, strerror(-r));
 }
 
 /* Of what the programs were told: other code points or blocks make figures of the time before

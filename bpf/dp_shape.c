@@ -40,6 +40,7 @@ int dp_shape_set(struct dp *d, const struct dp_queue *q, enum refusal *no, struc
 	__atomic_store_n(&s->flags, q->pace ? DP_SHAPE_PACE : 0, __ATOMIC_RELAXED);
 	s->rate = q->rate.bps;
 	__atomic_store_n(&d->ctl->shaped, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&d->skel->bss->shapes_live, 1, __ATOMIC_RELEASE);
 	__atomic_store_n(&s->ifindex, q->ifindex, __ATOMIC_RELEASE);
 	return 0;
 }

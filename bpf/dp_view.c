@@ -34,8 +34,7 @@ int dp_view_open(struct dp_view **ret, int fd, struct err *e)
 
 	if (r < 0)
 		return err_set(e, r, "counter map: cannot be mapped: %s", strerror(-r));
-	if (g.magic != DP_ABI_MAGIC ||
-	    (g.version != DP_ABI_VERSION && g.version != DP_ABI_ADOPTED) || !g.cpus ||
+	if (g.magic != DP_ABI_MAGIC || g.version != DP_ABI_VERSION || !g.cpus ||
 	    g.labels > DP_LABEL_MAX + 1 || g.classes != DP_CLASSES || g.cpus > 4096 ||
 	    g.slots != dp_slots_of(g.labels) || g.watched != DP_WATCHED)
 		return err_set(e, -EPROTO, "counter map: not of ABI version %u", DP_ABI_VERSION);
@@ -80,15 +79,15 @@ static void add_words(__u64 *to, const __u64 *from, size_t n)
 
 #define READ(from) __atomic_load_n(&(from), __ATOMIC_RELAXED)
 
-/* One CPU's cell of a label, both directions. */
-static inline void add_hot(struct dp_hot *to, const struct dp_hot *from)
+/* One CPU's counters of a label, both directions. */
+static inline void add_pass(struct dp_hot *to, const struct dp_pass *rx, const struct dp_pass *tx)
 {
 #pragma GCC unroll 2
 	for (int i = 0; i < 2; i++) {
-		to->dir[i].rx_packets += READ(from->dir[i].rx_packets) & DP_RX_PACKETS;
-		to->dir[i].rx_bytes += READ(from->dir[i].rx_bytes);
-		to->dir[i].tx_packets += READ(from->dir[i].tx_packets);
-		to->dir[i].tx_bytes += READ(from->dir[i].tx_bytes);
+		to->dir[i].rx_packets += READ(rx->dir[i].packets) & DP_RX_PACKETS;
+		to->dir[i].rx_bytes += READ(rx->dir[i].bytes);
+		to->dir[i].tx_packets += READ(tx->dir[i].packets);
+		to->dir[i].tx_bytes += READ(tx->dir[i].bytes);
 	}
 }
 
@@ -130,17 +129,19 @@ int dp_view_count(const struct dp_view *v, uint32_t label, enum dp_dir dir, stru
 
 void dp_view_sweep(const struct dp_view *v, uint32_t first, uint32_t n, struct dp_hot *ret)
 {
-	uint32_t cpus = v->cpus;
+	n = first >= v->labels ? 0 : n < v->labels - first ? n : v->labels - first;
+	memset(ret, 0, n * sizeof(*ret));
+	for (uint32_t cpu = 0; cpu < v->cpus; cpu++) {
+		const union dp_cell *rx = &v->cell[v->at.rx + cpu * v->at.pairs];
+		const union dp_cell *tx = &v->cell[v->at.tx + cpu * v->at.pairs];
 
-	for (uint32_t i = 0; i < n && first + i < v->labels; i++) {
-		const union dp_cell *c = &v->cell[v->at.hot + (first + i) * cpus];
-		struct dp_hot sum = { 0 };
+		for (uint32_t i = 0; i < n; i++) {
+			uint32_t at = (first + i) / 2, half = (first + i) % 2;
 
-		for (uint32_t cpu = 0; cpu < cpus; cpu++) {
-			__builtin_prefetch(&c[cpu + AHEAD]);
-			add_hot(&sum, &c[cpu].hot);
+			__builtin_prefetch(&rx[at + AHEAD]);
+			__builtin_prefetch(&tx[at + AHEAD]);
+			add_pass(&ret[i], &rx[at].pass[half], &tx[at].pass[half]);
 		}
-		ret[i] = sum;
 	}
 }
 
@@ -151,10 +152,10 @@ int dp_view_class(const struct dp_view *v, uint32_t class_id, struct dp_class_co
 	if (!class_id || class_id >= DP_CLASSES)
 		return -ERANGE;
 	for (uint32_t cpu = 0; cpu < v->cpus; cpu++)
-		add_words(
-			&sum.packets,
-			&v->cell[v->at.class_count + class_id * v->cpus + cpu].class_count.packets,
-			4);
+		add_words(&sum.packets,
+			  &v->cell[v->at.class_count + cpu * DP_CLASSES + class_id]
+				   .class_count.packets,
+			  4);
 	*ret = sum;
 	return 0;
 }

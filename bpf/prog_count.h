@@ -12,39 +12,26 @@ INLINE union dp_cell *cell_at(__u32 i)
 	return bpf_map_lookup_elem(&counts, &i);
 }
 
-/* NULL when this CPU has no cell (hot-plugged above the possible CPUs: cannot happen). */
-INLINE struct dp_hot *hot_of(__u32 label)
+/* What this CPU passed of the label, which is in the table: first = here()->rx or tx. NULL when the
+ * CPU has no cell (hot-plugged above the possible CPUs: cannot happen). */
+INLINE struct dp_pass *pass_of(__u32 first, __u32 label)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
-	union dp_cell *c;
+	union dp_cell *c = first ? cell_at(first + (label >> 1)) : 0;
 
-	if (cpu >= cfg_cpus || label >= cfg_labels)
-		return 0;
-	c = cell_at(cfg_at.hot + label * cfg_cpus + cpu);
-	return c ? &c->hot : 0;
+	return c ? &c->pass[label & 1] : 0;
 }
 
-/* Begins to fetch the label's cell, so that its miss and the line's overlap. */
-INLINE struct dp_hot *hot_fetch(__u32 label)
+INLINE __u64 rx_word(const struct dp_pass *p, __u32 dir)
 {
-	struct dp_hot *h = hot_of(label);
-
-	if (h)
-		(void)*(volatile __u64 *)&h->dir[0].rx_packets;
-	return h;
-}
-
-INLINE __u64 rx_word(const struct dp_hot *h, __u32 dir)
-{
-	return *(volatile const __u64 *)&h->dir[dir & 1].rx_packets;
+	return *(volatile const __u64 *)&p->dir[dir & 1].packets;
 }
 
 /* rx: the word as read, its credit as it is now. */
-INLINE void count_rx(struct dp_hot *h, __u32 dir, __u64 rx, __u32 packets, __u32 bytes)
+INLINE void count_rx(struct dp_pass *p, __u32 dir, __u64 rx, __u32 packets, __u32 bytes)
 {
-	*(volatile __u64 *)&h->dir[dir & 1].rx_packets =
+	*(volatile __u64 *)&p->dir[dir & 1].packets =
 		(rx & ~DP_RX_PACKETS) | ((rx + packets) & DP_RX_PACKETS);
-	h->dir[dir & 1].rx_bytes += bytes;
+	p->dir[dir & 1].bytes += bytes;
 }
 
 /* The label's slot; given now when it has none. 0 when no slot is left. */
@@ -106,38 +93,42 @@ INLINE struct dp_odd *odd_here(void)
 /* The boot clock at this CPU's last tick, late by a tick. To read the clock itself costs as much as
  * the rest of the label path: its fence waits for every load under way, so that no packet's cache
  * misses overlap with those of the next. */
-INLINE __u64 tick_ns(void)
+INLINE __u64 tick_ns(struct dp_here *h)
 {
-	struct dp_odd *o = odd_here();
 	__u64 tick;
 
-	if (unlikely((cfg_test_clock && test_now) || !o))
-		return now_ns();
+	if (cfg_test_clock && test_now)
+		return test_now;
 	tick = bpf_jiffies64();
-	if (unlikely(*(volatile __u64 *)&o->tick != tick)) {
-		*(volatile __u64 *)&o->tick_ns = now_ns();
-		*(volatile __u64 *)&o->tick = tick;
+	if (unlikely(*(volatile __u64 *)&h->tick != tick)) {
+		*(volatile __u64 *)&h->tick_ns = now_ns();
+		*(volatile __u64 *)&h->tick = tick;
 	}
-	return *(volatile __u64 *)&o->tick_ns;
+	return *(volatile __u64 *)&h->tick_ns;
 }
 
 /* Exact: near the end the clock itself is asked. */
 #define TICK_SLACK 100000000ull
-INLINE int expired(const struct dp_line *l)
+INLINE int near_end(struct dp_here *h, const struct dp_line *l)
 {
-	__u64 until = *(volatile const __u64 *)&l->valid_until;
-
-	return unlikely(tick_ns() + TICK_SLACK >= until) && now_ns() >= until;
+	return tick_ns(h) + TICK_SLACK >= *(volatile const __u64 *)&l->valid_until;
 }
 
-INLINE void count_class(__u32 class, __u32 packets, __u32 bytes, __u32 labelled, __u32 fresh)
+INLINE int expired(const struct dp_line *l)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
+	return unlikely(near_end(here(), l)) &&
+	       now_ns() >= *(volatile const __u64 *)&l->valid_until;
+}
+
+INLINE void count_class(const struct dp_here *h, __u32 class, __u32 packets, __u32 bytes,
+			__u32 labelled, __u32 fresh)
+{
+	__u32 first = h->class_count;
 	union dp_cell *c;
 
-	if (!class || class >= DP_CLASSES || cpu >= cfg_cpus)
+	if (!class || class >= DP_CLASSES || !first)
 		return;
-	c = cell_at(cfg_at.class_count + class * cfg_cpus + cpu);
+	c = cell_at(first + class);
 	if (!c)
 		return;
 	c->class_count.packets += packets;

@@ -34,6 +34,7 @@ const volatile __u32 cfg_key[16] = {};
 /* Set where the CPU may reorder loads (not x86): a BPF program has no other barrier than an atomic
  * that returns a value. */
 const volatile __u32 cfg_weak_order = 0;
+struct dp_here heres[DP_CPUS] __attribute__((aligned(64))) = {};
 __u32 order_word;
 volatile __u32 opaque_zero; /* never written; the verifier does not know it */
 
@@ -55,6 +56,7 @@ INLINE void order(void)
 
 MAP(ctl, BPF_MAP_TYPE_ARRAY, __u32, struct dp_ctl, 1, BPF_F_MMAPABLE);
 MAP(lines, BPF_MAP_TYPE_ARRAY, __u32, struct dp_line, 1, BPF_F_MMAPABLE);
+MAP(meters, BPF_MAP_TYPE_ARRAY, __u32, struct dp_meter, 1, BPF_F_MMAPABLE);
 MAP(ceilings, BPF_MAP_TYPE_ARRAY, __u32, struct dp_ceiling_line, DP_CEILINGS, BPF_F_MMAPABLE);
 MAP(binds, BPF_MAP_TYPE_HASH, __u32, struct dp_bind, DP_BINDS, BPF_F_NO_PREALLOC);
 MAP(counts, BPF_MAP_TYPE_ARRAY, __u32, union dp_cell, 1, BPF_F_MMAPABLE);
@@ -82,6 +84,11 @@ struct {
 } events SEC(".maps");
 /* Never read by a program: here so that it is created, sized and pinned like the rest. */
 MAP(base, BPF_MAP_TYPE_ARRAY, __u32, struct dp_base, 1, BPF_F_MMAPABLE);
+
+INLINE struct dp_here *here(void)
+{
+	return &heres[bpf_get_smp_processor_id() & (DP_CPUS - 1)];
+}
 
 /* Boot clock, which is also what valid_until is written in. Read once per packet. */
 INLINE __u64 now_ns(void)

@@ -49,15 +49,37 @@ __noinline int under_ceiling(__u32 id, __u32 dir, __u32 bytes, __u64 now, __u32 
 		       c->burst[dir] >> (excess & 1));
 }
 
+/* A rate as it was at one moment. */
+struct rate {
+	__u64 cost, burst; /* burst in nanoseconds */
+	__u32 shift;
+};
+
+INLINE struct rate rate_read(const struct dp_rate *from)
+{
+	__u64 w = *(volatile const __u64 *)from;
+	struct dp_rate r;
+
+	__builtin_memcpy(&r, &w, sizeof(r));
+	return (struct rate){ .cost = r.cost,
+			      .burst = (__u64)(r.span & DP_SPAN_US) * 1000,
+			      .shift = (r.span >> DP_SPAN_SHIFT) & 63 };
+}
+
+INLINE struct dp_meter *meter_of(__u32 label)
+{
+	return bpf_map_lookup_elem(&meters, &label);
+}
+
 /* Bytes to take beyond need, *ns what they cost; 0 where they would be more than a small part of
  * the burst (cfg_grant_shift leaves a sixteenth for all CPUs and two
  * more: the last draw and the packet that it is for). */
-INLINE __u32 grant_of(const struct dp_line *l, __u32 dir, __u64 *ns)
+INLINE __u32 grant_of(const struct rate *r, __u64 *ns)
 {
-	__u64 most = l->burst[dir] >> (cfg_grant_shift & 31);
+	__u64 most = r->burst >> (cfg_grant_shift & 31);
 	__u32 bytes = DP_GRANT;
 
-	*ns = ((__u64)l->cost[dir] * DP_GRANT) >> (l->shift[dir] & 63);
+	*ns = (r->cost * DP_GRANT) >> r->shift;
 	for (int i = 0; i < 3; i++) {
 		if (*ns <= most)
 			return bytes;
@@ -70,39 +92,42 @@ INLINE __u32 grant_of(const struct dp_line *l, __u32 dir, __u64 *ns)
 
 /* Committed traffic of a label without a ceiling. Returns the credit that is left, < 0 when the
  * packet does not conform. */
-INLINE __s64 meter_draw(struct dp_line *l, __u32 dir, __u32 need, __u64 now)
+INLINE __s64 meter_draw(struct dp_meter *m, const struct rate *r, __u32 dir, __u32 need, __u64 now)
 {
 	__u64 ns, cost, kept;
-	__u32 grant = grant_of(l, dir, &ns);
+	__u32 grant = grant_of(r, &ns);
 
-	cost = ((__u64)l->cost[dir] * (need + grant)) >> (l->shift[dir] & 63);
+	cost = (r->cost * (need + grant)) >> r->shift;
 	kept = ns * (cfg_cpus + 2);
-	return vt_take(&l->tat[dir], now, cost, l->burst[dir] - kept) ? (__s64)grant : -1;
+	return vt_take(&m->tat[dir & 1], now, cost, r->burst - kept) ? (__s64)grant : -1;
 }
 
-INLINE enum colour meter_excess(struct dp_line *l, __u32 dir, __u32 bytes, __u64 now)
+INLINE enum colour meter_excess(struct dp_meter *m, __u32 ceiling, __u32 dir, __u32 bytes,
+				__u64 now)
 {
-	__u64 cost = ((__u64)l->ecost[dir] * bytes) >> (l->eshift[dir] & 63);
+	struct rate r = rate_read(&m->excess[dir & 1]);
+	__u64 cost = (r.cost * bytes) >> r.shift, *etat = &m->etat[dir & 1];
 
-	if (!l->ecost[dir] || !vt_take(&l->etat[dir], now, cost, l->eburst[dir]))
+	if (!r.cost || !vt_take(etat, now, cost, r.burst))
 		return RED;
-	if (!l->ceiling || under_ceiling(l->ceiling, dir, bytes, now, 1))
+	if (!ceiling || under_ceiling(ceiling, dir, bytes, now, 1))
 		return YELLOW;
-	__sync_fetch_and_add(&l->etat[dir], -cost);
+	__sync_fetch_and_add(etat, -cost);
 	return RED;
 }
 
-INLINE enum colour meter_under(struct dp_line *l, __u32 dir, __u32 bytes, __u64 now)
+INLINE enum colour meter_under(struct dp_meter *m, const struct rate *r, __u32 ceiling, __u32 dir,
+			       __u32 bytes, __u64 now)
 {
-	__u64 cost = ((__u64)l->cost[dir] * bytes) >> (l->shift[dir] & 63);
+	__u64 cost = (r->cost * bytes) >> r->shift;
 
-	if (cost && !vt_take(&l->tat[dir], now, cost, l->burst[dir]))
-		return meter_excess(l, dir, bytes, now);
-	if (under_ceiling(l->ceiling, dir, bytes, now, 0))
+	if (cost && !vt_take(&m->tat[dir & 1], now, cost, r->burst))
+		return meter_excess(m, ceiling, dir, bytes, now);
+	if (under_ceiling(ceiling, dir, bytes, now, 0))
 		return GREEN;
 	/* Dropped above, so not paid for here. */
 	if (cost)
-		__sync_fetch_and_add(&l->tat[dir], -cost);
+		__sync_fetch_and_add(&m->tat[dir & 1], -cost);
 	return RED;
 }
 
@@ -146,16 +171,21 @@ INLINE int over(const struct dp_line *l, const struct outer *o, enum colour colo
 static __noinline int ask(struct dp_line *l, const struct outer *o, __u32 at, struct verdict *v)
 {
 	__u32 credit = v->rx >> DP_RX_CREDIT, dir = at & 1;
+	struct dp_meter *m = meter_of(at >> 1);
 	enum colour colour = GREEN;
 	__u64 now = now_ns();
 	__s64 left = credit;
+	struct rate r;
 
+	if (!m)
+		return 0;
+	r = rate_read(&m->rate[dir]);
 	if (l->ceiling)
-		colour = meter_under(l, dir, o->bytes, now);
-	else if (l->cost[dir])
-		left = meter_draw(l, dir, o->bytes - credit, now);
+		colour = meter_under(m, &r, l->ceiling, dir, o->bytes, now);
+	else if (r.cost)
+		left = meter_draw(m, &r, dir, o->bytes - credit, now);
 	if (left < 0)
-		colour = meter_excess(l, dir, o->bytes, now);
+		colour = meter_excess(m, l->ceiling, dir, o->bytes, now);
 	else
 		v->rx = (v->rx & DP_RX_PACKETS) | (__u64)left << DP_RX_CREDIT;
 	return colour == GREEN ? 0 : over(l, o, colour, at, v);

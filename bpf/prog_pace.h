@@ -10,6 +10,7 @@
 #define TREATY_BPF_PROG_PACE_H
 
 #include "prog_classify.h"
+#include "prog_meter.h"
 #include "prog_parse.h"
 
 #define SOL_SOCKET_         1
@@ -37,16 +38,16 @@ INLINE __u64 least(__u64 a, __u64 b)
 }
 
 /* Bytes per second on layer 2 that this label is held to by drops; NO_RATE = by none. */
-INLINE __u64 policed_at(const struct dp_line *l, __u32 dir)
+INLINE __u64 policed_at(const struct dp_line *l, __u32 label, __u32 dir)
 {
 	__u32 minor = l->class_minor ? l->class_minor : DP_MINOR_REST;
 	struct dp_shapes *s = bpf_map_lookup_elem(&shapes, &minor);
+	struct dp_meter *m = meter_of(label);
+	struct rate r = m ? rate_read(&m->rate[dir & 1]) : (struct rate){};
 	__u64 rate = NO_RATE, cost;
 
-	dir &= 1;
-	cost = l->cost[dir];
-	if (cost && l->shift[dir] < 34 && (l->flags & (DP_L_POLICE_EDGE | DP_L_POLICE_NODE)))
-		rate = least(rate, (NS << (l->shift[dir] & 63)) / cost);
+	if (r.cost && r.shift < 34 && (l->flags & (DP_L_POLICE_EDGE | DP_L_POLICE_NODE)))
+		rate = least(rate, (NS << r.shift) / r.cost);
 	for (int i = 0; s && i < DP_SHAPE_WAYS; i++) {
 		struct dp_shape *q = &s->way[i];
 
@@ -96,7 +97,7 @@ INLINE __u32 pace_rate(struct bpf_sock_ops *o, struct bpf_sock *sk)
 	l = line_of(label);
 	if (!l || now_ns() >= *(volatile __u64 *)&l->valid_until)
 		return NO_RATE;
-	rate = policed_at(l, dir);
+	rate = policed_at(l, label, dir);
 	if (rate >= NO_RATE || !mss)
 		return NO_RATE;
 	over = 14 + (k.family == 4 ? 20 : 40) + TCP_TIMESTAMPS;

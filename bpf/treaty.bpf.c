@@ -32,13 +32,13 @@ enum cause { CAUSE_NONE, CAUSE_UNKNOWN, CAUSE_EXPIRED, CAUSE_BINDING };
 __noinline int best_effort(struct __sk_buff *skb, __u32 packets, __u32 bytes, __u32 at,
 			   enum cause why)
 {
-	struct dp_hot *h = hot_of(0);
+	struct dp_pass *p = pass_of(here()->rx, 0);
 	struct dp_odd *odd;
 	struct dp_rare *c;
 
 	set_mark(skb, 0, 0);
-	if (h)
-		count_rx(h, 0, rx_word(h, 0), packets, bytes);
+	if (p)
+		count_rx(p, 0, rx_word(p, 0), packets, bytes);
 	if (why == CAUSE_NONE)
 		return TC_ACT_UNSPEC;
 	event(why == CAUSE_UNKNOWN   ? DP_EV_UNKNOWN
@@ -70,35 +70,29 @@ __noinline int not_parsed(struct __sk_buff *skb, int state)
 	return best_effort(skb, 1, skb->len, 0, CAUSE_NONE);
 }
 
-/* As the device says; most nodes have none that says down, and need not look. */
-INLINE __u32 unbound_dir(__u32 ifindex)
-{
-	struct dp_port_line *port;
-	__u32 zero = 0;
-	struct dp_ctl *c = bpf_map_lookup_elem(&ctl, &zero);
+volatile __u32 downs_live; /* dp_ctl.downs: most nodes have none that says down */
 
-	if (c && !*(volatile __u32 *)&c->downs)
-		return 0;
-	port = bpf_map_lookup_elem(&ports, &ifindex);
+/* As the device says. */
+static __noinline __u32 port_dir(__u32 ifindex)
+{
+	struct dp_port_line *port = bpf_map_lookup_elem(&ports, &ifindex);
+
 	return port ? port->dir & 1 : 0;
 }
 
-/* Direction of a label's packet by the device on which it came in. 2 = not bound to it. */
+/* Direction of a label's packet by the device on which it came in, 0 = from this host. 2 = not
+ * bound to it. */
 INLINE __u32 direction(const struct dp_line *l, __u32 ifindex)
 {
 	__u32 up = l->bind[0], down = l->bind[1];
 
-	if (up && up == ifindex)
+	if (!(up | down))
+		return unlikely(downs_live) ? port_dir(ifindex) : 0;
+	if (up == ifindex)
 		return 0;
-	if (down && down == ifindex)
+	if (down == ifindex)
 		return 1;
-	if (up && down)
-		return 2;
-	if (up)
-		return 1;
-	if (down)
-		return 0;
-	return unbound_dir(ifindex);
+	return up && down ? 2 : up ? 1 : 0;
 }
 
 /* Only lines with a bound source prefix pay for the look. */
@@ -154,15 +148,15 @@ INLINE int edge_bound(struct __sk_buff *skb, const struct dp_line *l, const stru
 	       source_ok(e->k.src[0], e->k.src[1], label * 2 + dir);
 }
 
-/* Demand counts (class) come before any question of an agreement. */
-INLINE int edge_in(struct __sk_buff *skb)
+/* Any packet. Demand counts (class) come before any question of an agreement. */
+__noinline int edge_any(struct __sk_buff *skb)
 {
 	__u32 label, dir, fresh, path;
 	enum cause why = CAUSE_NONE;
 	struct answer f = {};
 	struct verdict v = {};
 	struct dp_line *l;
-	struct dp_hot *h;
+	struct dp_pass *p;
 	struct edge e;
 	int state = edge_parse(skb, &e);
 
@@ -171,7 +165,7 @@ INLINE int edge_in(struct __sk_buff *skb)
 	fresh = classify(&e.k, e.o.label, &f);
 	label = f.label;
 	dir = f.dir & 1;
-	h = hot_fetch(label);
+	p = pass_of(here()->rx, label);
 	l = line_of(label);
 	if (label && !l)
 		why = CAUSE_UNKNOWN;
@@ -179,13 +173,13 @@ INLINE int edge_in(struct __sk_buff *skb)
 		why = CAUSE_EXPIRED;
 	else if (l && !edge_bound(skb, l, &e, label, dir))
 		why = CAUSE_BINDING;
-	count_class(f.class_id, e.o.packets, e.o.bytes, l && why == CAUSE_NONE, fresh);
-	if (unlikely(!l || !h || why != CAUSE_NONE)) {
+	count_class(here(), f.class_id, e.o.packets, e.o.bytes, l && why == CAUSE_NONE, fresh);
+	if (unlikely(!l || !p || why != CAUSE_NONE)) {
 		tag(skb, &e.o, 0, KEEP, 0);
 		return best_effort(skb, e.o.packets, e.o.bytes, label * 2 + dir, why);
 	}
 	v.dscp = l->dscp < 64 ? l->dscp : KEEP;
-	v.rx = rx_word(h, dir);
+	v.rx = rx_word(p, dir);
 	if (unlikely((l->flags & DP_L_POLICE_EDGE) && police(l, &e.o, label * 2 + dir, &v))) {
 		drop_told(label * 2 + dir, skb->ifindex);
 		return TC_ACT_SHOT;
@@ -197,10 +191,85 @@ INLINE int edge_in(struct __sk_buff *skb)
 	tag(skb, &e.o, label, v.dscp, v.ce);
 	path = path_of(l, dir);
 	set_mark(skb, label, path);
-	count_rx(h, dir, v.rx, e.o.packets, e.o.bytes);
+	count_rx(p, dir, v.rx, e.o.packets, e.o.bytes);
 	if (unlikely(l->watch && e.k.proto == IPPROTO_TCP))
 		edge_rtt(skb, &e, l->watch * 2 + dir);
 	return leave(skb, path);
+}
+
+/* The line of a label in force, without a bound source prefix or a ceiling. */
+#define LINE_PLAIN ((__u64)0xffff << 48 | DP_L_SOURCE << 1 | DP_L_SOURCE | DP_L_ACTIVE)
+
+/* Whether the label's own meter needs no asking: *rx loses the credit. */
+INLINE int in_credit(__u64 *rx, __u32 bytes, __u64 policed)
+{
+	if (!policed)
+		return 1;
+	if (*rx >> DP_RX_CREDIT < bytes)
+		return 0;
+	*rx -= (__u64)bytes << DP_RX_CREDIT;
+	return 1;
+}
+
+#define AGAIN 0x100 /* no verdict */
+
+/* The way of most packets: see node_in(). */
+__noinline int edge_quick(struct __sk_buff *skb)
+{
+	__u32 dir, path, generation, zero = 0;
+	struct answer f = {};
+	struct place at;
+	struct edge e;
+	struct dp_here *h;
+	struct dp_line *l;
+	struct dp_pass *p;
+	struct dp_ctl *c;
+	__u64 set, rx;
+
+	c = bpf_map_lookup_elem(&ctl, &zero);
+	if (!c || unlikely(!plain_edge(skb, &e.k, &e.o, &e.end)))
+		return AGAIN;
+	generation = *(volatile __u32 *)&c->generation;
+	e.k.label_in = generation & DP_GEN_LABEL_IN ? e.o.label : 0;
+	/* Kept in memory: clang would carry the key's halves, put together again for each compare.
+	 */
+	asm volatile("" : : "r"(&e.k) : "memory");
+	if (unlikely(!flow_find(&e.k, generation, &at, &f)))
+		return AGAIN;
+	l = bpf_map_lookup_elem(&lines, &f.label);
+	h = here();
+	p = pass_of(h->rx, f.label);
+	if (!l || !p)
+		return AGAIN;
+	set = *(volatile __u64 *)l;
+	dir = f.dir & 1;
+	if (unlikely((set & LINE_PLAIN) != DP_L_ACTIVE || f.swap || near_end(h, l)))
+		return AGAIN;
+	if (unlikely(l->bind[dir] && l->bind[dir] != skb->ingress_ifindex))
+		return AGAIN;
+	if (unlikely(cfg_colours.block_ns && l->watch))
+		return AGAIN;
+	rx = rx_word(p, dir);
+	if (unlikely(!in_credit(&rx, e.o.bytes, set & DP_L_POLICE_EDGE)))
+		return AGAIN;
+	count_class(h, f.class_id, 1, e.o.bytes, 1, 0);
+	tag(skb, &e.o, f.label, l->dscp < 64 ? l->dscp : KEEP, 0);
+	path = path_of(l, dir);
+	set_mark(skb, f.label, path);
+	count_rx(p, dir, rx, 1, e.o.bytes);
+	if (unlikely(l->watch && e.k.proto == IPPROTO_TCP)) {
+		e.l4 = ETH_HLEN + (e.o.family == 6 ? 40 : 20);
+		edge_rtt(skb, &e, l->watch * 2 + dir);
+	}
+	return leave(skb, path);
+}
+
+/* Both ways are calls: one that stood here would take its room on the stack from the other. */
+INLINE int edge_in(struct __sk_buff *skb)
+{
+	int r = edge_quick(skb);
+
+	return unlikely(r == AGAIN) ? edge_any(skb) : r;
 }
 
 SEC("tc")
@@ -238,13 +307,14 @@ static __noinline int node_far(struct __sk_buff *skb, struct outer *o)
 	return state;
 }
 
-INLINE int node_in(struct __sk_buff *skb)
+/* Any packet. */
+__noinline int node_any(struct __sk_buff *skb)
 {
 	enum cause why = CAUSE_NONE;
 	struct verdict v = { .dscp = KEEP };
 	__u32 label, dir, path;
 	struct dp_line *l;
-	struct dp_hot *h;
+	struct dp_pass *p;
 	struct outer o;
 
 	if (unlikely(!plain_v6(skb, &o))) {
@@ -256,7 +326,7 @@ INLINE int node_in(struct __sk_buff *skb)
 		o = far;
 	}
 	label = o.label;
-	h = hot_fetch(label);
+	p = pass_of(here()->rx, label);
 	l = line_of(label);
 	dir = l ? direction(l, skb->ingress_ifindex) : 0;
 	if (!l)
@@ -266,11 +336,11 @@ INLINE int node_in(struct __sk_buff *skb)
 	else if (expired(l))
 		why = CAUSE_EXPIRED;
 	dir &= 1;
-	if (unlikely(!l || !h || why != CAUSE_NONE))
+	if (unlikely(!l || !p || why != CAUSE_NONE))
 		return best_effort(skb, o.packets, o.bytes, label * 2 + dir, why);
 	if (unlikely(cfg_colours.block_ns && l->watch))
 		mark_seen(&o, l->watch * 2 + dir, DP_MARK_IN);
-	v.rx = rx_word(h, dir);
+	v.rx = rx_word(p, dir);
 	if (unlikely((l->flags & DP_L_POLICE_NODE) && police(l, &o, label * 2 + dir, &v))) {
 		drop_told(label * 2 + dir, skb->ifindex);
 		return TC_ACT_SHOT;
@@ -279,8 +349,49 @@ INLINE int node_in(struct __sk_buff *skb)
 		tag(skb, &o, KEEP, v.dscp == KEEP ? KEEP : mark_keep(o.dscp, v.dscp), v.ce);
 	path = path_of(l, dir);
 	set_mark(skb, label, path);
-	count_rx(h, dir, v.rx, o.packets, o.bytes);
+	count_rx(p, dir, v.rx, o.packets, o.bytes);
 	if (unlikely(l->watch && o.proto != IPPROTO_UDP))
+		node_rtt(skb, l->watch * 2 + dir);
+	return leave(skb, path);
+}
+
+/* The way of most packets, nothing else on it, in few instructions: a processor overlaps the cache
+ * misses of packets whose instructions all fit into its window. Nothing is written before it is
+ * sure that this way ends well; else the packet takes the other one from its beginning. */
+INLINE int node_in(struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 label, dir, path, watched, bytes = skb->len;
+	struct dp_here *h;
+	struct dp_line *l;
+	struct dp_pass *p;
+	__u64 set, rx;
+
+	if (data + ETH_HLEN + 40 > end || *(__be16 *)(data + 12) != bpf_htons(ETH_P_IPV6))
+		return node_any(skb);
+	label = bpf_ntohl(*(__be32 *)(data + ETH_HLEN));
+	if (label >> 28 != 6 || skb->gso_size)
+		return node_any(skb);
+	label &= DP_LABEL_MAX;
+	l = bpf_map_lookup_elem(&lines, &label);
+	h = here();
+	p = pass_of(h->rx, label);
+	if (!l || !p)
+		return node_any(skb);
+	set = *(volatile __u64 *)l;
+	dir = direction(l, skb->ingress_ifindex);
+	if (unlikely((set & LINE_PLAIN) != DP_L_ACTIVE || dir > 1 || near_end(h, l)))
+		return node_any(skb);
+	if (unlikely(cfg_colours.block_ns && l->watch))
+		return node_any(skb);
+	watched = l->watch && *(__u8 *)(data + ETH_HLEN + 6) != IPPROTO_UDP;
+	rx = rx_word(p, dir);
+	if (unlikely(!in_credit(&rx, bytes, set & DP_L_POLICE_NODE)))
+		return node_any(skb);
+	path = path_of(l, dir);
+	set_mark(skb, label, path);
+	count_rx(p, dir, rx, 1, bytes);
+	if (unlikely(watched))
 		node_rtt(skb, l->watch * 2 + dir);
 	return leave(skb, path);
 }
@@ -348,7 +459,7 @@ int treaty_out(struct __sk_buff *skb)
 	__u32 label = skb->mark & DP_MARK_LABEL, seen, l3, dir, packets, bytes;
 	struct dp_line *l = line_of(label);
 	__u32 minor = DP_MINOR_REST;
-	struct dp_hot *c;
+	struct dp_pass *c;
 
 	seen = outer_label(skb, &l3);
 	out_size(skb, &packets, &bytes);
@@ -376,11 +487,11 @@ int treaty_out(struct __sk_buff *skb)
 	}
 	if (unlikely(cfg_colours.block_ns && l->watch))
 		mark_out(skb, l3, l->watch * 2 + (dir & 1), packets, bytes);
-	c = hot_of(label);
+	c = pass_of(here()->tx, label);
 	if (!c)
 		return TC_ACT_UNSPEC;
-	c->dir[dir & 1].tx_packets += packets;
-	c->dir[dir & 1].tx_bytes += bytes;
+	c->dir[dir & 1].packets += packets;
+	c->dir[dir & 1].bytes += bytes;
 	return TC_ACT_UNSPEC;
 }
 

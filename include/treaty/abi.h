@@ -12,9 +12,7 @@
 #include <linux/types.h>
 
 #define DP_ABI_MAGIC   0x59544154u /* "TATY" */
-#define DP_ABI_VERSION 3u
-#define DP_ABI_ADOPTED \
-	2u /* this one's maps serve as they are: no credit in rx_packets, no `downs` */
+#define DP_ABI_VERSION 4u
 
 #define DP_LABEL_MAX    0xfffffu    /* 20 bits, RFC 8200 section 3 */
 #define DP_MARK_LABEL   0x000fffffu /* skb->mark bits 0..19 */
@@ -38,11 +36,9 @@
 #define DP_L_OVER_ECN    2u
 #define DP_L_SOURCE      0x40u /* shift by direction: a source prefix is bound (map binds) */
 
-/* A label, both directions: 96 bytes, two neighbouring cache lines at most. Words 0..7 are written
- * by user space, one aligned word at a time, and only read by the programs: each word means
- * something by itself, so a reader between two stores sees an old or a new value of each. The rest
- * is the meters' and written by the programs only.
- * A cost is a number m and a shift s: a packet of n bytes costs (m * n) >> s nanoseconds. */
+/* A label, both directions: half a cache line, written by user space, one aligned word at a time,
+ * and only read by the programs. Each word means something by itself, so a reader between two
+ * stores sees an old or a new value of each. */
 struct dp_line {
 	__u16 flags;
 	__u16 class_minor; /* HTB class 54:minor at egress; 0 = leave skb->priority alone */
@@ -53,16 +49,28 @@ struct dp_line {
 	__u32 bind[2];     /* ingress ifindex per direction; 0 = any managed device */
 	__u8 path[2];      /* steering: 1..255, 0 = none; one byte, flipped by one store */
 	__u16 watch;       /* slot of histograms and colours, 1..DP_WATCHED; 0 = not watched */
-	__u8 shift[2], eshift[2];
-	__u32 cost[2];   /* committed; 0 = unmetered */
-	__u32 ecost[2];  /* excess rate (RFC 4115); 0 = none */
-	__u32 burst[2];  /* ns of committed virtual time: CBS / CIR */
-	__u32 eburst[2]; /* ns of excess virtual time: EBS / EIR */
-	__u64 tat[2];    /* committed: theoretical arrival time, advanced by compare-and-swap */
-	__u64 etat[2];   /* excess: touched only when the committed one refuses */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct dp_line) == 96, "a label");
-#define DP_LINE_WORDS 8
+_Static_assert(sizeof(struct dp_line) == 32, "a label");
+
+/* A rate and its burst, one aligned word. A cost is a number m and a shift s: a packet of n bytes
+ * costs (m * n) >> s nanoseconds. */
+struct dp_rate {
+	__u32 cost; /* 0 = unmetered */
+	__u32 span; /* bits 0..23: burst as microseconds of virtual time; above them the shift */
+};
+#define DP_SPAN_US    0xffffffu
+#define DP_SPAN_SHIFT 24
+
+/* What a label's packet touches only when its CPU has no credit left. The rates are user space's,
+ * the times are the programs'. */
+struct dp_meter {
+	struct dp_rate rate[2];   /* committed: CIR, CBS */
+	struct dp_rate excess[2]; /* RFC 4115: EIR, EBS */
+	__u64 tat[2];             /* committed: theoretical arrival time, by compare-and-swap */
+	__u64 etat[2];            /* excess: touched only when the committed one refuses */
+};
+_Static_assert(sizeof(struct dp_meter) == 64, "one cache line");
 
 /* A ceiling over several labels of one customer; id 0 is none. */
 #define DP_CEILINGS 4096
@@ -84,16 +92,16 @@ struct dp_bind {
 /* --- counters ---------------------------------------------------------------------------------
  * One mmapable array of 64-byte cells, so that one frozen fd carries everything. */
 
-/* Of (label, CPU): one writer, plain adds. Label 0 holds what travels as best effort through our
- * ingress programs. */
-struct dp_hot {
+/* Of (label, CPU), half a line: one writer, plain adds. Twice: what passed at ingress, and what
+ * left at egress (before the qdisc). Label 0 holds what travels as best effort through our ingress
+ * programs. */
+struct dp_pass {
 	struct {
-		__u64 rx_packets; /* passed at ingress: 48 bits, above them the meter's credit */
-		__u64 rx_bytes;
-		__u64 tx_packets, tx_bytes; /* left at egress (before the qdisc) */
+		__u64 packets; /* at ingress 48 bits, above them the meter's credit */
+		__u64 bytes;
 	} dir[2];
 };
-_Static_assert(sizeof(struct dp_hot) == 64, "one cache line");
+_Static_assert(sizeof(struct dp_pass) == 32, "two in a cell");
 #define DP_RX_CREDIT  48 /* shift: bytes that the CPU may pass without asking the meter */
 #define DP_RX_PACKETS ((1ull << DP_RX_CREDIT) - 1)
 #define DP_GRANT      24000u /* bytes of credit at most: sixteen packets */
@@ -116,9 +124,7 @@ struct dp_odd {
 	__u64 unknown;   /* labelled packets with no line */
 	__u64 malformed; /* truncated or not parsable, passed untouched */
 	__u64 not_ip;    /* neither IPv4 nor IPv6 */
-	__u64 tick;      /* jiffies when this CPU last read the clock */
-	__u64 tick_ns;   /* what it read */
-	__u64 pad[3];
+	__u64 pad[5];
 };
 _Static_assert(sizeof(struct dp_odd) == 64, "one cache line");
 
@@ -131,7 +137,7 @@ struct dp_cache_count {
 };
 _Static_assert(sizeof(struct dp_cache_count) == 64, "one cache line");
 
-/* Demand of one (class, CPU), seen at the edge before any agreement exists. */
+/* Demand of one (CPU, class), seen at the edge before any agreement exists. */
 struct dp_class_count {
 	__u64 packets, bytes;
 	__u64 labelled; /* packets that had a valid label */
@@ -165,7 +171,7 @@ union dp_cell {
 	struct dp_geometry geo;
 	struct dp_odd odd;
 	struct dp_cache_count cache;
-	struct dp_hot hot;
+	struct dp_pass pass[2]; /* of two labels that follow each other */
 	struct dp_class_count class_count;
 	struct dp_index index;
 	struct dp_rare rare;
@@ -174,23 +180,45 @@ union dp_cell {
 };
 _Static_assert(sizeof(union dp_cell) == 64, "a cell");
 
-/* First cells of each kind; geometry | odd | cache | hot | class | index | rare | rtt. */
+/* First cells of each kind; geometry | odd | cache | rx | tx | class | index | rare | rtt. Those of
+ * what passed are [CPU][label / 2] and those of classes [CPU][class]: no CPU writes a line that
+ * another one writes. */
 struct dp_cells {
-	__u32 odd, cache, hot, class_count, index, rare, rtt, end;
+	__u32 odd, cache, rx, tx, class_count, index, rare, rtt, end;
+	__u32 pairs; /* cells of one CPU */
 };
 
 static inline struct dp_cells dp_cells_of(__u32 labels, __u32 cpus, __u32 slots)
 {
-	struct dp_cells c = { .odd = 1 };
+	struct dp_cells c = { .odd = 1, .pairs = (labels + 1) / 2 };
 
 	c.cache = c.odd + cpus;
-	c.hot = c.cache + cpus;
-	c.class_count = c.hot + labels * cpus;
+	c.rx = c.cache + cpus;
+	c.tx = c.rx + c.pairs * cpus;
+	c.class_count = c.tx + c.pairs * cpus;
 	c.index = c.class_count + DP_CLASSES * cpus;
 	c.rare = c.index + (labels + 15) / 16;
 	c.rtt = c.rare + slots * 2;
 	c.end = c.rtt + (DP_WATCHED + 1) * 4;
 	return c;
+}
+
+/* Of one CPU, in no map of ours: where its cells are, and when it last read the clock. */
+#define DP_CPUS 1024u
+struct dp_here {
+	__u64 tick, tick_ns;       /* jiffies, and the boot clock in that jiffy */
+	__u32 rx, tx, class_count; /* first cells; 0 = no such CPU */
+	__u32 pad[9];
+};
+_Static_assert(sizeof(struct dp_here) == 64, "one cache line");
+
+static inline void dp_here_fill(struct dp_here *h, const struct dp_cells *c, __u32 cpus)
+{
+	for (__u32 i = 0; i < cpus && i < DP_CPUS; i++) {
+		h[i].rx = c->rx + i * c->pairs;
+		h[i].tx = c->tx + i * c->pairs;
+		h[i].class_count = c->class_count + i * DP_CLASSES;
+	}
 }
 
 /* Slots for rare counters: one a label, above 65,536 labels three for sixteen. */
@@ -202,6 +230,13 @@ static inline __u32 dp_slots_of(__u32 labels)
 }
 
 /* --- what user space makes of them: sums over CPUs -------------------------------------------- */
+
+/* What passed of a label. */
+struct dp_hot {
+	struct {
+		__u64 rx_packets, rx_bytes, tx_packets, tx_bytes;
+	} dir[2];
+};
 
 struct dp_count {
 	__u64 rx_packets, rx_bytes, tx_packets, tx_bytes;                       /* struct dp_hot */

@@ -94,7 +94,7 @@ static struct row at_4k[] = {
 	EDGE_ROW("edge_hit_1_ns", "empty_ktime_ns", 1, 1),
 	EDGE_ROW("edge_hit_1m_ns", "hash5_1m_ns", MILLION, 4096),
 };
-/* The label path by hand, stage by stage, beside the product: `one` and `half` are other layouts of
+/* The label path by hand, stage by stage, beside the product: `one` and `two` are other layouts of
  * what `count` touches, `cas` a meter by the clock and a compare-and-swap for each packet. */
 #define BREAKDOWN(n, labels, base)                                                              \
 	PART_ROW("label_breakdown_" n "_random_ns", NULL, "bench_random", labels),              \
@@ -105,8 +105,8 @@ static struct row at_4k[] = {
 		PART_ROW("label_breakdown_" n "_count_ns", NULL, "bench_count", labels),        \
 		PART_ROW("label_breakdown_" n "_one_ns", "label_breakdown_" n "_count_ns",      \
 			 "bench_one", labels),                                                  \
-		PART_ROW("label_breakdown_" n "_half_ns", "label_breakdown_" n "_count_ns",     \
-			 "bench_half", labels),                                                 \
+		PART_ROW("label_breakdown_" n "_two_ns", "label_breakdown_" n "_count_ns",      \
+			 "bench_two", labels),                                                  \
 		PART_ROW("label_breakdown_" n "_cas_ns", NULL, "bench_cas", labels),            \
 		PART_ROW("label_breakdown_" n "_product_ns", base, "bench_label", labels)
 static struct row parts[] = {
@@ -119,8 +119,6 @@ static struct row parts[] = {
 	  .labels = 4096 },
 	PART_ROW("chain_1m_labels_1m_ns", NULL, "bench_chain", MILLION),
 	PART_ROW("chain_one_1m_labels_1m_ns", "chain_1m_labels_1m_ns", "bench_chain_one", MILLION),
-	PART_ROW("chain_half_1m_labels_1m_ns", "chain_1m_labels_1m_ns", "bench_chain_half",
-		 MILLION),
 	PART_ROW("array_1m_beside_ns", NULL, "bench_array", MILLION),
 };
 static struct row at_1m[] = {
@@ -234,8 +232,6 @@ static int bench_load(void)
 	struct dp_ctl ctl;
 	struct bpf_map *m;
 	uint32_t zero = 0;
-	LIBBPF_OPTS(bpf_test_run_opts, o);
-	int r;
 
 	dp_features(d, &f);
 	b = dp_bpf__open();
@@ -254,11 +250,11 @@ static int bench_load(void)
 	b->rodata->cfg_slots = dp_slots_of(f.labels);
 	at = dp_cells_of(f.labels, f.cpus, dp_slots_of(f.labels));
 	memcpy((void *)(uintptr_t)&b->rodata->cfg_at, &at, sizeof(at));
+	dp_here_fill(b->bss->heres, &at, f.cpus);
 	b->rodata->cfg_flow_sets = f.flows / DP_FLOW_WAYS;
 	for (size_t i = 0; i < ARRAY_LEN(ctl.key); i++)
 		b->rodata->cfg_key[i] = ctl.key[i];
-	r = dp_bpf__load(b);
-	return r ? r : bpf_prog_test_run_opts(bpf_program__fd(b->progs.bench_layouts), &o);
+	return dp_bpf__load(b);
 }
 
 static void pin(int cpu)
@@ -448,7 +444,7 @@ static const union dp_cell *cells_map(void)
 	at = dp_cells_of(f.labels, f.cpus, dp_slots_of(f.labels));
 	p = mmap(NULL, at.end * sizeof(union dp_cell), PROT_READ, MAP_SHARED | MAP_POPULATE,
 		 dp_counters_fd(d), 0);
-	return p == MAP_FAILED ? NULL : (const union dp_cell *)p + at.hot;
+	return p == MAP_FAILED ? NULL : (const union dp_cell *)p + at.rx;
 }
 
 static void *sweeper(void *arg)
@@ -514,8 +510,8 @@ static int sweep(void)
 static void bytes(void)
 {
 	struct dp_cells at = dp_cells_of(LABELS, 2, dp_slots_of(LABELS));
-	double each = sizeof(struct dp_line) +
-		      (double)(at.class_count - at.hot) * sizeof(union dp_cell) / LABELS +
+	double each = sizeof(struct dp_line) + sizeof(struct dp_meter) +
+		      (double)(at.class_count - at.rx) * sizeof(union dp_cell) / LABELS +
 		      (double)(at.rtt - at.index) * sizeof(union dp_cell) / LABELS;
 
 	(void)printf("{\"metric\":\"dataplane.bytes_per_label\",\"value\":%.0f,\"unit\":\"B\","
@@ -539,6 +535,7 @@ int main(int argc, char **argv)
 	const struct dp_config c = {
 		.offline = true, .labels = LABELS, .flows = FLOWS, .rules = LABELS
 	};
+	LIBBPF_OPTS(bpf_test_run_opts, o);
 	struct err e = { 0 };
 	int r;
 
@@ -546,6 +543,7 @@ int main(int argc, char **argv)
 	r = dp_open(&d, &c, &e);
 	r = r ? r : bench_load();
 	r = r ? r : labels_set();
+	r = r ? r : bpf_prog_test_run_opts(bpf_program__fd(b->progs.bench_layouts), &o);
 	r = r || !all ? r : hash5_fill();
 	if (all)
 		r = r ? r : phase(at_4k, ARRAY_LEN(at_4k), 4096, false);

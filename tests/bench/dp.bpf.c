@@ -117,7 +117,7 @@ struct hand {
 	__u32 label, len;
 	__u64 now;
 	struct dp_line *l;
-	struct dp_hot *h;
+	struct dp_pass *p;
 };
 
 INLINE int hand_parse(struct __sk_buff *skb, struct hand *w)
@@ -150,13 +150,13 @@ INLINE int hand_count(struct __sk_buff *skb, struct hand *w)
 
 	if (hand_line(skb, w))
 		return -1;
-	w->h = hot_of(w->label);
-	if (!w->h)
+	w->p = pass_of(here()->rx, w->label);
+	if (!w->p)
 		return -1;
-	rx = rx_word(w->h, 0);
+	rx = rx_word(w->p, 0);
 	if (rx >> DP_RX_CREDIT == 0xffff)
 		return -1;
-	count_rx(w->h, 0, rx, 1, w->len);
+	count_rx(w->p, 0, rx, 1, w->len);
 	return 0;
 }
 
@@ -181,13 +181,13 @@ int bench_random_tick(struct __sk_buff *skb)
 {
 	__u32 label;
 
-	return label_write(skb, &label) || tick_ns() == 1 ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+	return label_write(skb, &label) || tick_ns(here()) == 1 ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
 SEC("tc")
 int bench_parse(struct __sk_buff *skb)
 {
-	struct hand w = { .now = tick_ns() };
+	struct hand w = { .now = tick_ns(here()) };
 
 	return hand_parse(skb, &w) || w.now == w.len ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
@@ -195,7 +195,7 @@ int bench_parse(struct __sk_buff *skb)
 SEC("tc")
 int bench_line(struct __sk_buff *skb)
 {
-	struct hand w = { .now = tick_ns() };
+	struct hand w = { .now = tick_ns(here()) };
 
 	return hand_line(skb, &w) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
@@ -203,7 +203,7 @@ int bench_line(struct __sk_buff *skb)
 SEC("tc")
 int bench_count(struct __sk_buff *skb)
 {
-	struct hand w = { .now = tick_ns() };
+	struct hand w = { .now = tick_ns(here()) };
 
 	return hand_count(skb, &w) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
@@ -213,12 +213,17 @@ SEC("tc")
 int bench_cas(struct __sk_buff *skb)
 {
 	struct hand w = { .now = now_ns() };
-	__u64 cost;
+	struct dp_meter *m;
+	struct rate r;
 
 	if (hand_count(skb, &w))
 		return TC_ACT_SHOT;
-	cost = ((__u64)w.l->cost[0] * w.len) >> (w.l->shift[0] & 63);
-	return vt_take(&w.l->tat[0], w.now, cost, w.l->burst[0]) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+	m = meter_of(w.label);
+	if (!m)
+		return TC_ACT_SHOT;
+	r = rate_read(&m->rate[0]);
+	return vt_take(&m->tat[0], w.now, (r.cost * w.len) >> r.shift, r.burst) ? TC_ACT_UNSPEC
+										: TC_ACT_SHOT;
 }
 
 INLINE __u64 word_of(struct dp_hot *h)
@@ -246,57 +251,48 @@ SEC("tc")
 int bench_chain(struct __sk_buff *skb)
 {
 	__u32 i = below(n_flows), label;
-	struct dp_hot *h;
+	struct dp_pass *p;
 
 	label = 1 + (i + word_of(bpf_map_lookup_elem(&array64, &i))) % n_labels;
-	h = hot_of(label);
-	if (flow_write(skb) || !line_of(label) || !h)
+	p = pass_of(here()->rx, label);
+	if (flow_write(skb) || !line_of(label) || !p)
 		return TC_ACT_SHOT;
-	count_rx(h, 0, rx_word(h, 0), 1, skb->len);
+	count_rx(p, 0, rx_word(p, 0), 1, skb->len);
 	return TC_ACT_UNSPEC;
 }
 
 /* --- other layouts of a label, by hand ----------------------------------------------------------
  * `one`: all that a packet in profile touches is one cache line, the counters of one CPU in it.
- * `half`: what user space writes is half a line, the CPU's counters of what came in another half,
- * [CPU][label]. Both hold what bench_count() reads and writes. */
-
-struct half {
-	__u16 flags, class_minor;
-	__u8 dscp, dscp_over;
-	__u16 ceiling;
-	__u64 valid_until;
-	__u32 bind[2];
-	__u8 path[2];
-	__u16 watch;
-	__u32 owner; /* CPU + 1 */
-};
-
-struct half_count {
-	__u64 rx_packets[2], rx_bytes[2];
-};
+ * `two`: a line of 96 bytes with the meter in it, and a whole line of counters, [label][CPU]. Both
+ * read and write what bench_count() does. */
 
 struct one {
-	struct half set;
-	struct half_count count;
+	struct dp_line set;
+	struct dp_pass pass;
+};
+
+struct two {
+	struct dp_line set;
+	struct dp_meter meter;
 };
 
 MAP(ones, BPF_MAP_TYPE_ARRAY, __u32, struct one, 1048576, BPF_F_MMAPABLE);
-MAP(halves, BPF_MAP_TYPE_ARRAY, __u32, struct half, 1048576, BPF_F_MMAPABLE);
-MAP(half_counts, BPF_MAP_TYPE_ARRAY, __u32, struct half_count, 2 * 1048576, BPF_F_MMAPABLE);
+MAP(twos, BPF_MAP_TYPE_ARRAY, __u32, struct two, 1048576, BPF_F_MMAPABLE);
+MAP(two_hots, BPF_MAP_TYPE_ARRAY, __u32, struct dp_hot, 2 * 1048576, BPF_F_MMAPABLE);
 
+/* As the product's own. */
 static long layout_fill(__u32 i, void *arg)
 {
-	struct half *h = bpf_map_lookup_elem(&halves, &i);
+	struct dp_line *l = bpf_map_lookup_elem(&lines, &i);
 	struct one *o = bpf_map_lookup_elem(&ones, &i);
+	struct two *t = bpf_map_lookup_elem(&twos, &i);
 
 	(void)arg;
-	if (!h || !o)
+	if (!l || !o || !t)
 		return 1;
-	h->flags = DP_L_ACTIVE;
-	h->valid_until = -1ull;
-	h->owner = bpf_get_smp_processor_id() + 1;
-	o->set = *h;
+	o->set = *l;
+	o->set.pad = bpf_get_smp_processor_id() + 1;
+	t->set = *l;
 	return 0;
 }
 
@@ -308,64 +304,65 @@ int bench_layouts(void *ctx)
 	return bpf_loop(1048576, layout_fill, 0, 0) != 1048576;
 }
 
-INLINE int half_line(struct __sk_buff *skb, const struct hand *w, const struct half *h)
+INLINE int set_pass(struct __sk_buff *skb, const struct hand *w, const struct dp_line *l)
 {
-	if (!(*(volatile __u16 *)&h->flags & DP_L_ACTIVE) ||
-	    w->now >= *(volatile __u64 *)&h->valid_until ||
-	    (h->bind[0] && h->bind[0] != skb->ingress_ifindex))
+	if (!(*(volatile __u16 *)&l->flags & DP_L_ACTIVE) ||
+	    w->now >= *(volatile __u64 *)&l->valid_until ||
+	    (l->bind[0] && l->bind[0] != skb->ingress_ifindex))
 		return -1;
-	set_mark(skb, w->label, *(volatile __u8 *)&h->path[0]);
-	return 0;
-}
-
-INLINE int half_rx(struct half_count *c, __u32 len)
-{
-	__u64 rx = *(volatile __u64 *)&c->rx_packets[0];
-
-	if (rx >> DP_RX_CREDIT == 0xffff)
-		return -1;
-	*(volatile __u64 *)&c->rx_packets[0] = (rx & ~DP_RX_PACKETS) | ((rx + 1) & DP_RX_PACKETS);
-	c->rx_bytes[0] += len;
+	set_mark(skb, w->label, path_of(l, 0));
 	return 0;
 }
 
 INLINE int one_pass(struct __sk_buff *skb, const struct hand *w)
 {
 	struct one *o = bpf_map_lookup_elem(&ones, &w->label);
+	__u64 rx;
 
-	if (!o || half_line(skb, w, &o->set) || o->set.owner != bpf_get_smp_processor_id() + 1)
+	if (!o || set_pass(skb, w, &o->set) || o->set.pad != bpf_get_smp_processor_id() + 1)
 		return -1;
-	return half_rx(&o->count, w->len);
+	rx = rx_word(&o->pass, 0);
+	if (rx >> DP_RX_CREDIT == 0xffff)
+		return -1;
+	count_rx(&o->pass, 0, rx, 1, w->len);
+	return 0;
 }
 
-INLINE int half_pass(struct __sk_buff *skb, const struct hand *w)
+INLINE int two_pass(struct __sk_buff *skb, const struct hand *w)
 {
-	__u32 at = (bpf_get_smp_processor_id() & 1) * 1048576 + w->label;
-	struct half *h = bpf_map_lookup_elem(&halves, &w->label);
-	struct half_count *c = bpf_map_lookup_elem(&half_counts, &at);
+	__u32 at = w->label * 2 + (bpf_get_smp_processor_id() & 1);
+	struct two *t = bpf_map_lookup_elem(&twos, &w->label);
+	struct dp_hot *h = bpf_map_lookup_elem(&two_hots, &at);
+	__u64 rx;
 
-	if (!h || !c || half_line(skb, w, h))
+	if (!t || !h || set_pass(skb, w, &t->set))
 		return -1;
-	return half_rx(c, w->len);
+	rx = *(volatile __u64 *)&h->dir[0].rx_packets;
+	if (rx >> DP_RX_CREDIT == 0xffff)
+		return -1;
+	*(volatile __u64 *)&h->dir[0].rx_packets =
+		(rx & ~DP_RX_PACKETS) | ((rx + 1) & DP_RX_PACKETS);
+	h->dir[0].rx_bytes += w->len;
+	return 0;
 }
 
 SEC("tc")
 int bench_one(struct __sk_buff *skb)
 {
-	struct hand w = { .now = tick_ns() };
+	struct hand w = { .now = tick_ns(here()) };
 
 	return hand_parse(skb, &w) || one_pass(skb, &w) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
 SEC("tc")
-int bench_half(struct __sk_buff *skb)
+int bench_two(struct __sk_buff *skb)
 {
-	struct hand w = { .now = tick_ns() };
+	struct hand w = { .now = tick_ns(here()) };
 
-	return hand_parse(skb, &w) || half_pass(skb, &w) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+	return hand_parse(skb, &w) || two_pass(skb, &w) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
-/* As bench_chain(), with the label's line as one. */
+/* As bench_chain(), with the label as one. */
 SEC("tc")
 int bench_chain_one(struct __sk_buff *skb)
 {
@@ -374,14 +371,4 @@ int bench_chain_one(struct __sk_buff *skb)
 
 	w.label = 1 + (i + word_of(bpf_map_lookup_elem(&array64, &i))) % n_labels;
 	return flow_write(skb) || one_pass(skb, &w) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
-}
-
-SEC("tc")
-int bench_chain_half(struct __sk_buff *skb)
-{
-	__u32 i = below(n_flows);
-	struct hand w = { .len = skb->len };
-
-	w.label = 1 + (i + word_of(bpf_map_lookup_elem(&array64, &i))) % n_labels;
-	return flow_write(skb) || half_pass(skb, &w) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }

@@ -4,6 +4,7 @@
 #include "veth.h"
 
 #include "bpf/dp_v1.h"
+#include "bpf/dp_v3.h"
 
 #define LABELS 64u
 #define CPUS   3u /* the old machine's: not ours */
@@ -302,44 +303,288 @@ static void refuses_what_it_does_not_know(void **state)
 	assert_no_old();
 }
 
-/* Version 2 differs in what new programs add to words that it had: its maps serve on. */
-static void adopts_version_2(void **state)
+/* --- versions 2 and 3 -------------------------------------------------------------------------
+ */
+
+#define V3_SLOT  7u
+#define V3_CLASS 5u
+#define TAT      (1ull << 62) /* far ahead: nothing passes the meter */
+
+static const char *const renewed[] = { "lines", "base", "counts" };
+
+/* The maps of the old layout; they stay open, so that a death can be played. */
+struct v3_maps {
+	int fd[3];
+	struct v3_cells at;
+	uint32_t cpus;
+};
+
+static void pin_again(const char *name, int fd)
 {
-	uint32_t zero = 0;
-	struct dp_count c;
+	char path[160];
+
+	pin_of(path, "", name);
+	(void)unlink(path);
+	assert_int_equal(bpf_obj_pin(fd, path), 0);
+}
+
+static int v3_map(const char *name, uint32_t value, uint32_t n)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, o, .map_flags = BPF_F_MMAPABLE);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, sizeof(uint32_t), value, n, &o);
+
+	assert_true(fd >= 0);
+	pin_again(name, fd);
+	return fd;
+}
+
+static void v3_cell(const struct v3_maps *m, uint32_t i, union dp_cell c)
+{
+	put_at(m->fd[2], i, &c);
+}
+
+static void counts_v3(const struct v3_maps *m)
+{
+	const struct v3_cells *at = &m->at;
+	union dp_cell index = { .index.at[L % 16] = V3_SLOT | 3u << DP_INDEX_WATCH };
+
+	for (uint32_t cpu = 0; cpu < m->cpus; cpu++) {
+		/* received 100 (with credit above it) and 9,400 bytes, sent 90 and 8,460; down 1 */
+		v3_cell(m, at->hot + L * m->cpus + cpu,
+			(union dp_cell){ .word = { 100 | 5000ull << 48, 9400, 90, 8460, 1, 60 } });
+		v3_cell(m, at->hot + cpu, (union dp_cell){ .word = { 10, 600 } });
+		v3_cell(m, at->odd + cpu, (union dp_cell){ .odd = { 4, 5, 6 } });
+		v3_cell(m, at->cache + cpu, (union dp_cell){ .cache = { 8, 9, 1 } });
+		v3_cell(m, at->class_count + V3_CLASS * m->cpus + cpu,
+			(union dp_cell){ .class_count = { 50, 5000, 40, 3 } });
+	}
+	v3_cell(m, at->index + L / 16, index);
+	v3_cell(m, at->rare + V3_SLOT * 2, (union dp_cell){ .rare = { 3, 282, 2, 1 } });
+	v3_cell(m, at->rtt + 3 * 4 + 1, (union dp_cell){ .word = { [6] = 12, [7] = 3400 } });
+	assert_int_equal(bpf_map_freeze(m->fd[2]), 0);
+}
+
+/* What is pinned now becomes what version 3 (or 2) would have left; programs that are attached go
+ * on with maps of their own. */
+static struct v3_maps pins_v3(uint32_t version)
+{
+	static const uint32_t size[] = V3_SIZES;
+	const struct v3_line line = { .flags = DP_L_ACTIVE | DP_L_POLICE_EDGE,
+				      .class_minor = 0x110,
+				      .dscp = 34,
+				      .dscp_over = 8,
+				      .valid_until = UINT64_MAX,
+				      .bind = { v0, 0 },
+				      .path = { 4, 0 },
+				      .watch = 3,
+				      .shift = { 22, 0 },
+				      .eshift = { 20, 0 },
+				      .cost = { (uint32_t)((8000ull << 22) / 20), 0 },
+				      .ecost = { (uint32_t)((8000ull << 20) / 5), 0 },
+				      .burst = { 300000000, 250000000 },
+				      .eburst = { 100000000, 250000000 },
+				      .tat = { TAT, 0 },
+				      .etat = { TAT, 0 } };
+	const struct dp_base base = { .count = { .rx_packets = 20, .rx_bytes = 1880 },
+				      .rate = 20 * MBIT,
+				      .excess = 5 * MBIT };
+	struct v3_maps m = { .cpus = (uint32_t)libbpf_num_possible_cpus() };
+	uint32_t zero = 0, sum = 17;
 	struct dp_ctl ctl;
-	struct dp *d;
 	char path[160];
 	int fd;
 
-	(void)state;
-	attached();
-	d = reopen();
-	label_set(d, &(struct dp_label){ .label = L, .valid_until = { INT64_MAX } });
-	d = dp_close(d);
+	m.at = v3_cells_of(LABELS, m.cpus, dp_slots_of(LABELS));
+	m.fd[0] = v3_map("lines", sizeof(line), LABELS);
+	m.fd[1] = v3_map("base", sizeof(base), LABELS * 2);
+	m.fd[2] = v3_map("counts", sizeof(union dp_cell), m.at.end);
+	put_at(m.fd[0], L, &line);
+	put_at(m.fd[1], L * 2, &base);
+	counts_v3(&m);
+	pin_of(path, "", "meters");
+	assert_int_equal(unlink(path), 0);
+	for (size_t i = 0; i < ARRAY_LEN(size); i++)
+		sum = sum * 31 + size[i];
 	pin_of(path, "", "ctl");
 	fd = bpf_obj_get(path);
-	assert_true(fd >= 0);
 	assert_int_equal(bpf_map_lookup_elem(fd, &zero, &ctl), 0);
-	assert_int_equal(ctl.version, DP_ABI_VERSION);
-	ctl.version = DP_ABI_ADOPTED;
+	ctl.version = version;
+	ctl.sizes = sum;
 	assert_int_equal(bpf_map_update_elem(fd, &zero, &ctl, BPF_ANY), 0);
-	d = reopen();
-	assert_int_equal(bpf_map_lookup_elem(fd, &zero, &ctl), 0);
-	assert_int_equal(ctl.version, DP_ABI_VERSION); /* an older daemon keeps off from now on */
-	assert_int_equal(dp_counters_get(d, L, DP_UP, &c), 0);
 	(void)close(fd);
-	assert_int_equal(dp_remove(&d, NULL), 0);
+	return m;
+}
+
+static void v3_close(const struct v3_maps *m)
+{
+	for (int i = 0; i < 3; i++)
+		(void)close(m->fd[i]);
+}
+
+static void assert_label_v3(struct dp *d)
+{
+	struct dp_label l;
+	uint32_t path = 0;
+
+	assert_int_equal(dp_label_get(d, L, &l), 0);
+	assert_true(l.police_edge && !l.police_node);
+	assert_int_equal(l.class_minor, 0x110);
+	assert_int_equal(l.dscp_over, 8);
+	assert_int_equal(l.valid_until.us, INT64_MAX);
+	assert_int_equal(l.dir[0].bind_ifindex, v0);
+	assert_int_equal(l.dir[0].burst_us, 300000);
+	assert_int_equal(l.dir[0].eburst_us, 100000);
+	assert_true(l.dir[0].rate.bps >= 20 * MBIT && l.dir[0].rate.bps < 20 * MBIT + 20);
+	assert_true(l.dir[0].excess.bps >= 5 * MBIT && l.dir[0].excess.bps < 5 * MBIT + 20);
+	assert_int_equal(dp_steer_get(d, L, DP_UP, &path), 0);
+	assert_int_equal(path, 4);
+}
+
+/* more: packets since. */
+static void assert_counts_v3(struct dp *d, uint32_t cpus, uint64_t more)
+{
+	struct dp_class_count k;
+	struct dp_cache_count q;
+	struct dp_count c;
+	struct dp_rtt r;
+
+	await_rx(d, cpus * 100 - 20 + more);
+	assert_int_equal(dp_counters_get(d, L, DP_UP, &c), 0);
+	assert_int_equal(c.rx_packets, cpus * 100 - 20 + more);
+	assert_int_equal(c.tx_packets, cpus * 90);
+	assert_int_equal(c.tx_bytes, cpus * 8460);
+	assert_int_equal(c.drop_packets, 3);
+	assert_int_equal(c.drop_bytes, 282);
+	assert_int_equal(c.remarked, 1);
+	assert_int_equal(dp_counters_get(d, L, DP_DOWN, &c), 0);
+	assert_int_equal(c.rx_packets, cpus);
+	assert_int_equal(dp_counters_get(d, 0, DP_UP, &c), 0);
+	assert_true(c.rx_packets >= cpus * 10 && c.unknown == cpus * 4);
+	assert_int_equal(dp_class_get(d, V3_CLASS, &k), 0);
+	assert_int_equal(k.packets, cpus * 50);
+	assert_int_equal(k.flows, cpus * 3);
+	dp_cache_get(d, &q);
+	assert_true(q.misses >= cpus * 8 && q.evicted == cpus * 9);
+	assert_int_equal(dp_rtt_get(d, L, DP_UP, &r), 0);
+	assert_int_equal(r.samples, 12);
+}
+
+static void assert_no_v3(void)
+{
+	char path[160];
+
+	for (size_t i = 0; i < ARRAY_LEN(renewed); i++) {
+		pin_of(path, "v3_", renewed[i]);
+		assert_int_equal(access(path, F_OK), -1);
+	}
+}
+
+/* The meter's time is carried: far ahead, so that all is dropped until a new rate asks less. */
+static void carries_version_3(void **state)
+{
+	struct dp_label l;
+	struct dp_count c;
+	struct v3_maps m;
+	struct dp *d;
+
+	(void)state;
+	for (uint32_t version = 2; version <= 3; version++) {
+		d = start();
+		d = dp_close(d);
+		m = pins_v3(version);
+		d = reopen();
+		assert_label_v3(d);
+		assert_counts_v3(d, m.cpus, 0);
+		assert_no_v3();
+		send_flow(10);
+		for (int i = 0; i < 200 && !dp_counters_get(d, L, DP_UP, &c); i++) {
+			if (c.drop_packets == 13)
+				break;
+			(void)nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+		}
+		assert_int_equal(c.drop_packets, 13);
+		assert_int_equal(dp_label_get(d, L, &l), 0);
+		l.police_edge = false;
+		label_set(d, &l);
+		send_flow(50);
+		await_rx(d, m.cpus * 100 - 20 + 50);
+		d = dp_close(d);
+		d = reopen(); /* the next open is an ordinary one */
+		assert_int_equal(dp_counters_get(d, L, DP_UP, &c), 0);
+		assert_int_equal(c.rx_packets, m.cpus * 100 - 20 + 50);
+		v3_close(&m);
+		assert_int_equal(dp_remove(&d, NULL), 0);
+	}
+}
+
+static void ctl_sizes(uint32_t sum)
+{
+	uint32_t zero = 0;
+	struct dp_ctl ctl;
+	char path[160];
+	int fd;
+
+	pin_of(path, "", "ctl");
+	fd = bpf_obj_get(path);
+	assert_int_equal(bpf_map_lookup_elem(fd, &zero, &ctl), 0);
+	assert_int_equal(ctl.version, DP_ABI_VERSION); /* an older daemon keeps off */
+	ctl.sizes = sum;
+	assert_int_equal(bpf_map_update_elem(fd, &zero, &ctl, BPF_ANY), 0);
+	(void)close(fd);
+}
+
+/* Killed with n of the old maps put aside and new ones half made; then with all carried but the
+ * baselines, and packets counted since. */
+static void goes_on_with_version_3(void **state)
+{
+	static const uint32_t size[] = V3_SIZES;
+	uint32_t sum = 17;
+	char from[160], to[160];
+	struct v3_maps m;
+	struct dp_label l;
+	struct dp *d;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(size); i++)
+		sum = sum * 31 + size[i];
+	for (size_t n = 0; n <= 3; n++) {
+		d = start();
+		d = dp_close(d);
+		m = pins_v3(3);
+		for (size_t i = 0; i < n; i++) {
+			pin_of(from, "", renewed[i]);
+			pin_of(to, "v3_", renewed[i]);
+			assert_int_equal(rename(from, to), 0);
+			if (n == 3)
+				(void)close(map_make(renewed[i], BPF_MAP_TYPE_ARRAY, 64, 2, 0));
+		}
+		d = reopen();
+		assert_label_v3(d);
+		assert_counts_v3(d, m.cpus, 0);
+		assert_int_equal(dp_label_get(d, L, &l), 0);
+		l.police_edge = false;
+		label_set(d, &l);
+		d = dp_close(d);
+		send_flow(30);
+		for (size_t i = 0; i < 3; i++) {
+			pin_of(to, "v3_", renewed[i]);
+			assert_int_equal(bpf_obj_pin(m.fd[i], to), 0);
+		}
+		ctl_sizes(sum);
+		d = reopen();
+		assert_counts_v3(d, m.cpus, 30);
+		assert_no_v3();
+		v3_close(&m);
+		assert_int_equal(dp_remove(&d, NULL), 0);
+	}
 }
 
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(carries_over),
-		T(goes_on_after_a_death),
-		T(refuses_what_it_does_not_know),
-		T(adopts_version_2),
+		T(carries_over),      T(goes_on_after_a_death),  T(refuses_what_it_does_not_know),
+		T(carries_version_3), T(goes_on_with_version_3),
 	};
 
 	return stage_run("migrate", tests, ARRAY_LEN(tests));

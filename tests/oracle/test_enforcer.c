@@ -80,6 +80,7 @@ static int64_t ahead(void)
 static void test_label(void **st)
 {
 	struct step s = label_step(21), del = { .kind = STEP_LABEL_DEL, .label = 21 };
+	struct dp_meter meter;
 	struct dp_line line;
 	int64_t end = s.valid_until.ms * 1000000 - ahead(), off;
 
@@ -93,16 +94,19 @@ static void test_label(void **st)
 	assert_int_equal(line.dscp, 34);
 	assert_int_equal(line.bind[0], ifindex_of("lan0"));
 	assert_int_equal(line.bind[1], ifindex_of("acc0"));
-	assert_int_equal(line.burst[0], 300000000);
-	assert_int_equal(line.cost[0], (8000000000ull << line.shift[0]) / (21 * MBIT));
+	element("meters", 21, &meter);
+	assert_int_equal(meter.rate[0].span & DP_SPAN_US, 300000);
+	assert_int_equal(meter.rate[0].cost,
+			 (8000000000ull << (meter.rate[0].span >> DP_SPAN_SHIFT)) / (21 * MBIT));
 	off = (int64_t)line.valid_until - end;
 	assert_true(off > -1000000000 && off < 1000000000);
 	s.rate.bps = 0; /* changed in place: no meter, no binding, the sender's own DSCP */
 	s.dscp = 255;
 	memset(&s.in_down, 0, sizeof(s.in_down));
 	done(&s, 1);
+	element("meters", 21, &meter);
+	assert_int_equal(meter.rate[0].cost, 0);
 	element("lines", 21, &line);
-	assert_int_equal(line.cost[0], 0);
 	assert_int_equal(line.dscp, 255);
 	assert_int_equal(line.bind[1], 0);
 	s.valid_until.ms = 1000; /* over for fifty years */
