@@ -239,7 +239,7 @@ struct mapped {
 	size_t len;
 };
 
-#define MAPPED 11
+#define MAPPED 12
 
 static void maps_list(struct dp *d, struct mapped m[MAPPED])
 {
