@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bench_isolation.c - a hundred agreements through one router, one of which offers twenty times its
- * rate: what the other ninety-nine feel of it, shaped (HTB) and policed. Blocks take turns: in the
+ * rate: what the other ninety-nine feel of it, shaped (HTB), shaped by classes of a pool that holds
+ * nine hundred more, and policed. Blocks take turns: in the
  * idle ones the offender sends just as much over a router without any contract, so that the load on
  * the machine is the same and only the offender's class is idle. */
 #include "netlink/htb.h"
@@ -17,9 +18,11 @@
 #define BEST_MS    ((double)2 * FRAME * 8 * 1e3 / RATE)
 #define PACKET_GAP ((uint64_t)FRAME * 8 * 1000000000u / RATE) /* at the rate */
 
-enum backend { SHAPED, POLICED, BACKENDS };
+#define POOL 1000 /* idle classes beside the agreements' */
 
-static const char *const names[BACKENDS] = { "shaped", "policed" };
+enum backend { SHAPED, POOLED, POLICED, BACKENDS };
+
+static const char *const names[BACKENDS] = { "shaped", "pooled", "policed" };
 
 struct result {
 	uint64_t sent, came, late, offered, passed;
@@ -37,13 +40,13 @@ static void contract(struct router *r, enum backend b, struct nl *nl, unsigned i
 	struct dp_label l = { .label = LABEL(i),
 			      .valid_until = { INT64_MAX },
 			      .dscp = DP_DSCP_ANY,
-			      .class_minor = b == SHAPED ? MINOR(i) : 0,
+			      .class_minor = b != POLICED ? MINOR(i) : 0,
 			      .police_node = b == POLICED };
 	struct err e = { 0 };
 
 	l.dir[0].rate.bps = b == POLICED ? RATE : 0;
 	must(dp_label_set(r->dp, &l, NULL, &e), &e, "label");
-	if (b == SHAPED)
+	if (b != POLICED)
 		must(htb_class_put(nl, r->out, &c, &e), &e, "class");
 }
 
@@ -55,12 +58,17 @@ static void build(enum backend b)
 	router_new(&wire, &router[b], (unsigned)b + 1);
 	router_dataplane(&router[b], DP_ROLE_NODE, 0);
 	must(nl_new(&nl, &e), &e, "netlink");
-	if (b == SHAPED)
+	if (b != POLICED)
 		must(htb_ensure(nl, router[b].out, (rate_t){ 1000000000 }, (rate_t){ 1000000 },
 				1500, &e),
 		     &e, "htb");
+	for (unsigned i = 0; i < POOL && b == POOLED; i++) {
+		struct nl_class c = htb_idle(MINOR(i), (rate_t){ 1000000000 }, 1500);
+
+		must(htb_class_put(nl, router[b].out, &c, &e), &e, "idle class");
+	}
 	for (unsigned i = 0; i < AGREEMENTS; i++)
-		contract(&router[b], b, nl, i);
+		contract(&router[b], b, nl, i); /* takes an idle class where one stands */
 	nl = nl_free(nl);
 }
 

@@ -72,6 +72,7 @@ static struct {
 static unsigned routers, rows, slots;
 static struct row row[ROWS];
 static uint32_t burst_us;
+static unsigned idle;       /* classes of a pool beside the one that shapes; RATE_POOL */
 static double warm, window; /* seconds */
 
 static bool ours(enum backend b)
@@ -96,6 +97,10 @@ static void shape(struct router *r, rate_t rate)
 	must(htb_ensure(nl, r->out, (rate_t){ 10000000000 }, (rate_t){ 1000000 }, 1500, &e), &e,
 	     "htb");
 	must(htb_class_put(nl, r->out, &c, &e), &e, "class");
+	for (unsigned i = 0; i < idle; i++) {
+		c = htb_idle(MINOR + 1 + i, (rate_t){ 10000000000 }, 1500);
+		must(htb_class_put(nl, r->out, &c, &e), &e, "idle class");
+	}
 	nl = nl_free(nl);
 }
 
@@ -413,6 +418,7 @@ int main(void)
 	warm = knob("RATE_WARM", wire_full() ? 10 : 1.5);
 	window = knob("RATE_WINDOW", wire_full() ? 30 : 2.5);
 	burst_us = (uint32_t)(1000 * knob("RATE_BURST_MS", BURST_MS));
+	idle = (unsigned)knob("RATE_POOL", 0);
 	wire_open(&wire, "bench_rate");
 	if (group_new())
 		backends = TBF;

@@ -11,7 +11,11 @@
  *
  * Blocks of swaps take turns between the ways. Where the kernel has fq and netem, two more on paths
  * of 20 and 5 ms: the flip with the order-preserving hold, and the plain one as the control that
- * must reorder. */
+ * must reorder. Before them a flow stays on each of these paths: what it loses of its order is the
+ * wire's (SWAP_WIRE_US makes netem jitter by so much, in order unless SWAP_WIRE_LOOSE=1), and how
+ * its delay varies is what the hold goes by, as the enforcer does: the most of the old path against
+ * the least of the new one, the spread counted twice. SWAP_JITTER_US puts a margin of its own in
+ * place of that. */
 #include "netlink/qdisc.h"
 #include "netlink/route.h"
 #include "netlink/rule.h"
@@ -23,15 +27,18 @@
 
 #define SLOW_MS   20
 #define FAST_MS   5
-#define JITTER_US 3000 /* netem's timers; SWAP_JITTER_US */
-#define SETTLE_NS 60000000
+#define STILL     2000 /* packets on one path */
+#define SETTLE_NS 60000000u
 
 enum way { FLIP, REPLACE, DEL_ADD, REDIRECT, HOLD, PLAIN, WAYS };
 
 static const char *const names[WAYS] = { "flip",     "route_replace", "del_add",
 					 "redirect", "unequal_hold",  "unequal_plain" };
 static unsigned ways = HOLD;
-static int32_t jitter_us;
+static int32_t ahead_us[2];            /* how long what moves to path 1, 2 is held */
+static unsigned wire_us;               /* netem's jitter */
+static bool wire_loose;                /* .. that lets packets overtake each other */
+static uint64_t settle_ns = SETTLE_NS; /* longer than any hold and delay */
 
 struct side {
 	struct router r;
@@ -155,10 +162,10 @@ static void delay(const char *dev, unsigned ms)
 	(void)snprintf(ifb, sizeof(ifb), "i%s", dev);
 	ns_enter(wire.rx);
 	sh("ip link add %s type ifb && ip link set %s up && "
-	   "tc qdisc add dev %s root netem delay %ums limit 100000 && "
+	   "tc qdisc add dev %s root netem delay %ums %uus %s limit 100000 && "
 	   "tc qdisc add dev %s ingress && tc filter add dev %s ingress matchall "
 	   "action mirred egress redirect dev %s",
-	   ifb, ifb, ifb, ms, dev, dev, ifb);
+	   ifb, ifb, ifb, ms, wire_us, wire_us && !wire_loose ? "rate 10gbit" : "", dev, dev, ifb);
 }
 
 static void unequal(struct side *s)
@@ -206,10 +213,7 @@ static void build(enum way way)
 
 static void swap(struct side *s, enum way way, unsigned to)
 {
-	const int32_t gain = (SLOW_MS - FAST_MS) * 1000;
-	const struct dp_move m = { .label = WIRE_LABEL,
-				   .path = to + 1,
-				   .ahead_us = (to ? gain : -gain) + jitter_us };
+	const struct dp_move m = { .label = WIRE_LABEL, .path = to + 1, .ahead_us = ahead_us[to] };
 	struct err e = { 0 };
 
 	switch (way) {
@@ -271,14 +275,14 @@ static void block(enum way way, size_t swaps, uint64_t pps)
 	for (size_t i = 0; i < swaps; i++) {
 		unsigned to = !(i & 1);
 
-		sleep_ns(way >= HOLD ? SETTLE_NS + (uint64_t)random() % 600000
+		sleep_ns(way >= HOLD ? settle_ns + (uint64_t)random() % 600000
 				     : 700000 + (uint64_t)random() % 600000);
 		w[i].dev = (uint8_t)(to ? s->y : s->r.x);
 		w[i].before = clock_ns(CLOCK_REALTIME);
 		swap(s, way, to);
 		w[i].after = clock_ns(CLOCK_REALTIME);
 	}
-	sleep_ns(way >= HOLD ? SETTLE_NS : 5000000);
+	sleep_ns(way >= HOLD ? settle_ns : 5000000);
 	talk_stop(&t);
 	r->took_s += (double)(now_ns() - from) / 1e9;
 	hear_drain(&e, t.sent);
@@ -290,6 +294,69 @@ static void block(enum way way, size_t swaps, uint64_t pps)
 	effects(r, w, swaps, &e);
 	free(e.log);
 	free(w);
+}
+
+/* --- unequal paths: what a flow meets that stays -----------------------------------------------
+ */
+
+struct spread {
+	double least, most; /* us, from the sending thread to the reading one */
+};
+
+static struct spread still(unsigned path, uint64_t pps)
+{
+	struct side *s = &side[HOLD];
+	struct talker t = { .fd = &s->out,
+			    .flows = 1,
+			    .size = sizeof(struct flow_pkt),
+			    .gap_ns = 1000000000 / pps,
+			    .cpu = 0,
+			    .realtime = true };
+	struct spread d = { INFINITY, 0 };
+	struct err e = { 0 };
+	struct ear ear;
+
+	must(dp_steer_set(s->r.dp, WIRE_LABEL, DP_UP, path + 1, NULL, &e), &e, "steer");
+	hear_start(&ear, &wire, WIRE_PORT, 1, false, 10 * STILL);
+	talk_start(&t);
+	hear_begin(&ear, STILL);
+	talk_stop(&t);
+	hear_drain(&ear, t.sent);
+	hear_stop(&ear);
+	for (size_t i = 0; i < ear.n && i < ear.cap; i++) {
+		double us = (double)(int64_t)(ear.log[i].read - ear.log[i].sent) / 1000;
+
+		d.least = fmin(d.least, us);
+		d.most = fmax(d.most, us);
+	}
+	(void)printf("{\"metric\":\"dataplane.swap_still_%s_reordered\",\"value\":%llu,"
+		     "\"unit\":\"packets\",\"sent\":%llu,\"came\":%llu,\"least_us\":%.0f,"
+		     "\"most_us\":%.0f,\"wire_jitter_us\":%u}\n",
+		     path ? "fast" : "slow",
+		     (unsigned long long)reordered(ear.log, ear.n < ear.cap ? ear.n : ear.cap, 1),
+		     (unsigned long long)t.sent, (unsigned long long)ear.n, d.least, d.most,
+		     wire_us);
+	free(ear.log);
+	return d;
+}
+
+static int32_t ahead(const struct spread *old, const struct spread *new)
+{
+	return (int32_t)(old->least + 2 * (old->most - old->least) - new->least);
+}
+
+static void hold_by(uint64_t pps)
+{
+	const double margin = knob("SWAP_JITTER_US", -1);
+	const struct spread fast = still(1, pps), slow = still(0, pps);
+
+	ahead_us[0] = ahead(&fast, &slow);
+	ahead_us[1] = ahead(&slow, &fast);
+	if (margin >= 0) {
+		ahead_us[0] = (int32_t)margin - (SLOW_MS - FAST_MS) * 1000;
+		ahead_us[1] = (int32_t)margin + (SLOW_MS - FAST_MS) * 1000;
+	}
+	settle_ns = (uint64_t)fmax(SETTLE_NS, 2e3 * (ahead_us[1] + slow.most));
 }
 
 static void report(enum way way)
@@ -304,6 +371,10 @@ static void report(enum way way)
 		     names[way], lost, (unsigned long long)r->sent, r->tried,
 		     (double)r->sent / r->took_s, (unsigned long long)r->late,
 		     way == DEL_ADD || way == REPLACE || way == PLAIN ? "" : ",\"target\":0");
+	if (way == HOLD)
+		(void)printf("{\"metric\":\"dataplane.swap_hold_us\",\"value\":%d,\"unit\":"
+			     "\"us\",\"to_slow\":%d}\n",
+			     ahead_us[1], ahead_us[0]);
 	(void)printf("{\"metric\":\"dataplane.swap_%s_reordered\",\"value\":%llu,"
 		     "\"unit\":\"packets\",\"sent\":%llu%s}\n",
 		     names[way], (unsigned long long)r->reordered, (unsigned long long)r->sent,
@@ -325,16 +396,20 @@ int main(void)
 	uint64_t pps = (uint64_t)knob("SWAP_PPS", PPS);
 
 	swaps = swaps < BLOCKS ? BLOCKS : swaps > 2 * SWAPS ? 2 * SWAPS : swaps;
-	jitter_us = (int32_t)knob("SWAP_JITTER_US", JITTER_US);
+	pps = pps ? pps : PPS;
+	wire_us = (unsigned)knob("SWAP_WIRE_US", 0);
+	wire_loose = knob("SWAP_WIRE_LOOSE", 0) > 0;
 	wire_open(&wire, "bench_swap");
 	if (unequal_here())
 		ways = WAYS;
 	for (enum way way = FLIP; way < ways; way++)
 		build(way);
 	wire_pin(1, false);
+	if (ways == WAYS)
+		hold_by(pps);
 	for (int b = 0; b < BLOCKS; b++)
 		for (enum way way = FLIP; way < ways; way++)
-			block(way, swaps / BLOCKS / (way >= HOLD ? 5 : 1) + 1, pps ? pps : PPS);
+			block(way, swaps / BLOCKS / (way >= HOLD ? 5 : 1) + 1, pps);
 	for (enum way way = FLIP; way < ways; way++)
 		report(way);
 	redirected(&side[REDIRECT], result[REDIRECT].sent);

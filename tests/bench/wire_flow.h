@@ -20,6 +20,7 @@ struct flow_pkt {
 
 struct came {
 	uint64_t sent, at;
+	uint64_t read; /* about when the reading thread had it */
 	uint32_t seq;
 	uint16_t flow;
 	uint8_t tclass;
@@ -107,9 +108,10 @@ struct ear {
 	pthread_t thread;
 };
 
-static inline void hear_one(struct ear *e, struct msghdr *m, const struct flow_pkt *p)
+static inline void hear_one(struct ear *e, struct msghdr *m, const struct flow_pkt *p,
+			    uint64_t read)
 {
-	struct came c = { .sent = p->sent, .seq = p->seq, .flow = (uint16_t)p->flow };
+	struct came c = { .sent = p->sent, .read = read, .seq = p->seq, .flow = (uint16_t)p->flow };
 	struct in6_pktinfo info;
 	struct timespec at;
 	int tclass;
@@ -140,6 +142,7 @@ static inline void *hear_run(void *arg)
 
 	wire_pin(e->cpu, e->realtime);
 	while (!e->stop) {
+		uint64_t read;
 		int got;
 
 		memset(m, 0, sizeof(m));
@@ -151,8 +154,9 @@ static inline void *hear_run(void *arg)
 							.msg_controllen = sizeof(ctl[i]) };
 		}
 		got = recvmmsg(e->fd, m, FLOW_BATCH, MSG_WAITFORONE, NULL);
+		read = clock_ns(CLOCK_REALTIME);
 		for (int i = 0; i < got; i++)
-			hear_one(e, &m[i].msg_hdr, &p[i]);
+			hear_one(e, &m[i].msg_hdr, &p[i], read);
 	}
 	return NULL;
 }

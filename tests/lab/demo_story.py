@@ -266,9 +266,10 @@ class Story:
                        f'{left[0]} labels, {left[1]} classes on {len(DEVICES)} devices', left == (0, 0))
 
     def left(self):
-        """(labels in the nodes' maps, HTB classes of labels)."""
+        """(labels in the nodes' maps, HTB classes of labels; idle ones of a class-pool are nobody's)."""
         classes = 0
         for node, device in DEVICES:
             out = self.lab.inside(node, 'tc', 'class', 'show', 'dev', device)
-            classes += sum(1 for x in out.splitlines() if len(x.split()[2].split(':')[1]) >= 3)
+            classes += sum(1 for x in out.splitlines() if len(x.split()[2].split(':')[1]) >= 3
+                           and 'prio 7 rate 8Kbit' not in x)
         return sum(len(self.lab.tool(n, 'telemetry_read')['labels']) for n in dict(DEVICES)), classes
