@@ -12,6 +12,7 @@
 #include "tls.h"
 
 #define LINGER_US 1000000
+#define REST_US   1000000 /* of idling */
 #define READS     4 /* at a time: others have their turn too */
 
 static void on_timer(void *arg);
@@ -266,7 +267,8 @@ void http_conn_settle(struct http_conn *c)
 		linger(c);
 	} else {
 		c->state = CONN_READ;
-		http_conn_arm(c, c->s->cfg.limits.idle_us);
+		c->resting = c->s->cfg.limits.idle_us <= REST_US;
+		http_conn_arm(c, c->resting ? c->s->cfg.limits.idle_us : REST_US);
 	}
 	http_io_hear(c->io, true);
 }
@@ -291,6 +293,7 @@ static void on_ready(void *arg)
 
 	c->ready = true;
 	certified(c);
+	http_io_rest(c->io);
 	if (c->peer.did[0] || c->open)
 		on_readable(c);
 	else
@@ -322,10 +325,17 @@ static void on_timer(void *arg)
 	int64_t left = c->deadline.us - loop_now(c->s->loop).us;
 
 	c->timer = NULL;
-	if (c->deadline.us && left > 0)
+	if (!c->deadline.us)
+		return;
+	if (left > 0) {
 		http_conn_arm(c, left);
-	else if (c->deadline.us)
+	} else if (c->served && !c->resting && c->state == CONN_READ && !http_in_started(c->in)) {
+		c->resting = true;
+		http_io_rest(c->io);
+		http_conn_arm(c, c->s->cfg.limits.idle_us - REST_US);
+	} else {
 		expired(c);
+	}
 }
 
 /* --- birth ----------------------------------------------------------------------------------- */

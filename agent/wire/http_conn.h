@@ -30,6 +30,7 @@ struct http_conn {
 	enum conn_state state;
 	bool tls, ready, served, body_phase, close_after;
 	bool busy;     /* inside what was read: a reply given now is finished behind it */
+	bool resting;  /* idle for so long that its buffers are given back */
 	bool open;     /* came through an open listener */
 	bool admitted; /* this request's caller is known */
 	struct http_in *in;

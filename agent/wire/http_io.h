@@ -37,6 +37,9 @@ void http_io_hear(struct http_io *io, bool on);
 /* Keeps what the socket does not take. -ENOMEM, or -EPIPE: it is broken. */
 int http_io_write(struct http_io *io, const void *p, size_t n) must_check;
 size_t http_io_unsent(const struct http_io *io);
+/* Gives back what TLS holds for records until there are some again; while requests follow each
+ * other it is kept. */
+void http_io_rest(struct http_io *io);
 /* We send no more. */
 void http_io_finish(struct http_io *io);
 struct ssl_st *http_io_ssl(const struct http_io *io); /* NULL: plain */

@@ -274,6 +274,7 @@ struct http_stream *http_reply_stream(struct http_reply *t, const struct wire_re
 		free(st);
 		return NULL;
 	}
+	http_io_rest(c->io);
 	return st;
 }
 
@@ -312,7 +313,10 @@ int http_stream_write(struct http_stream *st, const void *data, size_t len)
 	t = (struct text){ p, (size_t)snprintf(p, 24, "%zx\r\n", len) };
 	put(&t, data, len);
 	put(&t, "\r\n", 2);
-	return http_io_write(c->io, p, t.n) ? stream_fail(st, -EPIPE) : 0;
+	if (http_io_write(c->io, p, t.n))
+		return stream_fail(st, -EPIPE);
+	http_io_rest(c->io); /* its reader may be one of thousands */
+	return 0;
 }
 
 struct http_stream *http_stream_end(struct http_stream *st)
