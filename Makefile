@@ -163,9 +163,10 @@ demo: deps
 bench: bench-deps
 	$(Q)$(MAKE) --no-print-directory all benches
 	$(Q)FULL=$(FULL) tests/bench/run $(B)
-# make soak SOAK_SECONDS=1800
+# make soak SOAK_SECONDS=1800 WIRES_REQUESTS=864000
 soak: deps
-	$(Q)$(MAKE) --no-print-directory $(B)/tests/soak/test_soak
+	$(Q)$(MAKE) --no-print-directory $(B)/tests/soak/test_soak $(B)/tests/soak/test_wires
+	$(Q)WIRES_REQUESTS=$(or $(WIRES_REQUESTS),864000) $(B)/tests/soak/test_wires
 	$(Q)SOAK_SECONDS=$(or $(SOAK_SECONDS),1800) $(B)/tests/soak/test_soak
 conformance: deps
 	$(Q)$(MAKE) --no-print-directory all
