@@ -6,6 +6,7 @@
 #include "agent/codec/nego.h"
 #include "agent/codec/noun.h"
 #include "agent/codec/tmf.h"
+#include "agent/crypto/crypto.h"
 #include "agent/log.h"
 #include "agent/peer.h"
 #include "agent/store/store.h"
@@ -291,19 +292,16 @@ int desk_body_put(struct side *s, const char *consumer, const json_t *body, dige
 		  struct err *e)
 {
 	auto_free char *text = NULL;
-	digest_t digest;
 	struct hash h;
 	size_t len = 0;
-	int r = tmf_digest(body, &digest, e);
+	int r = canon_text(body, BODY_MAX, &text, &len, e);
 
-	if (!r)
-		r = canon_text(body, BODY_MAX, &text, &len, e);
 	if (r)
 		return r;
-	memcpy(h.b, digest.b, sizeof(h.b));
+	sha256(text, len, h.b);
 	r = store_body_put(engine_store(s->engine), &h, consumer, text, len, e);
 	if (!r)
-		*ret = digest;
+		memcpy(ret->b, h.b, sizeof(ret->b));
 	return r;
 }
 

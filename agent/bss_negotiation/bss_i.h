@@ -44,8 +44,8 @@ int bss_take_accept(struct desk_call *c);
 /* Fills what follows from the choice: lineage, label, service, links. REFUSE_NONE or why not. */
 enum refusal bss_agreement(const struct deal *d, const struct ev_accept *a, struct agreement *ret,
 			   const char **why);
-/* Signs *a; a->digest is filled. The same input gives the same bytes, so that a signer that
- * signs each revision once answers again after a crash. */
+/* Signs *a; a->digest is the stored body's. The same input gives the same bytes, so that a signer
+ * that signs each revision once answers again after a crash. */
 int bss_sign(const struct deal *d, struct agreement *a, json_t **ret, struct err *e) must_check;
 
 /* --- bss_settle.c --- */

@@ -165,12 +165,12 @@ static void answer_refused(const struct deal *d, enum refusal r, const char *why
 		engine_refuse(bss.side->engine, ACTOR, "quote_offer", &d->negotiation, r, why);
 }
 
-static void answer_quote(const struct deal *d, const json_t *body)
+static void answer_quote(const struct deal *d, json_t *body)
 {
 	struct desk_call c;
 
 	while (desk_take(bss.side, d, &c))
-		desk_task(&c, d, A2A_INPUT_REQUIRED, "quote", json_deep_copy(body));
+		desk_task(&c, d, A2A_INPUT_REQUIRED, "quote", json_incref(body));
 }
 
 void bss_offer_menu(const struct event *ev)

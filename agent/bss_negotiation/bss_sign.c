@@ -174,8 +174,6 @@ int bss_sign(const struct deal *d, struct agreement *g, json_t **ret, struct err
 	r = tmf651_write(g, &parties, &body, e);
 	if (!r)
 		r = agreement_issue(&t, body, g->start, &bss.side->port[SIGN_AGREEMENT], &vc, e);
-	if (!r)
-		r = tmf_digest(vc, &g->digest, e);
 	if (r) {
 		json_decref(vc);
 		return r;

@@ -220,14 +220,6 @@ static int receipt(struct ent *en, const struct agreement *a, const struct ledge
 	return r;
 }
 
-static int keep_signed(struct ent *en, const json_t *vc, struct err *e)
-{
-	digest_t d = { 0 };
-	int r = canon_sha256(vc, d.b, e);
-
-	return r ? r : ent_keep(en, vc, &d, e);
-}
-
 static enum refusal capture(struct conv *c, const struct agreement *a, json_t **rcp, struct err *e)
 {
 	struct ent *en = c->ent;
@@ -271,7 +263,8 @@ enum refusal ent_agree(struct conv *c, struct deal *d, const json_t *vc, struct 
 	no = capture(c, &a, &rcp, e);
 	if (no != REFUSE_NONE)
 		return no;
-	if (ent_keep(en, vc, &a.digest, e) || keep_signed(en, acc, e) || keep_signed(en, rcp, e))
+	if (ent_keep(en, vc, &a.digest, e) || ent_keep(en, acc, NULL, e) ||
+	    ent_keep(en, rcp, NULL, e))
 		return REFUSE_MAX_;
 	no = tool_agreement_accept(&en->cap, &a, NULL, &a.digest);
 	(void)snprintf(id, sizeof(id), "m-acceptance-%.40s-%u", c->deal.s, a.rev);

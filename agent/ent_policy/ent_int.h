@@ -72,7 +72,7 @@ struct ent {
 void ent_lineage(const struct deal *d, ident_t *ret);
 /* Whether the tool for this event would be refused: asked before the ledger moves. */
 enum refusal ent_would(struct ent *en, enum event_kind kind, const void *payload);
-/* Canonical body into the store under its digest. */
+/* Canonical body into the store under its digest; NULL: it is worked out. */
 int ent_keep(struct ent *en, const json_t *body, const digest_t *digest, struct err *e) must_check;
 struct hash ent_hash(const digest_t *d);
 why_t ent_why(const char *text);

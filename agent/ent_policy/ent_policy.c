@@ -3,6 +3,7 @@
 
 #include "agent/codec/canon.h"
 #include "agent/codec/wallet.h"
+#include "agent/crypto/crypto.h"
 #include "agent/log.h"
 #include "agent/mcp_table.h"
 #include "agent/store/store.h"
@@ -64,15 +65,20 @@ enum refusal ent_would(struct ent *en, enum event_kind kind, const void *payload
 
 int ent_keep(struct ent *en, const json_t *body, const digest_t *digest, struct err *e)
 {
-	struct hash h = ent_hash(digest);
 	auto_free char *text = NULL;
+	struct hash h;
 	size_t len;
 	int r = canon_text(body, BODY_TEXT_MAX, &text, &len, e);
 
+	if (r)
+		return r;
+	if (digest)
+		h = ent_hash(digest);
+	else
+		sha256(text, len, h.b);
 	/* Our own: one consumer. */
-	return r ? r
-		 : store_body_put(engine_store(en->s->engine), &h, en->s->cfg->daemon.did, text,
-				  len, e);
+	return store_body_put(engine_store(en->s->engine), &h, en->s->cfg->daemon.did, text, len,
+			      e);
 }
 
 /* --- the wallet's file --------------------------------------------------------------------------

@@ -139,7 +139,8 @@ void a2a_server_handle(struct a2a_server *s, const struct wire_request *r, struc
 const char *a2a_turn_task_id(struct a2a_turn *t);
 const char *a2a_turn_context_id(const struct a2a_turn *t);
 const struct peer *a2a_turn_peer(const struct a2a_turn *t);
-/* An artifact with one data part of the task of this turn; both are borrowed. One of that name is
+/* An artifact with one data part of the task of this turn. The name is borrowed, the data is
+ * shared: it may not be changed afterwards; so is that of the ends below. One of that name is
  * replaced, under its id: each answer carries all of a task's, and of a menu only the newest is of
  * use. -ENOSPC: full. */
 int a2a_turn_artifact(struct a2a_turn *t, const char *name, const json_t *data);

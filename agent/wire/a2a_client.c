@@ -35,7 +35,7 @@ char *a2a_build_send(const struct a2a_send *m, int64_t rpc_id)
 	if (msg && m->context_id)
 		bad |= json_object_set_new(msg, "contextId", json_string(m->context_id));
 	if (msg && m->metadata)
-		bad |= json_object_set_new(msg, "metadata", json_deep_copy(m->metadata));
+		bad |= json_object_set(msg, "metadata", (json_t *)(uintptr_t)m->metadata);
 	if (msg && m->extension)
 		bad |= json_object_set_new(msg, "extensions", json_pack("[s]", m->extension));
 	if (bad) {

@@ -275,7 +275,8 @@ int a2a_params_read(struct a2a_params *ret, const struct a2a_server *s, const js
 		return A2A_E_INTERNAL;
 	}
 	ret->m.data = ret->data;
-	if (message_read(ret, ret->raw, e) || object(a2a_field(params, "metadata"), "metadata", NULL, e))
+	if (message_read(ret, ret->raw, e) ||
+	    object(a2a_field(params, "metadata"), "metadata", NULL, e))
 		return RPC_PARAMS;
 	return configuration_read(ret, s, params, e);
 }
@@ -287,10 +288,7 @@ json_t *a2a_data_parts(const json_t *data, bool is_list)
 
 	for (size_t i = 0; parts && i < n; i++) {
 		const json_t *d = is_list ? json_array_get(data, i) : data;
-		json_t *copy = json_deep_copy(d);
-		json_t *part = copy ? json_pack("{s:o, s:s}", "data", copy, "mediaType",
-						"application/json")
-				    : NULL;
+		json_t *part = json_pack("{s:O, s:s}", "data", d, "mediaType", "application/json");
 
 		if (!part || json_array_append_new(parts, part)) {
 			json_decref(parts);
