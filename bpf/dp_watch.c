@@ -3,7 +3,7 @@
  * source prefixes, a customer's ceiling. */
 #include "dp_internal.h"
 
-#define FLOW_SETS_LOOK 16384u /* 4 MB: a millisecond or two */
+#define FLOW_SETS_LOOK 16384u /* 4 MB: a few milliseconds */
 
 int dp_watch_order(struct dp *d, uint32_t label, uint32_t slot, struct err *e)
 {
@@ -66,22 +66,31 @@ int dp_watch_drop(struct dp *d, uint32_t label, struct err *e)
 	return r;
 }
 
-/* Flows are spread by a keyed hash, so any sets speak for all of them. */
+/* Bits without a pattern: flows that are alike lie at even distances, and so would a stride. */
+static uint64_t scatter(uint64_t x)
+{
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+	return x ^ x >> 31;
+}
+
 static uint32_t flows_used(const struct dp *d)
 {
 	uint32_t generation = __atomic_load_n(&d->ctl->generation, __ATOMIC_RELAXED), used = 0;
-	uint32_t sets = d->flows / DP_FLOW_WAYS,
-		 step = (sets + FLOW_SETS_LOOK - 1) / FLOW_SETS_LOOK;
-	uint32_t looked = 0;
+	uint32_t sets = d->flows / DP_FLOW_WAYS;
+	uint32_t look = sets < FLOW_SETS_LOOK ? sets : FLOW_SETS_LOOK;
 
-	for (uint32_t i = 0; i < sets; i += step, looked++)
+	for (uint32_t i = 0; i < look; i++) {
+		uint32_t at = look == sets ? i : (uint32_t)(scatter(i + 1) % sets);
+
 		for (int w = 0; w < DP_FLOW_WAYS; w++) {
-			const struct dp_flow *f = &d->flow[i].way[w];
+			const struct dp_flow *f = &d->flow[at].way[w];
 
 			used += __atomic_load_n(&f->seq, __ATOMIC_RELAXED) &&
 				__atomic_load_n(&f->generation, __ATOMIC_RELAXED) == generation;
 		}
-	return looked ? (uint32_t)((uint64_t)used * sets / looked) : 0;
+	}
+	return look ? (uint32_t)((uint64_t)used * sets / look) : 0;
 }
 
 void dp_used_get(struct dp *d, struct dp_used *ret)

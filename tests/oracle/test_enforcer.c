@@ -9,6 +9,7 @@ static uint32_t ifindex_of(const char *name)
 		       name, name);
 	uint32_t i = (uint32_t)atoi(t);
 
+	free(t);
 	assert_true(i > 0);
 	return i;
 }
