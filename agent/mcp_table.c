@@ -363,9 +363,12 @@ void mcp_table_changed(struct mcp_server *m, const char *deal)
 	mcp_resource_changed(m, "treaty://ledger", deal);
 }
 
+/* The guarded clock, as decisions see it (docs/decisions/0082). */
 static wall_t table_now(void *arg)
 {
-	return loop_wall(arg);
+	const struct side *s = arg;
+
+	return engine_now(s->engine);
 }
 
 int mcp_table_serve(struct side *s, const struct jws_key *key, struct mcp_server **ret,
@@ -386,7 +389,7 @@ int mcp_table_serve(struct side *s, const struct jws_key *key, struct mcp_server
 				.resources = resources,
 				.legacy = true,
 				.now = table_now,
-				.now_arg = s->loop,
+				.now_arg = s,
 				.max_peer_streams = s->cfg->daemon.max_peer_streams,
 				.max_peer_turns = s->cfg->daemon.max_peer_calls };
 

@@ -28,4 +28,16 @@ int evidence_document(const struct ctl *c, const char *did, json_t **ret);
 int evidence_key(const json_t *doc, const char *method, const char *purpose, wall_t at,
 		 uint8_t pub[32], struct err *e);
 
+/* Every --document, a new array. */
+int evidence_documents(const struct ctl *c, json_t **ret);
+/* For struct did_resolver; arg: that array. A did:key speaks for itself. */
+int evidence_resolve(void *arg, const char *method, const char *purpose, uint8_t pub[32],
+		     struct err *e);
+
+/* kept_wallet.c: two contents of one generation of a wallet. */
+bool kept_of_wallet(const char *file);
+/* Adds what it says to the list's row; nothing when it is none. */
+void kept_wallet_row(const char *path, json_t *row);
+int kept_wallet_look(struct ctl *c, bool check);
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The contradictions that a witness keeps beside its database: two heads of one side that do not
- * fit. Whoever has the file and the DID documents checks it, without us. */
+/* The contradictions that a side keeps beside its database: two heads of one log that do not fit,
+ * and (kept_wallet.c) two contents of one wallet. Whoever has the file and the DID documents checks
+ * it, without us. */
 #include "evidence.h"
 
 #include "agent/codec/json.h"
@@ -59,7 +60,9 @@ static json_t *list_row(const char *path, const struct stat *st)
 	struct kept k = { 0 };
 	json_t *o = json_pack("{s:s, s:I}", "file", path, "kept", (json_int_t)st->st_mtime * 1000);
 
-	if (o && !kept_read(path, &k)) {
+	if (o && kept_of_wallet(path)) {
+		kept_wallet_row(path, o);
+	} else if (o && !kept_read(path, &k)) {
 		(void)json_object_set_new(o, "says", json_string(witness_verdict_name(k.verdict)));
 		(void)json_object_set_new(o, "log", json_string(k.ev.known.origin));
 		(void)json_object_set_new(o, "knownSize",
@@ -80,7 +83,8 @@ static int is_kept(const struct dirent *d)
 {
 	size_t n = strlen(d->d_name);
 
-	return !strncmp(d->d_name, "evidence-", 9) && n > 4 && !strcmp(d->d_name + n - 4, ".txt");
+	return !strncmp(d->d_name, "evidence-", 9) &&
+	       ((n > 4 && !strcmp(d->d_name + n - 4, ".txt")) || kept_of_wallet(d->d_name));
 }
 
 int ctl_evidence_list(struct ctl *c)
@@ -196,11 +200,13 @@ static int look(struct ctl *c, bool check)
 
 int ctl_evidence_show(struct ctl *c)
 {
-	return look(c, false);
+	return kept_of_wallet(c->arg[0]) ? kept_wallet_look(c, false) : look(c, false);
 }
 
 int ctl_evidence_check(struct ctl *c)
 {
+	if (kept_of_wallet(c->arg[0]))
+		return kept_wallet_look(c, true);
 	if (!opt_nth(c, "document", 0))
 		return fail(CTL_USAGE,
 			    "--document: the DID document of the log's side is required");

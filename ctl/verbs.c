@@ -110,14 +110,15 @@ const struct verb verbs[] = {
 	  "check such a file against the DID documents of the log's side and of its cosigners, one "
 	  "of --from against the older checkpoint in --old; needs neither daemon nor database" },
 	{ "evidence", "list", NULL, "state=DIR", ctl_evidence_list, NULL,
-	  "the contradictions of other sides' logs that this side keeps: what each says, of which "
-	  "log, at which sizes; offline" },
+	  "the contradictions of other sides' logs, and of wallets issued twice, that this side "
+	  "keeps: what each says, of which log or wallet, at which sizes; offline" },
 	{ "evidence", "show", "FILE", "document=FILE+", ctl_evidence_show, NULL,
 	  "print one: both heads with sizes and roots, and whose names stand under them; with the "
 	  "DID documents also who signed and when it was seen" },
 	{ "evidence", "check", "FILE", "document=FILE+", ctl_evidence_check, NULL,
 	  "check it by the DID documents alone: exit 0 when both heads are signed by the log's "
-	  "side and cannot be of one log, or are of two; 1 when it proves nothing" },
+	  "side and cannot be of one log, or are of two, or one issuer signed both contents of a "
+	  "wallet; 1 when it proves nothing" },
 	{ "log", "export", NULL, "for=AUDIENCE peer=DID agreement=ID after=SEQ out=FILE",
 	  ctl_log_export, NULL,
 	  "what the disclosure policy lets a consumer, an operator or an auditor see of the log, "

@@ -411,9 +411,8 @@ int ctl_wallet_issue(struct ctl *c)
 /* --- showing -----------------------------------------------------------------------------------
  */
 
-/* arg: array of documents. The one of the method's DID. */
-static int resolve(void *arg, const char *method, const char *purpose, uint8_t pub[32],
-		   struct err *e)
+int evidence_resolve(void *arg, const char *method, const char *purpose, uint8_t pub[32],
+		     struct err *e)
 {
 	size_t n = strcspn(method, "#"), i;
 	const json_t *doc;
@@ -427,7 +426,7 @@ static int resolve(void *arg, const char *method, const char *purpose, uint8_t p
 	return did_resolve_key(NULL, method, purpose, pub, e);
 }
 
-static int documents_read(const struct ctl *c, json_t **ret)
+int evidence_documents(const struct ctl *c, json_t **ret)
 {
 	const char *file;
 	int r = 0;
@@ -463,7 +462,7 @@ static json_t *line_json(const struct wallet_line *l)
 int ctl_wallet_show(struct ctl *c)
 {
 	auto_json json_t *vc = NULL, *docs = NULL, *subject = NULL;
-	struct did_resolver keys = { resolve, NULL };
+	struct did_resolver keys = { evidence_resolve, NULL };
 	struct err e = { 0 }, why = { 0 };
 	struct wallet_chain w;
 	char hex[2 * DIGEST_LEN + 1];
@@ -473,7 +472,7 @@ int ctl_wallet_show(struct ctl *c)
 		return fail(CTL_FAILED, "libsodium");
 	r = file_json(c->arg[0], &vc);
 	if (!r)
-		r = documents_read(c, &docs);
+		r = evidence_documents(c, &docs);
 	if (r)
 		return r;
 	keys.arg = docs;

@@ -11,6 +11,7 @@
 #include "agent/peer.h"
 #include "agent/status_lists.h"
 #include "agent/store/ledger.h"
+#include "agent/witness_file.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -190,11 +191,36 @@ int known_put(struct side *s, const struct wallet *w, struct err *e)
 	return mark(s, "credential", w->issuer, w->wallet_id, w->id, e);
 }
 
+/* Both contents in one file, which convinces whoever knows the issuer's key, without us. The freeze
+ * does not wait for it: what fails here is said, and the bodies are kept anyway. */
+static void keep_both(struct side *s, const digest_t *known, const digest_t *shown,
+		      const json_t *vc)
+{
+	auto_json json_t *first = NULL, *both = NULL;
+	auto_free char *text = NULL;
+	char name[32], hex[17];
+	struct err e = { 0 };
+	int r = desk_body_get(s, known, &first, &e);
+
+	if (!r)
+		both = json_pack("{s:s, s:O, s:O}", "type", WALLET_EVIDENCE, "known", first,
+				 "shown", vc);
+	text = both ? json_dumps(both, JSON_COMPACT) : NULL;
+	(void)hex_encode(shown->b, 8, hex, sizeof(hex));
+	(void)snprintf(name, sizeof(name), "evidence-%s.json", hex);
+	if (!r)
+		r = text ? witness_file_new(s->cfg->daemon.agents_dir, name, text, &e) : -ENOMEM;
+	if (r && r != -EEXIST)
+		log_error("wallet's evidence: %s", e.code ? e.text : strerror(-r));
+	else
+		log_error("wallet's evidence is in %s", name);
+}
+
 int known_freeze(struct side *s, const struct wallet *w, const json_t *vc, struct err *e)
 {
 	char first[2 * DIGEST_LEN + 1], second[2 * DIGEST_LEN + 1], both[sizeof(first) * 2];
 	struct ledger_wallet row;
-	digest_t d;
+	digest_t d, known;
 	int r = marked(s, "frozen", w, NULL);
 
 	if (r) /* the first pair is proof enough */
@@ -209,6 +235,8 @@ int known_freeze(struct side *s, const struct wallet *w, const json_t *vc, struc
 	(void)snprintf(both, sizeof(both), "%s %s", first, second);
 	log_error("wallet %s: generation %lld was issued twice: %s", w->wallet_id,
 		  (long long)w->generation, both);
+	memcpy(known.b, row.credential.b, DIGEST_LEN);
+	keep_both(s, &known, &d, vc);
 	return mark(s, "frozen", w->issuer, w->wallet_id, both, e);
 }
 

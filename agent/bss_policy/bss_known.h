@@ -21,7 +21,8 @@ int known_supersedes(struct side *s, const struct wallet *w, struct hash *ret,
 /* Remembers the credential's id as the current one of its wallet. */
 int known_put(struct side *s, const struct wallet *w, struct err *e) must_check;
 /* Two contents of one generation were seen: nothing of this wallet is admitted again. vc is the
- * second one; both stay among the bodies as proof, named by the mark and in the journal. */
+ * second one; both stay among the bodies as proof, named by the mark and in the journal, and
+ * together in a file evidence-*.json (WALLET_EVIDENCE) beside the database. */
 int known_freeze(struct side *s, const struct wallet *w, const json_t *vc,
 		 struct err *e) must_check;
 /* Digests of the two contents, hex, with a space between; -ENOENT when the wallet is not frozen.

@@ -12,6 +12,9 @@ extern const struct vc_profile wallet_profile, presentation_profile;
 extern const char *const wallet_contexts[]; /* of both */
 
 /* w->issuer must control port->method. Checks every rule that reading checks. */
+/* Two contents of one generation, kept as proof: {type, known, shown}, both credentials. */
+#define WALLET_EVIDENCE "TreatyWalletEvidence"
+
 int wallet_issue(const struct wallet *w, wall_t now, const struct sign_port *port, json_t **ret,
 		 struct err *e) must_check;
 /* The same for a sub-wallet of the holder of parent, which must be as wide as w: -EPERM. */

@@ -155,7 +155,13 @@ int a2a_task_list(json_t **ret, const struct a2a_server *s, const char *owner, c
 /* a2a_turn.c: SendMessage from the checked parameters to the application. */
 void a2a_turn_begin(struct a2a_call *c, struct a2a_params *p, struct a2a_push_cfg *push);
 void a2a_turns_abandon(struct a2a_server *s);
+
+/* a2a_seen.c */
 void a2a_seen_free(struct a2a_server *s, struct a2a_seen *n);
+struct a2a_seen *a2a_seen_find(const struct a2a_server *s, const char *owner, const char *id);
+/* With a place among the owner's; an old answer may go for it. NULL: no memory, or a bad id. */
+struct a2a_seen *a2a_seen_new(struct a2a_server *s, const char *owner, const char *id,
+			      const uint8_t print[JSON_PRINT_LEN]);
 
 /* a2a_stream.c. Opens the stream of `to` (its id is copied) with a snapshot of the task first.
  * False: it could not, and has been answered. */

@@ -6,105 +6,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* --- answers already given ---------------------------------------------------------------------
- */
-
-void a2a_seen_free(struct a2a_server *s, struct a2a_seen *n)
-{
-	TAILQ_REMOVE(&s->seen, n, entry);
-	LIST_REMOVE(n, bucket);
-	TAILQ_REMOVE(&n->share->seen, n, own);
-	if (!--n->share->n) {
-		LIST_REMOVE(n->share, entry);
-		free(n->share);
-	}
-	s->nseen--;
-	if (n->turn)
-		n->turn->seen = NULL;
-	free(n->answer);
-	free(n);
-}
-
-static struct a2a_seen *seen_find(const struct a2a_server *s, const char *owner, const char *id)
-{
-	struct a2a_seen *n;
-
-	LIST_FOREACH(n, &s->seen_buckets[a2a_hash(id)], bucket)
-	if (!strcmp(n->message_id, id) && !strcmp(n->share->owner, owner))
-		return n;
-	return NULL;
-}
-
-static struct a2a_share *share_find(const struct a2a_server *s, const char *owner)
-{
-	struct a2a_share *h;
-
-	LIST_FOREACH(h, &s->shares, entry)
-	if (!strcmp(h->owner, owner))
-		return h;
-	return NULL;
-}
-
-static struct a2a_share *share_get(struct a2a_server *s, const char *owner)
-{
-	struct a2a_share *h = share_find(s, owner);
-
-	if (h)
-		return h;
-	h = calloc(1, sizeof(*h));
-	if (!h || !str_set(h->owner, owner)) {
-		free(h);
-		return NULL;
-	}
-	TAILQ_INIT(&h->seen);
-	LIST_INSERT_HEAD(&s->shares, h, entry);
-	return h;
-}
-
-/* A peer that sends many messages pushes out its own old answers before those of others. */
-static void seen_room(struct a2a_server *s, const char *owner)
-{
-	struct a2a_share *h = share_find(s, owner);
-	struct a2a_seen *n = NULL;
-
-	if (h && h->n >= A2A_SEEN_PEER_MAX) {
-		TAILQ_FOREACH (n, &h->seen, own)
-			if (n->answer)
-				break;
-	} else if (s->nseen >= A2A_SEEN_MAX) {
-		TAILQ_FOREACH (n, &s->seen, entry)
-			if (n->answer)
-				break;
-	}
-	if (n)
-		a2a_seen_free(s, n);
-}
-
-static struct a2a_seen *seen_new(struct a2a_server *s, const char *owner, const char *id,
-				 const uint8_t print[JSON_PRINT_LEN])
-{
-	struct a2a_seen *n;
-
-	seen_room(s, owner);
-	n = calloc(1, sizeof(*n));
-	if (!n || !str_set(n->message_id, id)) {
-		free(n);
-		return NULL;
-	}
-	n->share = share_get(s, owner);
-	if (!n->share) {
-		free(n);
-		return NULL;
-	}
-	memcpy(n->print, print, sizeof(n->print));
-	TAILQ_INSERT_TAIL(&s->seen, n, entry);
-	TAILQ_INSERT_TAIL(&n->share->seen, n, own);
-	LIST_INSERT_HEAD(&s->seen_buckets[a2a_hash(id)], n, bucket);
-	n->share->n++;
-	s->nseen++;
-	return n;
-}
-
 static const char internal[] = "{\"code\":-32603,\"message\":\"internal error\"}";
 
 /* --- the turn -----------------------------------------------------------------------------------
@@ -351,7 +252,7 @@ static struct a2a_turn *turn_make(struct a2a_call *c, const struct a2a_params *p
 
 	if (!code && a2a_limited(c))
 		return NULL;
-	n = code ? NULL : seen_new(c->s, c->owner, p->m.message_id, print);
+	n = code ? NULL : a2a_seen_new(c->s, c->owner, p->m.message_id, print);
 	t = n ? turn_new(c->s, c->r->peer, p, task, n) : NULL;
 	if (!t) {
 		if (n)
@@ -370,7 +271,7 @@ void a2a_turn_begin(struct a2a_call *c, struct a2a_params *p, struct a2a_push_cf
 	if (json_fingerprint(p->raw, c->s->key, print)) {
 		(void)refuse(c, A2A_E_INTERNAL, "internal error");
 	} else {
-		n = seen_find(c->s, c->owner, p->m.message_id);
+		n = a2a_seen_find(c->s, c->owner, p->m.message_id);
 		if (n)
 			(void)repeated(c, n, print);
 		else

@@ -76,6 +76,7 @@ static inline void lab_config(void)
 
 	must_set(lab.cfg.daemon.name, "op");
 	must_set(lab.cfg.daemon.did, lab.op.did);
+	must_set(lab.cfg.daemon.agents_dir, dir);
 	must_set(lab.cfg.trust.issuers[0], lab.issuer.did);
 	lab.cfg.trust.n_issuers = 1;
 	lab.cfg.trust.depth_max = 2;

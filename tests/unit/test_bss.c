@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The road to an agreement, and everything that must not pass on it. */
 #include "bss_road.h"
+#include "tool_run.h"
 
 #include "agent/bss_negotiation/bss_negotiation_core.h"
 #include "agent/bss_policy/bss_known.h"
@@ -263,6 +264,49 @@ static void evidence(const struct wallet *w)
 	assert_memory_not_equal(seen[0], seen[1], DIGEST_LEN);
 }
 
+/* The file convicts the issuer without the operator; bent, or of what is no contradiction, it does
+ * not. */
+static void evidence_file(void)
+{
+	static const struct {
+		const char *at, *key;
+		int code;
+		const char *says;
+	} rows[] = {
+		{ NULL, NULL, 0, "\"says\": \"equivocation\"" },
+		{ "shown", "proof", 1, "no wallet" },
+		{ NULL, "type", 1, "type" },
+		{ NULL, "shown", 1, "type" },
+	};
+	auto_json json_t *good = NULL, *same = NULL;
+	char cmd[200], path[200];
+
+	tool_run(dir, "evidence list --state .", 0, "equivocation");
+	(void)snprintf(cmd, sizeof(cmd), "mv %s/evidence-*.json %s/e.json", dir, dir);
+	assert_int_equal(system(cmd), 0);
+	tool_run(dir, "evidence show e.json", 0, "equivocation");
+	(void)snprintf(path, sizeof(path), "%s/e.json", dir);
+	good = json_load_file(path, 0, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		auto_json json_t *x = json_deep_copy(good);
+		json_t *in = rows[i].at ? json_object_get(x, rows[i].at) : x;
+
+		if (rows[i].key)
+			assert_int_equal(json_object_del(in, rows[i].key), 0);
+		assert_int_equal(json_dump_file(x, path, 0), 0);
+		tool_run(dir, "evidence check e.json", rows[i].code, rows[i].says);
+	}
+	same = json_deep_copy(good);
+	(void)json_object_set(same, "shown", json_object_get(same, "known"));
+	assert_int_equal(json_dump_file(same, path, 0), 0);
+	tool_run(dir, "evidence check e.json", 1, "they are the same");
+	(void)json_object_set_new(
+		json_object_get(json_object_get(good, "shown"), "credentialSubject"), "ceiling",
+		json_integer(1));
+	assert_int_equal(json_dump_file(good, path, 0), 0);
+	tool_run(dir, "evidence check e.json", 1, ""); /* the issuer never signed that */
+}
+
 static void generations(void **state)
 {
 	auto_road struct road r = road_new(&lab.ent, "0a1"), n = road_new(&lab.ent, "0a2"),
@@ -290,6 +334,7 @@ static void generations(void **state)
 	ask_quote(&fork);
 	expect(REFUSE_WALLET_GENERATION, s, "same generation, other content");
 	evidence(&n.w);
+	evidence_file();
 	/* Two contents were seen: now the first one is not believed any more either. */
 	n.i = road_new(&lab.ent, "0a6").i;
 	s = snap();

@@ -47,7 +47,6 @@ static int open_lab(void **state)
 	int r = serve(state);
 
 	lab.side.port[SIGN_DISCLOSURE] = lab.side.port[SIGN_EXPORT] = lab.op.port;
-	must_set(lab.cfg.daemon.agents_dir, dir);
 	memset(streams, 0, sizeof(streams));
 	if (disclosure_start(&lab.side, &e))
 		fail_msg("%s", e.text);

@@ -3,10 +3,9 @@
  * checked by build/treatyctl where there is no daemon; every bent export is refused. */
 #include "checkpoint.h"
 #include "query_lab.h"
+#include "tool_run.h"
 
 #include <errno.h>
-#include <libgen.h>
-#include <limits.h>
 
 #include "agent/codec/canon.h"
 #include "agent/codec/did.h"
@@ -23,7 +22,6 @@
 
 static struct query_lab lab;
 static uint8_t seed[32] = { 7 };
-static char tool[PATH_MAX], output[64 * 1024];
 static const struct peer owner = { .local = true };
 static const struct peer app = { .local = true, .uid = 54321 };
 static const struct peer op = { .did = OP };
@@ -387,20 +385,7 @@ static void test_identity(void **state)
 
 static void run(const char *args, int code, const char *text)
 {
-	char cmd[3 * PATH_MAX];
-	size_t n;
-	FILE *p;
-	int st;
-
-	(void)snprintf(cmd, sizeof(cmd), "cd %s && exec %s %s 2>&1", lab.dir, tool, args);
-	p = popen(cmd, "r");
-	assert_non_null(p);
-	n = fread(output, 1, sizeof(output) - 1, p);
-	output[n] = '\0';
-	st = pclose(p);
-	if (!WIFEXITED(st) || WEXITSTATUS(st) != code || !strstr(output, text))
-		fail_msg("treatyctl %s: exit %d, not %d, or no \"%s\" in:\n%s", args,
-			 WEXITSTATUS(st), code, text, output);
+	tool_run(lab.dir, args, code, text);
 }
 
 static void put_file(const char *name, const json_t *v)
@@ -536,7 +521,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_default),    cmocka_unit_test(test_views),
@@ -544,11 +529,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_conditions), cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_export),
 	};
-	char self[PATH_MAX];
 
-	(void)argc;
-	if (!realpath(argv[0], self) ||
-	    snprintf(tool, sizeof(tool), "%.4000s/../../treatyctl", dirname(self)) < 0)
-		return 1;
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -155,7 +155,7 @@ static void test_same_size(void **state)
 	/* What does not convict. */
 	check("", 2, "--document");
 	check("--document 1.json", 1, "no --document holds a key that signed");
-	want("evidence check 0.json" DOCS, 1, "evidence: no empty line");
+	want("evidence check 0.json" DOCS, 1, "type: \"TreatyWalletEvidence\" required");
 	want("evidence check nothing" DOCS, 4, "nothing");
 }
 
