@@ -103,6 +103,7 @@ $(LABS): %: %.o $(LIB) $(LLHTTP)
 TEST_LDFLAGS_test_bss := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_settle := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_life := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_bss_early := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_void := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_foreign := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_foreign_mcp := -Wl,--wrap=peer_send

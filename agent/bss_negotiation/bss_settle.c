@@ -409,8 +409,10 @@ static struct early {
 void bss_early_reset(void)
 {
 	for (size_t i = 0; i < EARLY_MAX; i++) {
+		if (early[i].c.turn)
+			a2a_turn_fail(early[i].c.turn, A2A_E_INTERNAL, "the service stops", NULL);
 		json_decref(early[i].data);
-		early[i] = (struct early){ 0 };
+		early[i] = (struct early){ 0 }; /* the timer belonged to another loop */
 	}
 }
 

@@ -255,6 +255,16 @@ static void forget_timer(struct conv *c)
 	c->tries = 0;
 }
 
+/* A challenge is asked for anew after a restart: the old one would have aged. So is a first menu:
+ * the operator admits an intent again that no agreement answers yet, and nothing was chosen. The
+ * menu of a change opened a renegotiation, which only the same message finds again. */
+static bool asked_anew(const struct conv *c, enum conv_step step)
+{
+	const struct deal *d = world_deal(c->ent->w, &c->deal);
+
+	return step == CONV_CHALLENGE || (step == CONV_INTENT && d && !d->cur.rev);
+}
+
 int ent_say(struct conv *c, enum conv_step step, const char *message_id, json_t *data,
 	    struct err *e)
 {
@@ -273,8 +283,7 @@ int ent_say(struct conv *c, enum conv_step step, const char *message_id, json_t 
 	str_cut(c->message, message_id);
 	forget_timer(c);
 	ent_conv_later(c);
-	/* A challenge is asked anew after a restart: the old one would have aged. */
-	return step == CONV_CHALLENGE ? 0 : conv_save(c, e);
+	return asked_anew(c, step) ? 0 : conv_save(c, e);
 }
 
 int ent_idle(struct conv *c, struct err *e)

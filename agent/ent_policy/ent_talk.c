@@ -65,7 +65,7 @@ static int present(struct conv *c, const struct deal *d, const struct nego_chall
 				      .intent_id = d->intent.id.s,
 				      .created = engine_now(en->s->engine) };
 	auto_json json_t *intent = NULL, *vp = NULL;
-	char id[A2A_ID_MAX];
+	ident_t id;
 	int r = tmf921_write(&d->intent, &en->parties, &intent, e);
 
 	if (!r)
@@ -76,8 +76,9 @@ static int present(struct conv *c, const struct deal *d, const struct nego_chall
 	if (r)
 		return r;
 	c->intent = d->intent.id; /* a newer one may have come while the challenge was asked */
-	(void)snprintf(id, sizeof(id), "m-intent-%s-%u", d->intent.id.s, ++c->attempt);
-	return ent_say(c, CONV_INTENT, id, json_pack("[O, O]", intent, vp), e);
+	c->attempt++;
+	engine_id(&id, "m-intent");
+	return ent_say(c, CONV_INTENT, id.s, json_pack("[O, O]", intent, vp), e);
 }
 
 static void on_challenge(struct conv *c, const struct deal *d, const struct a2a_result *r)

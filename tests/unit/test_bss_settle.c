@@ -450,56 +450,6 @@ static void repeated_acceptance(void **state)
 	expect(REFUSE_LEDGER_FORK, s, "fork");
 }
 
-/* The receipt after c, whatever came of c. */
-static void chain_after(const struct receipt *c, struct receipt *next)
-{
-	auto_json json_t *vc = NULL;
-
-	assert_int_equal(receipt_issue(c, &lab.ent.port, &vc, NULL), 0);
-	assert_int_equal(canon_sha256(vc, next->previous, NULL), 0);
-	next->has_previous = true;
-	next->ledger_seq = c->ledger_seq + 1;
-	next->cumulative_after = money_add(c->cumulative_after, next->amount);
-}
-
-/* Two agreements of one wallet are signed and settled at once: the receipts may come in any order,
- * and an early one waits for the one before it, not for ever. */
-static void early_receipt(void **state)
-{
-	auto_road struct road first = { 0 }, second = { 0 };
-	struct acceptance a1, a2;
-	struct receipt c1, c2;
-	struct snap s;
-
-	(void)state;
-	to_agreement(&first, HEX);
-	to_agreement(&second, "00000000000000cc");
-	acceptance_of(&first, &a1, &c1);
-	acceptance_of(&second, &a2, &c2);
-	chain_after(&c1, &c2);
-	s = snap();
-	send_acceptance(second.who, &a2, &c2, &second.who->port);
-	assert_int_equal(lab.replies, 0);
-	assert_int_equal(lab_world()->events, s.events);
-	lab_run(1100);
-	expect(REFUSE_LEDGER_FORK, s, "the one before it never came");
-	assert_int_equal(holds_now(), 2);
-	send_acceptance(second.who, &a2, &c2, &second.who->port);
-	assert_int_equal(lab.replies, 0);
-	assert_int_equal(holds_now(), 2);
-	send_acceptance(first.who, &a1, &c1, &first.who->port);
-	assert_int_equal(lab.replies, 0);
-	assert_int_equal(holds_now(), 0);
-	assert_int_equal(deal(&first)->cur.rev, 1);
-	assert_int_equal(deal(&second)->cur.rev, 1);
-	oss_active(&first);
-	(void)artifact("service");
-	lab.rpc--; /* the answer to the message before */
-	lab.replies = 0;
-	oss_active(&second);
-	(void)artifact("service");
-}
-
 static void failed_service(void **state)
 {
 	const struct cap_oss_planning cap = { lab.side.engine };
@@ -629,7 +579,7 @@ int main(void)
 		T(overspending),    T(overspending_together), T(revoked_before_choice),
 		T(repeated_choice), T(changed_acceptances),   T(repeated_acceptance),
 		T(failed_service),  T(refused_order),         T(foreign_hands),
-		T(malformed),       T(labels_run_out),        T(early_receipt),
+		T(malformed),       T(labels_run_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Agreements of one wallet that are settled at once: their receipts come in any order. */
+#include "bss_road.h"
+
+static struct road signed_road(const char *hex)
+{
+	struct road r = road_new(&lab.ent, hex);
+
+	ask_quote(&r);
+	take_quote(&r);
+	choose(&r, item_on(&r, 1));
+	send_accept(r.who, &r.a);
+	take_agreement(&r);
+	return r;
+}
+
+static unsigned holds;
+
+static int count_hold(void *arg, const struct ledger_hold_row *h)
+{
+	(void)arg;
+	(void)h;
+	holds++;
+	return 0;
+}
+
+static unsigned holds_now(void)
+{
+	holds = 0;
+	assert_int_equal(ledger_holds(lab.store, true, count_hold, NULL, NULL), 0);
+	return holds;
+}
+
+/* The receipt after c, whatever came of c. */
+static void chain_after(const struct receipt *c, struct receipt *next)
+{
+	auto_json json_t *vc = NULL;
+
+	assert_int_equal(receipt_issue(c, &lab.ent.port, &vc, NULL), 0);
+	assert_int_equal(canon_sha256(vc, next->previous, NULL), 0);
+	next->has_previous = true;
+	next->ledger_seq = c->ledger_seq + 1;
+	next->cumulative_after = money_add(c->cumulative_after, next->amount);
+}
+
+/* Two agreements of one wallet are signed and settled at once: the receipts may come in any order,
+ * and an early one waits for the one before it, not for ever. */
+static void early_receipt(void **state)
+{
+	auto_road struct road first = signed_road("00000000000000bb");
+	auto_road struct road second = signed_road("00000000000000cc");
+	struct acceptance a1, a2;
+	struct receipt c1, c2;
+	struct snap s;
+
+	(void)state;
+	acceptance_of(&first, &a1, &c1);
+	acceptance_of(&second, &a2, &c2);
+	chain_after(&c1, &c2);
+	s = snap();
+	send_acceptance(second.who, &a2, &c2, &second.who->port);
+	assert_int_equal(lab.replies, 0);
+	assert_int_equal(lab_world()->events, s.events);
+	lab_run(1100);
+	expect(REFUSE_LEDGER_FORK, s, "the one before it never came");
+	assert_int_equal(holds_now(), 2);
+	send_acceptance(second.who, &a2, &c2, &second.who->port);
+	assert_int_equal(lab.replies, 0);
+	assert_int_equal(holds_now(), 2);
+	send_acceptance(first.who, &a1, &c1, &first.who->port);
+	assert_int_equal(lab.replies, 0);
+	assert_int_equal(holds_now(), 0);
+	assert_int_equal(deal(&first)->cur.rev, 1);
+	assert_int_equal(deal(&second)->cur.rev, 1);
+	oss_active(&first);
+	(void)artifact("service");
+	lab.rpc--; /* the answer to the message before */
+	lab.replies = 0;
+	oss_active(&second);
+	(void)artifact("service");
+}
+
+/* One that waits is answered by a restart with silence, and taken when it is said again; whoever
+ * waits does not keep others of the same wallet from settling. */
+static void waiting_is_forgotten(void **state)
+{
+	auto_road struct road first = signed_road("00000000000000b1");
+	auto_road struct road second = signed_road("00000000000000b2");
+	struct acceptance a1, a2;
+	struct receipt c1, c2;
+
+	(void)state;
+	acceptance_of(&first, &a1, &c1);
+	acceptance_of(&second, &a2, &c2);
+	chain_after(&c1, &c2);
+	send_acceptance(second.who, &a2, &c2, &second.who->port);
+	assert_int_equal(lab.replies, 0);
+	lab_restart();
+	send_acceptance(first.who, &a1, &c1, &first.who->port);
+	assert_int_equal(deal(&first)->cur.rev, 1);
+	assert_int_equal(deal(&second)->cur.rev, 0);
+	send_acceptance(second.who, &a2, &c2, &second.who->port);
+	assert_int_equal(deal(&second)->cur.rev, 1);
+	assert_int_equal(holds_now(), 0);
+	oss_active(&second);
+	(void)artifact("service");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
+		T(early_receipt),
+		T(waiting_is_forgotten),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
