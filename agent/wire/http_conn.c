@@ -13,7 +13,7 @@
 
 #define LINGER_US 1000000
 #define REST_US   1000000 /* of idling */
-#define READS     4 /* at a time: others have their turn too */
+#define READS     4       /* at a time: others have their turn too */
 
 static void on_timer(void *arg);
 

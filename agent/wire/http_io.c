@@ -73,21 +73,69 @@ static int keep(struct http_io *io, const char *p, size_t n)
 	return want_write(io);
 }
 
-int http_io_write(struct http_io *io, const void *data, size_t n)
+/* What is left of v behind its first `done` bytes; returns the number of pieces. */
+static size_t rest_of(const struct iovec *v, size_t n, size_t done,
+		      struct iovec left[HTTP_IO_PIECES])
 {
-	const char *p = data;
+	size_t k = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t skip = done < v[i].iov_len ? done : v[i].iov_len;
+
+		done -= skip;
+		if (v[i].iov_len > skip)
+			left[k++] =
+				(struct iovec){ (char *)v[i].iov_base + skip, v[i].iov_len - skip };
+	}
+	return k;
+}
+
+/* One record, or one call, of what there is. */
+static ssize_t send_pieces(struct http_io *io, struct iovec *v, size_t n)
+{
+	struct msghdr m = { .msg_iov = v, .msg_iovlen = n };
+	char record[RECORD];
+	size_t used = 0;
+	ssize_t sent;
+
+	if (n == 1 || (io->ssl && v[0].iov_len >= RECORD))
+		return send_some(io, v[0].iov_base, v[0].iov_len);
+	if (!io->ssl) {
+		sent = sendmsg(io->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+		return sent >= 0 ? sent : errno == EAGAIN || errno == EINTR ? 0 : -EPIPE;
+	}
+	for (size_t i = 0; i < n && used < RECORD; i++) {
+		size_t take = v[i].iov_len < RECORD - used ? v[i].iov_len : RECORD - used;
+
+		memcpy(record + used, v[i].iov_base, take);
+		used += take;
+	}
+	return send_some(io, record, used);
+}
+
+int http_io_writev(struct http_io *io, const struct iovec *v, size_t n)
+{
+	struct iovec left[HTTP_IO_PIECES];
+	size_t done = 0, k;
 	ssize_t sent = 1;
 
 	if (io->finished)
 		return -EPIPE;
-	while (n && sent && !http_io_unsent(io)) {
-		sent = send_some(io, p, n);
+	while ((k = rest_of(v, n, done, left)) && sent && !http_io_unsent(io)) {
+		sent = send_pieces(io, left, k);
 		if (sent < 0)
 			return -EPIPE;
-		p += sent;
-		n -= (size_t)sent;
+		done += (size_t)sent;
 	}
-	return n ? keep(io, p, n) : 0;
+	for (size_t i = 0; i < k; i++)
+		if (keep(io, left[i].iov_base, left[i].iov_len))
+			return -ENOMEM;
+	return 0;
+}
+
+int http_io_write(struct http_io *io, const void *p, size_t n)
+{
+	return http_io_writev(io, &(struct iovec){ (void *)(uintptr_t)p, n }, 1);
 }
 
 size_t http_io_unsent(const struct http_io *io)

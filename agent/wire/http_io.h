@@ -6,6 +6,7 @@
 #define TREATY_HTTP_IO_H
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "treaty/base.h"
 
@@ -34,7 +35,10 @@ ssize_t http_io_read(struct http_io *io, void *p, size_t n);
 bool http_io_has_more(const struct http_io *io);
 /* readable is told or not; it is from the beginning. */
 void http_io_hear(struct http_io *io, bool on);
-/* Keeps what the socket does not take. -ENOMEM, or -EPIPE: it is broken. */
+/* Keeps what the socket does not take. -ENOMEM, or -EPIPE: it is broken. Up to HTTP_IO_PIECES
+ * pieces go out as one. */
+enum { HTTP_IO_PIECES = 3 };
+int http_io_writev(struct http_io *io, const struct iovec *v, size_t n) must_check;
 int http_io_write(struct http_io *io, const void *p, size_t n) must_check;
 size_t http_io_unsent(const struct http_io *io);
 /* Gives back what TLS holds for records until there are some again; while requests follow each

@@ -292,12 +292,14 @@ size_t http_stream_unread(const struct http_stream *st)
 	return st->conn ? http_io_unsent(st->conn->io) : 0;
 }
 
-/* The chunk in one piece, for the same reason as a reply. */
+/* The chunk goes out as one, for the same reason as a reply. */
 int http_stream_write(struct http_stream *st, const void *data, size_t len)
 {
 	struct http_conn *c = st->conn;
-	auto_free char *p = NULL;
-	struct text t;
+	char size[24];
+	struct iovec v[] = { { size, (size_t)snprintf(size, sizeof(size), "%zx\r\n", len) },
+			     { (void *)(uintptr_t)data, len },
+			     { (void *)(uintptr_t) "\r\n", 2 } };
 
 	if (!c)
 		return -EPIPE;
@@ -307,13 +309,7 @@ int http_stream_write(struct http_stream *st, const void *data, size_t len)
 		c->s->stats.slow_readers++;
 		return stream_fail(st, -ENOBUFS);
 	}
-	p = malloc(len + 32);
-	if (!p)
-		return stream_fail(st, -EPIPE);
-	t = (struct text){ p, (size_t)snprintf(p, 24, "%zx\r\n", len) };
-	put(&t, data, len);
-	put(&t, "\r\n", 2);
-	if (http_io_write(c->io, p, t.n))
+	if (http_io_writev(c->io, v, ARRAY_LEN(v)))
 		return stream_fail(st, -EPIPE);
 	http_io_rest(c->io); /* its reader may be one of thousands */
 	return 0;

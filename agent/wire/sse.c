@@ -1,60 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sse.h"
+#include "sse_i.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/queue.h>
 
-#include "agent/loop.h"
 #include "http_server.h"
 
 #define EVENT_MAX 65536
-
-enum {
-	KEPT_MAX = 4096, /* events held for readers that are behind; older ones are in the log */
-	KEPT_BYTES = 4 << 20,
-	SLICE = 32768,      /* bytes for one reader at a time */
-	FEED_MAX = 2,       /* readers in one turn: who publishes in every turn is not held up */
-	BLOCKED_US = 50000, /* when all who are behind do not read */
-};
-
-/* One event that was published: its text, made once, and what filters look at. */
-struct kept {
-	struct sse_event ev;
-	size_t len, size; /* of the text, of all of it */
-	char text[];
-};
-
-TAILQ_HEAD(sse_readers, sse_reader);
-
-struct sse_reader {
-	TAILQ_ENTRY(sse_reader) entry;
-	struct sse_hub *hub;
-	struct http_stream *stream;
-	uint64_t seen;         /* in the log */
-	uint64_t next;         /* of the hub's events */
-	bool from_log;         /* until it has caught up */
-	bool told;             /* something, since the last ping */
-	uint64_t given, taken; /* bytes; taken of the connection, as of the last ping */
-	char types[256], agreement[128], class_name[64]; /* "" = any */
-	struct peer peer;
-};
-
-struct sse_hub {
-	struct loop *loop;
-	struct loop_timer *timer;
-	struct sse_readers current, behind;
-	size_t n, max, max_peer;
-	struct kept *kept[KEPT_MAX]; /* event number i at i % KEPT_MAX */
-	uint64_t first, end;         /* numbers of those that are kept */
-	size_t bytes;
-	char *slice; /* what the reader whose turn it is gets */
-	size_t used, cap;
-	sse_replay_fn replay;
-	sse_view_fn view;
-	void *arg;
-};
 
 struct out {
 	char *p;
@@ -108,6 +61,7 @@ static void reader_drop(struct sse_reader *r)
 {
 	r->hub->n--;
 	(void)http_stream_end(r->stream);
+	sse_lens_put(r->lens);
 	free(r);
 }
 
@@ -137,6 +91,7 @@ int sse_hub_new(struct sse_hub **ret, struct loop *l, size_t max_readers, sse_re
 		return -ENOMEM;
 	TAILQ_INIT(&h->current);
 	TAILQ_INIT(&h->behind);
+	LIST_INIT(&h->lenses);
 	h->loop = l;
 	h->max = h->max_peer = max_readers;
 	h->replay = replay;
@@ -148,15 +103,6 @@ int sse_hub_new(struct sse_hub **ret, struct loop *l, size_t max_readers, sse_re
 void sse_hub_limit(struct sse_hub *h, size_t max_peer_readers)
 {
 	h->max_peer = max_peer_readers ? max_peer_readers : h->max;
-}
-
-static void forget_first(struct sse_hub *h)
-{
-	struct kept **k = &h->kept[h->first++ % KEPT_MAX];
-
-	h->bytes -= (*k)->size;
-	free(*k);
-	*k = NULL;
 }
 
 void sse_hub_view(struct sse_hub *h, sse_view_fn view)
@@ -173,39 +119,12 @@ struct sse_hub *sse_hub_free(struct sse_hub *h)
 	while ((r = TAILQ_FIRST(&h->current)) || (r = TAILQ_FIRST(&h->behind)))
 		reader_free(r);
 	while (h->first < h->end)
-		forget_first(h);
+		sse_forget_first(h);
 	loop_cancel(h->loop, h->timer);
 	free(h->slice);
+	free(h->ring);
 	free(h);
 	return NULL;
-}
-
-/* One of a list that commas divide. */
-static bool listed(const char *list, const char *v)
-{
-	size_t n = strlen(v);
-
-	while (*list) {
-		size_t len = strcspn(list, ",");
-
-		if (len == n && !memcmp(list, v, n))
-			return true;
-		list += len + (list[len] == ',');
-	}
-	return false;
-}
-
-static bool same(const char *want, const char *v)
-{
-	return v && !strcmp(want, v);
-}
-
-static bool wants(const struct sse_reader *r, const struct sse_event *ev)
-{
-	return (!r->types[0] || (ev->type && listed(r->types, ev->type))) &&
-	       (!r->agreement[0] || same(r->agreement, ev->about[0]) ||
-		same(r->agreement, ev->about[1])) &&
-	       (!r->class_name[0] || same(r->class_name, ev->class_name));
 }
 
 /* --- feeding --------------------------------------------------------------------------------- */
@@ -226,39 +145,60 @@ static char *slice_room(struct sse_hub *h, size_t n)
 	return p + h->used;
 }
 
-/* The event as this reader sees it, behind what its slice has; text: as everybody sees it, if that
- * is made. */
-static int append(struct sse_reader *r, const struct sse_event *ev, const char *text, size_t len)
+/* The run goes into the slice, since it is not all that the reader gets. */
+static int settle(struct sse_hub *h)
+{
+	char *p = h->run_len ? slice_room(h, h->run_len) : NULL;
+
+	if (h->run_len && !p)
+		return -ENOMEM;
+	if (p)
+		memcpy(p, h->run, h->run_len);
+	h->used += h->run_len;
+	h->run_len = 0;
+	return 0;
+}
+
+/* A text of the ring: most often it stands right behind the last one. */
+static int extend(struct sse_hub *h, const struct kept *k)
+{
+	int r = h->run_len && h->run + h->run_len != k->text ? settle(h) : 0;
+
+	if (r)
+		return r;
+	if (!h->run_len)
+		h->run = k->text;
+	h->run_len += k->len;
+	return 0;
+}
+
+/* The event as this reader sees it, behind what its slice has. */
+static int append(struct sse_reader *r, const struct sse_event *ev)
 {
 	struct sse_hub *h = r->hub;
 	auto_free char *data = NULL;
 	struct sse_event seen = *ev;
-	int sight = h->view ? h->view(h->arg, &r->peer, ev, &data) : 1, n;
+	int sight = h->view ? h->view(h->arg, &r->lens->peer, ev, &data) : 1, n;
 	char *p;
 
 	if (sight <= 0)
 		return sight;
-	if (sight > 1) {
+	if (sight > 1)
 		seen.data = data;
-		text = NULL;
-	}
-	n = text ? (int)len : sse_format(NULL, 0, seen.seq, seen.type, seen.data);
+	n = sse_format(NULL, 0, seen.seq, seen.type, seen.data);
 	if (n < 0)
 		return n;
-	p = slice_room(h, (size_t)n + 1);
+	p = settle(h) ? NULL : slice_room(h, (size_t)n + 1);
 	if (!p)
 		return -ENOMEM;
-	if (text)
-		memcpy(p, text, len);
-	else
-		(void)sse_format(p, (size_t)n + 1, seen.seq, seen.type, seen.data);
+	(void)sse_format(p, (size_t)n + 1, seen.seq, seen.type, seen.data);
 	h->used += (size_t)n;
 	return 0;
 }
 
 int sse_send(struct sse_reader *r, const struct sse_event *ev)
 {
-	int n = wants(r, ev) ? append(r, ev, NULL, 0) : 0;
+	int n = sse_wants(r->lens, ev) ? append(r, ev) : 0;
 
 	if (n)
 		return n;
@@ -272,12 +212,16 @@ static int from_kept(struct sse_reader *r)
 	struct sse_hub *h = r->hub;
 	int n;
 
-	for (; r->next < h->end && h->used < SLICE; r->next++) {
+	for (; r->next < h->end && h->used + h->run_len < SLICE; r->next++) {
 		const struct kept *k = h->kept[r->next % KEPT_MAX];
 
-		if ((k->ev.seq && k->ev.seq <= r->seen) || !wants(r, &k->ev))
+		if (k->ev.seq && k->ev.seq <= r->seen)
 			continue;
-		n = append(r, &k->ev, k->text, k->len);
+		n = sse_sight(h, r->lens, r->next);
+		if (n == ALL)
+			n = extend(h, k);
+		else if (n == OTHER)
+			n = append(r, &k->ev);
 		if (n < 0)
 			return n;
 		if (k->ev.seq)
@@ -301,15 +245,21 @@ static int feed(struct sse_reader *r)
 {
 	struct sse_hub *h = r->hub;
 	int more, w = 0;
+	bool whole; /* a piece of the ring as it is */
 
-	h->used = 0;
+	h->used = h->run_len = 0;
 	if (r->next < h->first && !h->replay)
 		return -ENOBUFS;
 	r->from_log |= r->next < h->first;
 	more = r->from_log ? from_log(r) : from_kept(r);
-	if (more >= 0 && h->used) {
-		w = http_stream_write(r->stream, h->slice, h->used);
-		r->given += h->used;
+	whole = !h->used;
+	if (more >= 0 && !whole && settle(h))
+		more = -ENOMEM;
+	if (more >= 0 && h->used + h->run_len) {
+		size_t n = whole ? h->run_len : h->used;
+
+		w = http_stream_write(r->stream, whole ? h->run : h->slice, n);
+		r->given += n;
 		r->told = true;
 	}
 	return w < 0 ? w : more;
@@ -365,7 +315,7 @@ static size_t readers_of(const struct sse_readers *list, const char *owner)
 	size_t n = 0;
 
 	TAILQ_FOREACH (r, list, entry) {
-		wire_owner(&r->peer, other);
+		wire_owner(&r->lens->peer, other);
 		n += !strcmp(other, owner);
 	}
 	return n;
@@ -408,7 +358,7 @@ static int number(const char *s, uint64_t *ret)
 }
 
 /* One "name=value" of the query, into the reader. */
-static int parameter(struct sse_reader *rd, char *pair, bool *from)
+static int parameter(struct sse_reader *rd, struct lens *l, char *pair, bool *from)
 {
 	char *value = strchr(pair, '=');
 
@@ -420,16 +370,17 @@ static int parameter(struct sse_reader *rd, char *pair, bool *from)
 		return number(value, &rd->seen);
 	}
 	if (!strcmp(pair, "type"))
-		return str_set(rd->types, value) ? 0 : -EINVAL;
+		return str_set(l->types, value) ? 0 : -EINVAL;
 	if (!strcmp(pair, "agreement"))
-		return str_set(rd->agreement, value) ? 0 : -EINVAL;
+		return str_set(l->agreement, value) ? 0 : -EINVAL;
 	if (!strcmp(pair, "class"))
-		return str_set(rd->class_name, value) ? 0 : -EINVAL;
+		return str_set(l->class_name, value) ? 0 : -EINVAL;
 	return -EINVAL;
 }
 
 /* Fills where to begin and what to leave out; *from: old events are wanted too. */
-static int reader_read(struct sse_reader *rd, const struct wire_request *r, bool *from)
+static int reader_read(struct sse_reader *rd, struct lens *l, const struct wire_request *r,
+		       bool *from)
 {
 	const char *last = wire_header(r, "Last-Event-ID");
 	auto_free char *query = strdup(r->query);
@@ -439,7 +390,7 @@ static int reader_read(struct sse_reader *rd, const struct wire_request *r, bool
 	if (!query)
 		return -ENOMEM;
 	for (char *p = strtok_r(query, "&", &save); p; p = strtok_r(NULL, "&", &save))
-		if (parameter(rd, p, from))
+		if (parameter(rd, l, p, from))
 			return -EINVAL;
 	if (!last)
 		return 0;
@@ -455,7 +406,8 @@ void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_
 					    .content_type = "text/event-stream",
 					    .headers = headers,
 					    .nheaders = ARRAY_LEN(headers) };
-	struct sse_reader *rd;
+	struct sse_reader *rd = h->n < h->max ? calloc(1, sizeof(*rd)) : NULL;
+	struct lens want = { .peer = *r->peer };
 	bool from;
 
 	if (!has_room(h, r->peer, token))
@@ -465,7 +417,7 @@ void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_
 		answer(token, 503, "no memory\n");
 		return;
 	}
-	if (reader_read(rd, r, &from)) {
+	if (reader_read(rd, &want, r, &from)) {
 		free(rd);
 		answer(token, 400,
 		       "after or Last-Event-ID: a sequence number; type, agreement, class: plain "
@@ -476,9 +428,15 @@ void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_
 	rd->next = h->end;
 	rd->from_log = from && h->replay;
 	rd->told = true;
-	rd->peer = *r->peer;
+	rd->lens = sse_lens_get(h, &want);
+	if (!rd->lens) {
+		free(rd);
+		answer(token, 503, "no memory\n");
+		return;
+	}
 	rd->stream = http_reply_stream(token, &head, on_close, rd);
 	if (!rd->stream) {
+		sse_lens_put(rd->lens);
 		free(rd);
 		return;
 	}
@@ -490,62 +448,13 @@ void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_
 
 /* --- publishing ------------------------------------------------------------------------------ */
 
-/* Copies s behind the text; *at moves on. */
-static const char *keep_string(char **at, const char *s)
-{
-	size_t n = s ? strlen(s) + 1 : 0;
-	char *to = *at;
-
-	if (!s)
-		return NULL;
-	memcpy(to, s, n);
-	*at += n;
-	return to;
-}
-
-static size_t room_for(const char *s)
-{
-	return s ? strlen(s) + 1 : 0;
-}
-
-static struct kept *kept_new(const struct sse_event *ev)
-{
-	int n = sse_format(NULL, 0, ev->seq, ev->type, ev->data);
-	struct kept *k;
-	size_t size;
-	char *at;
-
-	if (n < 0)
-		return NULL;
-	size = sizeof(*k) + (size_t)n + 1 + room_for(ev->data) + room_for(ev->type) +
-	       room_for(ev->about[0]) + room_for(ev->about[1]) + room_for(ev->class_name);
-	k = malloc(size);
-	if (!k)
-		return NULL;
-	k->len = (size_t)n;
-	k->size = size;
-	(void)sse_format(k->text, k->len + 1, ev->seq, ev->type, ev->data);
-	at = k->text + k->len + 1;
-	k->ev = (struct sse_event){ .seq = ev->seq };
-	k->ev.data = keep_string(&at, ev->data);
-	k->ev.type = keep_string(&at, ev->type);
-	k->ev.about[0] = keep_string(&at, ev->about[0]);
-	k->ev.about[1] = keep_string(&at, ev->about[1]);
-	k->ev.class_name = keep_string(&at, ev->class_name);
-	return k;
-}
-
 void sse_publish(struct sse_hub *h, const struct sse_event *ev)
 {
-	struct kept *k = h->n ? kept_new(ev) : NULL;
+	struct kept *k = h->n ? sse_kept_new(h, ev) : NULL;
 
 	if (!k)
 		return;
-	while (h->first < h->end &&
-	       (h->end - h->first >= KEPT_MAX || h->bytes + k->size > KEPT_BYTES))
-		forget_first(h);
 	h->kept[h->end++ % KEPT_MAX] = k;
-	h->bytes += k->size;
 	TAILQ_CONCAT(&h->behind, &h->current, entry);
 	arm(h, 0);
 }

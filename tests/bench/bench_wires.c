@@ -2,7 +2,9 @@
 /* Requests a second of the wires: A2A SendMessage and MCP tools/call over mutual TLS 1.3 and over a
  * unix socket, and beside them, in the same run, a bare libevent echo of the same request bytes:
  * what sockets and TLS cost without HTTP and JSON. The load is a process of its own with 8
- * connections, one request in flight on each. One JSON line per case. */
+ * connections, one request in flight on each. One JSON line per figure: the rate, and the processor
+ * time of server and load for each request. WIRES_REQUESTS=n makes n requests instead of two
+ * seconds of them, which is what callgrind wants. */
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
@@ -191,20 +193,31 @@ static bool once(const struct bench *b, struct wire_end *w, unsigned n, bool sen
 static struct {
 	double floor_per_s;
 	unsigned requests;
+	int64_t load_us; /* processor time of the requests alone */
 } * shared;
+
+static int64_t cpu_us(void)
+{
+	struct rusage u;
+
+	(void)getrusage(RUSAGE_SELF, &u);
+	return ((int64_t)u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 + u.ru_utime.tv_usec +
+	       u.ru_stime.tv_usec;
+}
 
 static int load(const struct bench *b, uint16_t port, const char *sock)
 {
 	const char *count = getenv("WIRES_REQUESTS");
 	struct wire_end w[CONNS];
 	int len[CONNS] = { 0 };
-	int64_t start, end;
+	int64_t start, end, before;
 	unsigned n = 0, enough = count ? (unsigned)strtoul(count, NULL, 10) : 0;
 	double rate;
 
 	for (int i = 0; i < CONNS; i++)
 		if (b->tls ? end_tls(&w[i], port, "bob", 0) : end_unix(&w[i], sock))
 			return 1;
+	before = cpu_us();
 	start = us_now();
 	do {
 		for (int i = 0; i < CONNS; i++)
@@ -217,6 +230,7 @@ static int load(const struct bench *b, uint16_t port, const char *sock)
 	} while (enough ? n < enough : end - start < SECONDS * 1000000);
 	rate = (double)n * 1e6 / (double)(end - start);
 	shared->requests = n;
+	shared->load_us = cpu_us() - before;
 	printf("{\"metric\":\"wires.%s_per_s\",\"value\":%.0f,\"unit\":\"1/s\",\"connections\":%d",
 	       b->name, rate, CONNS);
 	if (b->echo)
@@ -244,20 +258,22 @@ static void reap(void *arg)
 		loop_stop(loop, -ENOMEM);
 }
 
-static int64_t cpu_us(void)
+static void cpu_line(const char *name, const char *whose, double us, double floor)
 {
-	struct rusage u;
-
-	(void)getrusage(RUSAGE_SELF, &u);
-	return ((int64_t)u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 + u.ru_utime.tv_usec +
-	       u.ru_stime.tv_usec;
+	printf("{\"metric\":\"wires.%s_%s_us\",\"value\":%.1f,\"unit\":\"us\"", name, whose, us);
+	if (floor > 0)
+		printf(",\"baseline\":\"wires.bare_echo_tls_%s_us\",\"ratio\":%.2f", whose,
+		       floor / us);
+	printf("}\n");
 }
 
 /* The server's processor time a request, its 8 handshakes included, says more than the rate where
  * other work shares the machine. */
 static int run(const struct bench *b, uint16_t port, const char *sock)
 {
+	static double floor_us;
 	int64_t before = cpu_us();
+	double us;
 	struct child c = { .pid = fork() };
 
 	if (!c.pid)
@@ -267,8 +283,11 @@ static int run(const struct bench *b, uint16_t port, const char *sock)
 		fprintf(stderr, "%s: failed\n", b->name);
 		return 1;
 	}
-	printf("{\"metric\":\"wires.%s_server_us\",\"value\":%.1f,\"unit\":\"us\"}\n", b->name,
-	       (double)(cpu_us() - before) / shared->requests);
+	us = (double)(cpu_us() - before) / shared->requests;
+	cpu_line(b->name, "server", us, floor_us);
+	cpu_line(b->name, "load", (double)shared->load_us / shared->requests, 0);
+	if (b->echo)
+		floor_us = us;
 	(void)fflush(stdout);
 	return 0;
 }

@@ -411,6 +411,99 @@ static void drain_lets_the_last_request_finish(void **state)
 	assert_int_equal(http_server_connections(srv), 0);
 }
 
+/* --- events through the ring ------------------------------------------------------------------ */
+
+enum { RING_EVENTS = 700, RING_DATA = 16000 };
+
+struct ring_reader {
+	struct wire_end w;
+	char *got;
+	size_t n;
+};
+
+static void ring_open(struct ring_reader *r, const char *query)
+{
+	char req[96];
+	int n = snprintf(req, sizeof(req), "GET /events%s HTTP/1.1\r\nHost: h\r\n\r\n", query);
+	size_t before = sse_readers(hub);
+
+	r->n = 0;
+	r->got = malloc((size_t)RING_EVENTS * (RING_DATA + 200));
+	assert_non_null(r->got);
+	assert_int_equal(end_unix(&r->w, sock), 0);
+	assert_int_equal(end_write(&r->w, req, (size_t)n), n);
+	for (int i = 0; i < 1000 && sse_readers(hub) == before; i++)
+		run_for(1000);
+	assert_int_equal(sse_readers(hub), before + 1);
+}
+
+static void ring_drain(struct ring_reader *r)
+{
+	ssize_t n;
+
+	while ((n = recv(r->w.fd, r->got + r->n, RING_DATA, MSG_DONTWAIT)) > 0)
+		r->n += (size_t)n;
+	r->got[r->n] = 0;
+}
+
+/* Each of the events first, first + step, ... once and in order, with all of its data. */
+static void ring_check(struct ring_reader *r, uint64_t first, uint64_t step)
+{
+	uint64_t want = first;
+	size_t qs = 0, sum = 0;
+
+	for (const char *at = r->got; (at = strstr(at, "id: ")); at += 4, want += step) {
+		assert_int_equal(strtoull(at + 4, NULL, 10), want);
+		sum += 1 + want * 37 % RING_DATA;
+	}
+	assert_in_range(want, RING_EVENTS + 4, RING_EVENTS + 3 + step);
+	for (size_t i = 0; i < r->n; i++)
+		qs += r->got[i] == 'Q';
+	assert_int_equal(qs, sum);
+	end_close(&r->w);
+	free(r->got);
+}
+
+/* More than the ring holds, past two kinds of readers. */
+static void events_wrap_around(void **state)
+{
+	static char data[RING_DATA + 1];
+	struct ring_reader all, twin, odd;
+
+	(void)state;
+	ring_open(&all, "");
+	ring_open(&twin, "");
+	ring_open(&odd, "?type=b");
+	for (uint64_t seq = 4; seq < RING_EVENTS + 4; seq++) {
+		size_t len = 1 + seq * 37 % RING_DATA;
+
+		memset(data, 'Q', len);
+		data[len] = 0;
+		sse_publish(hub, &(struct sse_event){
+					 .seq = seq, .type = seq & 1 ? "b" : "a", .data = data });
+		if (seq % 3)
+			continue; /* some wait for the next */
+		for (int i = 0; i < 4; i++) {
+			run_for(0);
+			ring_drain(&all);
+			ring_drain(&twin);
+			ring_drain(&odd);
+		}
+	}
+	for (int i = 0; i < 50; i++) {
+		run_for(1000);
+		ring_drain(&all);
+		ring_drain(&twin);
+		ring_drain(&odd);
+	}
+	ring_check(&all, 4, 1);
+	ring_check(&twin, 4, 1);
+	ring_check(&odd, 5, 2);
+	for (int i = 0; i < 1000 && sse_readers(hub); i++)
+		run_for(1000);
+	assert_int_equal(sse_readers(hub), 0);
+}
+
 static void sse_formats(void **state)
 {
 	char buf[64];
@@ -436,6 +529,7 @@ int main(void)
 		T(readers_get_what_they_asked_for),
 		T(drain_lets_the_last_request_finish),
 		T(sse_formats),
+		T(events_wrap_around),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
