@@ -2,14 +2,12 @@
 /* build/treatyctl as a process: its exit codes, its offline verbs on real files and on a real
  * database, and its online ones against a served socket. */
 #include "query_lab.h"
+#include "tool_run.h"
 
 #include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
 #include <poll.h>
 #include <sqlite3.h>
 #include <signal.h>
-#include <sys/wait.h>
 
 #include "agent/codec/status_list.h"
 #include "agent/codec/wallet.h"
@@ -17,7 +15,6 @@
 #include "agent/wire/http_server.h"
 #include "agent/witness_file.h"
 
-static char tool[PATH_MAX], output[256 * 1024];
 static struct query_lab lab;
 static pid_t daemon_pid;
 
@@ -28,33 +25,17 @@ static pid_t daemon_pid;
 	"scarcity=step-up --class bulk-transfer:ceiling=1000 --currency EUR"               \
 	" --ceiling 1000000 --agreement-max 100000 --term-max 12h --valid-for 2d"
 
-/* Runs the tool in the lab's directory by the shell; output: stdout and stderr. */
-static int run(const char *args)
+static const char *socket_of_lab(void)
 {
-	char cmd[2 * PATH_MAX];
-	size_t n = 0, k;
-	FILE *p;
-	int st;
+	static char env[128];
 
-	(void)snprintf(cmd, sizeof(cmd), "cd %s && TREATY_SOCKET=%s/s.sock exec %s %s 2>&1",
-		       lab.dir, lab.dir, tool, args);
-	p = popen(cmd, "r");
-	assert_non_null(p);
-	while ((k = fread(output + n, 1, sizeof(output) - 1 - n, p)) > 0)
-		n += k;
-	output[n] = '\0';
-	st = pclose(p);
-	assert_true(WIFEXITED(st));
-	return WEXITSTATUS(st);
+	(void)snprintf(env, sizeof(env), "TREATY_SOCKET=%s/s.sock ", lab.dir);
+	return env;
 }
 
 static void want(const char *args, int code, const char *text)
 {
-	int r = run(args);
-
-	if (r != code || !strstr(output, text))
-		fail_msg("treatyctl %s: exit %d, not %d, or no \"%s\" in:\n%s", args, r, code, text,
-			 output);
+	tool_want(lab.dir, socket_of_lab(), args, code, text);
 }
 
 static json_t *run_json(const char *args)
@@ -541,18 +522,13 @@ static void test_online(void **state)
 
 static int setup(void **state)
 {
-	char self[PATH_MAX] = { 0 };
-
 	(void)state;
-	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0 ||
-	    snprintf(tool, sizeof(tool), "%.4000s/../../treatyctl", dirname(self)) < 0)
-		return -1;
 	lab_dir(&lab);
 	lab_open(&lab);
 	lab_walk(&lab);
 	lab_wallet(&lab);
 	lab_close(&lab);
-	return access(tool, X_OK);
+	return 0;
 }
 
 static int teardown(void **state)

@@ -385,7 +385,7 @@ static void test_identity(void **state)
 
 static void run(const char *args, int code, const char *text)
 {
-	tool_run(lab.dir, args, code, text);
+	tool_want(lab.dir, "", args, code, text);
 }
 
 static void put_file(const char *name, const json_t *v)

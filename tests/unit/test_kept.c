@@ -339,5 +339,5 @@ int main(void)
 		T(test_harmless),  T(test_every_byte),   T(test_keys_end),
 	};
 
-	return cmocka_run_group_tests(tests, group, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

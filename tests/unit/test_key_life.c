@@ -2,15 +2,13 @@
 /* docs/runbook-keys.md, command by command: build/treatyctl against a daemon's face with a real
  * signer process behind it, and a peer that pins the document which comes out. */
 #include "query_lab.h"
+#include "tool_run.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
-#include <sys/wait.h>
 
 #include "agent/msg.h"
 #include "agent/signer/client.h"
@@ -19,7 +17,7 @@
 
 #define OWN "did:web:edge.lab.example"
 
-static char tool[PATH_MAX], output[64 * 1024], book[32 * 1024];
+static char book[32 * 1024];
 static struct query_lab lab, peer;
 static struct config keys_conf;
 static pid_t daemon_pid;
@@ -149,24 +147,13 @@ static void replace(char *text, size_t cap, const char *from, const char *to)
 
 static int run(const char *args)
 {
-	char cmd[2 * PATH_MAX], line[512];
-	size_t n = 0, k;
-	FILE *p;
-	int st;
+	char line[512], env[128];
 
 	(void)snprintf(line, sizeof(line), "%s", args);
 	replace(line, sizeof(line), "/etc/treaty", lab.dir);
 	replace(line, sizeof(line), "/var/lib/treaty/agents", lab.dir);
-	(void)snprintf(cmd, sizeof(cmd), "TREATY_SOCKET=%s/s.sock exec %s %s 2>&1", lab.dir, tool,
-		       line);
-	p = popen(cmd, "r");
-	assert_non_null(p);
-	while ((k = fread(output + n, 1, sizeof(output) - 1 - n, p)) > 0)
-		n += k;
-	output[n] = '\0';
-	st = pclose(p);
-	assert_true(WIFEXITED(st));
-	return WEXITSTATUS(st);
+	(void)snprintf(env, sizeof(env), "TREATY_SOCKET=%s/s.sock ", lab.dir);
+	return tool_exec(".", env, line);
 }
 
 static void want(const char *args, int code, const char *text)
@@ -321,14 +308,12 @@ static void test_frozen(void **state)
 
 static int setup(void **state)
 {
-	char self[PATH_MAX] = { 0 };
 	uint8_t pub[32];
 	size_t n;
 	FILE *f = fopen("docs/runbook-keys.md", "re");
 
 	(void)state;
-	if (!f || readlink("/proc/self/exe", self, sizeof(self) - 1) < 0 ||
-	    snprintf(tool, sizeof(tool), "%.4000s/../../treatyctl", dirname(self)) < 0)
+	if (!f)
 		return -1;
 	n = fread(book, 1, sizeof(book) - 1, f);
 	book[n] = '\0';
@@ -344,7 +329,7 @@ static int setup(void **state)
 	if (key_new(keys_conf.keys.file[KEY_AGREEMENT], pub, NULL) ||
 	    key_new(keys_conf.keys.file[KEY_PRESENTATION], pub, NULL))
 		return -1;
-	return access(tool, X_OK);
+	return 0;
 }
 
 static int teardown(void **state)

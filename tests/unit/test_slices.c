@@ -3,12 +3,9 @@
  * ledgers of two operators, who know nothing of each other, under the slices that the book let
  * through, and without them; and build/treatyctl, which signs no sub-wallet beside the book. */
 #include "store_util.h"
+#include "tool_run.h"
 
 #include "agent/store/slices.h"
-
-#include <libgen.h>
-#include <limits.h>
-#include <sys/wait.h>
 
 #define PARENT 1000
 
@@ -210,24 +207,9 @@ static void test_two_operators(void **state)
 
 /* --- treatyctl -------------------------------------------------------------------------------- */
 
-static char tool[PATH_MAX];
-
 static void want(const char *args, int code, const char *text)
 {
-	char cmd[2 * PATH_MAX], out[16384];
-	FILE *p;
-	size_t n;
-	int st;
-
-	(void)snprintf(cmd, sizeof(cmd), "cd %s && exec %s %s 2>&1", dir, tool, args);
-	p = popen(cmd, "r");
-	assert_non_null(p);
-	n = fread(out, 1, sizeof(out) - 1, p);
-	out[n] = '\0';
-	st = pclose(p);
-	if (!WIFEXITED(st) || WEXITSTATUS(st) != code || !strstr(out, text))
-		fail_msg("treatyctl %s: %d, or no \"%s\" in:\n%s", args, WEXITSTATUS(st), text,
-			 out);
+	tool_want(dir, "", args, code, text);
 }
 
 #define SUB                                                                       \
@@ -268,22 +250,11 @@ static void test_issue(void **state)
 	     2, "--book: only with --parent");
 }
 
-static int group(void **state)
-{
-	char self[PATH_MAX] = { 0 };
-
-	(void)state;
-	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0 ||
-	    snprintf(tool, sizeof(tool), "%.4000s/../../treatyctl", dirname(self)) < 0)
-		return -1;
-	return access(tool, X_OK);
-}
-
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, dir_make, dir_drop)
 	static const struct CMUnitTest tests[] = { T(test_book), T(test_together), T(test_raw_sql),
 						   T(test_two_operators), T(test_issue) };
 
-	return cmocka_run_group_tests(tests, group, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -223,5 +223,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_comes_back, keys_setup, dir_drop),
 	};
 
-	return cmocka_run_group_tests(tests, group, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,27 +17,35 @@
 #include <string.h>
 #include <sys/wait.h>
 
-static char tool_output[64 * 1024];
+static char output[256 * 1024]; /* stdout and stderr of the last one */
 
-/* In the directory; fails unless it exits with code and says text. */
-static inline void tool_run(const char *in, const char *args, int code, const char *text)
+/* By the shell in that directory, env ("A=b ", or "") before it; what it ends with. */
+static inline int tool_exec(const char *in, const char *env, const char *args)
 {
 	char self[PATH_MAX], cmd[3 * PATH_MAX];
-	size_t n;
 	FILE *p;
 	int st;
 
 	assert_non_null(realpath("/proc/self/exe", self));
-	(void)snprintf(cmd, sizeof(cmd), "cd %s && exec %s/../../treatyctl %s 2>&1", in,
+	(void)snprintf(cmd, sizeof(cmd), "cd %s && %sexec %s/../../treatyctl %s 2>&1", in, env,
 		       dirname(self), args);
 	p = popen(cmd, "r");
 	assert_non_null(p);
-	n = fread(tool_output, 1, sizeof(tool_output) - 1, p);
-	tool_output[n] = '\0';
+	output[fread(output, 1, sizeof(output) - 1, p)] = '\0';
 	st = pclose(p);
-	if (!WIFEXITED(st) || WEXITSTATUS(st) != code || !strstr(tool_output, text))
-		fail_msg("treatyctl %s: exit %d, not %d, or no \"%s\" in:\n%s", args,
-			 WEXITSTATUS(st), code, text, tool_output);
+	assert_true(WIFEXITED(st));
+	return WEXITSTATUS(st);
+}
+
+/* Fails unless it ends with code and says text. */
+static inline void tool_want(const char *in, const char *env, const char *args, int code,
+			     const char *text)
+{
+	int r = tool_exec(in, env, args);
+
+	if (r != code || !strstr(output, text))
+		fail_msg("treatyctl %s: exit %d, not %d, or no \"%s\" in:\n%s", args, r, code, text,
+			 output);
 }
 
 #endif

@@ -5,41 +5,19 @@
 #ifndef TREATY_TESTS_WITNESS_KEYS_H
 #define TREATY_TESTS_WITNESS_KEYS_H
 
+#include "tool_run.h"
 #include "witness_lab.h"
-
-#include <libgen.h>
-#include <limits.h>
-#include <sys/wait.h>
 
 #define EPOCH_MS 1000000000000LL /* 2001-09-09T01:46:40Z */
 
-static char tool[PATH_MAX], output[64 * 1024];
-
 static inline int run(const char *args)
 {
-	char cmd[2 * PATH_MAX];
-	size_t n = 0, k;
-	FILE *p;
-	int st;
-
-	(void)snprintf(cmd, sizeof(cmd), "cd %s && exec %s %s 2>&1", dir, tool, args);
-	p = popen(cmd, "r");
-	assert_non_null(p);
-	while ((k = fread(output + n, 1, sizeof(output) - 1 - n, p)) > 0)
-		n += k;
-	output[n] = '\0';
-	st = pclose(p);
-	assert_true(WIFEXITED(st));
-	return WEXITSTATUS(st);
+	return tool_exec(dir, "", args);
 }
 
 static inline void want(const char *args, int code, const char *text)
 {
-	int r = run(args);
-
-	if (r != code || !strstr(output, text))
-		fail_msg("treatyctl %s: exit %d, not %d, or no \"%s\" in:\n%s", args, r, code, text,
-			 output);
+	tool_want(dir, "", args, code, text);
 }
 
 /* --- generations ----------------------------------------------------------------------------- */
@@ -155,16 +133,5 @@ static inline void carry_away(const char *name)
 }
 
 #define DOCS " --document 0.json --document 1.json"
-
-static inline int group(void **state)
-{
-	char self[PATH_MAX] = { 0 };
-
-	(void)state;
-	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0 ||
-	    snprintf(tool, sizeof(tool), "%.4000s/../../treatyctl", dirname(self)) < 0)
-		return -1;
-	return access(tool, X_OK);
-}
 
 #endif
