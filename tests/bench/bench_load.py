@@ -223,14 +223,19 @@ class Load:
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
-    def agreed(self):
-        return ask(self.sock, self.status)['counts']['agreements']
+    def counts(self):
+        return ask(self.sock, self.status)['counts']
+
+    def open(self):
+        """Neither agreed nor refused by a rule (no capacity while a starved node's path looks dead)."""
+        c = self.counts()
+        return self.sent - self.refused - c['agreements'] - c['refusals']
 
     def run(self):
         try:
             request = call('intent_declare', {'class': CLASS})
             while not self.ending:
-                room = self.want - (self.sent - self.refused - self.agreed())
+                room = self.want - self.open()
                 for _ in range(max(room, 0)):
                     self.declare(request)
                 if room < self.want // 4:
@@ -311,7 +316,7 @@ def measure(daemons, seconds, want):
     finally:
         load.stop()
     end = time.monotonic() + 30
-    while (load.agreed() + load.refused < load.sent or load.agreed() > op.tool('status')['counts']['agreements']) and \
+    while (load.open() > 0 or load.counts()['agreements'] > op.tool('status')['counts']['agreements']) and \
             time.monotonic() < end:
         time.sleep(0.05)
     n = b.counts['ent']['counts']['agreements'] - a.counts['ent']['counts']['agreements']
@@ -319,7 +324,7 @@ def measure(daemons, seconds, want):
         raise Failed(f'no agreement in {seconds} s: {load.error}\n' + '\n'.join(d.tail() for d in daemons))
     each = {k: round((b.cpu[k] - a.cpu[k]) / n, 3) for k in sorted(b.cpu)}
     say('wires.negotiations_per_s', round(n / (b.at - a.at), 1), '1/s', target=500, seconds=round(b.at - a.at, 1), open=want,
-        agreed=n, declared=load.sent, lost=load.sent - load.refused - load.agreed(), refused=load.refused,
+        agreed=n, declared=load.sent, refused=load.refused,
         commits={w: round((b.counts[w]['log']['commits'] - a.counts[w]['log']['commits']) / n, 2) for w in ('ent', 'op')},
         fdatasyncMs=round(fdatasync_ms(f'{op.home}/bench'), 3))
     parties = {k: v for k, v in each.items() if k.split('.')[0] in ('ent', 'op')}
@@ -332,7 +337,7 @@ def counted(daemons, load):
     refused, by whom and why (a term of four seconds can be over before a busy machine has delivered the service)."""
     ent, op = events(daemons[0]), events(daemons[1])
     lost = {'declared': load.sent - load.refused - ent.get('INTENT_DECLARED', 0),
-            'agreed': ent.get('INTENT_DECLARED', 0) - ent.get('AGREEMENT_ACCEPTED', 0),
+            'agreed': ent.get('INTENT_DECLARED', 0) - ent.get('AGREEMENT_ACCEPTED', 0) - ent.get('QUOTE_REJECTED', 0),
             'recorded': ent.get('AGREEMENT_ACCEPTED', 0) - op.get('ACCEPTANCE_RECORDED', 0)}
     say('wires.negotiations_lost', sum(abs(v) for v in lost.values()), 'negotiations', tried=load.sent, lost=lost,
         refused={d.who: n for d in daemons[:2] if (n := refusals(d))}, events={'ent': ent, 'op': op})
