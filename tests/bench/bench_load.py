@@ -214,22 +214,20 @@ def ask(sock, request):
 
 # --- the load -----------------------------------------------------------------------------------
 class Load:
-    """Keeps `want` negotiations open until told to end."""
+    """Keeps `want` negotiations open until told to end: one is over when the operator has recorded the
+    countersignature, or a rule refused it."""
 
-    def __init__(self, ent, want):
+    def __init__(self, ent, op, want):
         self.want, self.sent, self.refused = want, 0, 0
         self.ending, self.error = False, None
-        self.sock, self.status = ent.connect(), call('status', {})
+        self.sock, self.other, self.status = ent.connect(), op.connect(), call('status', {})
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
-    def counts(self):
-        return ask(self.sock, self.status)['counts']
-
     def open(self):
         """Neither agreed nor refused by a rule (no capacity while a starved node's path looks dead)."""
-        c = self.counts()
-        return self.sent - self.refused - c['agreements'] - c['refusals']
+        ent, op = (ask(s, self.status)['counts'] for s in (self.sock, self.other))
+        return self.sent - self.refused - op['agreements'] - ent['refusals']
 
     def run(self):
         try:
@@ -307,7 +305,7 @@ def refusals(d):
 
 def measure(daemons, seconds, want):
     ent, op, _ = daemons
-    load = Load(ent, want)
+    load = Load(ent, op, want)
     try:
         time.sleep(WARM_S)
         a = Sample(daemons)
@@ -316,10 +314,9 @@ def measure(daemons, seconds, want):
     finally:
         load.stop()
     end = time.monotonic() + 30
-    while (load.open() > 0 or load.counts()['agreements'] > op.tool('status')['counts']['agreements']) and \
-            time.monotonic() < end:
+    while load.open() > 0 and time.monotonic() < end:
         time.sleep(0.05)
-    n = b.counts['ent']['counts']['agreements'] - a.counts['ent']['counts']['agreements']
+    n = b.counts['op']['counts']['agreements'] - a.counts['op']['counts']['agreements']
     if not n:
         raise Failed(f'no agreement in {seconds} s: {load.error}\n' + '\n'.join(d.tail() for d in daemons))
     each = {k: round((b.cpu[k] - a.cpu[k]) / n, 3) for k in sorted(b.cpu)}
