@@ -395,8 +395,8 @@ static int settle(struct settle *s, enum refusal *no, struct err *e)
 
 /* Receipts of one wallet are a chain, and where its agreements are settled at once each comes on a
  * connection of its own. One that is ahead waits a moment for those before it. */
-enum { EARLY_MAX = 64, EARLY_PER_PEER = 32 };
-#define EARLY_US (1000 * 1000)
+enum { EARLY_MAX = 64, EARLY_PER_PEER = 16 }; /* of the 32 connections that a peer of ours opens */
+#define EARLY_US (5 * 1000 * 1000)
 
 static struct early {
 	struct settle s; /* verified; c.turn NULL = free */

@@ -13,6 +13,8 @@
 
 #define RETRY_MIN_US (200 * 1000)
 #define RETRY_MAX_US (5 * 1000 * 1000)
+/* Receipts are a chain: those behind must not take the connections from those before them. */
+#define SETTLING_MAX 16
 
 static void on_answer(void *arg, int err, const struct a2a_result *r, const char *why);
 
@@ -122,7 +124,8 @@ static void conv_unlink(struct ent *en, const struct conv *c, struct conv **from
 void ent_conv_sweep(struct ent *en)
 {
 	for (struct conv **at = &en->convs, *c; (c = *at);) {
-		if (c->busy || c->wait || c->later || c->timer || world_deal(en->w, &c->deal)) {
+		if (c->busy || c->wait || c->later || c->queued || c->timer ||
+		    world_deal(en->w, &c->deal)) {
 			at = &c->next;
 			continue;
 		}
@@ -161,6 +164,9 @@ static void flush(void *arg)
 
 	if (c->step == CONV_IDLE || c->busy || c->wait || c->timer)
 		return;
+	c->queued = c->step == CONV_ACCEPTANCE && en->settling >= SETTLING_MAX;
+	if (c->queued)
+		return;
 	/* A challenge belongs to no task, and neither does what opens a new one. */
 	if (c->step == CONV_CHALLENGE || c->step == CONV_INTENT)
 		m.task_id = m.context_id = NULL;
@@ -172,6 +178,25 @@ static void flush(void *arg)
 		return;
 	}
 	c->busy = true;
+	c->settling = c->step == CONV_ACCEPTANCE;
+	en->settling += c->settling;
+}
+
+/* The answer to c came: the first of the chain that waits may go. */
+static void settled(struct conv *c)
+{
+	struct ent *en = c->ent;
+	struct conv *first = NULL;
+
+	if (!c->settling)
+		return;
+	c->settling = false;
+	en->settling--;
+	for (struct conv *k = en->convs; k; k = k->next)
+		if (k->queued && (!first || k->order < first->order))
+			first = k;
+	if (first)
+		flush(first);
 }
 
 static void committed(void *arg)
@@ -279,7 +304,7 @@ int ent_say(struct conv *c, enum conv_step step, const char *message_id, json_t 
 	c->data = data;
 	c->metadata = metadata;
 	c->step = step;
-	c->wait = false;
+	c->wait = c->queued = false;
 	str_cut(c->message, message_id);
 	forget_timer(c);
 	ent_conv_later(c);
@@ -289,6 +314,7 @@ int ent_say(struct conv *c, enum conv_step step, const char *message_id, json_t 
 int ent_idle(struct conv *c, struct err *e)
 {
 	c->step = CONV_IDLE;
+	c->queued = false;
 	json_decref(c->data);
 	json_decref(c->metadata);
 	c->data = c->metadata = NULL;
@@ -327,6 +353,7 @@ static void on_answer(void *arg, int err, const struct a2a_result *r, const char
 	bool ours = !strcmp(c->flying, c->message) && c->step != CONV_IDLE;
 
 	c->busy = false;
+	settled(c);
 	if (!ours) {
 		/* Overtaken by a later message: that one is what counts. */
 		flush(c);

@@ -41,8 +41,10 @@ struct conv {
 	char message[A2A_ID_MAX], task[A2A_ID_MAX], context[A2A_ID_MAX];
 	json_t *data, *metadata;
 
-	bool busy, wait; /* a call is in flight; the edge goes first */
-	bool later;      /* it is sent after the commit of this turn */
+	bool busy, wait;       /* a call is in flight; the edge goes first */
+	bool later;            /* it is sent after the commit of this turn */
+	bool settling, queued; /* an acceptance in flight; one that waits for its turn */
+	uint64_t order; /* of the receipt in the wallet's chain, as far as this process knows */
 	uint32_t tries, overtaken;
 	char flying[A2A_ID_MAX]; /* message id of the call in flight */
 	struct loop_timer *timer;
@@ -62,6 +64,8 @@ struct ent {
 	uint8_t wallet_digest[DIGEST_LEN];
 	struct ledger_wallet_id wid;
 	struct conv *convs;
+	unsigned settling;     /* acceptances in flight */
+	uint64_t receipts;     /* given out by this process */
 	struct conv **conv_at; /* as the world's deals; NULL, or whose deal stood there once */
 	struct event *scratch; /* for fold_guard() ahead of the ledger */
 	uint16_t calm;         /* of the spur */

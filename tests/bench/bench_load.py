@@ -214,23 +214,26 @@ def ask(sock, request):
 
 # --- the load -----------------------------------------------------------------------------------
 class Load:
-    """Keeps `want` negotiations open until told to end."""
+    """Keeps `want` negotiations open until told to end: one is over when the operator has recorded the
+    countersignature, or a rule refused it."""
 
-    def __init__(self, ent, want):
+    def __init__(self, ent, op, want):
         self.want, self.sent, self.refused = want, 0, 0
         self.ending, self.error = False, None
-        self.sock, self.status = ent.connect(), call('status', {})
+        self.sock, self.other, self.status = ent.connect(), op.connect(), call('status', {})
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
-    def agreed(self):
-        return ask(self.sock, self.status)['counts']['agreements']
+    def open(self):
+        """Neither agreed nor refused by a rule (no capacity while a starved node's path looks dead)."""
+        ent, op = (ask(s, self.status)['counts'] for s in (self.sock, self.other))
+        return self.sent - self.refused - op['agreements'] - ent['refusals']
 
     def run(self):
         try:
             request = call('intent_declare', {'class': CLASS})
             while not self.ending:
-                room = self.want - (self.sent - self.refused - self.agreed())
+                room = self.want - self.open()
                 for _ in range(max(room, 0)):
                     self.declare(request)
                 if room < self.want // 4:
@@ -302,7 +305,7 @@ def refusals(d):
 
 def measure(daemons, seconds, want):
     ent, op, _ = daemons
-    load = Load(ent, want)
+    load = Load(ent, op, want)
     try:
         time.sleep(WARM_S)
         a = Sample(daemons)
@@ -311,15 +314,14 @@ def measure(daemons, seconds, want):
     finally:
         load.stop()
     end = time.monotonic() + 30
-    while (load.agreed() + load.refused < load.sent or load.agreed() > op.tool('status')['counts']['agreements']) and \
-            time.monotonic() < end:
+    while load.open() > 0 and time.monotonic() < end:
         time.sleep(0.05)
-    n = b.counts['ent']['counts']['agreements'] - a.counts['ent']['counts']['agreements']
+    n = b.counts['op']['counts']['agreements'] - a.counts['op']['counts']['agreements']
     if not n:
         raise Failed(f'no agreement in {seconds} s: {load.error}\n' + '\n'.join(d.tail() for d in daemons))
     each = {k: round((b.cpu[k] - a.cpu[k]) / n, 3) for k in sorted(b.cpu)}
     say('wires.negotiations_per_s', round(n / (b.at - a.at), 1), '1/s', target=500, seconds=round(b.at - a.at, 1), open=want,
-        agreed=n, declared=load.sent, lost=load.sent - load.refused - load.agreed(), refused=load.refused,
+        agreed=n, declared=load.sent, refused=load.refused,
         commits={w: round((b.counts[w]['log']['commits'] - a.counts[w]['log']['commits']) / n, 2) for w in ('ent', 'op')},
         fdatasyncMs=round(fdatasync_ms(f'{op.home}/bench'), 3))
     parties = {k: v for k, v in each.items() if k.split('.')[0] in ('ent', 'op')}
@@ -332,7 +334,7 @@ def counted(daemons, load):
     refused, by whom and why (a term of four seconds can be over before a busy machine has delivered the service)."""
     ent, op = events(daemons[0]), events(daemons[1])
     lost = {'declared': load.sent - load.refused - ent.get('INTENT_DECLARED', 0),
-            'agreed': ent.get('INTENT_DECLARED', 0) - ent.get('AGREEMENT_ACCEPTED', 0),
+            'agreed': ent.get('INTENT_DECLARED', 0) - ent.get('AGREEMENT_ACCEPTED', 0) - ent.get('QUOTE_REJECTED', 0),
             'recorded': ent.get('AGREEMENT_ACCEPTED', 0) - op.get('ACCEPTANCE_RECORDED', 0)}
     say('wires.negotiations_lost', sum(abs(v) for v in lost.values()), 'negotiations', tried=load.sent, lost=lost,
         refused={d.who: n for d in daemons[:2] if (n := refusals(d))}, events={'ent': ent, 'op': op})

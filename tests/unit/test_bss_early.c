@@ -61,7 +61,7 @@ static void early_receipt(void **state)
 	send_acceptance(second.who, &a2, &c2, &second.who->port);
 	assert_int_equal(lab.replies, 0);
 	assert_int_equal(lab_world()->events, s.events);
-	lab_run(1100);
+	lab_run(5100);
 	expect(REFUSE_LEDGER_FORK, s, "the one before it never came");
 	assert_int_equal(holds_now(), 2);
 	send_acceptance(second.who, &a2, &c2, &second.who->port);
