@@ -30,6 +30,16 @@ void sha256_add(struct sha256_ctx *c, const void *p, size_t n);
 void sha256_end(struct sha256_ctx *c, uint8_t out[SHA256_LEN]);
 void sha256(const void *p, size_t n, uint8_t out[SHA256_LEN]);
 
+/* Many texts at once. sha256_close() writes the padding behind a text of len bytes, in a buffer of
+ * sha256_room(len) bytes that stays until sha256_many() returns; out[i] is in[i]'s digest. */
+struct sha256_text {
+	const uint8_t *p;
+	size_t len, blocks; /* bytes; blocks of 64 bytes with the padding */
+};
+size_t sha256_room(size_t len);
+struct sha256_text sha256_close(uint8_t *p, size_t len);
+void sha256_many(const struct sha256_text *in, unsigned n, uint8_t (*out)[SHA256_LEN]);
+
 /* SipHash-2-4 with 128 bits: two texts with one result can only be found by who knows the key. */
 void hash_keyed(const uint8_t key[16], const void *p, size_t n, uint8_t out[16]);
 

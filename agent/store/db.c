@@ -130,6 +130,7 @@ struct store *db_close(struct store *s)
 	if (s->lock_fd >= 0)
 		(void)close(s->lock_fd);
 	free(s->hot);
+	free(s->late);
 	free(s);
 	return NULL;
 }

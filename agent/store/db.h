@@ -38,6 +38,7 @@ struct store {
 	sqlite3_stmt *stmt[Q_MAX_];
 	int frozen;             /* something of the ledger may be: 1 yes, 0 no, -1 not looked yet */
 	struct ledger_hot *hot; /* the turn's wallets, NULL = none yet */
+	struct late *late;      /* the turn's events that are not written yet, NULL = never any */
 };
 
 /* Opens the connection alone: pragmas, no lock, no verification. db_close() accepts NULL. */
@@ -79,6 +80,17 @@ int db_turn(struct store *s, struct err *e) must_check;
 int db_name(const char *field, const char *v, struct err *e) must_check;
 
 /* --- rows of the log --- */
+/* A text without zero bytes that is JSON whose top-level "seq", when there, is seq or null. */
+bool event_text_ok(const char *text, size_t len, uint64_t seq);
+/* Takes an event of 1..STORE_BODY_MAX bytes into the turn; log_write() writes what was taken, and
+ * poisons the store when it cannot. Everything that reads the log's table or head writes first.
+ * log_forget() goes with a rollback. */
+int log_keep(struct store *s, const char *body, size_t len, struct err *e) must_check;
+int log_write(struct store *s, struct err *e) must_check;
+void log_forget(struct store *s);
+uint64_t log_next(const struct store *s); /* the next event's seq */
+struct hash log_chain(const struct hash *prev, const struct hash *leaf);
+
 struct log_row {
 	int64_t seq;
 	const void *body;

@@ -3,20 +3,10 @@
 #include <errno.h>
 #include "db.h"
 
-static struct hash chain_next(const struct hash *prev, const struct hash *leaf)
-{
-	uint8_t b[2 * HASH_LEN];
-
-	memcpy(b, prev->b, HASH_LEN);
-	memcpy(b + HASH_LEN, leaf->b, HASH_LEN);
-	return hash_bytes(b, sizeof(b));
-}
-
 int store_stage(struct store *s, const char *body, size_t len, struct store_event *ret,
 		struct err *e)
 {
-	struct store_event ev = { .seq = s->now.tree.size + 1, .body = body, .len = len };
-	struct err why = { 0 };
+	struct store_event ev = { .seq = log_next(s), .body = body, .len = len };
 	int r;
 
 	if (!body || len == 0)
@@ -25,22 +15,19 @@ int store_stage(struct store *s, const char *body, size_t len, struct store_even
 		return err_set(e, -EMSGSIZE, "event body: at most %d bytes", STORE_BODY_MAX);
 	if (memchr(body, 0, len))
 		return err_set(e, -EINVAL, "event body: holds a zero byte");
-	r = db_turn(s, e);
-	if (r < 0)
-		return r;
-	ev.leaf = hash_leaf(body, len);
-	ev.chain = chain_next(&s->now.chain, &ev.leaf);
-	r = db_run(s, Q_EVENT_PUT, &why, "iThhh", (int64_t)ev.seq, body, len, &ev.leaf,
-		   &s->now.chain, &ev.chain);
-	if (r == -EEXIST)
+	if (!event_text_ok(body, len, ev.seq))
 		return err_set(e, -EINVAL, "event body: not JSON, or its seq is not %llu",
 			       (unsigned long long)ev.seq);
-	if (r < 0)
-		return err_set(e, r, "event %llu: %s", (unsigned long long)ev.seq, why.text);
-	merkle_append(&s->now.tree, &ev.leaf);
-	s->now.chain = ev.chain;
-	if (ret)
-		*ret = ev;
+	r = db_turn(s, e);
+	if (!r)
+		r = log_keep(s, body, len, e);
+	if (!r && ret)
+		r = log_write(s, e);
+	if (r || !ret)
+		return r;
+	ev.leaf = hash_leaf(body, len);
+	ev.chain = s->now.chain;
+	*ret = ev;
 	return 0;
 }
 
@@ -55,7 +42,7 @@ enum store_fault db_row_check(struct store_pos *pos, const struct log_row *row)
 	leaf = hash_leaf(row->body, row->len);
 	if (!row->leaf || memcmp(leaf.b, row->leaf, HASH_LEN) != 0)
 		return STORE_FAULT_LEAF;
-	chain = chain_next(&pos->chain, &leaf);
+	chain = log_chain(&pos->chain, &leaf);
 	if (!row->prev || memcmp(pos->chain.b, row->prev, HASH_LEN) != 0 || !row->chain ||
 	    memcmp(chain.b, row->chain, HASH_LEN) != 0)
 		return STORE_FAULT_CHAIN;
@@ -126,8 +113,10 @@ int store_replay(struct store *s, uint64_t from, store_event_fn fn, void *arg, s
 {
 	struct store_pos pos = { .tree.size = from > 1 ? from - 1 : 0 };
 	auto_done sqlite3_stmt *st = NULL;
-	int r = 0;
+	int r = log_write(s, e);
 
+	if (r)
+		return r;
 	if (from > INT64_MAX)
 		return err_set(e, -ERANGE, "from: above 2^63");
 	if (from > 1) {
@@ -166,8 +155,10 @@ int store_get(struct store *s, uint64_t seq, char **ret_body, size_t *ret_len, s
 {
 	auto_done sqlite3_stmt *st = NULL;
 	void *p;
-	int r = db_bind(s, Q_EVENT_GET, &st, e, "i", (int64_t)seq);
+	int r = log_write(s, e);
 
+	if (!r)
+		r = db_bind(s, Q_EVENT_GET, &st, e, "i", (int64_t)seq);
 	if (!r)
 		r = db_step(s, st, e);
 	if (r == 0)
@@ -214,10 +205,10 @@ static int leaf_at(void *arg, uint64_t index, struct hash *ret)
 
 static int in_log(struct store *s, uint64_t size, struct err *e)
 {
-	if (size > s->now.tree.size)
+	if (size >= log_next(s))
 		return err_set(e, -ERANGE, "size: the log has %llu events",
-			       (unsigned long long)s->now.tree.size);
-	return 0;
+			       (unsigned long long)log_next(s) - 1);
+	return log_write(s, e);
 }
 
 int store_root_at(struct store *s, uint64_t size, struct hash *ret, struct err *e)

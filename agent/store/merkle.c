@@ -53,6 +53,36 @@ void merkle_append(struct merkle *m, const struct hash *leaf)
 	m->size++;
 }
 
+/* Level by level: what stands alone at a level and what is new there pair up, so that the nodes of
+ * one level are hashed together. */
+void merkle_append_many(struct merkle *m, const struct hash *leaf, unsigned n)
+{
+	struct hash row[MERKLE_MANY + 1];
+	uint8_t text[MERKLE_MANY / 2 + 1][2 * 64];
+	struct sha256_text in[MERKLE_MANY / 2 + 1];
+	unsigned k = n;
+
+	memcpy(row + 1, leaf, n * sizeof(*leaf));
+	for (unsigned level = 0; k; level++) {
+		struct hash *from = row + 1;
+
+		if (m->size >> level & 1) {
+			*--from = m->node[level];
+			k++;
+		}
+		if (k % 2)
+			m->node[level] = from[k - 1];
+		k /= 2;
+		for (unsigned i = 0; i < k; i++) {
+			text[i][0] = 1;
+			memcpy(text[i] + 1, from + (size_t)2 * i, 2 * HASH_LEN);
+			in[i] = sha256_close(text[i], 1 + 2 * HASH_LEN);
+		}
+		sha256_many(in, k, (uint8_t(*)[SHA256_LEN])(void *)(row + 1));
+	}
+	m->size += n;
+}
+
 struct hash merkle_root(const struct merkle *m)
 {
 	struct hash h = { { 0 } };

@@ -33,6 +33,9 @@ struct hash hash_node(const struct hash *left, const struct hash *right);
 bool hash_eq(const struct hash *a, const struct hash *b); /* constant time */
 
 void merkle_append(struct merkle *m, const struct hash *leaf);
+/* The same for n leaves in a row, n <= MERKLE_MANY. */
+enum { MERKLE_MANY = 64 };
+void merkle_append_many(struct merkle *m, const struct hash *leaf, unsigned n);
 struct hash merkle_root(const struct merkle *m);
 
 /* Proofs over the first `size` leaves, which fn reads in ascending order, each once. -EINVAL when

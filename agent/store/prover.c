@@ -23,8 +23,10 @@ static int read_leaves(struct store *s, struct store_prover *p, struct err *e)
 {
 	auto_done sqlite3_stmt *st = NULL;
 	uint64_t n = 0;
-	int r = db_bind(s, Q_EVENT_LEAVES, &st, e, "ii", (int64_t)0, (int64_t)p->size);
+	int r = log_write(s, e);
 
+	if (!r)
+		r = db_bind(s, Q_EVENT_LEAVES, &st, e, "ii", (int64_t)0, (int64_t)p->size);
 	while (r >= 0 && (r = db_step(s, st, e)) > 0)
 		if (n == p->size || sqlite3_column_int64(st, 2) != (int64_t)n + 1 ||
 		    !db_hash(st, 0, &p->level[0][n++]))

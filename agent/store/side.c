@@ -33,7 +33,7 @@ int store_out_put(struct store *s, const struct store_out *o, uint64_t *ret_id, 
 		r = db_name("dest", o->dest, e);
 	if (!r)
 		r = blob_check("body", o->body, o->len, e);
-	if (!r && (o->seq < 1 || o->seq > s->now.tree.size))
+	if (!r && (o->seq < 1 || o->seq >= log_next(s)))
 		r = err_set(e, -EINVAL, "seq: no such event");
 	if (!r)
 		r = db_turn(s, e);

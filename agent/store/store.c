@@ -252,7 +252,7 @@ void store_on_commit(struct store *s, store_commit_fn fn, void *arg)
 
 uint64_t store_next_seq(const struct store *s)
 {
-	return s->now.tree.size + 1;
+	return log_next(s);
 }
 
 bool store_in_turn(const struct store *s)
@@ -279,9 +279,10 @@ static struct store_head head_of(const struct store_pos *p)
 	};
 }
 
-struct store_head store_head(const struct store *s)
+struct store_head store_head(struct store *s)
 {
-	return head_of(&s->now);
+	/* A store that fails here is poisoned: the commit says so. */
+	return head_of(log_write(s, NULL) < 0 ? &s->durable : &s->now);
 }
 
 struct store_head store_durable_head(const struct store *s)
@@ -308,6 +309,8 @@ int store_commit(struct store *s, struct err *e)
 	if (!s->in_turn)
 		return 0;
 	r = ledger_flush(s, e);
+	if (!r)
+		r = log_write(s, e);
 	if (!r && s->now.tree.size != s->durable.tree.size)
 		r = head_put(s, e);
 	if (r >= 0)
@@ -336,6 +339,7 @@ int store_rollback(struct store *s, struct err *e)
 	if (!s->in_turn)
 		return 0;
 	ledger_cold(s);
+	log_forget(s);
 	r = db_run(s, Q_ROLLBACK, e, "");
 	if (r < 0) {
 		s->poisoned = true;

@@ -69,8 +69,8 @@ int store_commit(struct store *s, struct err *e) must_check;
 int store_rollback(struct store *s, struct err *e) must_check;
 bool store_in_turn(const struct store *s);
 bool store_poisoned(const struct store *s);
-struct store_head store_head(const struct store *s); /* staged events included */
-uint64_t store_durable(const struct store *s);       /* last committed sequence number */
+struct store_head store_head(struct store *s); /* staged events included */
+uint64_t store_durable(const struct store *s); /* last committed sequence number */
 struct store_head store_durable_head(const struct store *s);
 /* Moves the WAL into the database; commit also does so when the WAL has grown. 0 or -EIO. */
 int store_checkpoint(struct store *s, struct err *e) must_check;

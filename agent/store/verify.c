@@ -172,10 +172,10 @@ int store_backup_check(struct store *s, uint64_t size, const struct hash *root, 
 	struct hash ours;
 	int r;
 
-	if (size > s->now.tree.size)
+	if (size >= log_next(s))
 		return err_set(e, -ESTALE,
 			       "log: %llu events, the witness saw %llu: a restored backup",
-			       (unsigned long long)s->now.tree.size, (unsigned long long)size);
+			       (unsigned long long)log_next(s) - 1, (unsigned long long)size);
 	r = store_root_at(s, size, &ours, e);
 	if (r < 0)
 		return r;

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Events that a turn writes together are those that it would have written one by one; what is read
+ * of the log within the turn has them; and what staging lets pass the table's own check passes too.
+ */
+#include <stdlib.h>
+#include "agent/crypto/crypto.h"
+#include "agent/store/db.h"
+#include "store_util.h"
+
+static void test_lanes(void **state)
+{
+	static uint8_t buf[20][700];
+	struct sha256_text in[20];
+	uint8_t out[20][SHA256_LEN], one[SHA256_LEN];
+
+	(void)state;
+	for (unsigned round = 0; round < 300; round++) {
+		unsigned n = (unsigned)rand() % 21;
+
+		for (unsigned i = 0; i < n; i++) {
+			size_t len = round < 140 ? round : (size_t)rand() % 600;
+
+			for (size_t k = 0; k < len; k++)
+				buf[i][k] = (uint8_t)rand();
+			assert_true(sha256_room(len) >= len + 9 && sha256_room(len) < len + 73);
+			in[i] = sha256_close(buf[i], len);
+		}
+		sha256_many(in, n, out);
+		for (unsigned i = 0; i < n; i++) {
+			sha256(in[i].p, in[i].len, one);
+			assert_memory_equal(one, out[i], SHA256_LEN);
+		}
+	}
+}
+
+/* --- texts --- */
+static bool table_takes(sqlite3_stmt *st, const char *text, size_t n)
+{
+	bool is;
+
+	(void)sqlite3_bind_text(st, 1, text, (int)n, SQLITE_STATIC);
+	is = sqlite3_step(st) == SQLITE_ROW && sqlite3_column_int(st, 0) == 1;
+	(void)sqlite3_reset(st);
+	return is;
+}
+
+static const char *const good[] = {
+	"{}",
+	"[]",
+	" { \"seq\" : 7 } ",
+	"{\"seq\":7,\"a\":[1,-0,0.5,1e9,2E-3,1.25e+10]}",
+	"{\"seq\":null}",
+	"{\"a\":{\"seq\":9},\"b\":[{\"seq\":1}]}",
+	"\"seq\"",
+	"[\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\uD83D\",true,false,null,[[{}]],{\"\":\"\"}]",
+	"-12",
+	"{\"a\":\"\xc3\xa9\",\"seq\":7}",
+};
+static const char *const bad[] = {
+	"",
+	" ",
+	"{",
+	"}",
+	"[1,]",
+	"{\"a\":1,}",
+	"{\"a\"}",
+	"{a:1}",
+	"01",
+	"1.",
+	".5",
+	"1e",
+	"+1",
+	"--1",
+	"tru",
+	"nul",
+	"\"a",
+	"\"\\x\"",
+	"\"\\u12g4\"",
+	"\"\x01\"",
+	"{} {}",
+	"[1 2]",
+	"{\"seq\":8}",
+	"{\"seq\":\"7\"}",
+	"{\"seq\":70}",
+	"{\"seq\":7.0}",
+	"{\"seq\":{}}",
+	"{\"seq\":7,\"seq\":8}",
+	"{\"seq\":7]",
+	"[}",
+};
+
+static void test_texts(void **state)
+{
+	static const char tokens[] = "{}[]:,\"\\ue0917.-+ \ntrfalsn";
+	sqlite3 *db = NULL;
+	sqlite3_stmt *st = NULL;
+	unsigned passed = 0;
+
+	(void)state;
+	assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db,
+					    "SELECT CASE WHEN json_valid(?1) THEN"
+					    " coalesce(json_extract(?1,'$.seq'),7)=7 ELSE 0 END",
+					    -1, &st, NULL),
+			 SQLITE_OK);
+	for (size_t i = 0; i < ARRAY_LEN(good); i++)
+		if (!event_text_ok(good[i], strlen(good[i]), 7) ||
+		    !table_takes(st, good[i], strlen(good[i])))
+			fail_msg("refused: %s", good[i]);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (event_text_ok(bad[i], strlen(bad[i]), 7))
+			fail_msg("passed: %s", bad[i]);
+	for (unsigned round = 0; round < 200000; round++) {
+		const char *from = good[(unsigned)rand() % ARRAY_LEN(good)];
+		size_t n = strlen(from);
+		/* of its own size, so that a read beyond it is seen */
+		char *text = malloc(n);
+
+		memcpy(text, from, n);
+		for (int k = rand() % 3; k >= 0; k--)
+			text[(unsigned)rand() % n] =
+				tokens[(unsigned)rand() % (sizeof(tokens) - 1)];
+		n -= (unsigned)rand() % 8 == 0;
+		if (event_text_ok(text, n, 7)) {
+			passed++;
+			if (!table_takes(st, text, n))
+				fail_msg("the table refuses: %.*s", (int)n, text);
+		}
+		free(text);
+	}
+	assert_true(passed > 1000);
+	(void)sqlite3_finalize(st);
+	(void)sqlite3_close(db);
+}
+
+/* --- turns --- */
+struct model {
+	struct merkle tree;
+	struct hash chain;
+};
+
+/* Stages an event of about len bytes and adds it to the model by the plain functions. */
+static void stage(struct store *s, struct model *m, size_t len)
+{
+	static char body[STORE_BODY_MAX + 1];
+	struct hash leaf;
+	size_t n = (size_t)snprintf(body, sizeof(body), "{\"seq\":%llu,\"x\":\"",
+				    (unsigned long long)store_next_seq(s));
+
+	memset(body + n, 'a' + (int)(store_next_seq(s) % 20), len);
+	memcpy(body + n + len, "\"}", 2);
+	n += len + 2;
+	assert_int_equal(store_stage(s, body, n, NULL, NULL), 0);
+	leaf = hash_leaf(body, n);
+	m->chain = log_chain(&m->chain, &leaf);
+	merkle_append(&m->tree, &leaf);
+}
+
+static void same(struct store *s, const struct model *m)
+{
+	struct store_head h = store_head(s);
+	struct hash root = merkle_root(&m->tree);
+
+	assert_int_equal(h.seq, m->tree.size);
+	assert_memory_equal(h.chain.b, m->chain.b, HASH_LEN);
+	assert_memory_equal(h.root.b, root.b, HASH_LEN);
+}
+
+static void test_turns(void **state)
+{
+	struct model m = { .chain = { { 0 } } };
+	struct store *s = open_ok(STORE_CREATE | STORE_NOSYNC);
+
+	(void)state;
+	for (unsigned n = 0; n < 150; n += n < 70 ? 1 : 17) {
+		struct model before = m;
+
+		for (unsigned i = 0; i < n; i++)
+			stage(s, &m, (size_t)rand() % 300);
+		if (n % 3 == 1) {
+			if (n % 2)
+				same(s, &m);
+			assert_int_equal(store_rollback(s, NULL), 0);
+			m = before;
+		}
+		commit_ok(s);
+		same(s, &m);
+	}
+	for (unsigned i = 0; i < 12; i++) /* more than fits at once */
+		stage(s, &m, STORE_BODY_MAX - 100);
+	commit_ok(s);
+	same(s, &m);
+	s = store_free(s);
+	assert_int_equal(report().fault, STORE_SOUND);
+	s = open_ok(0);
+	same(s, &m);
+	s = store_free(s);
+}
+
+static int count_one(void *arg, const struct store_event *ev)
+{
+	(void)ev;
+	++*(unsigned *)arg;
+	return 0;
+}
+
+/* Whatever reads the log within a turn finds what the turn has staged. */
+static void test_reads(void **state)
+{
+	struct model m = { .chain = { { 0 } } };
+	struct store *s = open_ok(STORE_CREATE | STORE_NOSYNC);
+	struct store_out out = { .seq = 3, .kind = "k", .dest = "d", .body = "x", .len = 1 };
+	struct merkle_proof p;
+	struct hash root;
+	unsigned n = 0;
+	uint64_t id;
+	char *body = NULL;
+	size_t len;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		stage(s, &m, 5);
+	assert_int_equal(store_out_put(s, &out, &id, NULL), 0);
+	out.seq = 4;
+	assert_true(store_out_put(s, &out, &id, NULL) < 0);
+	assert_int_equal(store_get(s, 3, &body, &len, NULL), 0);
+	free(body);
+	stage(s, &m, 5);
+	assert_int_equal(store_replay(s, 2, count_one, &n, NULL), 0);
+	assert_int_equal(n, 3);
+	stage(s, &m, 5);
+	assert_int_equal(store_root_at(s, 5, &root, NULL), 0);
+	stage(s, &m, 5);
+	assert_int_equal(store_prove_inclusion(s, 6, 6, &p, NULL), 0);
+	stage(s, &m, 5);
+	assert_int_equal(store_prove_consistency(s, 2, 7, &p, NULL), 0);
+	stage(s, &m, 5);
+	root = merkle_root(&m.tree);
+	assert_int_equal(store_backup_check(s, 8, &root, NULL), 0);
+	assert_int_equal(store_backup_check(s, 9, &root, NULL), -ESTALE);
+	commit_ok(s);
+	same(s, &m);
+	s = store_free(s);
+}
+
+/* A table that refuses at the end what staging took: nothing of the turn is durable, all before is.
+ */
+static void test_refused(void **state)
+{
+	struct model m = { .chain = { { 0 } } }, before;
+	struct store *s = open_ok(STORE_CREATE | STORE_NOSYNC);
+	struct err e = { 0 };
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++)
+		stage(s, &m, 5);
+	commit_ok(s);
+	before = m;
+	raw_ok("CREATE TRIGGER odd BEFORE INSERT ON event WHEN NEW.seq=38 BEGIN"
+	       " SELECT RAISE(ABORT,'odd'); END");
+	for (unsigned i = 0; i < 20; i++)
+		stage(s, &m, 5);
+	assert_int_equal(store_commit(s, &e), -EUCLEAN);
+	assert_true(store_poisoned(s));
+	assert_int_equal(store_durable(s), 20);
+	assert_int_equal(store_commit(s, &e), -EIO);
+	s = store_free(s);
+	raw_ok("DROP TRIGGER odd");
+	s = open_ok(0);
+	same(s, &before);
+	s = store_free(s);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, dir_make, dir_drop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lanes),
+		cmocka_unit_test(test_texts),
+		T(test_turns),
+		T(test_reads),
+		T(test_refused),
+	};
+
+	return cmocka_run_group_tests_name("log_late", tests, NULL, NULL);
+}
