@@ -38,8 +38,9 @@ static size_t after_string(const char *p, size_t len, size_t i)
  * bytes count for nothing, which the table says at once. */
 static int scan(const char *p, size_t len, const struct json_limits *lim, struct err *e)
 {
-	static const bool counts[256] = { ['"'] = true, ['{'] = true, ['['] = true,
-					  ['}'] = true, [']'] = true, [','] = true };
+	static const bool counts[256] = {
+		['"'] = true, ['{'] = true, ['['] = true, ['}'] = true, [']'] = true, [','] = true
+	};
 	unsigned depth = 0, nodes = 1;
 
 	for (size_t i = 0; i < len;) {

@@ -166,8 +166,7 @@ static int check_singles(struct http_in *in, const char *value[NKNOWN])
 
 		if (k == UPGRADE)
 			return refuse(in, 400, "Upgrade: not offered");
-		if (k >= 0 ? value[k] != NULL
-			   : !strncasecmp(name, "Mcp-", 4) && came_before(in, i))
+		if (k >= 0 ? value[k] != NULL : !strncasecmp(name, "Mcp-", 4) && came_before(in, i))
 			return refuse(in, 400, "a header that must be single came twice");
 		if (k >= 0)
 			value[k] = in->headers[i].value;

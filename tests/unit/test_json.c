@@ -463,13 +463,11 @@ static void texts_come_back(void **state)
 	}
 	assert_int_equal(json_fingerprint(a, key, da) | json_fingerprint(b, key, db), 0);
 	assert_memory_equal(da, db, sizeof(da));
-	assert_int_equal(json_object_set_new(b, "y", json_integer(2)) |
-				 json_fingerprint(b, key, db),
-			 0);
+	assert_int_equal(
+		json_object_set_new(b, "y", json_integer(2)) | json_fingerprint(b, key, db), 0);
 	assert_memory_not_equal(da, db, sizeof(da));
-	assert_int_equal(json_object_set_new(b, "y", json_integer(1)) |
-				 json_fingerprint(b, other, db),
-			 0);
+	assert_int_equal(
+		json_object_set_new(b, "y", json_integer(1)) | json_fingerprint(b, other, db), 0);
 	assert_memory_not_equal(da, db, sizeof(da));
 	json_decref(a);
 	json_decref(b);
