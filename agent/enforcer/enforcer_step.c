@@ -578,7 +578,7 @@ int steps_run(struct enforcer_node *n, const struct step *s, size_t count,
 			(void)dispatch(n, s + i, ret + i);
 		for (size_t at = i; at < to; at++) {
 			ret[at].took_us = clock_us(CLOCK_BOOTTIME) - from;
-			if (ret[at].refusal == REFUSE_MAP_FULL)
+			if (ret[at].refusal == REFUSE_MAP_FULL && !n->dry)
 				table_missed(n, &s[at]);
 		}
 		i = stopped(n, ret, to, count) ? count : to;

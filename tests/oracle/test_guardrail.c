@@ -148,7 +148,7 @@ static void refused(size_t i)
 	for (int dry = 1; dry >= 0; dry--) {
 		if (dry && enforcer_steps_check(&rig.c, &s, 1, &p, &e))
 			fail_msg("row %zu: %s", i, e.text);
-		if (dry && full) /* only who writes finds out */
+		if (dry && full) /* of some tables only who writes finds out; it counts nothing */
 			continue;
 		if (!dry)
 			p = take(&s);
@@ -161,8 +161,10 @@ static void refused(size_t i)
 	same(before, after, p.why.s);
 	now = tables();
 	assert_int_equal(failures(&now) - failures(&was), full);
+	/* What the host itself sends (neighbours, multicast) fills the flow cache at any time. */
 	for (uint32_t k = 0; k < now.n; k++)
-		assert_int_equal(now.table[k].used, was.table[k].used);
+		if (now.table[k].table != TABLE_FLOWS)
+			assert_int_equal(now.table[k].used, was.table[k].used);
 	free(before);
 	free(after);
 }
