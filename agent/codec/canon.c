@@ -54,6 +54,14 @@ static int out_put(struct out *o, const char *p, size_t n)
 	return 0;
 }
 
+static int out_char(struct out *o, char c)
+{
+	if (o->used == sizeof(o->buf))
+		return out_put(o, &c, 1);
+	o->buf[o->used++] = c;
+	return 0;
+}
+
 /* --- numbers --- */
 
 /* Adds one unit in the last place of a run of decimal digits. False on a carry out of the top:
@@ -180,20 +188,52 @@ static bool plain(unsigned char c)
 	return c >= 0x20 && c != '"' && c != '\\';
 }
 
+#define EACH(c) (0x0101010101010101u * (c))
+
+/* How many bytes from s on need no escape. Eight at a time: the high bit of a byte of x - EACH(1)
+ * & ~x tells that one of x is 0, of x - EACH(c) & ~x that one is below c (c <= 0x80). */
+static size_t plain_run(const char *s, size_t n)
+{
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8) {
+		uint64_t w, q, b;
+
+		memcpy(&w, s + i, 8);
+		q = w ^ EACH('"');
+		b = w ^ EACH('\\');
+		if ((((w - EACH(0x20)) & ~w) | ((q - EACH(1)) & ~q) | ((b - EACH(1)) & ~b)) &
+		    EACH(0x80))
+			break;
+	}
+	while (i < n && plain((unsigned char)s[i]))
+		i++;
+	return i;
+}
+
 static int put_string(struct out *o, const char *s, size_t n)
 {
-	size_t from = 0, i = 0;
-	int r = out_put(o, "\"", 1);
+	size_t run = plain_run(s, n), from = 0;
+	int r;
 
-	while (!r && i < n) {
-		while (i < n && plain((unsigned char)s[i]))
-			i++;
-		r = out_put(o, s + from, i - from);
-		if (!r && i < n)
-			r = put_escape(o, (unsigned char)s[i++]);
-		from = i;
+	if (run == n && o->used + n + 2 <= sizeof(o->buf)) {
+		char *to = o->buf + o->used;
+
+		*to = '"';
+		memcpy(to + 1, s, n);
+		to[n + 1] = '"';
+		o->used += n + 2;
+		return 0;
 	}
-	return r ? r : out_put(o, "\"", 1);
+	r = out_char(o, '"');
+	while (!r && from < n) {
+		r = out_put(o, s + from, run);
+		from += run;
+		if (!r && from < n)
+			r = put_escape(o, (unsigned char)s[from++]);
+		run = plain_run(s + from, n - from);
+	}
+	return r ? r : out_char(o, '"');
 }
 
 /* --- order of keys: UTF-16 code units --- */
@@ -245,12 +285,12 @@ static int put_value(struct out *o, const json_t *v, unsigned depth, const char 
 
 static int put_member(struct out *o, bool first, const char *key, const json_t *v, unsigned depth)
 {
-	int r = first ? 0 : out_put(o, ",", 1);
+	int r = first ? 0 : out_char(o, ',');
 
 	if (!r)
 		r = put_string(o, key, strlen(key));
 	if (!r)
-		r = out_put(o, ":", 1);
+		r = out_char(o, ':');
 	return r ? r : put_value(o, v, depth + 1, NULL);
 }
 
@@ -269,7 +309,7 @@ static int put_object(struct out *o, const json_t *v, unsigned depth, const char
 	struct pair few[PAIRS_FEW], *pairs = few;
 	auto_free struct pair *many = NULL;
 	size_t n = 0, size = json_object_size(v);
-	int r = out_put(o, "{", 1);
+	int r = out_char(o, '{');
 
 	if (size > ARRAY_LEN(few)) {
 		pairs = many = calloc(size, sizeof(*many));
@@ -284,21 +324,21 @@ static int put_object(struct out *o, const json_t *v, unsigned depth, const char
 	pairs_sort(pairs, n);
 	if (!r)
 		r = put_members(o, pairs, n, depth);
-	return r ? r : out_put(o, "}", 1);
+	return r ? r : out_char(o, '}');
 }
 
 static int put_array(struct out *o, const json_t *v, unsigned depth)
 {
 	size_t n = json_array_size(v);
-	int r = out_put(o, "[", 1);
+	int r = out_char(o, '[');
 
 	for (size_t i = 0; !r && i < n; i++) {
 		if (i)
-			r = out_put(o, ",", 1);
+			r = out_char(o, ',');
 		if (!r)
 			r = put_value(o, json_array_get(v, i), depth + 1, NULL);
 	}
-	return r ? r : out_put(o, "]", 1);
+	return r ? r : out_char(o, ']');
 }
 
 static int put_branch(struct out *o, const json_t *v, unsigned depth, const char *skip)

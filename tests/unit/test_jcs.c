@@ -130,6 +130,37 @@ static void small_cases(void **state)
 	}
 }
 
+/* Each byte that needs an escape, at each place of strings of each length around the sizes that are
+ * looked at together, and beyond the writer's buffer. */
+static void escapes_anywhere(void **state)
+{
+	static const struct {
+		char c;
+		const char *out;
+	} odd[] = { { '"', "\\\"" },       { '\\', "\\\\" },      { '\n', "\\n" },
+		    { '\x1f', "\\u001f" }, { '\x01', "\\u0001" }, { '\x7f', "\x7f" },
+		    { ' ', " " },          { '!', "!" },          { '#', "#" } };
+	static const size_t sizes[] = { 1, 7, 8, 9, 15, 16, 17, 33, 1021, 1022, 1023, 1024, 2050 };
+	char in[2100], want[2200];
+
+	(void)state;
+	for (size_t k = 0; k < ARRAY_LEN(odd); k++)
+		for (size_t z = 0; z < ARRAY_LEN(sizes); z++)
+			for (size_t at = 0; at < sizes[z]; at += at < 40 ? 1 : 97) {
+				size_t n = sizes[z];
+				auto_json json_t *v = NULL;
+				auto_free char *got = NULL;
+
+				memset(in, 'a', n);
+				in[at] = odd[k].c;
+				(void)snprintf(want, sizeof(want), "\"%.*s%s%.*s\"", (int)at, in,
+					       odd[k].out, (int)(n - at - 1), in + at + 1);
+				v = json_stringn(in, n);
+				assert_int_equal(canon_text(v, 4096, &got, NULL, NULL), 0);
+				assert_string_equal(got, want);
+			}
+}
+
 static void refused(void **state)
 {
 	static const char *const big[] = { "[9007199254740992]", "[-9007199254740992]",
@@ -194,6 +225,7 @@ int main(void)
 		cmocka_unit_test(es6_list_is_published),
 		cmocka_unit_test(not_finite),
 		cmocka_unit_test(small_cases),
+		cmocka_unit_test(escapes_anywhere),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(hashes),
 	};
