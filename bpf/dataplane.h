@@ -300,12 +300,13 @@ struct dp_local {
 	uint32_t rule;     /* id: unique among these rules, != 0 */
 	uint32_t label;    /* 0 = watched class, best effort */
 	uint16_t class_id; /* 1..255, 0 = none */
-	char path[128];    /* cgroup2 directory, at most DP_CGROUP_DEPTH - 1 below the root */
-	bool stands;       /* out: the directory is there, and the one that was found */
+	char path[160]; /* cgroup2 directory, at most DP_CGROUP_DEPTH - 1 below the root. One that
+			 * is not there yet is waited for, below a directory that is */
+	bool stands;    /* out: the directory is there, and the one that was found */
 };
 
 /* Adds or changes by id. Refusals: LABEL_RANGE, MAP_FULL (DP_LOCALS), KERNEL_UNSUPPORTED,
- * BODY_MALFORMED (no such cgroup; another rule has it). */
+ * BODY_MALFORMED (not below a cgroup2 directory; another rule has it). */
 int dp_local_set(struct dp *d, const struct dp_local *l, enum refusal *no, struct err *e);
 /* Idempotent. */
 void dp_local_del(struct dp *d, uint32_t rule);

@@ -36,6 +36,23 @@ static int cgroup_id(const char *path, uint64_t *id)
 	return 0;
 }
 
+/* A service manager makes a service's cgroup when it starts it: what is not there yet may come, if
+ * it would be a cgroup. *id: then one that no cgroup has. */
+static int cgroup_find(const struct dp_local *l, uint64_t *id)
+{
+	char path[sizeof(l->path)];
+	int r = cgroup_id(l->path, id);
+
+	memcpy(path, l->path, sizeof(path));
+	while (r == -ENOENT && strrchr(path, '/') != path) {
+		*strrchr(path, '/') = 0;
+		r = cgroup_id(path, id);
+		if (!r)
+			*id = UINT64_MAX - l->rule;
+	}
+	return r;
+}
+
 /* The cgroup of a rule, 0 = there is no such rule. */
 static uint64_t key_of(const struct dp *d, uint32_t rule, struct dp_local_line *l)
 {
@@ -88,10 +105,11 @@ int dp_local_set(struct dp *d, const struct dp_local *l, enum refusal *no, struc
 
 	if (r)
 		return r;
-	r = cgroup_id(l->path, &key);
+	r = cgroup_find(l, &key);
 	if (r)
-		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "rule %u: cgroup %s: %s", l->rule,
-				 l->path, r == -ENOTDIR ? "not a cgroup2 directory" : strerror(-r));
+		return dp_refuse(
+			no, e, REFUSE_BODY_MALFORMED, "rule %u: cgroup %s: %s", l->rule, l->path,
+			r == -ENOTDIR || r == -ENOENT ? "not a cgroup2 directory" : strerror(-r));
 	if (!bpf_map_lookup_elem(map_fd(d), &key, &other) && other.rule != l->rule)
 		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "rule %u: cgroup %s: rule %u has it",
 				 l->rule, l->path, other.rule);
@@ -157,7 +175,8 @@ uint32_t dp_locals_renew(struct dp *d)
 
 		if (dp_local_get(d, i, &l) || l.stands)
 			continue;
-		gone += dp_local_set(d, &l, NULL, NULL) != 0;
+		(void)dp_local_set(d, &l, NULL, NULL);
+		gone += !dp_local_get(d, i, &l) && !l.stands;
 	}
 	live_tell(d);
 	return gone;

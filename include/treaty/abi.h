@@ -286,9 +286,9 @@ struct dp_local_line {
 	__u32 rule, label;
 	__u16 class_id;
 	__u8 pad[6];
-	char path[128]; /* the directory; ends with 0 */
+	char path[160]; /* the directory; ends with 0 */
 };
-_Static_assert(sizeof(struct dp_local_line) == 144, "local");
+_Static_assert(sizeof(struct dp_local_line) == 176, "local");
 
 /* Tuple-space search, two copies of everything: copy `generation & 1` is live. A tuple is a mask
  * that some rules have in common; a rule's masked key leads by its hash to a head, a head to a

@@ -23,7 +23,7 @@
 #define ECN    2u
 #define SECOND 1000000000ll
 
-static char bpffs[64], pins[80], root[128], group[160], child[180];
+static char bpffs[64], pins[80], root[128], group[150], child[159];
 static int home = -1, peer = -1, tap = -1; /* namespaces; a packet socket on the far end */
 static uint32_t v0;
 static enum dp_hook hook;
@@ -411,8 +411,15 @@ static void waits_for_its_cgroup(void **state)
 	datagrams(child, 0, 0);
 	assert_int_equal(dp_locals_renew(d), 0);
 	datagrams(child, 0, L);
-	assert_int_equal(dp_local_next(d, 0), 1);
-	assert_int_equal(dp_local_next(d, 1), 0);
+	assert_int_equal(rmdir(child), 0);
+	dp_local_del(d, 1);
+	rule(2, child, L); /* never was there */
+	assert_int_equal(dp_locals_renew(d), 1);
+	assert_int_equal(mkdir(child, 0755), 0);
+	assert_int_equal(dp_locals_renew(d), 0);
+	datagrams(child, 0, L);
+	assert_int_equal(dp_local_next(d, 0), 2);
+	assert_int_equal(dp_local_next(d, 2), 0);
 }
 
 static void outlives_its_owner(void **state)
@@ -422,6 +429,7 @@ static void outlives_its_owner(void **state)
 	(void)state;
 	rule(7, group, L);
 	d = dp_close(d);
+	datagrams(group, 0, L); /* nobody is there, and it goes on */
 	assert_int_equal(rmdir(child), 0);
 	assert_int_equal(rmdir(group), 0); /* made anew while nobody was there */
 	assert_int_equal(mkdir(group, 0755), 0);
@@ -451,10 +459,10 @@ static void refuses(void **state)
 		  "rule 2: label: above 63" },
 		{ { .rule = 2 },
 		  REFUSE_BODY_MALFORMED,
-		  "rule 2: cgroup: an absolute path of at most 127 bytes" },
+		  "rule 2: cgroup: an absolute path of at most 159 bytes" },
 		{ { .rule = 2, .path = "/nowhere" },
 		  REFUSE_BODY_MALFORMED,
-		  "rule 2: cgroup /nowhere: No such file or directory" },
+		  "rule 2: cgroup /nowhere: not a cgroup2 directory" },
 		{ { .rule = 2, .path = "/tmp" },
 		  REFUSE_BODY_MALFORMED,
 		  "rule 2: cgroup /tmp: not a cgroup2 directory" },
