@@ -222,12 +222,10 @@ static void steps(void)
 	done(&r, 1);
 	done(&s, 1);
 	if (rig.cfg.classes) {
-		struct step local = { .kind = STEP_RULE_SET,
-				      .rule = { .id = 600,
-						.dscp = 255,
-						.class_id = 1,
-						.label = 21,
-						.cgroup = 1 } };
+		struct step local = {
+			.kind = STEP_RULE_SET,
+			.rule = { .id = 600, .dscp = 255, .class_id = 1, .label = 21, .cgroup = 1 }
+		};
 
 		done(&local, 1);
 	}
