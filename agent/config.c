@@ -297,6 +297,9 @@ static int check_class(const struct config *c, uint32_t i, const char *file, str
 		return cross(e, file, what, "dst", "must be of the same family as src");
 	if (x->label_in && (x->src.family == 4 || x->dst.family == 4))
 		return cross(e, file, what, "incoming-label", "must not be given with IPv4");
+	for (uint32_t k = 0; k < i && x->cgroup[0]; k++)
+		if (!strcmp(c->class[k].cgroup, x->cgroup))
+			return cross(e, file, what, "cgroup", "must not be that of another class");
 	return 0;
 }
 

@@ -184,6 +184,7 @@ struct cfg_class {
 	struct cfg_range dport;
 	struct cfg_addr src, dst;
 	uint32_t dscp;           /* 0..63, written at the edge */
+	cfg_file cgroup;         /* whose senders on the edge itself belong to it; empty = none */
 	uint32_t label_in;       /* IPv6 flow label with which it comes to the edge; 0 = any */
 	rate_t bandwidth, floor; /* wanted; the least that is still useful, 0 = wanted */
 	delay_t latency;         /* ceiling, one way */

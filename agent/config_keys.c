@@ -333,6 +333,7 @@ static const struct cfg_key class_keys[] = {
 	{ "src", cfg_address, AT(src), PREFIX },
 	{ "dst", cfg_address, AT(dst), PREFIX },
 	{ "dscp", cfg_u32, AT(dscp), BETWEEN(0, 63) },
+	{ "cgroup", cfg_path_abs, AT(cgroup), ANY },
 	{ "incoming-label", cfg_u32, AT(label_in), BETWEEN(1, 0xfffff) },
 	{ "bandwidth", cfg_rate, AT(bandwidth), BETWEEN(8000, RATE_MAX), REQUIRED },
 	{ "floor", cfg_rate, AT(floor), BETWEEN(8000, RATE_MAX) },

@@ -43,6 +43,11 @@ static const char *step_text(const struct step *s, char buf[96])
 		(void)snprintf(buf, 96, "%.31s 54:%x", s->device.s, s->minor);
 		return "class";
 	case STEP_RULE_SET:
+		if (s->rule.cgroup) {
+			(void)snprintf(buf, 96, "%u: cgroup of class %u to %u", s->rule.id,
+				       s->rule.class_id, s->rule.label);
+			return "flow rule";
+		}
 		(void)snprintf(buf, 96, s->rule.label_in ? "%u: label %u to %u" : "%u", s->rule.id,
 			       s->rule.label_in, s->rule.label);
 		return "flow rule";

@@ -201,6 +201,7 @@ static int programs_load(struct dp *d, struct err *e)
 	d->skel->rodata->cfg_slots = dp_slots_of(d->labels);
 	memcpy((void *)&d->skel->rodata->cfg_at, &d->at, sizeof(d->at));
 	d->skel->rodata->cfg_test_clock = d->offline;
+	d->skel->rodata->cfg_cgroups = dp_local_probe();
 	memcpy((void *)&d->skel->rodata->cfg_colours, &d->colours, sizeof(d->colours));
 	d->skel->rodata->cfg_flow_sets = d->flows / DP_FLOW_WAYS;
 	for (size_t i = 0; i < ARRAY_LEN(d->key); i++)
@@ -417,6 +418,7 @@ int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e)
 		return err_set(e, -EOPNOTSUPP, "hook: this kernel has no TCX");
 	dp_holds_adopt(d);
 	dp_redirects_adopt(d);
+	(void)dp_locals_renew(d);
 	r = ports_take(d, e);
 	if (r < 0)
 		return r;
@@ -447,12 +449,12 @@ struct dp *dp_close(struct dp *d)
 static bool name_is_ours(const char *name)
 {
 	/* steer: of ABI version 1. */
-	static const char *const own[] = { "ctl",     "lines", "ceilings",   "binds",    "counts",
-					   "watches", "rules", "ports",      "flows",    "frags",
-					   "stamps",  "base",  "tables",     "tuples",   "heads",
-					   "nodes",   "marks", "shapes",     "holds",    "events",
-					   "gates",   "hops",  "hop_counts", "hop_owns", "paces",
-					   "steer",   "meters" };
+	static const char *const own[] = { "ctl",     "lines",  "ceilings",   "binds",    "counts",
+					   "watches", "rules",  "ports",      "flows",    "frags",
+					   "stamps",  "base",   "tables",     "tuples",   "heads",
+					   "nodes",   "marks",  "shapes",     "holds",    "events",
+					   "gates",   "hops",   "hop_counts", "hop_owns", "paces",
+					   "steer",   "meters", "locals" };
 
 	if (!strncmp(name, "old_", 4))
 		name += 4;

@@ -289,6 +289,34 @@ size_t dp_rules_get(struct dp *d, struct dp_rule *r, size_t cap);
 /* Masks, longest chain and coarseness of the live table: what a walk costs at most. */
 void dp_rules_shape(const struct dp *d, struct dp_table *ret);
 
+/* --- senders on this host -------------------------------------------------------------------- */
+
+/* A packet that begins here is labelled when it leaves by a managed device: by its socket's mark
+ * (SO_MARK; one that names an active label), else by the rule of its socket's cgroup. It is tagged,
+ * metered where the label is policed at the edge or a node, counted as direction 0, and best effort
+ * when the label expired or its bound source prefix is another. Its route is chosen by then: a
+ * label's path does not lead it. A socket belongs to the cgroup in which it was made. */
+struct dp_local {
+	uint32_t rule;     /* id: unique among these rules, != 0 */
+	uint32_t label;    /* 0 = watched class, best effort */
+	uint16_t class_id; /* 1..255, 0 = none */
+	char path[160]; /* cgroup2 directory, at most DP_CGROUP_DEPTH - 1 below the root. One that
+			 * is not there yet is waited for, below a directory that is */
+	bool stands;    /* out: the directory is there, and the one that was found */
+};
+
+/* Adds or changes by id. Refusals: LABEL_RANGE, MAP_FULL (DP_LOCALS), KERNEL_UNSUPPORTED,
+ * BODY_MALFORMED (not below a cgroup2 directory; another rule has it). */
+int dp_local_set(struct dp *d, const struct dp_local *l, enum refusal *no, struct err *e);
+/* Idempotent. */
+void dp_local_del(struct dp *d, uint32_t rule);
+int dp_local_get(const struct dp *d, uint32_t rule, struct dp_local *ret); /* -ENOENT */
+/* The rule after `rule`, 0 to start; 0 = end. */
+uint32_t dp_local_next(const struct dp *d, uint32_t rule);
+/* Cgroups that were removed and made anew get their rules again; once at open, then once a second.
+ * Returns how many are missing: their rules wait. */
+uint32_t dp_locals_renew(struct dp *d);
+
 /* --- counters: the owner's side ---------------------------------------------------------- */
 
 /* Sum over CPUs less the label's baseline. Label 0 = best effort (dir 0).

@@ -109,6 +109,9 @@ void dp_holds_adopt(struct dp *d);
 /* dp_redirect.c: the programs are new; the maps may hold paths. */
 void dp_redirects_adopt(struct dp *d);
 
+/* dp_local.c */
+bool dp_local_probe(void);
+
 /* dp_pace.c */
 int dp_pace_probe(void);
 

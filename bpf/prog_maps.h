@@ -77,6 +77,7 @@ MAP(holds, BPF_MAP_TYPE_LRU_HASH, __u32, __u64, DP_HOLDS, 0);
 MAP(hops, BPF_MAP_TYPE_ARRAY, __u32, struct dp_hop, DP_PATHS, 0);
 MAP(hop_counts, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct dp_hop_count, DP_PATHS, 0);
 MAP(hop_owns, BPF_MAP_TYPE_LPM_TRIE, struct dp_own_key, __u32, DP_OWNS, BPF_F_NO_PREALLOC);
+MAP(locals, BPF_MAP_TYPE_HASH, __u64, struct dp_local_line, DP_LOCALS, 0);
 MAP(gates, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct dp_gate, DP_EV_MAX, 0);
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -5,7 +5,8 @@
  *                  names it; classify, tag, meter, count, mark
  *  treaty_node_in  network-facing ingress: the label is the index; binding, expiry, meter, count,
  *                  steer, mark
- *  treaty_out      egress of every managed device: outer flow label and HTB class from the mark
+ *  treaty_out      egress of every managed device: outer flow label and HTB class from the mark;
+ *                  what the edge does, for packets of this host's own sockets
  *  treaty_pace     TCP sockets of a cgroup: the pace of their label
  *
  * All end with TC_ACT_UNSPEC, so that other people's programs and filters on the hook still run,
@@ -16,6 +17,8 @@
 
 #include "prog_classify.h"
 #include "prog_count.h"
+#include "prog_effort.h"
+#include "prog_local.h"
 #include "prog_maps.h"
 #include "prog_mark.h"
 #include "prog_meter.h"
@@ -25,37 +28,6 @@
 #include "prog_rtt.h"
 #include "prog_shape.h"
 #include "prog_tag.h"
-
-enum cause { CAUSE_NONE, CAUSE_UNKNOWN, CAUSE_EXPIRED, CAUSE_BINDING };
-
-/* Not one of ours: count it as label 0's and under its cause, pass it. */
-__noinline int best_effort(struct __sk_buff *skb, __u32 packets, __u32 bytes, __u32 at,
-			   enum cause why)
-{
-	struct dp_pass *p = pass_of(here()->rx, 0);
-	struct dp_odd *odd;
-	struct dp_rare *c;
-
-	set_mark(skb, 0, 0);
-	if (p)
-		count_rx(p, 0, rx_word(p, 0), packets, bytes);
-	if (why == CAUSE_NONE)
-		return TC_ACT_UNSPEC;
-	event(why == CAUSE_UNKNOWN   ? DP_EV_UNKNOWN
-	      : why == CAUSE_EXPIRED ? DP_EV_EXPIRED
-				     : DP_EV_BINDING,
-	      at >> 1, skb->ifindex);
-	if (why == CAUSE_UNKNOWN) {
-		odd = odd_here();
-		if (odd)
-			odd->unknown += packets;
-		return TC_ACT_UNSPEC;
-	}
-	c = rare_of(at >> 1, at & 1);
-	if (c)
-		__sync_fetch_and_add(why == CAUSE_EXPIRED ? &c->expired : &c->binding, packets);
-	return TC_ACT_UNSPEC;
-}
 
 __noinline int not_parsed(struct __sk_buff *skb, int state)
 {
@@ -93,14 +65,6 @@ INLINE __u32 direction(const struct dp_line *l, __u32 ifindex)
 	if (down == ifindex)
 		return 1;
 	return up && down ? 2 : up ? 1 : 0;
-}
-
-/* Only lines with a bound source prefix pay for the look. */
-static __noinline int source_ok(__u64 src0, __u64 src1, __u32 at)
-{
-	struct dp_bind *b = bpf_map_lookup_elem(&binds, &at);
-
-	return b && (src0 & b->mask[0]) == b->addr[0] && (src1 & b->mask[1]) == b->addr[1];
 }
 
 /* What the edge needs of a packet. */
@@ -435,32 +399,24 @@ INLINE __u32 outer_label(struct __sk_buff *skb, __u32 *l3)
 	return w;
 }
 
-/* Wire packets and bytes; clang folds two context loads behind one condition into ctx + register,
- * which the verifier refuses; the barrier keeps them apart. At egress wire_len counts GSO headers
- * already. */
-INLINE void out_size(struct __sk_buff *skb, __u32 *packets, __u32 *bytes)
-{
-	__u32 len = skb->len, wire, gso;
-
-	barrier_var(len);
-	wire = skb->wire_len;
-	barrier_var(wire);
-	gso = skb->gso_segs;
-	*packets = gso ? gso : 1;
-	*bytes = wire > len ? wire : len;
-}
-
-/* The mark was written by our ingress programs; it is the only witness of what a packet is. A
- * forwarded packet without it must not carry an active label further (it expired here, came in on
- * the wrong device, or a host drew that number by chance): the next node would believe it. */
+/* The mark was written by our ingress programs; it is the only witness of what a packet is, but for
+ * one that begins here, which has its socket's. A forwarded packet without it must not carry an
+ * active label further (it expired here, came in on the wrong device, or a host drew that number by
+ * chance): the next node would believe it. */
 SEC("tc")
 int treaty_out(struct __sk_buff *skb)
 {
 	__u32 label = skb->mark & DP_MARK_LABEL, seen, l3, dir, packets, bytes;
-	struct dp_line *l = line_of(label);
 	__u32 minor = DP_MINOR_REST;
 	struct dp_pass *c;
+	struct dp_line *l;
 
+	if (unlikely(!skb->ingress_ifindex && (label | locals_live))) {
+		label = local_out(skb, label);
+		if (label == LOCAL_DROP)
+			return TC_ACT_SHOT;
+	}
+	l = line_of(label);
 	seen = outer_label(skb, &l3);
 	out_size(skb, &packets, &bytes);
 	if (unlikely(!l)) {
@@ -474,7 +430,7 @@ int treaty_out(struct __sk_buff *skb)
 		skb->priority = DP_PRIO_MAJOR | l->class_minor;
 		minor = l->class_minor;
 	}
-	dir = direction(l, skb->ingress_ifindex);
+	dir = skb->ingress_ifindex ? direction(l, skb->ingress_ifindex) : 0;
 	if (unlikely(shape(skb, minor, packets, bytes))) {
 		struct dp_rare *r = rare_of(label, dir);
 

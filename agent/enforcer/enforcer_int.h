@@ -73,6 +73,7 @@ struct enforcer_node {
 	uint32_t under[DP_CEILINGS];     /* labels of each ceiling */
 	bool dry;                        /* steps only look */
 	bool stop;                       /* steps behind a refused one are not tried */
+	uint32_t no_cgroup;              /* rules that wait for theirs */
 	bool paced;                      /* this process put the pacing program there */
 	struct spread spread[CFG_PATHS]; /* by position in c->path */
 	bool path_out[CFG_PATHS];        /* left out, and said so */
@@ -126,9 +127,16 @@ void second_start(struct enforcer_node *n);
 void events_take(struct enforcer_node *n);
 int colours_from(const struct config *c, struct dp_colours *ret, struct err *e);
 
+/* enforcer_step.c: label is in this node's range, or it is refused. */
+int check_label(const struct enforcer_node *n, uint32_t label, struct enforcer_receipt *p);
+
 /* enforcer_hold.c. Steers the label of s, which is on path old: in order where that can be. */
 int flip(struct enforcer_node *n, const struct step *s, uint32_t old, enum refusal *no,
 	 struct enforcer_receipt *p, struct err *e);
+
+/* enforcer_local.c. Rules by cgroup: whether the step is of one; sets or removes it. */
+bool local_named(const struct enforcer_node *n, const struct step *s);
+int local_step(struct enforcer_node *n, const struct step *s, struct enforcer_receipt *p);
 
 /* enforcer_table.c. A step that a full table refused. */
 void table_missed(struct enforcer_node *n, const struct step *s);

@@ -117,11 +117,21 @@ int show_events(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 /* --- the timer ---------------------------------------------------------------------------------
  */
 
+static void cgroups_look(struct enforcer_node *n)
+{
+	uint32_t no = dp_locals_renew(n->dp);
+
+	if (no > n->no_cgroup)
+		log_warn("%u rules wait for their cgroup: it is not there", no);
+	n->no_cgroup = no;
+}
+
 static void on_second(void *arg)
 {
 	struct enforcer_node *n = arg;
 
 	dp_wall_set(n->dp);
+	cgroups_look(n);
 	events_take(n);
 	for (uint32_t c = 0; c < DP_EV_MAX; c++) {
 		n->told.wait[c] -= n->told.wait[c] > 0;

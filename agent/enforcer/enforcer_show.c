@@ -38,13 +38,18 @@ static int observe_classes(struct enforcer_node *n, uint16_t minor, struct obser
 	return r;
 }
 
-/* The caller frees; NULL and none without memory. */
+/* In match order; of those by cgroup, which follow, id and label. The caller frees; NULL and none
+ * without memory. */
 static struct dp_rule *rules_all(struct enforcer_node *n, size_t *count)
 {
 	size_t room = dp_rules_get(n->dp, NULL, 0);
-	struct dp_rule *all = calloc(room + 1, sizeof(*all));
+	struct dp_rule *all = calloc(room + DP_LOCALS, sizeof(*all));
+	struct dp_local l;
 
 	*count = all ? dp_rules_get(n->dp, all, room) : 0;
+	for (uint32_t i = 0; all && (i = dp_local_next(n->dp, i)) && *count < room + DP_LOCALS;)
+		if (!dp_local_get(n->dp, i, &l))
+			all[(*count)++] = (struct dp_rule){ .id = i, .label = l.label };
 	return all;
 }
 

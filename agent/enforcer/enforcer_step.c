@@ -66,7 +66,7 @@ static mono_t boot_time(wall_t t)
 /* --- labels ------------------------------------------------------------------------------------
  */
 
-static int check_label(const struct enforcer_node *n, uint32_t label, struct enforcer_receipt *p)
+int check_label(const struct enforcer_node *n, uint32_t label, struct enforcer_receipt *p)
 {
 	const struct cfg_range *r = &n->c->node.labels;
 	struct dp_features f;
@@ -502,7 +502,11 @@ static int dispatch(struct enforcer_node *n, const struct step *s, struct enforc
 	case STEP_CLASS_SET: class_set_many(n, s, 1, p); return 0;
 	case STEP_CLASS_DEL: return class_del(n, s, p);
 	case STEP_RULE_SET:
-	case STEP_RULE_DEL: rules_many(n, s, 1, p); return 0;
+	case STEP_RULE_DEL:
+		if (local_named(n, s))
+			return local_step(n, s, p);
+		rules_many(n, s, 1, p);
+		return 0;
 	case STEP_STEER: return steer(n, s, p);
 	case STEP_CEILING_SET: return ceiling_set(n, s, p);
 	case STEP_CEILING_DEL: return ceiling_del(n, s, p);
@@ -535,7 +539,7 @@ static size_t run_of(const struct enforcer_node *n, const struct step *s, size_t
 {
 	size_t k = 0;
 
-	while (k < count && k < STEPS_MANY && is_rule(&s[k]))
+	while (k < count && k < STEPS_MANY && is_rule(&s[k]) && !local_named(n, &s[k]))
 		k++;
 	while (!n->stop && is_class(s) && k < count && is_class(&s[k]) &&
 	       !strcmp(s[k].device.s, s->device.s))

@@ -13,7 +13,7 @@ void table_missed(struct enforcer_node *n, const struct step *s)
 	case STEP_LABEL_SET:
 		n->full_of[TABLE_SOURCES]++;
 		break; /* lines are there for all labels */
-	case STEP_RULE_SET: n->full_of[TABLE_RULES]++; break;
+	case STEP_RULE_SET: n->full_of[s->rule.cgroup ? TABLE_LOCALS : TABLE_RULES]++; break;
 	default: break;
 	}
 	if (d)
@@ -41,6 +41,7 @@ static void put_rest(struct enforcer_node *n, const struct dp_features *f,
 		     struct enforcer_tables *p)
 {
 	struct dp_cache_count cache = { 0 };
+	uint32_t locals = 0;
 	struct dp_used u;
 
 	dp_used_get(n->dp, &u);
@@ -49,6 +50,9 @@ static void put_rest(struct enforcer_node *n, const struct dp_features *f,
 	    n->labels > u.watched ? n->labels - u.watched : 0);
 	put(p, TABLE_CELLS, u.cells, u.cells_max, u.cells_missed);
 	put(p, TABLE_FLOWS, u.flows, f->flows, cache.evicted + cache.busy);
+	for (uint32_t i = 0; (i = dp_local_next(n->dp, i));)
+		locals++;
+	put(p, TABLE_LOCALS, locals, DP_LOCALS, n->full_of[TABLE_LOCALS]);
 }
 
 int show_tables(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)

@@ -75,6 +75,26 @@ static void rule_prefix(const struct cfg_addr *a, uint8_t to[16], uint8_t *len, 
 	*family = a->family;
 }
 
+/* Ids above those of rules by address. */
+#define CGROUP_RULE 512
+
+/* Whether the class says nothing of addresses: then it is its cgroup alone. */
+static bool cgroup_alone(const struct cfg_class *c)
+{
+	return c->cgroup[0] && !c->proto && !c->dport.high && !c->src.family && !c->dst.family &&
+	       !c->label_in;
+}
+
+static unsigned cgroup_rule(const struct cfg_class *c, struct flow_rule *r)
+{
+	*r = (struct flow_rule){ .id = CGROUP_RULE + c->id,
+				 .dscp = DSCP_LEAVE,
+				 .class_id = (uint8_t)c->id,
+				 .dir = DIR_UP,
+				 .cgroup = 1 };
+	return c->cgroup[0] ? 1 : 0;
+}
+
 static unsigned rules_of(const struct cfg_class *c, struct flow_rule rule[EDGE_RULES_MAX])
 {
 	struct flow_rule r = { .id = c->id * 2,
@@ -86,18 +106,20 @@ static unsigned rules_of(const struct cfg_class *c, struct flow_rule rule[EDGE_R
 			       .dport_hi = (uint16_t)c->dport.high,
 			       .label_in = c->label_in };
 
+	if (cgroup_alone(c))
+		return cgroup_rule(c, rule);
 	rule_prefix(&c->src, r.src, &r.src_len, &r.family);
 	rule_prefix(&c->dst, r.dst, &r.dst_len, &r.family);
 	rule[0] = r;
 	if (!c->dport.high)
-		return 1;
+		return 1 + cgroup_rule(c, rule + 1);
 	/* The same class answered from here: it still travels upwards, from the port. */
 	r.id++;
 	r.sport_lo = r.dport_lo;
 	r.sport_hi = r.dport_hi;
 	r.dport_lo = r.dport_hi = 0;
 	rule[1] = r;
-	return 2;
+	return 2 + cgroup_rule(c, rule + 2);
 }
 
 static uint8_t access_path(const struct config *c)

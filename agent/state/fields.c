@@ -117,7 +117,7 @@ static const struct field flow_rule_f[] = {
 	F_BYTES(T, src),     F_BYTES(T, dst),     F_UINT(T, src_len),  F_UINT(T, dst_len),
 	F_UINT(T, sport_lo), F_UINT(T, sport_hi), F_UINT(T, dport_lo), F_UINT(T, dport_hi),
 	F_UINT(T, dscp),     F_UINT(T, class_id), F_UINT(T, label),    F_UINT(T, dir),
-	F_UINT(T, label_in),
+	F_UINT(T, label_in), F_UINT(T, cgroup),
 };
 FIELD_TABLE(flow_rule_fields, struct flow_rule, flow_rule_f);
 #undef T

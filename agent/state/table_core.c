@@ -4,9 +4,9 @@
 
 const char *table_name(unsigned table)
 {
-	static const char *const name[TABLE_MAX_] = { "none",     "labels", "sources",
-						      "ceilings", "rules",  "classes",
-						      "watched",  "cells",  "flows" };
+	static const char *const name[TABLE_MAX_] = { "none",  "labels",  "sources", "ceilings",
+						      "rules", "classes", "watched", "cells",
+						      "flows", "locals" };
 
 	return table < TABLE_MAX_ ? name[table] : "?";
 }

@@ -278,6 +278,18 @@ struct dp_rule_line {
 };
 _Static_assert(sizeof(struct dp_rule_line) == 96, "rule");
 
+/* A rule that names a cgroup, by the cgroup's id. Its packets are those of this host's sockets that
+ * were made in it or below it; the nearest cgroup's rule holds. */
+#define DP_LOCALS       256
+#define DP_CGROUP_DEPTH 16 /* deeper ones are not looked for */
+struct dp_local_line {
+	__u32 rule, label;
+	__u16 class_id;
+	__u8 pad[6];
+	char path[160]; /* the directory; ends with 0 */
+};
+_Static_assert(sizeof(struct dp_local_line) == 176, "local");
+
 /* Tuple-space search, two copies of everything: copy `generation & 1` is live. A tuple is a mask
  * that some rules have in common; a rule's masked key leads by its hash to a head, a head to a
  * chain of nodes in match order, a node to its rule, which is compared as a whole. */

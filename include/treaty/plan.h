@@ -34,6 +34,7 @@ struct flow_rule {
 	uint32_t label;    /* 0 = watched, no agreement */
 	uint8_t dir;       /* enum dir of the traffic that this rule sees */
 	uint32_t label_in; /* IPv6 flow label with which it comes, 1..LABEL_MAX; 0 = any */
+	uint8_t cgroup;    /* 1 = not by address: senders on the node, in its class's cgroup */
 };
 
 struct step {

@@ -71,6 +71,7 @@ enum table_kind {
 	TABLE_WATCHED, /* labels with histograms and colours; from here on: serve without */
 	TABLE_CELLS,   /* of the counters of what should not happen */
 	TABLE_FLOWS,   /* the flow cache; used is an estimate above 65,536 entries */
+	TABLE_LOCALS,  /* rules that name a cgroup */
 	TABLE_MAX_
 };
 

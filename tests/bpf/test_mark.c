@@ -286,7 +286,8 @@ static void points_lie_around_the_meter(void **state)
 		if (r.ret != PASS)
 			continue;
 		passed++;
-		(void)run_ctx(out, &r.out, (struct __sk_buff){ .mark = r.mark });
+		(void)run_ctx(out, &r.out,
+			      (struct __sk_buff){ .mark = r.mark, .ingress_ifindex = 1 });
 	}
 	assert_true(passed > 0 && passed < 10);
 	assert_int_equal(got(DP_UP, DP_MARK_IN, 101).packets, 10);
@@ -318,7 +319,8 @@ static void the_outer_header_shows_the_colour(void **state)
 		finish(&p);
 		p.l3 = 14;
 		finish(&p);
-		tagged(run_ctx(out, &p, (struct __sk_buff){ .mark = L }), t[i].want, 0);
+		tagged(run_ctx(out, &p, (struct __sk_buff){ .mark = L, .ingress_ifindex = 1 }),
+		       t[i].want, 0);
 	}
 	assert_int_equal(got(DP_UP, DP_MARK_OUT, 101).packets, 5);
 }
@@ -401,7 +403,8 @@ static void the_difference_is_the_loss(void **state)
 				continue;
 			kept++;
 			dp_clock_set(d, b * BLOCK + at + late);
-			(void)run_ctx(out, &r.out, (struct __sk_buff){ .mark = r.mark });
+			(void)run_ctx(out, &r.out,
+				      (struct __sk_buff){ .mark = r.mark, .ingress_ifindex = 1 });
 		}
 		in = got(DP_UP, DP_MARK_IN, b);
 		far = got(DP_UP, DP_MARK_OUT, b);

@@ -214,7 +214,8 @@ static void truncated(void **state)
 			}
 			r = run_in(node, &p, ACC);
 			assert_int_equal(r.ret, PASS);
-			r = run_ctx(out, &p, (struct __sk_buff){ .mark = L });
+			r = run_ctx(out, &p,
+				    (struct __sk_buff){ .mark = L, .ingress_ifindex = ACC });
 			assert_int_equal(r.ret, PASS);
 		}
 	}
@@ -507,7 +508,7 @@ static void srv6(void **state)
 	/* leaving: label on the outer header, the rest untouched */
 	p.b[15] = 0;
 	p.b[16] = p.b[17] = 0;
-	r = run_ctx(out, &p, (struct __sk_buff){ .mark = L });
+	r = run_ctx(out, &p, (struct __sk_buff){ .mark = L, .ingress_ifindex = ACC });
 	assert_int_equal(label_of(&r.out), L);
 	assert_only_tagged(&p, &r.out);
 }
@@ -521,7 +522,10 @@ static void egress(void **state)
 
 	(void)state;
 	udp6(&p, 46 << 2 | 2, 5, 1);
-	r = run_ctx(out, &p, (struct __sk_buff){ .mark = 2u << 24 | L, .wire_len = (uint32_t)p.n });
+	r = run_ctx(out, &p,
+		    (struct __sk_buff){ .mark = 2u << 24 | L,
+					.ingress_ifindex = ACC,
+					.wire_len = (uint32_t)p.n });
 	assert_int_equal(r.ret, PASS);
 	assert_int_equal(label_of(&r.out), L);
 	assert_int_equal(tos_of(&r.out), 46 << 2 | 2);
@@ -530,7 +534,7 @@ static void egress(void **state)
 	assert_int_equal(counted(L, DP_UP).tx_packets, 1);
 	assert_int_equal(counted(L, DP_UP).tx_bytes, p.n);
 	udp4(&p, 0, 1);
-	r = run_ctx(out, &p, (struct __sk_buff){ .mark = L });
+	r = run_ctx(out, &p, (struct __sk_buff){ .mark = L, .ingress_ifindex = ACC });
 	assert_int_equal(r.priority, 0x540105);
 	assert_memory_equal(r.out.b, p.b, p.n);
 	/* unmarked: nothing, also not to the priority */

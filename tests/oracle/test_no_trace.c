@@ -221,6 +221,14 @@ static void steps(void)
 	done(&l, 1);
 	done(&r, 1);
 	done(&s, 1);
+	if (rig.cfg.classes) {
+		struct step local = {
+			.kind = STEP_RULE_SET,
+			.rule = { .id = 600, .dscp = 255, .class_id = 1, .label = 21, .cgroup = 1 }
+		};
+
+		done(&local, 1);
+	}
 }
 
 /* Where they stand, as a cable that is pulled and put back by another driver would have it. */
@@ -327,6 +335,9 @@ static void test_pacing(void **st)
 		(void)snprintf(group, sizeof(group), "%s/treaty-rig-%d", root, (int)getpid());
 		assert_int_equal(mkdir(group, 0755), 0);
 		assert_true(str_set(rig.cfg.node.pace_cgroup, group));
+		rig.cfg.classes = 1;
+		rig.cfg.class[0].id = 1;
+		assert_true(str_set(rig.cfg.class[0].cgroup, group));
 		before = told("bpftool cgroup show %s 2>&1 || true", group);
 		a_life(true);
 		after = told("bpftool cgroup show %s 2>&1 || true", group);

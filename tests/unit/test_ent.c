@@ -66,6 +66,33 @@ static void watched_from_the_start(void **state)
 	}
 }
 
+static int setup_local(void **state)
+{
+	return lab_setup_with(
+		state, "bargain = yes\n[class logs]\nid = 7\nbandwidth = 1M\nlatency-us = 9000\n"
+		       "cgroup = /sys/fs/cgroup/logs\n[class dns]\nid = 8\nproto = udp\n"
+		       "bandwidth = 1M\nlatency-us = 9000\ncgroup = /sys/fs/cgroup/dns\n");
+}
+
+/* A class that names nothing else is its cgroup alone: no rule for everything that comes. */
+static void cgroups_have_rules(void **state)
+{
+	const struct plan_step *s = lab.plan[0].step + 4;
+
+	(void)state;
+	assert_int_equal(lab.plan[0].n_steps, 4 + 1 + 2);
+	for (int i = 0; i < 3; i += 2) {
+		assert_int_equal(s[i].step.rule.cgroup, 1);
+		assert_int_equal(s[i].step.rule.id, 512 + 7 + i / 2);
+		assert_int_equal(s[i].step.rule.class_id, 7 + i / 2);
+		assert_int_equal(s[i].step.rule.proto, 0);
+		assert_int_equal(s[i].step.rule.dscp, 255);
+	}
+	assert_int_equal(s[1].step.rule.id, 16);
+	assert_int_equal(s[1].step.rule.cgroup, 0);
+	assert_int_equal(s[1].step.rule.proto, 17);
+}
+
 /* --- choosing -----------------------------------------------------------------------------------
  */
 
@@ -333,6 +360,7 @@ int main(void)
 		ROAD(happy_road),
 		ROAD(metered),
 		ROAD(watched_from_the_start),
+		cmocka_unit_test_setup_teardown(cgroups_have_rules, setup_local, lab_teardown),
 		cmocka_unit_test_setup_teardown(bargain, setup_bargain, lab_teardown),
 		ROAD(too_dear),
 		cmocka_unit_test_setup_teardown(beyond_the_wallet, setup_poor, lab_teardown),
