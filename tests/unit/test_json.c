@@ -454,7 +454,7 @@ static void texts_come_back(void **state)
 	assert_int_equal(json_fingerprint(a, key, da) | json_fingerprint(b, key, db), 0);
 	assert_memory_equal(da, db, sizeof(da));
 	for (int i = 0; i < 40; i++) { /* more than fit on the stack, and in two orders */
-		char name[2][8];
+		char name[2][16];
 
 		(void)snprintf(name[0], sizeof(name[0]), "n%d", i);
 		(void)snprintf(name[1], sizeof(name[1]), "n%d", 39 - i);
