@@ -163,6 +163,7 @@ int dp_port_attach(struct dp *d, const struct dp_port *p, enum refusal *no, stru
 int dp_port_detach(struct dp *d, uint32_t ifindex, struct err *e)
 {
 	struct dp_port_line l;
+	char name[IF_NAMESIZE];
 	int r, r2;
 
 	if (!port_read(d, ifindex, &l))
@@ -173,6 +174,8 @@ int dp_port_detach(struct dp *d, uint32_t ifindex, struct err *e)
 		r = r ? r : r2;
 		if (!r && (l.flags & DP_PORT_CREATED))
 			r = dp_tc_remove_clsact(ifindex);
+		if (r && !if_indextoname(ifindex, name))
+			r = 0; /* it vanished meanwhile, and its filters with it */
 		if (r)
 			(void)err_set(e, r, "device %u: clsact: %s", ifindex, strerror(-r));
 	} else {

@@ -375,6 +375,36 @@ static void device_vanishes(void **state)
 	assert_int_equal(access(pins, F_OK), -1);
 }
 
+/* While its programs are being taken off: whoever comes first, the port is detached. */
+static void device_vanishes_meanwhile(void **state)
+{
+	struct dp *d = start();
+	struct dp_port p = { .ifindex = 901, .role = DP_ROLE_NODE };
+	struct err e = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		pid_t pid;
+		int status;
+
+		sh("ip link add v2 index 901 type veth peer name v3");
+		assert_int_equal(dp_port_attach(d, &p, NULL, NULL), 0);
+		pid = fork();
+		assert_true(pid >= 0);
+		if (!pid) {
+			execlp("ip", "ip", "link", "del", "v2", (char *)NULL);
+			_exit(127);
+		}
+		(void)usleep((useconds_t)i * 300); /* sooner or later than it: both must do */
+		if (dp_port_detach(d, 901, &e))
+			fail_msg("round %d: %s", i, e.text);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+		assert_int_equal(dp_port_get(d, 901, &p), -ENOENT);
+	}
+	assert_int_equal(dp_remove(&d, NULL), 0);
+}
+
 static void other_version_is_refused(void **state)
 {
 	struct dp_config c = { .pin_dir = pins, .labels = 64, .hook = hook };
@@ -455,6 +485,7 @@ int main(void)
 		T(foreign_after),
 		T(foreign_in_our_place),
 		T(device_vanishes),
+		T(device_vanishes_meanwhile),
 		T(other_version_is_refused),
 		T(counters_fd_is_safe),
 	};
