@@ -19,6 +19,9 @@ import tempfile
 import threading
 import time
 
+sys.dont_write_bytecode = True
+from disk import fdatasync_ms  # noqa: E402
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 sys.dont_write_bytecode = True
 USER, ISSUER, TERM_S, WARM_S = 64000, 'did:web:treasury.load.example', 4, 3
@@ -272,21 +275,6 @@ class Sample:
         self.counts = {d.who: d.tool('status') for d in daemons}
         self.signed = {d.who: os.path.getsize(f'{d.home}/state/signer.state') for d in daemons
                        if os.path.exists(f'{d.home}/state/signer.state')}
-
-
-def fdatasync_ms(path, count=200):
-    took = []
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        for _ in range(count):
-            os.write(fd, bytes(512))
-            start = time.monotonic()
-            os.fdatasync(fd)
-            took.append((time.monotonic() - start) * 1000)
-    finally:
-        os.close(fd)
-        os.unlink(path)
-    return sorted(took)[count // 2]
 
 
 def events(d):

@@ -25,6 +25,7 @@ sys.dont_write_bytecode = True
 import demo_lab  # noqa: E402
 from demo_lab import DemoError, Lab, Traffic, wait_for  # noqa: E402
 from demo_story import FLOWS  # noqa: E402
+from disk import fdatasync_ms  # noqa: E402
 
 ROUNDS, CHANGES, PORT = 10, 10, 7001
 
@@ -100,21 +101,6 @@ def first_packet(lab):
     took.sort()
     say('intent_to_labelled_packet_ms', round(took[len(took) // 2], 1), 'ms', rounds=ROUNDS,
         least=round(took[0], 1), most=round(took[-1], 1))
-
-
-def fdatasync_ms(path, count=200):
-    took = []
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        for _ in range(count):
-            os.write(fd, bytes(512))
-            start = time.monotonic()
-            os.fdatasync(fd)
-            took.append((time.monotonic() - start) * 1000)
-    finally:
-        os.close(fd)
-        os.unlink(path)
-    return sorted(took)[count // 2]
 
 
 def rows_since(lab, node, seq):

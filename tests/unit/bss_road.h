@@ -281,4 +281,22 @@ static inline struct road whole_road(const struct party *who, const char *hex)
 	return r;
 }
 
+static inline int count_hold(void *arg, const struct ledger_hold_row *h)
+{
+	unsigned *n = arg;
+
+	(void)h;
+	(*n)++;
+	return 0;
+}
+
+/* Live ones. */
+static inline unsigned holds_now(void)
+{
+	unsigned n = 0;
+
+	assert_int_equal(ledger_holds(lab.store, true, count_hold, &n, NULL), 0);
+	return n;
+}
+
 #endif

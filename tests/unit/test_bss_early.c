@@ -14,23 +14,6 @@ static struct road signed_road(const char *hex)
 	return r;
 }
 
-static unsigned holds;
-
-static int count_hold(void *arg, const struct ledger_hold_row *h)
-{
-	(void)arg;
-	(void)h;
-	holds++;
-	return 0;
-}
-
-static unsigned holds_now(void)
-{
-	holds = 0;
-	assert_int_equal(ledger_holds(lab.store, true, count_hold, NULL, NULL), 0);
-	return holds;
-}
-
 /* The receipt after c, whatever came of c. */
 static void chain_after(const struct receipt *c, struct receipt *next)
 {

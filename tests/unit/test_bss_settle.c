@@ -111,23 +111,6 @@ static const struct {
 	{ "quote", a_quote, REFUSE_QUOTE_UNKNOWN },
 };
 
-static unsigned holds;
-
-static int count_hold(void *arg, const struct ledger_hold_row *h)
-{
-	(void)arg;
-	(void)h;
-	holds++;
-	return 0;
-}
-
-static unsigned holds_now(void)
-{
-	holds = 0;
-	assert_int_equal(ledger_holds(lab.store, true, count_hold, NULL, NULL), 0);
-	return holds;
-}
-
 static void changed_choices(void **state)
 {
 	auto_road struct road r = { 0 };
