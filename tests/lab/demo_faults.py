@@ -1,18 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""BREAK=rate|delay|loss|reorder|debit|log|wallet: faults that are really there, each placed so that one promise
+"""BREAK=rate|delay|loss|reorder|debit|log|wallet|still: faults that are really there, each placed so that one promise
 breaks and no other. The wires, the kernel and copies of the databases are touched behind treatyd's back."""
 import contextlib
 import os
 import re
 import shutil
 import sqlite3
+import subprocess
 import threading
 
 from demo_lab import DemoError
 
 # fault -> the row that must break
 ROWS = {'rate': 'rate:risk-replication', 'delay': 'delay:order-execution', 'loss': 'change:loss',
-        'reorder': 'change:order', 'debit': 'debit:operator', 'log': 'log:enterprise', 'wallet': 'wallet:honest'}
+        'reorder': 'change:order', 'debit': 'debit:operator', 'log': 'log:enterprise', 'wallet': 'wallet:honest',
+        'still': None}  # no row: what a machine that stands still cannot measure is not called broken
+
+
+@contextlib.contextmanager
+def standing_still(build, breaks):
+    """still: all processors are held for 20 ms of every 60."""
+    if 'still' not in breaks:
+        yield
+        return
+    p = subprocess.Popen([os.path.join(build, 'tests/lab/standstill'), 'cause', '20ms', '60ms'])
+    try:
+        yield
+    finally:
+        p.terminate()
+        p.wait()
 
 
 @contextlib.contextmanager

@@ -247,6 +247,48 @@ class Traffic:
         self.procs = []
 
 
+class Machine:
+    """Tells how much of a time the machine itself stood still: its processors taken away by a hypervisor, say.
+    Where that cannot be watched, it never did."""
+    CALM = 0.01  # of the time
+    EXCUSED = 0.03  # of a window: a shaper that cannot run loses as much of its rate
+
+    def __init__(self, lab, patience):
+        """patience: how many seconds of the whole story may be waited for a calm machine."""
+        self.program, self.ctl = os.path.join(lab.build, 'tests/lab/standstill'), f'{lab.dir}/standstill'
+        self.proc = subprocess.Popen([self.program, 'run', self.ctl], stderr=subprocess.DEVNULL)
+        self.patience = patience
+        wait_for('standstill', lambda: os.path.exists(self.ctl) or self.proc.poll() is not None, 10)
+        self.began = time.monotonic_ns()
+
+    def stood(self, since):
+        """The share of the time since then (CLOCK_MONOTONIC, ns)."""
+        r = subprocess.run([self.program, 'ctl', self.ctl, 'since', str(since)], capture_output=True, text=True,
+                           check=False)
+        if r.returncode:
+            return 0.0
+        got = json.loads(r.stdout)
+        return min(1.0, got['stood_ns'] / max(1, got['now_ns'] - since))
+
+    def excuse(self, since):
+        """Why nothing can be said of promises about that time; '' where they can be judged."""
+        share = self.stood(since)
+        return f'the machine stood still {share:.0%}' if share > self.EXCUSED else ''
+
+    def calm(self):
+        """Waits for half a second without it, as long as there is patience left."""
+        while True:
+            start = time.monotonic_ns()
+            time.sleep(0.5)
+            self.patience -= 0.5
+            if self.stood(start) <= self.CALM or self.patience <= 0:
+                return
+
+    def stop(self):
+        self.proc.terminate()
+        self.proc.wait()
+
+
 def in_namespace(pid, work):
     """Runs work() in a thread that stands in a node's network namespace; its result, or its error."""
     box = {}

@@ -3,6 +3,7 @@
 prices and times alone, with none of the daemons' code."""
 
 TCP6_MSS, TCP6_FRAME = 1428, 1514  # MTU 1500, IPv6, time stamps: payload and layer 2 bytes of a segment
+STATES = {True: 'kept', False: 'BROKEN', None: 'not measured'}
 SRV6 = 40 + 24  # what an IPv4 packet grows by on the access link: IPv6 header, SRH with one segment
 
 
@@ -10,27 +11,35 @@ class Table:
     def __init__(self):
         self.rows = []
 
-    def row(self, key, what, promised, measured, kept):
-        """`key` names the row for BREAK=; one row a key."""
+    def row(self, key, what, promised, measured, kept, excuse=''):
+        """`key` names the row for BREAK=; one row a key. `excuse`: why the machine could not measure it, if so: a row
+        that was not kept then says nothing, and its state is None."""
         if any(r[0] == key for r in self.rows):
             raise ValueError(f'row {key} twice')
-        self.rows.append((key, what, promised, measured, bool(kept)))
-        return bool(kept)
+        kept = bool(kept)
+        if not kept and excuse:
+            kept, measured = None, f'{measured}; {excuse}'
+        self.rows.append((key, what, promised, measured, kept))
+        return kept
 
     def broken(self):
-        return [r[0] for r in self.rows if not r[4]]
+        return [r[0] for r in self.rows if r[4] is False]
+
+    def unknown(self):
+        return [r[0] for r in self.rows if r[4] is None]
 
     def text(self):
         head = ('promise', 'promised', 'measured', '')
-        body = [(w, p, m, 'kept' if k else 'BROKEN') for _, w, p, m, k in self.rows]
+        body = [(w, p, m, STATES[k]) for _, w, p, m, k in self.rows]
         wide = [max(len(x[i]) for x in [head, *body]) for i in range(4)]
         line = '-+-'.join('-' * w for w in wide)
         rows = [' | '.join(x[i].ljust(wide[i]) for i in range(4)).rstrip() for x in [head, *body]]
         return '\n'.join([rows[0], line, *rows[1:]])
 
     def verdict(self):
-        bad = len(self.broken())
-        return f'treaty demo: {len(self.rows) - bad} promises kept, {bad} broken'
+        bad, none = len(self.broken()), len(self.unknown())
+        more = f', {none} not measured: this machine could not' if none else ''
+        return f'treaty demo: {len(self.rows) - bad - none} promises kept, {bad} broken{more}'
 
 
 def mbit(bps):
@@ -45,14 +54,14 @@ def packets(n):
     return f'{n:,} packets'.replace(',', ' ')
 
 
-def loss_row(table, key, what, windows, promised='0 lost', least=1):
+def loss_row(table, key, what, windows, promised='0 lost', least=1, excuse=''):
     """Zero-loss over windows: {class: counts}. Says how many packets were tried."""
     udp = {c: w for c, w in windows.items() if w.get('proto') == 'udp'}
     tried = sum(w['sent'] or 0 for w in udp.values())
     unknown = [c for c, w in udp.items() if w['sent'] is None]
     lost = sum(w['lost'] or 0 for w in udp.values())
     return table.row(key, what, promised, f'{lost} lost of {packets(tried)}',
-                     tried >= least and lost == 0 and not unknown)
+                     tried >= least and lost == 0 and not unknown, excuse)
 
 
 # --- money -------------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ def tenant(story):
     s.traffic.rate('order-execution', offered('order-execution', s.contract['order-execution'], DOWN))
     s.tenant = Traffic(s.lab, 'tenant', 'tenA', 'tenB', '7200', ['class=tenant,dst=fd10:7b::2,dport=7200,'
                                                                  'rate=1M,size=1400,count=4'])
-    w = s.traffic.mark()
+    s.machine.calm()
+    w, start = s.traffic.mark(), time.monotonic_ns()
     rate, moved = 40e6, False
     while rate < TENANT_TOP:
         rate += TENANT_STEP
@@ -40,7 +41,8 @@ def tenant(story):
     for m in MOVERS:
         wait_for(f'{m} leaves the short path', lambda m=m: away(s, m, marks['op']), 45)
     time.sleep(s.seconds(1.5, 0.5))
-    reroute_rows(s, s.traffic.report(w), marks)
+    reroute_rows(s, s.traffic.report(w), marks, s.machine.excuse(start))
+    marks['began'] = start
     s.tenant.stop()
     s.tell.say('tenant', 'stops')
     return marks
@@ -53,20 +55,20 @@ def away(s, name, since):
         s.agreement(name, 'op')['path'] != 1
 
 
-def reroute_rows(s, got, marks):
+def reroute_rows(s, got, marks, excuse):
     said = [r['output']['deal'] for r in s.logs.find('op', 'BREACH_PREDICTED', marks['op'])]
     hurt = [r['output']['deal'] for r in s.logs.find('op', 'BREACHED', marks['op'])]
     mine = [s.lineage[m] for m in MOVERS]
     s.table.row('forecast', 'the congestion is foreseen, not suffered', '2 predicted, 0 breached',
                 f'{len(set(said) & set(mine))} predicted, {len(set(hurt) & set(mine))} breached',
-                set(mine) <= set(said) and not set(mine) & set(hurt))
+                set(mine) <= set(said) and not set(mine) & set(hurt), excuse)
     loss_row(s.table, 'reroute:loss', 'order-execution and market-data over their reroute',
-             {m: got[m] for m in MOVERS}, least=s.seconds(10000, 3000))
+             {m: got[m] for m in MOVERS}, least=s.seconds(10000, 3000), excuse=excuse)
     for m in MOVERS:
         x = got[m]
         s.table.row(f'reroute:delay:{m}', f'{m}: one-way delay over the congestion', '<= 30 ms asked',
                     f'p99 {x["owd_us"]["p99"] / 1000:.1f} ms of {packets(x["received"])}',
-                    x['owd_us']['p99'] <= 30000)
+                    x['owd_us']['p99'] <= 30000, excuse)
 
 
 def walk_back(s, marks):
@@ -80,7 +82,7 @@ def walk_back(s, marks):
     ups = sum(o['reason'] == 3 for o in offers)
     backs = sum(o['reason'] == 5 for o in offers)
     s.table.row('back', 'after recovery and cooling both walk back to the short path', 'as many back as up',
-                f'{ups} up, {backs} back', backs == ups >= 2)
+                f'{ups} up, {backs} back', backs == ups >= 2, s.machine.excuse(marks['began']))
 
 
 # --- 6: refusals -------------------------------------------------------------------------------

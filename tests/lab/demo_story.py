@@ -4,7 +4,7 @@ a replacement. Every number of the table is measured in this run."""
 import time
 
 import demo_faults
-from demo_lab import SIDES, DemoError, Traffic, wait_for
+from demo_lab import SIDES, DemoError, Machine, Traffic, wait_for
 from demo_promises import SRV6, TCP6_FRAME, TCP6_MSS, euro, loss_row, mbit, packets
 
 # class: contract, packet size, how many flows, the port, IPv4?
@@ -44,7 +44,7 @@ class Story:
         self.lab, self.logs, self.table, self.tell = lab, logs, table, teller
         self.short, self.breaks = short, breaks
         self.contract = {c: f[0] for c, f in FLOWS.items()}
-        self.traffic = self.tenant = None
+        self.traffic = self.tenant = self.machine = None
         self.lineage = {}
         self.well = self.since = 0
 
@@ -53,6 +53,7 @@ class Story:
 
     # --- 1: flows without a treaty, then five treaties ------------------------------------------
     def flows_start(self):
+        self.machine = Machine(self.lab, 0 if 'still' in self.breaks else 60)
         specs = []
         for c, (rate, size, count, port, v4) in FLOWS.items():
             dst = '10.2.0.2' if v4 else 'fd10:2::2'
@@ -97,6 +98,8 @@ class Story:
         source = found[0]['output']['source']
         self.table.row('detect', 'a flow that nobody declared is detected and gets a treaty', 'detected',
                        'detected' if source == 3 else f'source {source}', source == 3)
+        # What was detected is what was seen: a sender that was held up is promised less.
+        self.contract['bulk-transfer'] = self.agreement('bulk-transfer')['g']['bandwidth']
         labels = {c: self.agreement(c)['label'] for c in FLOWS}
         self.tell.say('demo', 'flow labels: ' + ', '.join(f'{c} {n}' for c, n in labels.items()))
         self.table.row('labels', 'each flow has a flow label of its own', f'{len(FLOWS)} labels',
@@ -130,32 +133,35 @@ class Story:
             if other in UDP:
                 self.traffic.rate(other, offered(other, self.contract[other], DOWN))
             ceiling = self.agreement(other)['g']['latency']
-            got = self.overdrive(name, other)
-            self.rate_row(name, got[name])
-            self.delay_row(other, ceiling, got.get(other))
+            got, excuse = self.overdrive(name, other)
+            self.rate_row(name, got[name], excuse)
+            self.delay_row(other, ceiling, got.get(other), excuse)
             self.calm()
 
     def overdrive(self, name, other):
         """A window of 130 %. On a busy machine the sender may fall short, or the whole machine stand still for a
         moment, in which no shaper can send: such a window says nothing of the shaper, and another one is taken."""
-        for _ in range(5):
+        for _ in range(1 if 'still' in self.breaks else 5):
             # TCP gives way by itself, and demand above 105 % would rightly be negotiated up.
             share = 1.3 if name in UDP else 1.025 * TCP6_MSS / TCP6_FRAME
             contract = self.contract[name]
             self.traffic.rate(name, offered(name, contract, share) if name in UDP else contract * share)
-            time.sleep(0.4)
+            self.machine.calm()
             with demo_faults.delay_pulses(self, other), demo_faults.shaped(self, name):
-                w, start = self.traffic.mark(), time.monotonic()
+                w, start = self.traffic.mark(), time.monotonic_ns()
                 time.sleep(self.seconds(2.6, 1.2))
-                seconds = time.monotonic() - start
+                seconds = (time.monotonic_ns() - start) / 1e9
+                stood, excuse = self.machine.stood(start), self.machine.excuse(start)
                 got = self.traffic.report(w, '500ms')
-            still = got[name].get('gap_max_us', 0) > 30000
-            if name not in UDP or \
-                    (got[name]['sent'] * wire_size(name)[1] * 8 / seconds >= 1.1 * contract and not still):
+            still = stood > self.machine.CALM or got[name].get('gap_max_us', 0) > 30000
+            sent = got[name]['sent'] * wire_size(name)[1] * 8 / seconds / contract if name in UDP else share
+            if not still and (name not in UDP or sent >= 1.1):
                 break
-        return got
+            if name in UDP and sent < 1.1:
+                excuse = f'the sender managed {sent:.0%} of it'
+        return got, excuse
 
-    def rate_row(self, name, w, key='rate'):
+    def rate_row(self, name, w, excuse, key='rate'):
         if name in UDP:
             own, access = wire_size(name)
             got = w['l2_bps'] * access / own
@@ -163,9 +169,9 @@ class Story:
             got = w['goodput_bps'] * TCP6_FRAME / TCP6_MSS
         want = self.contract[name]
         self.table.row(f'{key}:{name}', f'{name}: rate under overload', f'{mbit(want)} +-5 %', mbit(got),
-                       abs(got / want - 1) <= 0.05)
+                       abs(got / want - 1) <= 0.05, excuse)
 
-    def delay_row(self, name, ceiling, w):
+    def delay_row(self, name, ceiling, w, excuse):
         if name in UDP:
             got, what = w['owd_us']['p95'], f'p95 {w["owd_us"]["p95"] / 1000:.1f} ms of {packets(w["received"])}'
         else:  # TCP tells no one-way delay: the STAMP probes of its path do
@@ -173,7 +179,7 @@ class Story:
             view = next(p for p in self.lab.tool('op', 'path_list')['paths'] if p['path'] == path)
             got, what = view['delayMicros'], f'{view["delayMicros"] / 1000:.1f} ms by probes of its path'
         self.table.row(f'delay:{name}', f'{name}: one-way delay', f'<= {ceiling / 1000:g} ms', what,
-                       0 < got <= ceiling)
+                       0 < got <= ceiling, excuse)
 
     # --- 3: more, in place; and a full access link ----------------------------------------------
     def change(self):
@@ -215,11 +221,12 @@ class Story:
         at_op = len(self.logs.rows['op'])
         self.traffic.rate('bulk-transfer', 6e6)
         time.sleep(self.seconds(3, 2.5))  # TCP finds its new pace
-        got = self.overdrive('market-data', '')
-        self.rate_row('market-data', got['market-data'], 'raised')
+        got, excuse = self.overdrive('market-data', '')
+        self.rate_row('market-data', got['market-data'], excuse, 'raised')
         bulk = got['bulk-transfer']['goodput_bps'] * TCP6_FRAME / TCP6_MSS
         self.table.row('spur', f'bulk-transfer drops to its floor (its contract of {mbit(contract)} stands)',
-                       mbit(floor), mbit(bulk), cut.get(lineage) == floor and 0.9 * floor <= bulk <= 1.1 * floor)
+                       mbit(floor), mbit(bulk), cut.get(lineage) == floor and 0.9 * floor <= bulk <= 1.1 * floor,
+                       excuse)
         self.logs.poll()
         about = [r for r in self.logs.rows['op'][at_op:] if lineage in str(r['output'])]
         said = [r for r in self.logs.rows['edge'][before:] if r['output'].get('deal') == lineage
