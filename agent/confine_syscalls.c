@@ -201,9 +201,19 @@ static int allow_self(scmp_filter_ctx f)
 				IS(0, (scmp_datum_t)getpid()));
 }
 
-/* curl's resolver makes threads; clone3 hides its flags from the filter, so glibc is told to take
- * clone, which must carry CLONE_THREAD: no new process. Netlink is for getifaddrs (glibc's address
- * sorting). PR_SET_NAME names those threads. prlimit64 only reads. */
+/* clone3 hides its flags from the filter, so glibc is told to take clone, which must carry
+ * CLONE_THREAD: no new process. */
+static int allow_threads(scmp_filter_ctx f)
+{
+	int r = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+
+	return r ? r
+		 : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+				    BITS(0, CLONE_THREAD, CLONE_THREAD));
+}
+
+/* curl's resolver makes threads. Netlink is for getifaddrs (glibc's address sorting). PR_SET_NAME
+ * names those threads. prlimit64 only reads. */
 static int agents_rules(scmp_filter_ctx f)
 {
 	static const int domains[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
@@ -211,10 +221,7 @@ static int agents_rules(scmp_filter_ctx f)
 
 	r = r ? r : ALLOW(f, daemon_calls);
 	r = r ? r : allow_domains(f, domains, ARRAY_LEN(domains));
-	r = r ? r : seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-	r = r ? r
-	      : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-				 BITS(0, CLONE_THREAD, CLONE_THREAD));
+	r = r ? r : allow_threads(f);
 	r = r ? r : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, IS(0, PR_SET_NAME));
 	r = r ? r : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, IS(2, 0));
 	/* FIONREAD, FIONBIO: what bufferevents ask of sockets */
@@ -224,12 +231,14 @@ static int agents_rules(scmp_filter_ctx f)
 		 : rules(f, SCMP_ACT_KILL_PROCESS, deadly_elsewhere, ARRAY_LEN(deadly_elsewhere));
 }
 
+/* A thread waits for grace periods (bpf/dp_grace.c). */
 static int enforcer_rules(scmp_filter_ctx f)
 {
 	static const int domains[] = { AF_UNIX, AF_NETLINK, AF_INET /* interface ioctls */ };
 	int r = ALLOW(f, enforcer_calls);
 
 	r = r ? r : ALLOW(f, daemon_calls);
+	r = r ? r : allow_threads(f);
 	r = r ? r : seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 0);
 	return r ? r : allow_domains(f, domains, ARRAY_LEN(domains));
 }

@@ -419,6 +419,7 @@ int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e)
 	dp_holds_adopt(d);
 	dp_redirects_adopt(d);
 	(void)dp_locals_renew(d);
+	dp_grace_start(d);
 	r = ports_take(d, e);
 	if (r < 0)
 		return r;
@@ -430,6 +431,7 @@ struct dp *dp_close(struct dp *d)
 {
 	if (!d)
 		return NULL;
+	dp_grace_stop(d);
 	if (d->skel) {
 		struct mapped m[MAPPED];
 

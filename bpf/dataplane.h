@@ -274,7 +274,8 @@ struct dp_rule_edit {
 	bool had, changed; /* answers: a rule of the id stood there; this edit altered the table */
 };
 /* All edits in their order by one new table, or none of them; packets see the old table or the new
- * one. One grace period, which is what a change costs (about two ticks of the kernel's clock).
+ * one. A grace period (about two ticks of the kernel's clock) lies between two changes: one that
+ * follows at once waits for it, one that comes later does not.
  * dry: answers and refusals of the single edits alone. Refusals as of dp_rules_set(). */
 int dp_rules_edit(struct dp *d, struct dp_rule_edit *ed, size_t count, bool dry, enum refusal *no,
 		  struct err *e);

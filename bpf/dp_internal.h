@@ -54,6 +54,7 @@ struct dp {
 	struct dp_flow_set *flow; /* only looked at */
 	uint32_t *watcher;        /* label of each watched slot, 0 = free; made on first use */
 	struct dp_view *view;
+	struct dp_grace *grace; /* waits for the readers of the rules; NULL = nobody does */
 };
 
 /* Fills the refusal and the reason; always returns DP_REFUSED. */
@@ -124,8 +125,15 @@ void dp_prefix_restore(uint8_t family, const __u64 addr[2], const __u64 mask[2],
 /* dp_tuple.c. rule: in match order. */
 int dp_tables_set(struct dp *d, const struct dp_rule_line *rule, uint32_t n, enum refusal *no,
 		  struct err *e);
-/* Until no program runs that began before the call. what: for the error's text. */
+
+/* dp_grace.c. Until no program runs that began before the call. what: for the error's text. */
 int dp_readers_wait(const char *what, struct err *e);
+/* The same for the rule tables, in a thread: begin follows a flip, wait comes before the next
+ * write. Without the thread (it could not be made) wait does all of it. */
+void dp_grace_start(struct dp *d);
+void dp_grace_stop(struct dp *d);
+void dp_grace_begin(struct dp *d);
+int dp_grace_wait(struct dp *d, const char *what, struct err *e);
 
 /* dp_watch.c. at: label * 2 + direction. */
 int dp_source_check(const struct dp_profile *p, enum refusal *no, struct err *e);

@@ -6,9 +6,6 @@
  * tuples x (1 + longest chain); when the rules' own masks make too many tuples, coarser masks are
  * tried (a coarser mask only makes chains longer: a node's rule is compared as a whole), and the
  * level with the lowest bound is taken. */
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
-
 #include "dp_internal.h"
 
 #define LEVELS     5
@@ -215,15 +212,6 @@ static int by_best(const void *pa, const void *pb)
 	return (a->best > b->best) - (a->best < b->best);
 }
 
-/* Nobody may be reading the copy that is about to be written: programs that began before the last
- * flip are waited for (a grace period; a program cannot sleep). */
-int dp_readers_wait(const char *what, struct err *e)
-{
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
-		return err_set(e, -errno, "%s: membarrier: %s", what, strerror(errno));
-	return 0;
-}
-
 /* Number and flag in one word: a program that reads it has both of the same table. */
 static uint32_t generation_next(const struct dp *d, const struct build *b)
 {
@@ -239,7 +227,7 @@ static int tables_write(struct dp *d, struct build *b, struct err *e)
 {
 	uint32_t next = generation_next(d, b), copy = next & 1;
 	struct dp_tables *t = &d->table;
-	int r = dp_readers_wait("rules", e);
+	int r = dp_grace_wait(d, "rules", e);
 
 	if (r < 0)
 		return r;
@@ -254,6 +242,7 @@ static int tables_write(struct dp *d, struct build *b, struct err *e)
 	memcpy(t->tuple + copy * DP_TUPLES, b->tuple, sizeof(b->tuple));
 	t->head[copy] = (struct dp_table){ b->n, b->tuples, b->longest, b->level };
 	__atomic_store_n(&d->ctl->generation, next, __ATOMIC_RELEASE);
+	dp_grace_begin(d);
 	return 0;
 }
 

@@ -32,6 +32,7 @@
 #define TAKEN   100u
 #define PROBES  200
 #define RULES   960u
+#define SPACED  40 /* rules long after each other */
 #define LONE    25u
 
 static struct config cfg;
@@ -273,7 +274,21 @@ static void rule(struct step *s, uint32_t i, uint16_t prio)
 	memcpy(s->rule.src, &net, sizeof(net));
 }
 
-/* A change is a new table behind a grace period, alone or with the rest of its message. */
+/* One rule each, long after the one before: its grace period is over by then. */
+static void rule_spaced(void)
+{
+	double us[SPACED];
+
+	for (uint32_t i = 0; i < SPACED; i++) {
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+		rule(&step[0], 1 + i, 200);
+		us[i] = 1e6 * apply(1);
+	}
+	line("apply_rule_spaced_us", percentile(us, SPACED, 50), "us", ",\"apart_ms\":50");
+}
+
+/* A change is a new table, and a grace period between it and the next one: alone, or with the rest
+ * of its message. */
 static void rules(void)
 {
 	double many[ROUNDS], lone[ROUNDS];
@@ -296,6 +311,7 @@ static void rules(void)
 		       "\"rules\":%u,\"batch\":%d",
 		       median(many) / median(lone), RULES, ENFORCER_BATCH_MAX);
 	line("apply_rule_per_s", median(many), "1/s", more);
+	rule_spaced();
 }
 
 static uint32_t idle(void)

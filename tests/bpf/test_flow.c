@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_flow.c - the flow cache: full, crowded, torn. */
+/* test_flow.c - the flow cache: full, crowded, torn; and tables that change under their readers. */
 #include "pkt.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <seccomp.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 static uint64_t seed = 20261128;
 
@@ -189,6 +194,122 @@ static void labels_are_in_the_key_when_asked_for(void **state)
 	d = dp_close(d);
 }
 
+/* --- tables that change under their readers --------------------------------------------------- */
+
+#define TABLE 400
+
+struct reader {
+	struct dp *d;
+	bool stop;
+	uint64_t runs, wrong;
+};
+
+/* Every packet is of one of the two labels, whatever table it meets. */
+static void *read_on(void *arg)
+{
+	struct reader *r = arg;
+	int edge = dp_prog_fd(r->d, DP_PROG_EDGE_IN);
+	struct pkt p;
+
+	for (uint32_t i = 0; !__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE); i++) {
+		uint32_t mark;
+
+		flow_n(&p, i * 10 + 1); /* a new flow each time: the tables are walked */
+		mark = run_in(edge, &p, 1).mark;
+		r->wrong += mark != 1 && mark != 2;
+		r->runs++;
+	}
+	return NULL;
+}
+
+/* Rules of many masks that match nothing, and behind them one that does. */
+static void table_make(struct dp_rule r[TABLE], uint32_t label)
+{
+	for (uint32_t i = 0; i < TABLE - 1; i++) {
+		r[i] = (struct dp_rule){ .id = i + 2,
+					 .prio = i,
+					 .family = 6,
+					 .dscp = DP_DSCP_ANY,
+					 .src = { .addr = { 0x20, (uint8_t)rnd(256) },
+						  .len = (uint8_t)(16 + rnd(4)) },
+					 .label = 9 };
+	}
+	r[TABLE - 1] = (struct dp_rule){ .id = 1,
+					 .prio = TABLE,
+					 .dscp = DP_DSCP_ANY,
+					 .dport_min = 7001,
+					 .dport_max = 7001,
+					 .label = label };
+}
+
+/* Returns how many answers were of neither table. */
+static uint64_t changed_under_readers(int changes)
+{
+	static struct dp_rule table[2][TABLE];
+	struct dp *d = open_small(64);
+	struct reader r = { .d = d };
+	pthread_t t;
+
+	table_make(table[0], 1);
+	table_make(table[1], 2);
+	rules_set(d, table[0], TABLE);
+	assert_int_equal(pthread_create(&t, NULL, read_on, &r), 0);
+	for (int i = 0; i < changes; i++)
+		rules_set(d, table[i & 1], TABLE);
+	__atomic_store_n(&r.stop, true, __ATOMIC_RELEASE);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_true(r.runs > (uint64_t)changes);
+	d = dp_close(d);
+	return r.wrong;
+}
+
+static void tables_change_under_readers(void **state)
+{
+	(void)state;
+	assert_int_equal(changed_under_readers(30), 0);
+}
+
+/* As on a machine with nohz_full: membarrier is not to be had. */
+static void tables_change_without_membarrier(void **state)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
+
+		if (!f || seccomp_rule_add(f, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(membarrier), 0) ||
+		    seccomp_load(f))
+			_exit(2);
+		seccomp_release(f);
+		_exit(changed_under_readers(5) ? 1 : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* Who shares a data plane by a fork has no thread that waits, and neither hangs nor ends it. */
+static void child_waits_by_itself(void **state)
+{
+	struct dp *d = open_small(16);
+	int status = 0;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		int r = dp_rule_del(d, 1, NULL, NULL);
+
+		r = r ? r : dp_rule_del(d, 2, NULL, NULL);
+		d = dp_close(d);
+		_exit(r != 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(dp_rule_del(d, 3, NULL, NULL), 0);
+	d = dp_close(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,6 +318,9 @@ int main(void)
 		cmocka_unit_test(large_cache_is_estimated),
 		cmocka_unit_test(labels_are_in_the_key_when_asked_for),
 		cmocka_unit_test(torn_entry_is_a_miss),
+		cmocka_unit_test(tables_change_under_readers),
+		cmocka_unit_test(tables_change_without_membarrier),
+		cmocka_unit_test(child_waits_by_itself),
 	};
 
 	return cmocka_run_group_tests_name("bpf flow cache", tests, NULL, NULL);

@@ -25,12 +25,15 @@ static void host_wait(int fd)
 		_exit(1);
 }
 
-/* A process in a network of its own; fn runs once its device has come. */
-static struct host host_start(const char *dev, const char *set_up, uint32_t (*fn)(void))
+/* A process in a network of its own; fn runs with the socket of sock, which stands when this
+ * returns: what is sent to it from then on has somewhere to go. */
+static struct host host_start(const char *dev, const char *set_up, int (*sock)(void),
+			      uint32_t (*fn)(int fd))
 {
 	int go[2], said[2];
 	struct host h;
 	uint32_t n;
+	int fd;
 	char c;
 
 	assert_int_equal(pipe2(go, O_CLOEXEC), 0);
@@ -41,10 +44,11 @@ static struct host host_start(const char *dev, const char *set_up, uint32_t (*fn
 		if (unshare(CLONE_NEWNET) || write(said[1], "n", 1) != 1)
 			_exit(1);
 		host_wait(go[0]);
-		if (system(set_up) || write(said[1], "u", 1) != 1)
+		fd = system(set_up) ? -1 : sock();
+		if (fd < 0 || write(said[1], "u", 1) != 1)
 			_exit(1);
 		host_wait(go[0]);
-		n = fn();
+		n = fn(fd);
 		if (write(said[1], &n, sizeof(n)) != sizeof(n))
 			_exit(1);
 		host_wait(go[0]); /* its device goes with it, and the other end */
@@ -80,21 +84,25 @@ static void host_end(struct host *h)
 	(void)close(h->said);
 }
 
-static int udp(const char *addr, uint16_t port, struct sockaddr_in6 *a)
+static struct sockaddr_in6 far_end(void)
 {
-	*a = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	if (inet_pton(AF_INET6, addr, &a->sin6_addr) != 1)
-		return -1;
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_port = htons(PORT) };
+
+	(void)inet_pton(AF_INET6, "fd10:a1::2", &a.sin6_addr);
+	return a;
+}
+
+static int sender(void)
+{
 	return socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 }
 
-static uint32_t send_all(void)
+static uint32_t send_all(int fd)
 {
 	struct timespec at;
-	struct sockaddr_in6 to;
+	const struct sockaddr_in6 to = far_end();
 	uint8_t b[PAYLOAD] = { 0 };
 	uint32_t sent = 0;
-	int fd = udp("fd10:a1::2", PORT, &to);
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &at);
 	for (uint32_t i = 0; i < PACKETS; i++) {
@@ -103,27 +111,33 @@ static uint32_t send_all(void)
 		at.tv_nsec %= 1000000000;
 		(void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
 		memcpy(b, &i, sizeof(i));
-		sent += sendto(fd, b, sizeof(b), 0, (struct sockaddr *)&to, sizeof(to)) ==
+		sent += sendto(fd, b, sizeof(b), 0, (const struct sockaddr *)&to, sizeof(to)) ==
 			sizeof(b);
 	}
 	return sent;
 }
 
-/* How many different ones came, until ten seconds of silence. */
-static uint32_t receive_all(void)
+static int receiver(void)
 {
-	static bool seen[PACKETS];
 	const struct timeval wait = { 10, 0 };
 	const int room = 8 << 20; /* a machine that stood still sends many at once */
-	struct sockaddr_in6 at;
-	uint8_t b[PAYLOAD];
-	uint32_t n = 0, i;
-	int fd = udp("fd10:a1::2", PORT, &at);
+	const struct sockaddr_in6 at = far_end();
+	int fd = sender();
 
-	if (bind(fd, (struct sockaddr *)&at, sizeof(at)))
-		return 0;
+	if (bind(fd, (const struct sockaddr *)&at, sizeof(at)))
+		return -1;
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
+	return fd;
+}
+
+/* How many different ones came, until ten seconds of silence. */
+static uint32_t receive_all(int fd)
+{
+	static bool seen[PACKETS];
+	uint8_t b[PAYLOAD];
+	uint32_t n = 0, i;
+
 	while (n < PACKETS && recv(fd, b, sizeof(b), 0) == sizeof(b)) {
 		memcpy(&i, b, sizeof(i));
 		if (i < PACKETS && !seen[i]) {
@@ -196,13 +210,13 @@ static void test_deaths(void **st)
 			 "ip link set lo up; ip link set acc1 up && "
 			 "ip -6 addr add fd10:a1::2/64 dev acc1 nodad && "
 			 "ip -6 route add default via fd10:a1::1",
-			 receive_all);
+			 receiver, receive_all);
 	lan = host_start("lan1",
 			 "ip link set lo up; ip link set lan1 up && "
 			 "ip -6 addr add fd10:1::2/64 dev lan1 nodad && "
 			 "ip -6 route add default via fd10:1::1 && "
 			 "ping -6 -c 1 -w 5 -i 0.2 fd10:a1::2 >/dev/null",
-			 send_all);
+			 sender, send_all);
 	before = host();
 	enforcer_up();
 	label_up();

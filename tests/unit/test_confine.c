@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -28,6 +29,19 @@ static pid_t bystander;
 static int probe(long r)
 {
 	return r < 0 ? errno : 0;
+}
+
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+static int do_thread(void)
+{
+	pthread_t t;
+	int r = pthread_create(&t, NULL, nothing, NULL);
+
+	return r ? r : pthread_join(t, NULL);
 }
 
 static int do_execve(void)
@@ -215,6 +229,7 @@ static void test_syscalls(void **state)
 		{ "sethostname", do_sethostname, EPERM, EPERM, EPERM },
 		{ "clock_settime", do_settime, EPERM, EPERM, EPERM },
 		{ "fork", do_fork, EPERM, EPERM, EPERM },
+		{ "thread", do_thread, 0, EPERM, 0 },
 		{ "execve", do_execve, KILLED, KILLED, KILLED },
 		{ "mount", do_mount, KILLED, KILLED, KILLED },
 		{ "ptrace", do_ptrace, KILLED, KILLED, KILLED },
