@@ -19,6 +19,8 @@ struct node {
 	struct prober *prober;
 	struct batch *batch; /* under way */
 	uint32_t batches;
+	struct rule_run *rules; /* that wait for their message, oldest first */
+	bool rules_asked;       /* it goes when this turn has done all else */
 	struct enforcer_links links; /* of the last window */
 	mono_t links_at;
 	rate_t tx[DEVICES_MAX]; /* over the last window, by position in links */
@@ -47,6 +49,22 @@ bool wanted_now(const struct world *w, const struct step *s);
 struct enforcer_object;
 /* Whether a committed step asks for the object. */
 bool object_wanted(const struct world *w, const struct enforcer_object *o);
+
+/* --- node_rules.c */
+/* Rules of a plan side by side: 1..STEPS_MAX steps, which stay the caller's until fn. */
+struct rule_run {
+	struct rule_run *next;
+	const struct plan_step *step;
+	uint16_t n;
+	/* Their answers. Fewer than n: the last one is a refusal, what is behind it was not tried.
+	 */
+	uint16_t answered;
+	struct enforcer_receipt rec[STEPS_MAX];
+	void (*fn)(void *arg); /* once, not inside the call */
+	void *arg;
+};
+/* Asks for the rules of r, which go with those of other plans of this turn. */
+void rules_send(struct node *n, struct rule_run *r);
 
 /* --- node_probe.c */
 int prober_new(struct prober **ret, struct node *n, struct err *e) must_check;

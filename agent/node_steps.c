@@ -33,9 +33,8 @@ struct batch {
 	enum refusal refusal;
 	why_t why;
 	struct step_receipt rec[STEPS_MAX];
-	/* Rules that went together: the answers to steps [sent_from, sent_to). */
-	struct enforcer_receipt sent[ENFORCER_BATCH_MAX];
-	uint16_t sent_from, sent_to;
+	struct rule_run rules; /* the answers to steps from rules_from on */
+	uint16_t rules_from;
 	batch_step_fn step; /* NULL: nobody follows */
 	batch_fn fn;
 	void *arg;
@@ -252,62 +251,52 @@ static bool is_rule(const struct step *s)
 	return s->kind == STEP_RULE_SET || s->kind == STEP_RULE_DEL;
 }
 
-/* The rules from b->at on in one message: they share the kernel's grace period. Those behind a
- * refused one are not tried. */
-static int send_rules(struct batch *b, struct err *e)
+/* The rules from b->at on, which go together: their answers come later. */
+static void send_rules(struct batch *b)
 {
-	struct step s[ENFORCER_BATCH_MAX];
-	uint16_t n = 0;
-	int r;
+	uint16_t to = b->at;
 
-	for (uint16_t i = b->at; i < b->plan.n_steps && n < ENFORCER_BATCH_MAX; i++) {
-		if (!is_rule(&b->plan.step[i].step))
-			break;
-		s[n++] = b->plan.step[i].step;
-	}
-	memset(b->sent, 0, sizeof(b->sent));
-	r = enforcer_steps_until(b->node->s->enforcer, s, n, b->sent, e);
-	b->sent_from = b->at;
-	b->sent_to = r ? b->at : (uint16_t)(b->at + n);
-	return r;
+	while (to < b->plan.n_steps && is_rule(&b->plan.step[to].step))
+		to++;
+	b->rules_from = b->at;
+	b->rules.step = &b->plan.step[b->at];
+	b->rules.n = (uint16_t)(to - b->at);
+	b->rules.fn = batch_run;
+	b->rules.arg = b;
+	rules_send(b->node, &b->rules);
 }
 
-static int kernel_step(struct batch *b, const struct step *s, struct enforcer_receipt *ret,
-		       struct err *e)
-{
-	int r = 0;
-
-	if (!is_rule(s))
-		return step_send(b->node, s, ret, e);
-	if (b->at >= b->sent_to)
-		r = send_rules(b, e);
-	if (!r)
-		*ret = b->sent[b->at - b->sent_from];
-	if (b->at != b->sent_from)
-		ret->took_us = 0; /* the first one's is that of all */
-	return r;
-}
-
-static int run_step(struct batch *b, const struct step *s, struct step_receipt *rec)
+/* 1 = done, 0 = comes back later, negative = refused, with b->refusal. */
+static int run_kernel(struct batch *b, const struct step *s, struct step_receipt *rec)
 {
 	struct enforcer_receipt p = { 0 };
 	struct err e = { 0 };
-	int r;
 
-	if (s->kind == STEP_PROBE)
-		return run_probe(b, s);
-	if (s->kind == STEP_WAIT)
-		return run_wait(b, s);
-	r = kernel_step(b, s, &p, &e);
-	if (r) {
-		p.refusal = REFUSE_STEP_REFUSED;
-		str_cut(p.why.s, e.text);
+	if (!is_rule(s)) {
+		if (step_send(b->node, s, &p, &e)) {
+			p.refusal = REFUSE_STEP_REFUSED;
+			str_cut(p.why.s, e.text);
+		}
+	} else if (b->at < b->rules_from + b->rules.answered) {
+		p = b->rules.rec[b->at - b->rules_from];
+	} else {
+		send_rules(b);
+		return 0;
 	}
 	rec->took_us = p.took_us;
 	b->changed = (uint16_t)(b->changed + (p.changed != 0));
 	b->refusal = (enum refusal)p.refusal;
 	b->why = p.why;
 	return p.refusal == REFUSE_NONE ? 1 : -1;
+}
+
+static int run_step(struct batch *b, const struct step *s, struct step_receipt *rec)
+{
+	if (s->kind == STEP_PROBE)
+		return run_probe(b, s);
+	if (s->kind == STEP_WAIT)
+		return run_wait(b, s);
+	return run_kernel(b, s, rec);
 }
 
 static void batch_run(void *arg)
@@ -372,6 +361,7 @@ void batches_free(struct node *n)
 		free(b);
 	}
 	n->batch = NULL;
+	n->rules = NULL;
 }
 
 /* --- after a restart ---------------------------------------------------------------------------
