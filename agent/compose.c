@@ -155,6 +155,13 @@ static void publish(void *arg, const struct event *ev)
 	sse_publish(m->sse, &out);
 }
 
+static void on_paths(void *arg)
+{
+	const struct compose *m = arg;
+
+	mcp_table_paths_changed(m->mcp);
+}
+
 /* A reader sees of an event what the disclosure policy lets it see. */
 static int see(void *arg, const struct peer *p, const struct sse_event *ev, char **ret)
 {
@@ -427,6 +434,8 @@ static int start_wires(struct compose *m, struct err *e)
 	if (r)
 		return r;
 	engine_on_durable(m->side.engine, publish, m);
+	m->side.paths_changed = on_paths;
+	m->side.paths_arg = m;
 	m->ping = loop_after(m->side.loop, PING_US, on_ping, m);
 	return m->ping ? 0 : err_set(e, -ENOMEM, "wires");
 }

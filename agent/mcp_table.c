@@ -359,8 +359,15 @@ void mcp_table_changed(struct mcp_server *m, const char *deal)
 		return;
 	(void)snprintf(uri, sizeof(uri), "treaty://agreements/%s", deal);
 	mcp_resource_changed(m, uri, deal);
+	mcp_resource_changed(m, "treaty://labels", deal);
 	mcp_resource_changed(m, "treaty://services", deal);
 	mcp_resource_changed(m, "treaty://ledger", deal);
+}
+
+void mcp_table_paths_changed(struct mcp_server *m)
+{
+	mcp_resource_changed(m, "treaty://prices", NULL);
+	mcp_resource_changed(m, "treaty://paths", NULL);
 }
 
 /* The guarded clock, as decisions see it (docs/decisions/0082). */

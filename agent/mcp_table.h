@@ -46,6 +46,8 @@ int mcp_table_run(struct side *s, const struct peer *p, const char *tool, const 
 		  struct mcp_turn *t, struct err *e) must_check;
 /* Tells those who listen that the log grew, and about which deal ("" or NULL: none). */
 void mcp_table_changed(struct mcp_server *m, const char *deal);
+/* Tells those who listen that the state of the paths is another one, and so what prices follow. */
+void mcp_table_paths_changed(struct mcp_server *m);
 /* What the call under way may be told of o: *io is replaced. Every read answers through it. */
 int mcp_table_view(json_t **io, struct err *e) must_check;
 /* The refusal as a tool's answer: "over_ceiling: held plus captured ...: why". */

@@ -46,6 +46,11 @@ static struct telemetry {
 	struct link link[NODES_MAX];
 	struct series load[PATHS_MAX], delay[PATHS_MAX];
 	mono_t fed[PATHS_MAX];
+	struct {
+		bool alive;
+		uint64_t reserved;
+		enum band band[AXIS_MAX_];
+	} told[PATHS_MAX]; /* what who watches was told of last */
 	struct scarcity_params scarcity;
 } tm;
 
@@ -349,6 +354,24 @@ static void bands(void)
 			p->view[i].band[a] = (enum band)out.path[i].band[a];
 }
 
+/* Every sample moves some number; told is what a price may follow. */
+static void tell(void)
+{
+	bool changed = false;
+
+	for (uint8_t i = 0; i < tm.s->paths.n; i++) {
+		const struct path_view *v = &tm.s->paths.view[i];
+
+		changed |= tm.told[i].alive != v->alive || tm.told[i].reserved != v->reserved.bps ||
+			   memcmp(tm.told[i].band, v->band, sizeof(v->band)) != 0;
+		tm.told[i].alive = v->alive;
+		tm.told[i].reserved = v->reserved.bps;
+		memcpy(tm.told[i].band, v->band, sizeof(v->band));
+	}
+	if (changed && tm.s->paths_changed)
+		tm.s->paths_changed(tm.s->paths_arg);
+}
+
 /* --- what is promised ------------------------------------------------------------------------ */
 
 static void reserve(void)
@@ -362,6 +385,7 @@ static void reserve(void)
 		for (uint32_t k = 0; k < w->n_deals; k++)
 			v->reserved.bps += deal_promised(&w->deal[k], v->path).bps;
 	}
+	tell();
 }
 
 /* Two offers of one turn must not promise the same capacity. */
@@ -393,6 +417,7 @@ static void tick(void *arg)
 			view_from(i, &w, at);
 	}
 	bands();
+	tell();
 	oss_flow_forget(tm.s);
 	for (uint32_t i = 0; i < tm.n_links; i++)
 		begin(&tm.link[i]);

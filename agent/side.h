@@ -74,6 +74,10 @@ struct side {
 	struct did_resolver keys;
 	struct err *sign_err;    /* where the signer refusal is told; owned by agents.c */
 	struct side_paths paths; /* operator */
+	/* A path came or went, is scarcer or less so, or has more or less promised on it. May be
+	 * NULL. */
+	void (*paths_changed)(void *arg);
+	void *paths_arg;
 	struct side_flows flows; /* operator: all labels; enterprise: the edge's own */
 	struct class_profile profile[CLASSES_MAX]; /* from [class ...], index = position */
 	uint32_t profiles;

@@ -294,10 +294,10 @@ static void on_ready(void *arg)
 	c->ready = true;
 	certified(c);
 	http_io_rest(c->io);
-	if (c->peer.did[0] || c->open)
-		on_readable(c);
-	else
+	if (!c->peer.did[0] && !c->open)
 		(void)http_conn_free(c);
+	else if (http_io_has_more(c->io)) /* a look for no reason would take the buffers again */
+		on_readable(c);
 }
 
 static void expired(struct http_conn *c)

@@ -26,7 +26,9 @@ struct http_in {
 	size_t path_at, path_len; /* in the head, query included */
 	char *body;
 	size_t nbody, body_cap, body_raw;
-	size_t nheaders; /* what is below counts up to it, and is not cleared */
+	const char *framing; /* since where what was fed is not body */
+	bool cr;             /* the framing's last byte was one */
+	size_t nheaders;     /* what is below counts up to it, and is not cleared */
 	struct wire_header headers[WIRE_HEADERS_MAX];
 	size_t value_len[WIRE_HEADERS_MAX];
 };
@@ -205,10 +207,30 @@ static int on_head(llhttp_t *p)
 	return 0;
 }
 
+/* Sizes and extensions of chunks, and the line ends around them: llhttp lets a bare CR pass in an
+ * extension, which another parser may take for the end of the line. */
+static int check_frame(struct http_in *in, const char *end)
+{
+	for (const char *p = in->framing; p < end; p++) {
+		unsigned char c = (unsigned char)*p;
+
+		if (in->cr != (c == '\n'))
+			return refuse(in, 400, "chunk: bare CR or LF");
+		if ((c < 0x20 && c != '\t' && c != '\r' && c != '\n') || c == 0x7f)
+			return refuse(in, 400, "chunk: control byte");
+		in->cr = c == '\r';
+	}
+	in->framing = end;
+	return 0;
+}
+
 static int on_body(llhttp_t *p, const char *at, size_t len)
 {
 	struct http_in *in = p->data;
 
+	if (check_frame(in, at))
+		return -1;
+	in->framing = at + len;
 	if (len > in->lim.body_bytes - in->nbody)
 		return refuse(in, 413, "the body is too large");
 	if (in->nbody + len + 1 > in->body_cap) {
@@ -393,8 +415,11 @@ static int feed_body(struct http_in *in, const char *p, size_t n, size_t *used)
 		(void)refuse(in, 413, "too much chunk framing");
 		return in->refused;
 	}
+	in->framing = p;
 	r = give(in, p, n < room ? n : room, used);
 	in->body_raw += *used;
+	if (!in->refused && check_frame(in, p + *used))
+		r = in->refused;
 	return r;
 }
 

@@ -30,6 +30,7 @@ struct mcp_listener {
 	char *uris[MCP_URIS_MAX];
 	size_t nuris;
 	bool lists[3]; /* by enum mcp_list */
+	json_t *tasks; /* ids that it hears of, all its owner's; NULL: none */
 };
 
 /* 2025-11-25 only. */
@@ -146,6 +147,13 @@ enum { MCP_TASK_TTL_MS = 3600000, MCP_TASK_POLL_MS = 1000 };
 void mcp_task_done(struct mcp_turn *t, const char *text);
 void mcp_tasks_free(struct mcp_server *s);
 bool mcp_task_ended(const struct mcp_task *x);
+/* Of what a listener of 2026-07-28 wants to hear those ids that are its owner's tasks; NULL: none.
+ */
+json_t *mcp_task_listened(const struct mcp_server *s, const char *owner, const json_t *want);
+/* False and answered: this caller did not say that it knows tasks. */
+bool mcp_task_declared(struct mcp_req *c);
+/* What ended, or asks, before it was listened to. */
+void mcp_task_catch_up(struct mcp_server *s, struct mcp_listener *l);
 const char *mcp_task_name(enum mcp_task_status st);
 /* The caller's task that the request names, of its revision; NULL: answered. */
 struct mcp_task *mcp_task_find(struct mcp_req *c);
@@ -191,6 +199,9 @@ void mcp_session_delete(struct mcp_req *c);
 /* The caller's session, or NULL. */
 struct mcp_session *mcp_session_find(const struct mcp_req *c);
 void mcp_sessions_free(struct mcp_server *s);
+/* One notification on that stream. Steals params; negative: it is lost, free it. */
+int mcp_listener_tell(struct mcp_listener *l, const char *method, json_t *params);
+void mcp_listener_free(struct mcp_listener *l);
 /* A notification on that session's own stream, if it has one. Steals params. */
 void mcp_session_tell(struct mcp_server *s, const char *id, const char *method, json_t *params);
 

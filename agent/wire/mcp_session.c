@@ -11,7 +11,7 @@
 /* --- listeners ----------------------------------------------------------------------------------
  */
 
-static void listener_free(struct mcp_listener *l)
+void mcp_listener_free(struct mcp_listener *l)
 {
 	LIST_REMOVE(l, entry);
 	l->s->nlisteners--;
@@ -21,13 +21,14 @@ static void listener_free(struct mcp_listener *l)
 		l->ops->end(l->stream);
 	for (size_t i = 0; i < l->nuris; i++)
 		free(l->uris[i]);
+	json_decref(l->tasks);
 	json_decref(l->id);
 	free(l);
 }
 
 static void on_gone(void *arg)
 {
-	listener_free(arg);
+	mcp_listener_free(arg);
 }
 
 /* Steals message. */
@@ -56,6 +57,11 @@ static json_t *notification(const struct mcp_listener *l, const char *method, js
 	return params ? json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params",
 				  params)
 		      : NULL;
+}
+
+int mcp_listener_tell(struct mcp_listener *l, const char *method, json_t *params)
+{
+	return tell(l, notification(l, method, params));
 }
 
 /* False: answered. */
@@ -102,7 +108,7 @@ static struct mcp_listener *listener_new(struct mcp_req *c)
 	l->stream = l->ops->open(c->sink.to, &head, on_gone, l);
 	if (l->stream)
 		return l;
-	listener_free(l);
+	mcp_listener_free(l);
 	return NULL;
 }
 
@@ -153,6 +159,9 @@ static json_t *filter(struct mcp_req *c, struct mcp_listener *l, const json_t *w
 	if (json_array_size(list))
 		(void)json_object_set(got, "resourceSubscriptions", list);
 	json_decref(list);
+	l->tasks = mcp_task_listened(c->s, c->owner, json_object_get(want, "taskIds"));
+	if (l->tasks)
+		(void)json_object_set(got, "taskIds", l->tasks);
 	return got;
 }
 
@@ -165,13 +174,17 @@ void mcp_do_listen(struct mcp_req *c)
 		mcp_fail(c, 400, MCP_E_PARAMS, "notifications: an object is needed");
 		return;
 	}
+	if (json_object_get(want, "taskIds") && !mcp_task_declared(c))
+		return;
 	l = listener_new(c);
 	if (!l)
 		return;
 	l->id = json_incref(c->rpc.id);
-	if (tell(l, notification(l, "notifications/subscriptions/acknowledged",
-				 json_pack("{s:o}", "notifications", filter(c, l, want)))))
-		listener_free(l);
+	if (mcp_listener_tell(l, "notifications/subscriptions/acknowledged",
+			      json_pack("{s:o}", "notifications", filter(c, l, want))))
+		mcp_listener_free(l);
+	else
+		mcp_task_catch_up(c->s, l);
 }
 
 /* "a://b" covers itself and what is below it. */
@@ -198,9 +211,9 @@ void mcp_resource_changed(struct mcp_server *s, const char *uri, const char *abo
 			continue;
 		if (app->told && !app->told(app->arg, &l->peer, uri, about))
 			continue;
-		if (tell(l, notification(l, "notifications/resources/updated",
-					 json_pack("{s:s}", "uri", uri))))
-			listener_free(l);
+		if (mcp_listener_tell(l, "notifications/resources/updated",
+				      json_pack("{s:s}", "uri", uri)))
+			mcp_listener_free(l);
 	}
 }
 
@@ -214,8 +227,8 @@ void mcp_list_changed(struct mcp_server *s, enum mcp_list which)
 	for (l = LIST_FIRST(&s->listeners); l; l = next) {
 		next = LIST_NEXT(l, entry);
 		if ((l->session || l->lists[which]) &&
-		    tell(l, notification(l, methods[which], json_object())))
-			listener_free(l);
+		    mcp_listener_tell(l, methods[which], json_object()))
+			mcp_listener_free(l);
 	}
 }
 
@@ -226,7 +239,7 @@ void mcp_ping(struct mcp_server *s)
 	for (l = LIST_FIRST(&s->listeners); l; l = next) {
 		next = LIST_NEXT(l, entry);
 		if (l->ops->write(l->stream, ": ping\n\n", 8))
-			listener_free(l);
+			mcp_listener_free(l);
 	}
 }
 
@@ -243,7 +256,7 @@ static void session_free(struct mcp_server *s, struct mcp_session *x)
 	TAILQ_REMOVE(&s->sessions, x, entry);
 	s->nsessions--;
 	if (x->get)
-		listener_free(x->get);
+		mcp_listener_free(x->get);
 	for (size_t i = 0; i < x->nuris; i++)
 		free(x->uris[i]);
 	json_decref(x->capabilities);
@@ -384,8 +397,8 @@ void mcp_session_tell(struct mcp_server *s, const char *id, const char *method, 
 	TAILQ_FOREACH (x, &s->sessions, entry) {
 		if (!x->get || strcmp(x->id, id) != 0)
 			continue;
-		if (tell(x->get, notification(x->get, method, json_incref(params))))
-			listener_free(x->get);
+		if (mcp_listener_tell(x->get, method, json_incref(params)))
+			mcp_listener_free(x->get);
 		break;
 	}
 	json_decref(params);
@@ -397,14 +410,14 @@ void mcp_session_get(struct mcp_req *c)
 	struct mcp_listener *l;
 
 	if (c->session->get)
-		listener_free(c->session->get);
+		mcp_listener_free(c->session->get);
 	l = listener_new(c);
 	if (!l)
 		return;
 	l->session = c->session;
 	c->session->get = l;
 	if (l->ops->write(l->stream, ": open\n\n", 8))
-		listener_free(l);
+		mcp_listener_free(l);
 }
 
 void mcp_session_delete(struct mcp_req *c)
@@ -424,7 +437,7 @@ void mcp_sessions_free(struct mcp_server *s)
 			(void)tell(l, json_pack("{s:s, s:O, s:{s:s, s:{s:O}}}", "jsonrpc", "2.0",
 						"id", l->id, "result", "resultType", "complete",
 						"_meta", MCP_META "subscriptionId", l->id));
-		listener_free(l);
+		mcp_listener_free(l);
 	}
 	while (!TAILQ_EMPTY(&s->sessions))
 		session_free(s, TAILQ_FIRST(&s->sessions));

@@ -38,12 +38,42 @@ static wall_t now(const struct mcp_server *s)
 	return s->cfg.now(s->cfg.now_arg);
 }
 
+static json_t *task_json(const struct mcp_task *x, const char *type);
+
+static bool hears_of(const struct mcp_listener *l, const struct mcp_task *x)
+{
+	const json_t *id;
+	size_t i;
+
+	if (strcmp(l->owner, x->owner) != 0)
+		return false;
+	json_array_foreach (l->tasks, i, id)
+		if (!strcmp(json_string_value(id), x->id))
+			return true;
+	return false;
+}
+
+/* The whole task, as tasks/get would show it now. */
+static void tell(struct mcp_server *s, const struct mcp_task *x)
+{
+	struct mcp_listener *l, *next;
+
+	for (l = LIST_FIRST(&s->listeners); l; l = next) {
+		next = LIST_NEXT(l, entry);
+		if (hears_of(l, x) &&
+		    mcp_listener_tell(l, "notifications/tasks", task_json(x, NULL)))
+			mcp_listener_free(l);
+	}
+}
+
 static void move(struct mcp_server *s, struct mcp_task *x, enum mcp_task_status st)
 {
 	x->status = st;
 	x->updated = now(s);
 	if (x->legacy)
 		mcp_task_old_moved(s, x);
+	else
+		tell(s, x);
 }
 
 static void task_free(struct mcp_server *s, struct mcp_task *x)
@@ -96,13 +126,14 @@ static bool make_room(struct mcp_server *s, const char *owner)
 /* --- as it is told ------------------------------------------------------------------------------
  */
 
+/* type NULL: in a notification, which has none. */
 static json_t *task_json(const struct mcp_task *x, const char *type)
 {
 	char created[RPC_TIME_MAX], updated[RPC_TIME_MAX];
 
 	rpc_time(x->created, created);
 	rpc_time(x->updated, updated);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:O*, s:O*, s:O*}", "resultType",
+	return json_pack("{s:s*, s:s, s:s, s:s, s:s, s:i, s:i, s:O*, s:O*, s:O*}", "resultType",
 			 type, "taskId", x->id, "status", names[x->status], "createdAt", created,
 			 "lastUpdatedAt", updated, "ttlMs", MCP_TASK_TTL_MS, "pollIntervalMs",
 			 MCP_TASK_POLL_MS, "result",
@@ -191,6 +222,52 @@ void mcp_task_done(struct mcp_turn *t, const char *text)
 /* --- the methods --------------------------------------------------------------------------------
  */
 
+bool mcp_task_declared(struct mcp_req *c)
+{
+	if (declared(json_object_get(c->meta, MCP_META "clientCapabilities")))
+		return true;
+	mcp_send(c->sink, 400,
+		 rpc_error_new(c->rpc.id, MCP_E_CAPABILITY,
+			       "the client must declare the tasks extension",
+			       json_pack("{s:{s:{s:{}}}}", "requiredCapabilities", "extensions",
+					 TASKS_EXTENSION)));
+	return false;
+}
+
+json_t *mcp_task_listened(const struct mcp_server *s, const char *owner, const json_t *want)
+{
+	const struct mcp_task *x;
+	json_t *ids = json_array();
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach (want, i, v) {
+		const char *id = json_string_value(v);
+
+		TAILQ_FOREACH (x, &s->tasks, entry)
+			if (id && !x->legacy && !strcmp(x->id, id) && !strcmp(x->owner, owner))
+				break;
+		if (x && json_array_size(ids) < TASKS_PER_PEER)
+			(void)json_array_append_new(ids, json_string(id));
+	}
+	if (json_array_size(ids))
+		return ids;
+	json_decref(ids);
+	return NULL;
+}
+
+void mcp_task_catch_up(struct mcp_server *s, struct mcp_listener *l)
+{
+	const struct mcp_task *x;
+
+	TAILQ_FOREACH (x, &s->tasks, entry)
+		if (x->status != MCP_TASK_WORKING && hears_of(l, x) &&
+		    mcp_listener_tell(l, "notifications/tasks", task_json(x, NULL))) {
+			mcp_listener_free(l);
+			return;
+		}
+}
+
 /* Another's task is none. */
 struct mcp_task *mcp_task_find(struct mcp_req *c)
 {
@@ -201,14 +278,8 @@ struct mcp_task *mcp_task_find(struct mcp_req *c)
 		mcp_fail(c, c->legacy ? 200 : 404, MCP_E_METHOD, "no such method");
 		return NULL;
 	}
-	if (!c->legacy && !declared(json_object_get(c->meta, MCP_META "clientCapabilities"))) {
-		mcp_send(c->sink, 400,
-			 rpc_error_new(c->rpc.id, MCP_E_CAPABILITY,
-				       "the client must declare the tasks extension",
-				       json_pack("{s:{s:{s:{}}}}", "requiredCapabilities",
-						 "extensions", TASKS_EXTENSION)));
+	if (!c->legacy && !mcp_task_declared(c))
 		return NULL;
-	}
 	TAILQ_FOREACH (x, &c->s->tasks, entry)
 		if (id && x->legacy == c->legacy && !strcmp(x->id, id) &&
 		    !strcmp(x->owner, c->owner))

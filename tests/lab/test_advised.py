@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The shipped daemons in the lab with the two worst advisers, and two things that need a living daemon: the event
-stream of the unix socket, and the passive round trip time of a real TCP flow, against the sender's own kernel.
+stream of the unix socket and as a consumer may read it, and the passive round trip time of a real TCP flow, against the sender's own kernel.
 
 test_advised.py BUILD"""
 import http.client
@@ -13,6 +13,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+from consumer_events import consumer_events  # noqa: E402
 from demo_lab import DemoError, Lab, Traffic, UnixHTTP, conf, wait_for  # noqa: E402
 
 CLASSES = list(conf.CLASSES)
@@ -343,6 +344,8 @@ def one(build, adviser):
         if adviser == 'hostile':
             check('hostile: it buys nothing that is not for sale', n <= len(CLASSES), n)
             stream(lab)
+            consumer_events(lab, conf, check, log_of,
+                            lambda: lab.ctl('edge', 'intent', 'declare', '--class', CLASSES[0], check=False))
             confined(lab)
             exact_loss(lab)
             if any(d['class'] == TCP and d['active'] for d in deals(lab, 'op')):

@@ -24,6 +24,9 @@
 #define SETTLE      4   /* cycles until bounded stores are full */
 #define SLACK       250 /* blocks: stores keep answers of several shapes */
 #define SLACK_BYTES (32 << 10)
+/* The loop's own tables, which double when a moment is fuller than any before: 16,384 timers and
+ * 4,096 events of epoll. They are two blocks, however large. */
+#define LOOP_BYTES (16384 * 8 + 4096 * 12)
 #define CREEP_BYTES \
 	(1 << 20) /* of the whole run: blocks get a little more room than they ask for */
 #define IDLE        10000
@@ -497,8 +500,8 @@ static struct held crowd(void)
 	return all;
 }
 
-/* The loop keeps its table of descriptors, which grows with the first crowd; the second leaves
- * nothing behind. */
+/* The loop keeps its table of descriptors, which grows with the first crowd; the second leaves no
+ * block behind. */
 static void readers_that_wait(void **state)
 {
 	struct rlimit lim = { IDLE + 500, IDLE + 500 };
@@ -513,7 +516,7 @@ static void readers_that_wait(void **state)
 	print_message("%d readers that wait: %d bytes each, %d bytes stay\n", IDLE,
 		      (int)((all.bytes - before.bytes) / IDLE), (int)(after.bytes - before.bytes));
 	assert_true((all.bytes - before.bytes) / IDLE < IDLE_BYTES);
-	assert_true(after.bytes - before.bytes < SLACK_BYTES);
+	assert_true(after.bytes - before.bytes < SLACK_BYTES + LOOP_BYTES);
 	assert_true(after.blocks - before.blocks < SLACK);
 	assert_int_equal(after.fds, before.fds);
 }

@@ -381,6 +381,133 @@ static void http_json(void **state)
 	assert_int_equal(json_array_size(json_object_get(got.json, "skills")), 2);
 }
 
+/* The first detail of the last error, in either binding, and its HTTP status. */
+static void is_error(bool rest, int status, int64_t want, const char *reason)
+{
+	const json_t *e = json_object_get(got.json, "error");
+	const json_t *info = json_array_get(json_object_get(e, rest ? "details" : "data"), 0);
+
+	if (got.status != (rest ? status : 200) || (!rest && code() != want) ||
+	    (rest && json_integer_value(json_object_get(e, "code")) != status))
+		fail_msg("%s: %d %s", reason, got.status, got.body);
+	assert_string_equal(text_of(info, "@type", NULL, NULL),
+			    "type.googleapis.com/google.rpc.ErrorInfo");
+	assert_string_equal(text_of(info, "reason", NULL, NULL), reason);
+	assert_string_equal(text_of(info, "domain", NULL, NULL), "a2a-protocol.org");
+	assert_true(*text_of(e, "message", NULL, NULL) != 0);
+}
+
+/* Each of A2A's own, by its number alone. */
+static void every_error_has_its_reason(void **state)
+{
+	static const struct {
+		enum a2a_code code;
+		const char *reason;
+		int status;
+	} errors[] = {
+		{ A2A_E_TASK_NOT_FOUND, "TASK_NOT_FOUND", 404 },
+		{ A2A_E_NOT_CANCELABLE, "TASK_NOT_CANCELABLE", 400 },
+		{ A2A_E_NO_PUSH, "PUSH_NOTIFICATION_NOT_SUPPORTED", 400 },
+		{ A2A_E_UNSUPPORTED, "UNSUPPORTED_OPERATION", 400 },
+		{ A2A_E_CONTENT_TYPE, "CONTENT_TYPE_NOT_SUPPORTED", 400 },
+		{ A2A_E_INVALID_RESPONSE, "INVALID_AGENT_RESPONSE", 500 },
+		{ A2A_E_NO_EXTENDED_CARD, "EXTENDED_AGENT_CARD_NOT_CONFIGURED", 400 },
+		{ A2A_E_EXTENSION_REQUIRED, "EXTENSION_SUPPORT_REQUIRED", 400 },
+		{ A2A_E_VERSION, "VERSION_NOT_SUPPORTED", 400 },
+	};
+	char id[16], body[256];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++)
+		for (int rest = 0; rest < 2; rest++) {
+			(void)snprintf(id, sizeof(id), "e%zu-%d", i, rest);
+			(void)snprintf(body, sizeof(body), SEND("%s", "hold"), id);
+			if (rest)
+				ask(&alice, 0, "POST", "/a2a/message:send", "", body);
+			else
+				call(&alice, "SendMessage", body);
+			a2a_turn_fail(held, errors[i].code, "why", NULL);
+			is_error(rest, errors[i].status, errors[i].code, errors[i].reason);
+		}
+}
+
+/* As a caller meets them: both bindings of one server that offers nothing more. */
+static void errors_as_they_are_met(void **state)
+{
+	static const struct a2a_app app = { .on_message = on_message };
+	static const struct {
+		const char *method, *params, *verb, *path, *body;
+		int status;
+		int64_t code;
+		const char *reason;
+	} calls[] = {
+		{ "GetTask", "{\"id\":\"nope\"}", "GET", "/a2a/tasks/nope", "", 404, -32001,
+		  "TASK_NOT_FOUND" },
+		{ "CancelTask", "{\"id\":\"nope\"}", "POST", "/a2a/tasks/nope:cancel", "{}", 404,
+		  -32001, "TASK_NOT_FOUND" },
+		{ "ListTaskPushNotificationConfigs", "{\"taskId\":\"x\"}", "GET",
+		  "/a2a/tasks/x/pushNotificationConfigs", "", 400, -32003,
+		  "PUSH_NOTIFICATION_NOT_SUPPORTED" },
+		{ "SendStreamingMessage", SEND("s", "echo"), "POST", "/a2a/message:stream",
+		  SEND("s", "echo"), 400, -32004, "UNSUPPORTED_OPERATION" },
+		{ "SubscribeToTask", "{\"id\":\"x\"}", "GET", "/a2a/tasks/x:subscribe", "", 400,
+		  -32004, "UNSUPPORTED_OPERATION" },
+		{ "GetExtendedAgentCard", "{}", "GET", "/a2a/extendedAgentCard", "", 400, -32004,
+		  "UNSUPPORTED_OPERATION" },
+	};
+	struct a2a_config strict = config;
+	char path[96], params[96];
+
+	teardown(state);
+	strict.extension_required = true;
+	assert_int_equal(a2a_server_new(&srv, &strict, &app, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+		call(&alice, calls[i].method, calls[i].params);
+		is_error(false, 0, calls[i].code, calls[i].reason);
+		ask(&alice, 0, calls[i].verb, calls[i].path, "", calls[i].body);
+		is_error(true, calls[i].status, calls[i].code, calls[i].reason);
+	}
+	message(&alice, "m1", "TASK_STATE_COMPLETED", "");
+	(void)snprintf(params, sizeof(params), "{\"id\":\"%s\"}",
+		       text_of(task(), "id", NULL, NULL));
+	(void)snprintf(path, sizeof(path), "/a2a/tasks/%s:cancel",
+		       text_of(task(), "id", NULL, NULL));
+	call(&alice, "CancelTask", params);
+	is_error(false, 0, -32002, "TASK_NOT_CANCELABLE");
+	ask(&alice, 0, "POST", path, "", "{}");
+	is_error(true, 400, -32002, "TASK_NOT_CANCELABLE");
+	assert_int_equal(app_calls, 1);
+}
+
+/* By the headers alone: the wrong type, no extension where one is required, no version. */
+static void errors_of_headers(void **state)
+{
+	static const struct a2a_app app = { .on_message = on_message };
+	static const struct wire_header h[] = { { "A2A-Extensions", EXT },
+						{ "Content-Type", "text/plain" },
+						{ "A2A-Version", "1.0" },
+						{ "Content-Type", "application/json" } };
+	static const char *const paths[] = { "/a2a", "/a2a/message:send" };
+	struct a2a_config strict = config;
+
+	teardown(state);
+	strict.extension_required = true;
+	assert_int_equal(a2a_server_new(&srv, &strict, &app, NULL), 0);
+	for (int rest = 0; rest < 2; rest++) {
+		const char *body = rest ? SEND("h", "echo")
+					: "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":"
+					  "\"ListTasks\"}";
+
+		send_raw(&alice, "POST", paths[rest], h, 3, body);
+		is_error(rest, 400, -32005, "CONTENT_TYPE_NOT_SUPPORTED");
+		send_raw(&alice, "POST", paths[rest], h + 2, 2, body);
+		is_error(rest, 400, -32008, "EXTENSION_SUPPORT_REQUIRED");
+		send_raw(&alice, "POST", paths[rest], h + 3, 1, body);
+		is_error(rest, 400, -32009, "VERSION_NOT_SUPPORTED");
+	}
+	assert_int_equal(app_calls, 0);
+}
+
 /* What another implementation does to check it, from the text alone. */
 static void card_is_signed(void **state)
 {
@@ -434,6 +561,9 @@ int main(void)
 		T(webhooks),
 		T(webhook_with_the_message),
 		T(http_json),
+		T(every_error_has_its_reason),
+		T(errors_as_they_are_met),
+		T(errors_of_headers),
 		T(card_is_signed),
 	};
 

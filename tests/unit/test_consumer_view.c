@@ -143,7 +143,8 @@ static void listen_to(const struct party *who, unsigned to)
 		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscriptions/listen\",\"params\":{"
 		"\"notifications\":{\"resourceSubscriptions\":[\"treaty://agreements\","
 		"\"treaty://agreements/agr-a1\",\"treaty://agreements/agr-b1\",\"treaty://log\","
-		"\"treaty://services\",\"treaty://ledger\"]},\"_meta\":{"
+		"\"treaty://services\",\"treaty://ledger\",\"treaty://labels\","
+		"\"treaty://paths\"]},\"_meta\":{"
 		"\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\","
 		"\"io.modelcontextprotocol/clientCapabilities\":{}}}}";
 	static const struct wire_header h[] = { { "Content-Type", "application/json" },
@@ -169,10 +170,12 @@ static void by_watching(void **state)
 	(void)state;
 	TWO_ROADS;
 	load_policy(OWN);
+	listen_to(&desk, 2); /* whose the side is */
 	for (unsigned k = 0; k < 2; k++) {
 		listen_to(pairs[k].who, k);
 		only_mine(&pairs[k], "acknowledged", streams[k].text);
 		assert_null(strstr(streams[k].text, "ledger"));
+		assert_null(strstr(streams[k].text, "labels"));
 	}
 	for (unsigned k = 0; k < 2; k++) {
 		const char *id;
@@ -185,9 +188,12 @@ static void by_watching(void **state)
 		assert_non_null(strstr(streams[k].text, "treaty://log"));
 		assert_string_equal(streams[!k].text, ""); /* not even that something changed */
 	}
-	streams[0].text[0] = 0;
+	assert_non_null(strstr(streams[2].text, "\"uri\":\"treaty://labels\""));
+	streams[0].text[0] = streams[2].text[0] = 0;
 	mcp_table_changed(mcp, NULL); /* about no agreement: nobody's own */
+	mcp_table_paths_changed(mcp);
 	assert_string_equal(streams[0].text, "");
+	assert_non_null(strstr(streams[2].text, "\"uri\":\"treaty://paths\""));
 }
 
 /* --- the event stream --------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 /* The tasks extension over bytes: who gets a task, what its owner sees of it, how it ends, asks and
  * is cancelled, and that it is nobody else's. */
 #include "mcp_lab.h"
+#include "stream_lab.h"
 
 #include "agent/codec/json.h"
 
@@ -193,6 +194,95 @@ static void on_answers(void *arg, struct mcp_turn *t, const json_t *responses)
 	mcp_turn_result(t, o);
 }
 
+static void listen_to(const struct peer *p, unsigned to, const char *capabilities, const char *ids)
+{
+	const struct wire_header h[] = { { "MCP-Protocol-Version", MCP_VERSION },
+					 { "Mcp-Method", "subscriptions/listen" } };
+	char body[1024];
+
+	(void)snprintf(body, sizeof(body),
+		       "{\"jsonrpc\":\"2.0\",\"id\":\"L\",\"method\":\"subscriptions/listen\","
+		       "\"params\":{\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":"
+		       "\"2026-07-28\",\"io.modelcontextprotocol/clientCapabilities\":%s},"
+		       "\"notifications\":{\"taskIds\":[%s]}}}",
+		       capabilities, ids);
+	mcp_request(p, "POST", h, ARRAY_LEN(h), body,
+		    (struct wire_sink){ on_reply, &streams[to], &ops });
+}
+
+/* The last notification of that stream is the task as its owner would get it now. */
+static void told_as_got(const struct peer *p, unsigned st, const char *id)
+{
+	const char *at = streams[st].text, *hit;
+	auto_json json_t *n = NULL, *shown = NULL;
+	json_t *params;
+
+	while ((hit = strstr(at + 1, "data: ")))
+		at = hit;
+	n = json_loads(at + 6, JSON_DISABLE_EOF_CHECK, NULL);
+	assert_string_equal(json_string_value(json_object_get(n, "method")), "notifications/tasks");
+	params = json_object_get(n, "params");
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(params, "_meta"),
+						  "io.modelcontextprotocol/subscriptionId")),
+		"L");
+	(void)json_object_del(params, "_meta");
+	task(p, "tasks/get", id, "");
+	shown = json_deep_copy(json_object_get(got.json, "result"));
+	(void)json_object_del(shown, "resultType");
+	(void)json_object_del(shown, "_meta");
+	assert_true(json_equal(params, shown));
+}
+
+static void its_owner_hears_of_it(void **state)
+{
+	auto_json json_t *ask =
+		json_pack("{s:{s:s, s:{}}}", "q", "method", "elicitation/create", "params");
+	char id[64], ids[200];
+	struct mcp_turn *first;
+
+	(void)state;
+	memset(streams, 0, sizeof(streams));
+	begin(&alice, id);
+	first = held;
+	(void)snprintf(ids, sizeof(ids), "\"%s\",\"nope\",7", id);
+	listen_to(&alice, 0, "{}", ids);
+	assert_int_equal(got.status, 400);
+	assert_int_equal(code(), MCP_E_CAPABILITY);
+	assert_int_equal(streams[0].opens, 0);
+	listen_to(&alice, 0, HAS, ids);
+	assert_non_null(strstr(streams[0].text, "acknowledged"));
+	(void)snprintf(ids, sizeof(ids), "\"taskIds\":[\"%s\"]", id);
+	assert_non_null(strstr(streams[0].text, ids));
+	(void)snprintf(ids, sizeof(ids), "\"%s\"", id);
+	listen_to(&bob, 1, HAS, ids); /* another's task is none, and no word of it comes */
+	assert_null(strstr(streams[1].text, "taskIds"));
+	streams[1].text[0] = 0;
+	assert_int_equal(mcp_turn_task_ask(first, ask, on_answers, NULL), 0);
+	told_as_got(&alice, 0, id);
+	assert_non_null(strstr(streams[0].text, "\"input_required\""));
+	listen_to(&alice, 2, HAS, ids); /* late: what it missed is told at once */
+	told_as_got(&alice, 2, id);
+	task(&alice, "tasks/update", id, ",\"inputResponses\":{\"q\":{\"action\":\"accept\"}}");
+	told_as_got(&alice, 0, id);
+	told_as_got(&alice, 2, id);
+	assert_non_null(strstr(streams[2].text, "\"completed\""));
+	assert_string_equal(streams[1].text, "");
+	streams[0].text[0] = 0;
+	begin(&alice, id); /* nobody listens to it */
+	mcp_turn_refuse(held, "end");
+	assert_string_equal(streams[0].text, "");
+	begin(&alice, id);
+	(void)snprintf(ids, sizeof(ids), "\"%s\"", id);
+	listen_to(&alice, 3, HAS, ids);
+	listen_to(&alice, 4, HAS, ids);
+	streams[4].refuses = true; /* it reads no more: let go, and the others hear */
+	task(&alice, "tasks/cancel", id, "");
+	told_as_got(&alice, 3, id);
+	assert_false(streams[4].open);
+	mcp_turn_refuse(held, "end");
+}
+
 static void it_asks_its_owner(void **state)
 {
 	auto_json json_t *ask = json_pack("{s:{s:s}, s:{s:s}}", "a", "method", "elicitation/create",
@@ -253,8 +343,8 @@ static void there_is_only_so_much_room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(it_works_and_ends), T(only_who_declares_it),       T(cancelled_is_cancelled),
-		T(it_asks_its_owner), T(there_is_only_so_much_room),
+		T(it_works_and_ends), T(only_who_declares_it),  T(cancelled_is_cancelled),
+		T(it_asks_its_owner), T(its_owner_hears_of_it), T(there_is_only_so_much_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

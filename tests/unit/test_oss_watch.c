@@ -77,6 +77,42 @@ static void a_node_is_asked_once_an_interval(void **state)
 	assert_true(at->us > last.us);
 }
 
+static void count(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+/* Samples alone are no news: a path that goes is, one that fills is, and what is promised is. */
+static void who_watches_paths_hears_what_matters(void **state)
+{
+	unsigned told = 0, before;
+
+	(void)state;
+	lab.side.paths_changed = count;
+	lab.side.paths_arg = &told;
+	lab_run(2000);
+	before = told;
+	for (unsigned k = 0; k < 10; k++) {
+		all_paths(0, 5000 + k, 1000000 + k * 1000);
+		lab_run(200);
+	}
+	assert_int_equal(told, before);
+	lab_node("popB")->path[0].alive = false;
+	lab_run(2000);
+	assert_int_equal(told, before + 1);
+	lab_node("popB")->path[0].alive = true;
+	lab_run(2000);
+	assert_int_equal(told, before + 2);
+	provision(12000);
+	assert_int_equal(side_path(&lab.side, 1)->reserved.bps, 20000000);
+	assert_true(told > before + 2);
+	lab_run(10000);
+	before = told;
+	all_paths(1, 20000, 199000000);
+	lab_run(20000);
+	assert_true(told > before);
+}
+
 static void bands_and_surge_rise_with_the_load(void **state)
 {
 	const struct path_view *v = side_path(&lab.side, 1);
@@ -407,6 +443,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_view_is_the_worst_that_the_steering_nodes_say),
 		T(a_node_is_asked_once_an_interval),
+		T(who_watches_paths_hears_what_matters),
 		T(bands_and_surge_rise_with_the_load),
 		T(flows_count_what_is_lost_for_good),
 		T(a_ramp_is_seen_before_the_delay_is_hurt),
