@@ -71,6 +71,7 @@ $(B)/%.bpf.o: %.bpf.c $(wildcard bpf/*.h bpf/*.bpf.c include/treaty/abi.h)
 	$(call say,BPF,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -O2 -g -fno-strict-aliasing -target bpf -mcpu=v3 -Wall -Wextra -Werror -Iinclude -I. \
+		$(if $(filter x86_64-%,$(shell $(CC) -print-multiarch)),,-DWEAK_ORDER) \
 		-isystem /usr/include/$(shell $(CC) -print-multiarch) -c -o $@ $<
 
 $(B)/%.skel.h: $(B)/%.bpf.o

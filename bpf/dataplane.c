@@ -203,12 +203,7 @@ static int programs_load(struct dp *d, struct err *e)
 	d->skel->rodata->cfg_test_clock = d->offline;
 	d->skel->rodata->cfg_cgroups = dp_local_probe();
 	memcpy((void *)&d->skel->rodata->cfg_colours, &d->colours, sizeof(d->colours));
-	d->skel->rodata->cfg_flow_sets = d->flows / DP_FLOW_WAYS;
-	for (size_t i = 0; i < ARRAY_LEN(d->key); i++)
-		d->skel->rodata->cfg_key[i] = d->key[i];
-#ifndef __x86_64__
-	d->skel->rodata->cfg_weak_order = 1;
-#endif
+	dp_seek_fill(&d->skel->bss->seek, d->key, d->flows);
 	r = maps_size(d);
 	if (!r && !d->pace) {
 		r = bpf_program__set_autoload(d->skel->progs.treaty_pace, false);
@@ -407,6 +402,7 @@ int dp_open(struct dp **ret, const struct dp_config *cfg, struct err *e)
 		r = dp_view_open(&d->view, dp_counters_fd(d), e);
 	if (r < 0)
 		return r;
+	d->skel->bss->seek.generation = d->ctl->generation;
 	d->skel->bss->shapes_live = d->ctl->shaped;
 	d->skel->bss->downs_live = d->ctl->downs;
 	dp_wall_set(d);
@@ -545,4 +541,6 @@ int dp_map_fd(const struct dp *d, const char *name)
 void dp_clock_set(struct dp *d, uint64_t ns)
 {
 	d->skel->bss->test_now = ns;
+	for (uint32_t i = 0; i < d->cpus; i++)
+		__atomic_store_n(&d->skel->bss->heres[i].tick, 0, __ATOMIC_RELEASE);
 }

@@ -241,7 +241,10 @@ static int tables_write(struct dp *d, struct build *b, struct err *e)
 	memcpy(t->first + (size_t)copy * d->heads, b->head, d->heads * sizeof(*b->head));
 	memcpy(t->tuple + copy * DP_TUPLES, b->tuple, sizeof(b->tuple));
 	t->head[copy] = (struct dp_table){ b->n, b->tuples, b->longest, b->level };
+	/* In this order: no number that a program went by is given again after a crash in between.
+	 */
 	__atomic_store_n(&d->ctl->generation, next, __ATOMIC_RELEASE);
+	__atomic_store_n(&d->skel->bss->seek.generation, next, __ATOMIC_RELEASE);
 	dp_grace_begin(d);
 	return 0;
 }

@@ -120,14 +120,9 @@ static __noinline int classify_slow(const struct dp_flow_key *k, const struct pl
  * the key where the live rules ask for it. */
 INLINE int classify(struct dp_flow_key *k, __u32 label, struct answer *a)
 {
-	__u32 zero = 0, generation;
+	__u32 generation = *(volatile __u32 *)&seek.generation;
 	struct place at;
-	struct dp_ctl *c;
 
-	c = bpf_map_lookup_elem(&ctl, &zero);
-	if (!c)
-		return 0;
-	generation = *(volatile __u32 *)&c->generation;
 	k->label_in = generation & DP_GEN_LABEL_IN ? label : 0;
 	if (!unlikely(!flow_find(k, generation, &at, a)))
 		return 0;

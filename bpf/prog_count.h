@@ -95,11 +95,8 @@ INLINE struct dp_odd *odd_here(void)
  * misses overlap with those of the next. */
 INLINE __u64 tick_ns(struct dp_here *h)
 {
-	__u64 tick;
+	__u64 tick = bpf_jiffies64();
 
-	if (cfg_test_clock && test_now)
-		return test_now;
-	tick = bpf_jiffies64();
 	if (unlikely(*(volatile __u64 *)&h->tick != tick)) {
 		*(volatile __u64 *)&h->tick_ns = now_ns();
 		*(volatile __u64 *)&h->tick = tick;
@@ -126,7 +123,7 @@ INLINE void count_class(const struct dp_here *h, __u32 class, __u32 packets, __u
 	__u32 first = h->class_count;
 	union dp_cell *c;
 
-	if (!class || class >= DP_CLASSES || !first)
+	if (class - 1 >= DP_CLASSES - 1 || !first)
 		return;
 	c = cell_at(first + class);
 	if (!c)

@@ -34,9 +34,9 @@ INLINE __u64 key_hash(const struct dp_flow_key *k)
 	__u64 h = 0;
 
 	for (int i = 0; i < DP_KEY_WORDS; i += 2)
-		h += (__u64)(__u32)(w[i] + cfg_key[i]) * (__u32)(w[i + 1] + cfg_key[i + 1]);
+		h += (__u64)(__u32)(w[i] + seek.key[i]) * (__u32)(w[i + 1] + seek.key[i + 1]);
 	/* Multiply-shift: the upper bits depend on all of the sum's. */
-	return h * ((__u64)cfg_key[12] << 32 | cfg_key[13] | 1);
+	return h * seek.last;
 }
 
 INLINE __u32 two16(const __u16 *p)
@@ -86,7 +86,7 @@ INLINE int flow_find(const struct dp_flow_key *k, __u32 generation, struct place
 	struct dp_flow_set *s;
 	struct dp_flow *e;
 
-	at->set = ((h >> 32) * cfg_flow_sets) >> 32;
+	at->set = ((h >> 32) * seek.sets) >> 32;
 	at->first = (h >> 30) & 3;
 	at->tag = ((h >> 22) & 0xff) ?: 1;
 	at->generation = generation;

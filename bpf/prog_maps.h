@@ -27,21 +27,20 @@ const volatile __u32 cfg_slots = 1;
 const volatile struct dp_cells cfg_at = {};
 const volatile __u32 cfg_test_clock = 0; /* offline only; the verifier removes the branch */
 volatile __u64 test_now = 0;
-const volatile __u32 cfg_flow_sets = 1;
 const volatile __u32 cfg_rules = 1; /* room of one copy */
 const volatile __u32 cfg_heads = 1; /* of one copy, a power of two */
-const volatile __u32 cfg_key[16] = {};
-/* Set where the CPU may reorder loads (not x86): a BPF program has no other barrier than an atomic
- * that returns a value. */
-const volatile __u32 cfg_weak_order = 0;
 struct dp_here heres[DP_CPUS] __attribute__((aligned(64))) = {};
+struct dp_seek seek __attribute__((aligned(64))) = {};
 __u32 order_word;
 volatile __u32 opaque_zero; /* never written; the verifier does not know it */
 
+/* Where the CPU may reorder loads (not x86) WEAK_ORDER is set: a BPF program has no other barrier
+ * than an atomic that returns a value. */
 INLINE void order(void)
 {
-	if (cfg_weak_order)
-		__sync_fetch_and_add(&order_word, 0);
+#ifdef WEAK_ORDER
+	__sync_fetch_and_add(&order_word, 0);
+#endif
 	asm volatile("" ::: "memory");
 }
 
@@ -88,7 +87,10 @@ MAP(base, BPF_MAP_TYPE_ARRAY, __u32, struct dp_base, 1, BPF_F_MMAPABLE);
 
 INLINE struct dp_here *here(void)
 {
-	return &heres[bpf_get_smp_processor_id() & (DP_CPUS - 1)];
+	struct dp_here *h = &heres[bpf_get_smp_processor_id() & (DP_CPUS - 1)];
+
+	barrier_var(h); /* clang would find it again for every word */
+	return h;
 }
 
 /* Boot clock, which is also what valid_until is written in. Read once per packet. */

@@ -24,6 +24,7 @@
 #include "prog_meter.h"
 #include "prog_pace.h"
 #include "prog_parse.h"
+#include "prog_quick.h"
 #include "prog_redirect.h"
 #include "prog_rtt.h"
 #include "prog_shape.h"
@@ -161,78 +162,76 @@ __noinline int edge_any(struct __sk_buff *skb)
 	return leave(skb, path);
 }
 
-/* The line of a label in force, without a bound source prefix or a ceiling. */
-#define LINE_PLAIN ((__u64)0xffff << 48 | DP_L_SOURCE << 1 | DP_L_SOURCE | DP_L_ACTIVE)
-
-/* Whether the label's own meter needs no asking: *rx loses the credit. */
-INLINE int in_credit(__u64 *rx, __u32 bytes, __u64 policed)
+/* Of a packet of a watched label, in its quick way. */
+static __noinline int edge_told(struct __sk_buff *skb, __u32 at)
 {
-	if (!policed)
-		return 1;
-	if (*rx >> DP_RX_CREDIT < bytes)
+	struct edge e;
+
+	if (edge_parse(skb, &e) != PARSE_OK || e.k.proto != IPPROTO_TCP)
 		return 0;
-	*rx -= (__u64)bytes << DP_RX_CREDIT;
-	return 1;
+	return edge_rtt(skb, &e, at);
 }
 
-#define AGAIN 0x100 /* no verdict */
-
-/* The way of most packets: see node_in(). */
-__noinline int edge_quick(struct __sk_buff *skb)
+/* The way of most packets, of one family. */
+INLINE int edge_quick(struct __sk_buff *skb, int v6)
 {
-	__u32 dir, path, generation, zero = 0;
-	struct answer f = {};
-	struct place at;
-	struct edge e;
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 label, dir, path, class, dscp, bytes = skb->len;
+	struct plain k;
 	struct dp_here *h;
 	struct dp_line *l;
 	struct dp_pass *p;
-	struct dp_ctl *c;
-	__u64 set, rx;
+	__be32 *ip = data + ETH_HLEN;
+	__u64 set;
 
-	c = bpf_map_lookup_elem(&ctl, &zero);
-	if (!c || unlikely(!plain_edge(skb, &e.k, &e.o, &e.end)))
+	if (data + ETH_HLEN + (v6 ? 40 : 20) + 4 > end || unlikely(!plain_read(skb, ip, v6, &k)))
 		return AGAIN;
-	generation = *(volatile __u32 *)&c->generation;
-	e.k.label_in = generation & DP_GEN_LABEL_IN ? e.o.label : 0;
-	/* Kept in memory: clang would carry the key's halves, put together again for each compare.
-	 */
-	asm volatile("" : : "r"(&e.k) : "memory");
-	if (unlikely(!flow_find(&e.k, generation, &at, &f)))
+	if (unlikely(!plain_find(ip, v6, &k, &label, &class) || label & DP_FLOW_SWAP))
 		return AGAIN;
-	l = bpf_map_lookup_elem(&lines, &f.label);
+	dir = label >> 31;
+	label &= ~DP_FLOW_DIR;
+	l = bpf_map_lookup_elem(&lines, &label);
 	h = here();
-	p = pass_of(h->rx, f.label);
+	p = pass_of(h->rx, label);
 	if (!l || !p)
 		return AGAIN;
 	set = *(volatile __u64 *)l;
-	dir = f.dir & 1;
-	if (unlikely((set & LINE_PLAIN) != DP_L_ACTIVE || f.swap || near_end(h, l)))
+	if (unlikely((set & LINE_PLAIN) != DP_L_ACTIVE || near_end(h, l) || coloured(l)))
 		return AGAIN;
 	if (unlikely(l->bind[dir] && l->bind[dir] != skb->ingress_ifindex))
 		return AGAIN;
-	if (unlikely(cfg_colours.block_ns && l->watch))
+	if (unlikely(!rx_plain(p, dir, bytes, set & DP_L_POLICE_EDGE)))
 		return AGAIN;
-	rx = rx_word(p, dir);
-	if (unlikely(!in_credit(&rx, e.o.bytes, set & DP_L_POLICE_EDGE)))
-		return AGAIN;
-	count_class(h, f.class_id, 1, e.o.bytes, 1, 0);
-	tag(skb, &e.o, f.label, l->dscp < 64 ? l->dscp : KEEP, 0);
+	count_class(h, class, 1, bytes, 1, 0);
+	dscp = (set >> 32) & 0xff;
+	if (v6)
+		*ip = bpf_htonl(dscp < 64 ? (k.first & 0xf0300000) | dscp << 22 | label
+					  : (k.first & ~DP_LABEL_MAX) | label);
+	else
+		tag_v4(skb, ETH_HLEN, dscp < 64 ? dscp : KEEP, 0);
 	path = path_of(l, dir);
-	set_mark(skb, f.label, path);
-	count_rx(p, dir, rx, 1, e.o.bytes);
-	if (unlikely(l->watch && e.k.proto == IPPROTO_TCP)) {
-		e.l4 = ETH_HLEN + (e.o.family == 6 ? 40 : 20);
-		edge_rtt(skb, &e, l->watch * 2 + dir);
-	}
+	set_mark(skb, label, path);
+	if (unlikely(l->watch))
+		edge_told(skb, l->watch * 2 + dir);
 	return leave(skb, path);
 }
 
-/* Both ways are calls: one that stood here would take its room on the stack from the other. */
+static __noinline int edge_quick_v4(struct __sk_buff *skb)
+{
+	return edge_quick(skb, 0);
+}
+
 INLINE int edge_in(struct __sk_buff *skb)
 {
-	int r = edge_quick(skb);
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	int r = AGAIN;
 
+	if (data + ETH_HLEN > end)
+		return edge_any(skb);
+	if (*(__be16 *)(data + 12) == bpf_htons(ETH_P_IPV6))
+		r = edge_quick(skb, 1);
+	else if (*(__be16 *)(data + 12) == bpf_htons(ETH_P_IP))
+		r = edge_quick_v4(skb);
 	return unlikely(r == AGAIN) ? edge_any(skb) : r;
 }
 
@@ -319,9 +318,7 @@ __noinline int node_any(struct __sk_buff *skb)
 	return leave(skb, path);
 }
 
-/* The way of most packets, nothing else on it, in few instructions: a processor overlaps the cache
- * misses of packets whose instructions all fit into its window. Nothing is written before it is
- * sure that this way ends well; else the packet takes the other one from its beginning. */
+/* The way of most packets, and the other one. */
 INLINE int node_in(struct __sk_buff *skb)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
@@ -329,7 +326,7 @@ INLINE int node_in(struct __sk_buff *skb)
 	struct dp_here *h;
 	struct dp_line *l;
 	struct dp_pass *p;
-	__u64 set, rx;
+	__u64 set;
 
 	if (data + ETH_HLEN + 40 > end || *(__be16 *)(data + 12) != bpf_htons(ETH_P_IPV6))
 		return node_any(skb);
@@ -344,17 +341,13 @@ INLINE int node_in(struct __sk_buff *skb)
 		return node_any(skb);
 	set = *(volatile __u64 *)l;
 	dir = direction(l, skb->ingress_ifindex);
-	if (unlikely((set & LINE_PLAIN) != DP_L_ACTIVE || dir > 1 || near_end(h, l)))
-		return node_any(skb);
-	if (unlikely(cfg_colours.block_ns && l->watch))
+	if (unlikely((set & LINE_PLAIN) != DP_L_ACTIVE || dir > 1 || near_end(h, l) || coloured(l)))
 		return node_any(skb);
 	watched = l->watch && *(__u8 *)(data + ETH_HLEN + 6) != IPPROTO_UDP;
-	rx = rx_word(p, dir);
-	if (unlikely(!in_credit(&rx, bytes, set & DP_L_POLICE_NODE)))
+	if (unlikely(!rx_plain(p, dir, bytes, set & DP_L_POLICE_NODE)))
 		return node_any(skb);
 	path = path_of(l, dir);
 	set_mark(skb, label, path);
-	count_rx(p, dir, rx, 1, bytes);
 	if (unlikely(watched))
 		node_rtt(skb, l->watch * 2 + dir);
 	return leave(skb, path);
@@ -403,8 +396,7 @@ INLINE __u32 outer_label(struct __sk_buff *skb, __u32 *l3)
  * one that begins here, which has its socket's. A forwarded packet without it must not carry an
  * active label further (it expired here, came in on the wrong device, or a host drew that number by
  * chance): the next node would believe it. */
-SEC("tc")
-int treaty_out(struct __sk_buff *skb)
+__noinline int out_any(struct __sk_buff *skb)
 {
 	__u32 label = skb->mark & DP_MARK_LABEL, seen, l3, dir, packets, bytes;
 	__u32 minor = DP_MINOR_REST;
@@ -448,6 +440,49 @@ int treaty_out(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	c->dir[dir & 1].packets += packets;
 	c->dir[dir & 1].bytes += bytes;
+	return TC_ACT_UNSPEC;
+}
+
+/* Whether the outer header says what the mark does, in the plain case. */
+INLINE int out_plain(struct __sk_buff *skb, __u32 label)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u32 w;
+
+	if (data + ETH_HLEN + 20 > end)
+		return 0;
+	if (*(__be16 *)(data + 12) != bpf_htons(ETH_P_IPV6))
+		return *(__be16 *)(data + 12) == bpf_htons(ETH_P_IP);
+	w = bpf_ntohl(*(__be32 *)(data + ETH_HLEN));
+	return (w & (0xf0000000 | DP_LABEL_MAX)) == (0x60000000 | label);
+}
+
+/* Most packets leave as our ingress program made them, into no queue of ours. */
+SEC("tc")
+int treaty_out(struct __sk_buff *skb)
+{
+	__u32 label = skb->mark & DP_MARK_LABEL, from = skb->ingress_ifindex;
+	__u32 dir, minor, packets, bytes;
+	struct dp_pass *c;
+	struct dp_line *l;
+	__u64 set;
+
+	if (!from || !label || !out_plain(skb, label) || unlikely(shapes_live || holds_end))
+		return out_any(skb);
+	l = bpf_map_lookup_elem(&lines, &label);
+	c = pass_of(here()->tx, label);
+	if (!l || !c)
+		return out_any(skb);
+	set = *(volatile __u64 *)l;
+	if (unlikely(!(set & DP_L_ACTIVE) || coloured(l)))
+		return out_any(skb);
+	out_size(skb, &packets, &bytes);
+	dir = direction(l, from) & 1;
+	minor = (set >> 16) & 0xffff;
+	if (minor)
+		skb->priority = DP_PRIO_MAJOR | minor;
+	c->dir[dir].packets += packets;
+	c->dir[dir].bytes += bytes;
 	return TC_ACT_UNSPEC;
 }
 

@@ -212,6 +212,24 @@ struct dp_here {
 };
 _Static_assert(sizeof(struct dp_here) == 64, "one cache line");
 
+/* What a flow is looked for with, beside the programs: generation is dp_ctl's, key and last are
+ * made of its key. */
+struct dp_seek {
+	__u32 generation;
+	__u32 sets; /* of the flow cache */
+	__u32 key[DP_KEY_WORDS];
+	__u64 last;
+};
+_Static_assert(sizeof(struct dp_seek) == 64, "one cache line");
+
+static inline void dp_seek_fill(struct dp_seek *s, const __u32 key[16], __u32 flows)
+{
+	for (__u32 i = 0; i < DP_KEY_WORDS; i++)
+		s->key[i] = key[i];
+	s->last = (__u64)key[12] << 32 | key[13] | 1;
+	s->sets = flows / 4;
+}
+
 static inline void dp_here_fill(struct dp_here *h, const struct dp_cells *c, __u32 cpus)
 {
 	for (__u32 i = 0; i < cpus && i < DP_CPUS; i++) {

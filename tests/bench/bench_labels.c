@@ -180,6 +180,8 @@ static int rules_load(uint32_t k, bool mixed)
 {
 	struct dp_rule *r = calloc(k, sizeof(*r));
 	struct err e = { 0 };
+	uint32_t zero = 0;
+	struct dp_ctl ctl;
 	int err;
 
 	if (!r)
@@ -190,6 +192,8 @@ static int rules_load(uint32_t k, bool mixed)
 	if (err)
 		(void)fprintf(stderr, "bench_labels: %s\n", e.text);
 	free(r);
+	if (!err && !bpf_map_lookup_elem(dp_map_fd(d, "ctl"), &zero, &ctl))
+		b->bss->seek.generation = ctl.generation;
 	return err;
 }
 
@@ -251,9 +255,7 @@ static int bench_load(void)
 	at = dp_cells_of(f.labels, f.cpus, dp_slots_of(f.labels));
 	memcpy((void *)(uintptr_t)&b->rodata->cfg_at, &at, sizeof(at));
 	dp_here_fill(b->bss->heres, &at, f.cpus);
-	b->rodata->cfg_flow_sets = f.flows / DP_FLOW_WAYS;
-	for (size_t i = 0; i < ARRAY_LEN(ctl.key); i++)
-		b->rodata->cfg_key[i] = ctl.key[i];
+	dp_seek_fill(&b->bss->seek, ctl.key, f.flows);
 	return dp_bpf__load(b);
 }
 
