@@ -82,7 +82,7 @@ static const struct {
 	{ "step_apply", "receipts!:[@receipt]" },
 	{ "telemetry_read",
 	  "labels!:[@label]|o marks:[@mark]|o next:i paths!:[@path] classes!:[@class] "
-	  "clock:@clock mono!:i tables:[@table]" },
+	  "clock:@clock mono!:i tables:[@table] noIpv4:[i]" },
 	{ "node_observe", "@observation" },
 	{ "disclosure_show", "version!:i rules!:i digest!:s policy:o?" },
 	{ "disclosure_sign", "policy!:o" },

@@ -199,9 +199,22 @@ static int add_tables(struct side *s, json_t *to)
 	return r;
 }
 
+/* Paths that leave by a device here, onto which this node leads no IPv4. */
+static int add_no_v4(struct side *s, json_t *to)
+{
+	const struct config *c = s->cfg;
+
+	for (uint32_t i = 0; i < c->paths; i++)
+		if (c->path[i].device[0] && c->path[i].v4_prefix.family != 4 &&
+		    json_array_append_new(to, json_integer(c->path[i].id)))
+			return -ENOMEM;
+	return 0;
+}
+
 static int add_others(struct side *s, json_t *to)
 {
-	json_t *paths = json_array(), *classes = json_array(), *tables = json_array();
+	json_t *paths = json_array(), *classes = json_array(), *tables = json_array(),
+	       *no_v4 = json_array();
 	struct mark_clock clock;
 	int r;
 
@@ -209,6 +222,7 @@ static int add_others(struct side *s, json_t *to)
 	r = json_object_set_new(to, "paths", paths) ||
 			    json_object_set_new(to, "classes", classes) ||
 			    json_object_set_new(to, "tables", tables) ||
+			    json_object_set_new(to, "noIpv4", no_v4) ||
 			    json_object_set_new(to, "clock",
 						noun_encode(&mark_clock_fields, &clock)) ||
 			    json_object_set_new(to, "mono", json_integer(loop_now(s->loop).us))
@@ -216,6 +230,7 @@ static int add_others(struct side *s, json_t *to)
 		    : 0;
 	r = r ? r : add_paths(s, paths);
 	r = r ? r : add_tables(s, tables);
+	r = r ? r : add_no_v4(s, no_v4);
 	return r ? r : add_classes(s, classes);
 }
 

@@ -32,6 +32,7 @@ struct link {
 	struct path_sample path[PATHS_MAX];
 	uint32_t n_tables; /* what it last said stands until it says otherwise */
 	struct table_use table[TABLES_MAX];
+	uint8_t n_no_v4, no_v4[PATHS_MAX]; /* paths onto which it leads no IPv4 */
 };
 
 struct series {
@@ -94,6 +95,25 @@ static int take_tables(struct link *l, const json_t *js, struct err *e)
 		if (r)
 			return r;
 		l->n_tables++;
+	}
+	return 0;
+}
+
+/* A node that does not tell stops no agreement: it refuses the step. */
+static int take_no_v4(struct link *l, const json_t *js, struct err *e)
+{
+	json_t *arr = NULL, *one;
+	size_t i;
+	int r = json_opt_arr(js, "", "noIpv4", 0, PATHS_MAX, &arr, e);
+
+	l->n_no_v4 = 0;
+	if (r <= 0)
+		return r;
+	json_array_foreach (arr, i, one) {
+		if (!json_is_integer(one) || json_integer_value(one) < 1 ||
+		    json_integer_value(one) > UINT8_MAX)
+			return err_set(e, -EINVAL, "noIpv4: numbers of paths");
+		l->no_v4[l->n_no_v4++] = (uint8_t)json_integer_value(one);
 	}
 	return 0;
 }
@@ -164,7 +184,8 @@ static void on_answer(void *arg, int err, const struct mcp_result *r, const char
 		return;
 	}
 	if (take_paths(l, r->structured, &e) || take_tables(l, r->structured, &e) ||
-	    take_page(l, r->structured, &e) || next_page(l, r->structured, &next, &e)) {
+	    take_no_v4(l, r->structured, &e) || take_page(l, r->structured, &e) ||
+	    next_page(l, r->structured, &next, &e)) {
 		say_silent(l, e.text);
 		return;
 	}
@@ -336,6 +357,19 @@ static struct table_least least_of(const struct path_def *d)
 	return least;
 }
 
+/* Where the class's answers enter and a path is chosen for them; elsewhere IPv4 comes in a header.
+ */
+static name_t no_v4_of(const struct path_def *d)
+{
+	const struct hop *far = d->n_hops > 1 ? &d->hop[d->n_hops - 1] : NULL;
+	const struct link *l = far && far->steers ? link_of(&far->node) : NULL;
+
+	for (uint8_t i = 0; l && i < l->n_no_v4; i++)
+		if (l->no_v4[i] == d->path)
+			return far->node;
+	return (name_t){ 0 };
+}
+
 static void bands(void)
 {
 	struct side_paths *p = &tm.s->paths;
@@ -413,6 +447,7 @@ static void tick(void *arg)
 	(void)arg;
 	for (uint8_t i = 0; i < tm.s->paths.n; i++) {
 		tm.s->paths.view[i].least = least_of(&tm.s->paths.def[i]);
+		tm.s->paths.view[i].no_v4 = no_v4_of(&tm.s->paths.def[i]);
 		if (merged(i, &w, &at))
 			view_from(i, &w, at);
 	}

@@ -81,7 +81,8 @@ static void profile_from(const struct cfg_class *c, struct class_profile *p)
 				     .priority = (uint8_t)c->priority,
 				     .base = { c->price, c->price_latency, c->price_availability },
 				     .margin = c->margin,
-				     .margin_floor = c->margin_floor };
+				     .margin_floor = c->margin_floor,
+				     .v4 = c->src.family == 4 || c->dst.family == 4 };
 	str_cut(p->name.s, c->name);
 }
 

@@ -114,6 +114,8 @@ static enum refusal menu_item(const struct bss_menu_in *in, const struct path_vi
 		return REFUSE_NO_CAPACITY;
 	if (in->own.path != v->path && !table_admits(&v->least, in->own.path != 0))
 		return REFUSE_NODE_FULL;
+	if (!path_carries(v, in->profile.v4))
+		return REFUSE_PATH_NO_IPV4;
 	i->path = v->path;
 	i->type = v->type;
 	i->g.bandwidth = in->want.bandwidth;
@@ -189,6 +191,7 @@ void bss_menu(const struct bss_menu_in *in, struct bss_menu_out *out)
 	unsigned n = in->n_paths < PATHS_MAX ? in->n_paths : PATHS_MAX, sold = 0;
 	delay_t shortest = bss_shortest(in->path, n);
 	const struct table_least *full = NULL;
+	const name_t *no_v4 = NULL;
 	bool withdrawn = false;
 	struct quote_item i;
 
@@ -200,6 +203,8 @@ void bss_menu(const struct bss_menu_in *in, struct bss_menu_out *out)
 			bss_refuse_path(out->refused, &out->n_refused, in->path[k].path, r);
 		if (r == REFUSE_NODE_FULL)
 			full = &in->path[k].least;
+		if (r == REFUSE_PATH_NO_IPV4)
+			no_v4 = &in->path[k].no_v4;
 		if (r != REFUSE_NONE && r != REFUSE_GRADE_WITHDRAWN)
 			continue;
 		insert(out, &i);
@@ -212,9 +217,15 @@ void bss_menu(const struct bss_menu_in *in, struct bss_menu_out *out)
 	if (sold == 0)
 		out->refusal = withdrawn ? REFUSE_GRADE_WITHDRAWN
 			       : full    ? REFUSE_NODE_FULL
+			       : no_v4   ? REFUSE_PATH_NO_IPV4
 					 : REFUSE_NO_CAPACITY;
 	if (out->refusal == REFUSE_NODE_FULL) {
 		why_full(&out->why, full);
+		return;
+	}
+	if (out->refusal == REFUSE_PATH_NO_IPV4) {
+		why_rule(&out->why, "IPv4 to a path without an IPv4 table (v4-prefix)");
+		why_text(&out->why, "node", no_v4->s);
 		return;
 	}
 	why_rule(&out->why, sold ? "menu" : "nothing for sale");

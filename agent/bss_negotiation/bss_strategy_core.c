@@ -43,6 +43,8 @@ static enum refusal holds(const struct bss_strategy_in *in, const struct path_vi
 		return REFUSE_NO_CAPACITY;
 	if (v->path != in->live.path && !table_admits(&v->least, true))
 		return REFUSE_NODE_FULL;
+	if (!path_carries(v, in->profile.v4))
+		return REFUSE_PATH_NO_IPV4;
 	if (load_too && bss_withdrawn(v))
 		return REFUSE_GRADE_WITHDRAWN;
 	if (load_too && !within(v, in->p.load_limit, had, rate.bps))

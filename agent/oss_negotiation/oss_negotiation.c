@@ -50,6 +50,7 @@ static uint32_t coming(const struct world *w, const struct deal *own)
 static void gather(const struct deal *d, struct oss_negotiation_in *in)
 {
 	const struct path_view *v = side_path(side, d->order.path);
+	const struct class_profile *p = side_profile(side, &d->cur.class_name);
 
 	memset(in, 0, sizeof(*in));
 	in->order = d->order;
@@ -69,6 +70,7 @@ static void gather(const struct deal *d, struct oss_negotiation_in *in)
 		in->view.reserved = reserved(d, v);
 		table_expect(&in->view.least, coming(engine_world(side->engine), d));
 	}
+	in->v4 = p && p->v4;
 	in->room = side_ceiling_room(side, d);
 	in->ceiling = in->room.bps != UINT64_MAX;
 	in->room.bps = in->ceiling ? in->room.bps : 0;

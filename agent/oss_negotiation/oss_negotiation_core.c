@@ -96,6 +96,8 @@ static struct verdict fits(const struct oss_negotiation_in *in)
 		return SAY(NO_CAPACITY, "the customer's ceiling does not hold the bandwidth");
 	if (o->action != ORDER_MODIFY && !table_admits(&in->view.least, o->action != ORDER_ADD))
 		return SAY(NODE_FULL, "a node has no room for another agreement");
+	if (!path_carries(&in->view, in->v4))
+		return SAY(PATH_NO_IPV4, "IPv4 to a path without an IPv4 table (v4-prefix)");
 	return SAY(NONE, "");
 }
 
@@ -117,6 +119,8 @@ void oss_negotiation_decide(const struct oss_negotiation_in *in, struct oss_nego
 		why_num(&out->why, "max", in->view.least.max);
 		return;
 	}
+	if (v.refusal == REFUSE_PATH_NO_IPV4)
+		why_text(&out->why, "node", in->view.no_v4.s);
 	why_num(&out->why, "action", in->order.action);
 	why_num(&out->why, "rev", in->order.rev);
 	why_num(&out->why, "label", in->order.label);

@@ -19,6 +19,7 @@ struct oss_negotiation_in {
 	bool label_taken;            /* order.label belongs to another lineage */
 	bool path_known;             /* view is that of order.path */
 	struct path_view view;       /* reserved includes what this lineage holds now */
+	bool v4;                     /* the class's packets are IPv4 */
 	bool ceiling;                /* the customer has one */
 	rate_t room;                 /* of it, beside other agreements */
 	uint16_t load_limit;         /* permille of the capacity that promises may reach */

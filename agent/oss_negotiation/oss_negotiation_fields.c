@@ -16,6 +16,7 @@ static const struct field oss_negotiation_in_f[] = {
 	F_BOOL(T, label_taken),
 	F_BOOL(T, path_known),
 	F_OBJ(T, view, path_view_fields),
+	F_BOOL(T, v4),
 	F_BOOL(T, ceiling),
 	F_UINT(T, room),
 	F_UINT(T, load_limit),

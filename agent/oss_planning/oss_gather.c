@@ -101,6 +101,9 @@ static void rest(const struct side *s, const struct deal *d, struct oss_plan_in 
 {
 	const struct cfg_class *c = config_class(s->cfg, d->cur.class_name.s);
 
+	const struct path_view *v = side_path(s, in->order.path);
+
+	in->no_v4 = v && v->no_v4.s[0];
 	in->minor = minor_of(s, in->order.label);
 	in->old_minor = minor_of(s, in->order.old_label ? in->order.old_label : in->order.label);
 	in->police_pct = (uint16_t)s->cfg->op.police_pct;

@@ -293,6 +293,14 @@ static bool path_ok(const struct path_def *p, uint8_t id)
 	return p->path == id && id != 0 && p->n_hops > 0 && p->n_hops <= HOPS_MAX;
 }
 
+static bool asks_v4(const struct oss_plan_in *in)
+{
+	for (unsigned k = 0; k < in->n_rules; k++)
+		if (in->rule[k].family == 4)
+			return true;
+	return false;
+}
+
 /* The rule that the order breaks, or NULL. */
 static const char *broken(const struct oss_plan_in *in)
 {
@@ -309,6 +317,8 @@ static const char *broken(const struct oss_plan_in *in)
 		return "a ceiling has a rate";
 	if (o->action != ORDER_DELETE && o->g.bandwidth.bps == 0)
 		return "no bandwidth";
+	if (o->action != ORDER_DELETE && in->no_v4 && asks_v4(in))
+		return "IPv4 to a path without an IPv4 table (v4-prefix)";
 	if ((two || o->action == ORDER_DELETE) && in->overlap_ms <= 0)
 		return "no overlap";
 	if (two && !path_ok(&in->old_path, o->old_path))

@@ -32,6 +32,7 @@ struct oss_plan_in {
 	/* Where a direction's packets come from, bound where they enter; length 0 = anywhere */
 	uint8_t src_family, src_up_len, src_down_len;
 	uint8_t src_up[16], src_down[16];
+	bool no_v4; /* the far end of `path` leads no IPv4 onto it */
 	uint8_t n_rules;
 	struct flow_rule
 		rule[OSS_RULES_MAX]; /* mirrored at the far end (dir DOWN); label ignored */

@@ -23,6 +23,7 @@ static const struct field oss_plan_in_f[] = {
 	F_UINT(T, src_down_len),
 	F_BYTES(T, src_up),
 	F_BYTES(T, src_down),
+	F_BOOL(T, no_v4),
 	F_ARR(T, rule, flow_rule_fields, n_rules),
 };
 FIELD_TABLE(oss_plan_in_fields, struct oss_plan_in, oss_plan_in_f);

@@ -80,6 +80,7 @@ static const char *breaks(const struct deal *d, const struct path_view *to)
 
 static enum refusal may_swap(const struct deal *d, uint8_t path, const char **why)
 {
+	const struct class_profile *p = d ? side_profile(sw.s, &d->cur.class_name) : NULL;
 	const struct path_view *to = side_path(sw.s, path);
 
 	*why = "";
@@ -100,6 +101,9 @@ static enum refusal may_swap(const struct deal *d, uint8_t path, const char **wh
 	*why = breaks(d, to);
 	if (*why)
 		return REFUSE_NO_CAPACITY;
+	*why = "IPv4 to a path without an IPv4 table (v4-prefix)";
+	if (!path_carries(to, p && p->v4))
+		return REFUSE_PATH_NO_IPV4;
 	*why = "";
 	return REFUSE_NONE;
 }

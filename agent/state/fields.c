@@ -28,7 +28,7 @@ static const struct field class_profile_f[] = {
 	F_UINT(T, strategy),   F_INT(T, term_ms),      F_INT(T, value),
 	F_INT(T, delay_value), F_UINT(T, floor),       F_BOOL(T, donor),
 	F_BOOL(T, detect),     F_UINT(T, priority),    F_VEC(T, base, 8),
-	F_INT(T, margin),      F_INT(T, margin_floor),
+	F_INT(T, margin),      F_INT(T, margin_floor), F_BOOL(T, v4),
 };
 FIELD_TABLE(class_profile_fields, struct class_profile, class_profile_f);
 #undef T
@@ -210,6 +210,7 @@ static const struct field path_view_f[] = {
 	F_UINT(T, capacity), F_UINT(T, reserved),
 	F_UINT(T, load),     F_UINT(T, load_forecast),
 	F_VEC(T, band, 4),   F_OBJ(T, least, table_least_fields),
+	F_STR(T, no_v4),
 };
 FIELD_TABLE(path_view_fields, struct path_view, path_view_f);
 #undef T

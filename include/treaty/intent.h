@@ -38,6 +38,7 @@ struct class_profile {
 	price_t base[AXIS_MAX_]; /* per unit: Mbit/s, (latency premium), (availability premium) */
 	price_t margin;          /* additive, negotiable */
 	price_t margin_floor;
+	bool v4; /* its packets are IPv4, also where its answers enter at the far end */
 };
 
 #endif

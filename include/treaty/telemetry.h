@@ -108,9 +108,17 @@ struct path_view {
 	rate_t load_forecast; /* within the horizon, upper estimate */
 	enum band band[AXIS_MAX_];
 	struct table_least least;
+	name_t no_v4; /* the far end's node, when it leads no IPv4 onto the path; "" = it does, or
+		       * has not told */
 };
 
 const char *table_name(unsigned table); /* of enum table_kind; "?" beyond it */
+
+/* Whether a class whose packets enter at the far end as IPv4 may have the path. */
+static inline bool path_carries(const struct path_view *v, bool v4)
+{
+	return !v4 || !v->no_v4.s[0];
+}
 
 /* Whether the nodes of a path take an agreement that is new there. A change of one that exists
  * (moved: to another label or path) may use what is kept for changes. */

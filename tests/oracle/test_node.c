@@ -382,6 +382,22 @@ static int no_label(void *arg, const void *obj)
 	return -EEXIST;
 }
 
+/* Onto which paths no IPv4 is led, as the operator is told. */
+static void families(char why[200])
+{
+	struct cfg_addr had = rig.cfg.path[1].v4_prefix;
+	json_t *both = call("telemetry_read", json_object(), why), *one;
+
+	rig.cfg.path[1].v4_prefix = (struct cfg_addr){ 0 };
+	one = call("telemetry_read", json_object(), why);
+	rig.cfg.path[1].v4_prefix = had;
+	assert_int_equal(json_array_size(json_object_get(both, "noIpv4")), 0);
+	assert_int_equal(json_array_size(json_object_get(one, "noIpv4")), 1);
+	assert_int_equal(json_integer_value(json_array_get(json_object_get(one, "noIpv4"), 0)), 8);
+	json_decref(both);
+	json_decref(one);
+}
+
 /* The one label there is, as a batch: the same as its JSON row, and then no more. */
 static void pages(char why[200])
 {
@@ -488,6 +504,7 @@ static void test_mcp(void **st)
 	assert_tables(js);
 	json_decref(js);
 	pages(why);
+	families(why);
 	p.step[0].step.device = (name_t){ "eth9" };
 	str_cut(p.id.s, "pln-2");
 	js = call("step_apply", plan_args(&p), why);

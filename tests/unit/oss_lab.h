@@ -55,6 +55,7 @@ struct lab_node {
 	bool silent;
 	uint32_t refuse; /* this one of its steps, counted from 1 since the start; 0 = none */
 	uint32_t steps;
+	uint8_t no_v4; /* it leads no IPv4 onto this path; 0 = it does not tell of any */
 	struct label_count up;
 	struct path_sample path[3];
 	struct mark_sample mark; /* block 0 = none */
@@ -168,7 +169,7 @@ static json_t *lab_batch(const char *noun, const struct field_table *t, const vo
 static json_t *lab_telemetry(struct lab_node *n)
 {
 	struct label_sample s = { .label = LABEL, .at = loop_now(lab.side.loop) };
-	json_t *paths = json_array();
+	json_t *paths = json_array(), *js;
 
 	lab.telemetry_calls++;
 	s.dir[DIR_UP] = n->up;
@@ -176,11 +177,14 @@ static json_t *lab_telemetry(struct lab_node *n)
 		n->path[i].at = s.at;
 		json_array_append_new(paths, noun_encode(&path_sample_fields, &n->path[i]));
 	}
-	return json_pack(
+	js = json_pack(
 		"{s:o, s:o, s:[], s:o, s:o, s:I}", "labels",
 		lab_batch("label", &label_sample_fields, &s), "paths", paths, "classes", "marks",
 		lab_batch("mark", &mark_sample_fields, n->mark.block ? &n->mark : NULL), "clock",
 		noun_encode(&mark_clock_fields, &n->clock), "mono", (json_int_t)s.at.us);
+	if (n->no_v4)
+		json_object_set_new(js, "noIpv4", json_pack("[i]", n->no_v4));
+	return js;
 }
 
 static void lab_answer(void *arg)

@@ -135,6 +135,55 @@ static void menu(void **state)
 	}
 }
 
+/* A class of IPv4 is offered paths that carry it alone; one of IPv6 all. */
+static void menu_by_family(void **state)
+{
+	static const struct {
+		bool v4;
+		const char *lacks[2]; /* node of path 1, 2 */
+		enum refusal want;
+		uint8_t items;
+	} row[] = {
+		{ true, { "", "" }, REFUSE_NONE, 2 },
+		{ true, { "popB", "" }, REFUSE_NONE, 1 },
+		{ true, { "popB", "popD" }, REFUSE_PATH_NO_IPV4, 0 },
+		{ false, { "popB", "popD" }, REFUSE_NONE, 2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct bss_menu_in in = { .n_paths = 2, .profile = { .v4 = row[i].v4 } };
+		struct bss_menu_out out;
+
+		bss_defaults(&in.p);
+		in.want.bandwidth.bps = 10 * M;
+		for (uint8_t p = 0; p < 2; p++) {
+			in.path[p] = view((uint8_t)(p + 1), state_of(0, 10, 9));
+			str_cut(in.path[p].no_v4.s, row[i].lacks[p]);
+		}
+		bss_menu(&in, &out);
+		if (out.refusal != row[i].want || out.n_items != row[i].items)
+			fail_msg("row %zu: %s, %u", i, refusal_name(out.refusal), out.n_items);
+		if (out.refusal != REFUSE_NONE)
+			assert_string_equal(out.why.s, "IPv4 to a path without an IPv4 table "
+						       "(v4-prefix) node=popD");
+	}
+}
+
+/* The same order where its class is IPv4 and the path carries none; what is there may always go. */
+static void by_family(struct oss_negotiation_in *in)
+{
+	struct oss_negotiation_out out;
+
+	in->v4 = true;
+	str_cut(in->view.no_v4.s, "popB");
+	oss_negotiation_decide(in, &out);
+	assert_int_equal(out.refusal,
+			 in->order.action == ORDER_DELETE ? REFUSE_NONE : REFUSE_PATH_NO_IPV4);
+	if (out.refusal != REFUSE_NONE)
+		assert_non_null(strstr(out.why.s, "(v4-prefix) node=popB"));
+}
+
 static void orders(void **state)
 {
 	static const struct {
@@ -186,16 +235,16 @@ static void orders(void **state)
 			fail_msg("row %zu: %s: %s", i, refusal_name(out.refusal), out.why.s);
 		if (out.refusal == REFUSE_NODE_FULL)
 			assert_non_null(strstr(out.why.s, "node=popB table=rules used="));
+		if (out.refusal == REFUSE_NONE)
+			by_family(&in);
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(room),
-		cmocka_unit_test(least),
-		cmocka_unit_test(menu),
-		cmocka_unit_test(orders),
+		cmocka_unit_test(room),           cmocka_unit_test(least),  cmocka_unit_test(menu),
+		cmocka_unit_test(menu_by_family), cmocka_unit_test(orders),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

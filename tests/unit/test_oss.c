@@ -464,6 +464,13 @@ static void a_swap_that_may_not_be_is_refused(void **state)
 	assert_int_equal(lab.turn_refusal, REFUSE_ORDER_INVALID);
 	swap("agr-1", 3); /* another network type */
 	assert_int_equal(lab.turn_refusal, REFUSE_ORDER_INVALID);
+	lab.side.profile[0].v4 = true;
+	lab_node("popB")->no_v4 = 2;
+	swap("agr-1", 2);
+	assert_int_equal(lab.turn_refusal, REFUSE_NONE); /* not told yet */
+	swap("agr-1", 1);
+	swap("agr-1", 2);
+	assert_int_equal(lab.turn_refusal, REFUSE_PATH_NO_IPV4);
 	assert_int_equal(lab_deal()->cur.path, 1);
 	assert_int_equal(lab.n_held, 9);
 }

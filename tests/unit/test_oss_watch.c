@@ -437,12 +437,38 @@ static void good_seconds(void **state)
 	assert_true(seconds_ppm(&d) < 1000000);
 }
 
+/* The far end of path 2 has no IPv4 table for it: an order of a class of IPv4 is refused before any
+ * node is asked. The first node is no end that IPv4 enters by. */
+static void ipv4_stays_where_it_is_carried(void **state)
+{
+	struct want w = lab_add;
+
+	(void)state;
+	lab.cfg->class[0].dst = (struct cfg_addr){ .family = 4, .plen = 24, .b = { 10, 2 } };
+	lab.side.profile[0].v4 = true;
+	w.path = 2;
+	w.latency = 50000;
+	lab_node("popB")->no_v4 = 2;
+	lab_run(2000);
+	assert_string_equal(side_path(&lab.side, 2)->no_v4.s, "popB");
+	assert_string_equal(side_path(&lab.side, 1)->no_v4.s, "");
+	lab_agree(&w);
+	lab_run(3000);
+	assert_int_equal(lab.n_seen, 0);
+	assert_false(lab_deal()->has_plan || lab_deal()->has_order || lab_deal()->active);
+	lab_node("popB")->no_v4 = 0;
+	lab_node("popA")->no_v4 = 2;
+	lab_run(1000);
+	assert_string_equal(side_path(&lab.side, 2)->no_v4.s, "");
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, lab_make, lab_drop)
 	const struct CMUnitTest tests[] = {
 		T(a_view_is_the_worst_that_the_steering_nodes_say),
 		T(a_node_is_asked_once_an_interval),
+		T(ipv4_stays_where_it_is_carried),
 		T(who_watches_paths_hears_what_matters),
 		T(bands_and_surge_rise_with_the_load),
 		T(flows_count_what_is_lost_for_good),

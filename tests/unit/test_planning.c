@@ -454,12 +454,24 @@ static void refusals(void **state)
 	CASE(ORDER_ADD, in.path.n_hops = HOPS_MAX + 1);
 	CASE(ORDER_ADD, in.n_rules = OSS_RULES_MAX + 1);
 	CASE(ORDER_ADD, in.order.g.bandwidth.bps = 0);
+	CASE(ORDER_ADD, in.no_v4 = true; in.rule[1].family = 4);
+	CASE(ORDER_MODIFY, in.no_v4 = true; in.rule[0].family = 4);
 	CASE(ORDER_DELETE, in.overlap_ms = 0);
 	CASE(ORDER_REROUTE, in.old_path.n_hops = 0);
 	CASE(ORDER_REROUTE, str_set(in.old_path.hop[1].node.s, "popX") ? (void)0 : fail());
 	CASE(ORDER_MIGRATE, in.order.label = in.order.old_label);
 	CASE(ORDER_MIGRATE, in.minor = in.old_minor);
 #undef CASE
+	in = plan_in(ORDER_DELETE); /* what is there goes, also when it should not be */
+	in.no_v4 = true;
+	in.rule[0].family = 4;
+	oss_plan_make(&in, &out);
+	assert_int_equal(out.refusal, REFUSE_NONE);
+	in = plan_in(ORDER_ADD); /* IPv6 does not ask for it */
+	in.no_v4 = true;
+	in.rule[0].family = 6;
+	oss_plan_make(&in, &out);
+	assert_int_equal(out.refusal, REFUSE_NONE);
 	in = plan_in(
 		ORDER_MIGRATE); /* eight hops twice and sixteen rules are too much for one plan */
 	in.path.n_hops = in.old_path.n_hops = HOPS_MAX;
