@@ -99,9 +99,7 @@ static int read_note(struct credit_note *ret, const json_t *doc, struct err *e)
 int credit_note_issue(const struct credit_note *c, const struct sign_port *port, json_t **ret,
 		      struct err *e)
 {
-	struct sign_request rq = { .kind = SIGN_CREDIT,
-				   .revision = c->revision,
-				   .amount = c->amount };
+	struct sign_request rq = { .kind = SIGN_CREDIT };
 	struct vc_proof_options po = { .created = c->issued_at };
 	char digest[DIGEST_MULTIBASE_MAX];
 	auto_json json_t *body = NULL;
@@ -120,7 +118,6 @@ int credit_note_issue(const struct credit_note *c, const struct sign_port *port,
 	r = read_note(&back, body, e);
 	if (r)
 		return r;
-	memcpy(rq.subject, back.lineage, sizeof(rq.subject));
 	return vc_issue(body, &credit_note_profile, &po, port, &rq, ret, e);
 }
 

@@ -18,16 +18,23 @@ static unsigned signed_new;
 static int strict_sign(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_SIG_LEN])
 {
 	uint8_t digest[32];
+	struct sign_facts f;
+	struct sign_scan scan;
 	enum sign_verdict v;
 
 	(void)arg;
 	if (rq->kind == SIGN_AGREEMENT) {
+		scan_begin(&scan, sign_paths(SIGNER_AGREEMENT, SIGN_DOCUMENT));
+		scan_feed(&scan, (const uint8_t *)rq->document, rq->document_len);
+		assert_int_equal(sign_check_text(SIGNER_AGREEMENT, &scan, NULL, "", lab.op.did,
+						 INT64_MAX, &f),
+				 SIGN_OK);
 		sha256(rq->hash, sizeof(rq->hash), digest);
-		v = sign_check_revision(&signed_last, (uint64_t)rq->revision, digest);
+		v = sign_check_revision(&signed_last, f.revision, digest);
 		if (v != SIGN_OK && v != SIGN_AGAIN)
 			return -EACCES;
 		signed_new += v == SIGN_OK;
-		signed_last.revision = (uint64_t)rq->revision;
+		signed_last.revision = f.revision;
 		memcpy(signed_last.digest, digest, sizeof(digest));
 	}
 	return lab.op.port.sign(lab.op.port.arg, rq, sig);
