@@ -26,6 +26,7 @@ static const char *const reasons[CREDIT_REASON_MAX_] = {
 	[CREDIT_NOT_IN_FORCE] = "not-in-force",
 	[CREDIT_NOT_APPLIED] = "not-applied",
 	[CREDIT_UNUSED] = "unused",
+	[CREDIT_LOWERED] = "lowered",
 };
 
 const char *credit_reason_name(enum credit_reason r)
@@ -71,7 +72,7 @@ static int read_subject(struct credit_note *c, const json_t *s, struct err *e)
 		r = json_need_text(s, SUBJECT, "reason", c->reason, sizeof(c->reason), e);
 	if (!r && credit_reason_parse(c->reason) == CREDIT_REASON_MAX_)
 		r = err_set(e, -EINVAL,
-			    SUBJECT ".reason: not-in-force, not-applied or unused required");
+			    SUBJECT ".reason: not-in-force, not-applied, unused or lowered");
 	return r;
 }
 
