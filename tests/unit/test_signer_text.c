@@ -175,6 +175,75 @@ static void test_long_text(void **state)
 	assert_int_equal(crypto_sign_verify_detached(p.signature, hash, 64, p.public), 0);
 }
 
+/* The scan alone: members by their path, whatever stands beside them, and wherever a part ends. */
+static const struct scanned {
+	const char *text, *x, *ab; /* what "x" and "a.b" are; NULL: not a whole document */
+} scanned[] = {
+	{ "{}", "", "" },
+	{ "{\"x\":1}", "1", "" },
+	{ "{\"a\":{\"b\":\"t\"},\"x\":[1,{\"x\":2}]}", "[1,{\"x\":2}]", "\"t\"" },
+	{ "{\"a\":[{\"b\":1},{\"b\":2}],\"y\":{\"x\":3}}", "", "" },
+	{ "{\"a\":{\"b\":{\"c\":\"}],\"}},\"x\":\"\\\"\"}", "\"\\\"\"", "{\"c\":\"}],\"}" },
+	{ "{\"a\":{\"c\":{\"b\":1}},\"a.b\":2,\"a[\":3}", "", "" },
+	{ "{\"a\\\"\":1,\"b\":\"x\\\\\",\"x\":null}", "null", "" },
+	{ "{\"a\":{\"b\":[]},\"x\":{}}", "{}", "[]" },
+	{ "{\"x\":1,\"x\":2}", NULL, NULL },
+	{ "{\"a\":{\"b\":1},\"a\":{\"b\":1}}", NULL, NULL },
+	{ "{\"x\":1", NULL, NULL },
+	{ "{\"x\":\"1}", NULL, NULL },
+	{ "{\"x\":1}}", NULL, NULL },
+	{ "{\"x\":1} ", NULL, NULL },
+	{ "[1]", NULL, NULL },
+	{ "1", NULL, NULL },
+	{ "", NULL, NULL },
+};
+
+static void scan_one(const struct scanned *t, size_t cut)
+{
+	static const char *const path[SCAN_FIELDS] = { "x", NULL, "a.b" };
+	const uint8_t *p = (const uint8_t *)t->text;
+	size_t n = strlen(t->text);
+	struct sign_scan s;
+
+	scan_begin(&s, path);
+	scan_feed(&s, p, cut);
+	scan_feed(&s, p + cut, n - cut);
+	assert_int_equal(scan_whole(&s), t->x != NULL);
+	if (!t->x)
+		return;
+	assert_string_equal(s.value[0], t->x);
+	assert_string_equal(s.value[2], t->ab);
+}
+
+static void test_scan(void **state)
+{
+	static const char *const path[SCAN_FIELDS] = { "x" };
+	char deep[2 * SCAN_DEPTH_MAX + 16];
+	struct sign_scan s;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(scanned); i++)
+		for (size_t cut = 0; cut <= strlen(scanned[i].text); cut++)
+			scan_one(&scanned[i], cut);
+	for (int depth = SCAN_DEPTH_MAX - 3; depth <= SCAN_DEPTH_MAX; depth++) {
+		int n = snprintf(deep, sizeof(deep), "{\"y\":");
+
+		memset(deep + n, '[', (size_t)depth);
+		memset(deep + n + depth, ']', (size_t)depth);
+		deep[n + 2 * depth] = '}';
+		scan_begin(&s, path);
+		scan_feed(&s, (uint8_t *)deep, (size_t)(n + 2 * depth + 1));
+		assert_int_equal(scan_whole(&s), depth + 1 < SCAN_DEPTH_MAX);
+	}
+	/* a value that is asked for and too long is no value */
+	scan_begin(&s, path);
+	scan_feed(&s, (const uint8_t *)"{\"x\":\"", 6);
+	for (int i = 0; i < SCAN_VALUE_MAX; i++)
+		scan_feed(&s, (const uint8_t *)"v", 1);
+	scan_feed(&s, (const uint8_t *)"\"}", 2);
+	assert_false(scan_whole(&s));
+}
+
 /* No honest client sends these: the signer ends, and says so by its exit code. */
 static void test_shape(void **state)
 {
@@ -216,7 +285,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		CASE(test_signature_verifies), CASE(test_what_is_read), CASE(test_accepting),
-		CASE(test_long_text),          CASE(test_shape),
+		CASE(test_long_text),          CASE(test_shape),        CASE(test_scan),
 	};
 
 	if (geteuid() != 0)
