@@ -231,7 +231,7 @@ struct cfg_ledger {
 
 struct cfg_operator {
 	uint32_t quote_ttl_s;
-	bool refund;             /* an early end gives back what was not used */
+	bool refund;             /* what is paid and not used goes back, also in life */
 	uint32_t surge_max_ppm;  /* cap on the scarcity factor, 1000000 = x 1 */
 	struct cfg_range labels; /* allocated to agreements */
 	uint32_t overlap_ms;     /* both roads stay valid in a swap */

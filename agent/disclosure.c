@@ -234,8 +234,6 @@ int disclosure_sign(struct side *s, const json_t *doc, json_t **ret, struct err 
 	if (!r && d->version <= disclosure_of(s)->version)
 		r = err_set(e, -ESTALE, "version: %u is in force", disclosure_of(s)->version);
 	if (!r) {
-		str_cut(rq.subject, "disclosure");
-		rq.revision = d->version;
 		options = json_pack("{s:s, s:s, s:o, s:s, s:s}", "type", "DataIntegrityProof",
 				    "cryptosuite", "eddsa-jcs-2022", "created",
 				    json_time(engine_now(s->engine)), "verificationMethod",

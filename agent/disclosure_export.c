@@ -113,7 +113,6 @@ static int secure(struct side *s, json_t *doc, json_t **ret, struct err *e)
 
 	if (!port->method[0])
 		return err_set(e, -ENOKEY, "keys.agreement: not configured, nothing can be signed");
-	str_cut(rq.subject, s->cfg->daemon.did);
 	options =
 		json_pack("{s:s, s:s, s:o, s:s, s:s}", "type", "DataIntegrityProof", "cryptosuite",
 			  "eddsa-jcs-2022", "created", json_time(engine_now(s->engine)),

@@ -181,20 +181,24 @@ int side_key_act(struct side *s, const struct key_req *q, uint64_t *ret_generati
 	return keep_record(s, rep.count, rep.head, e);
 }
 
-/* The codec's request becomes the signer's: the subject is hashed to an opaque lineage. */
+/* The signer is shown all that it signs. */
 static int sign_port(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_SIG_LEN])
 {
 	const struct side *s = arg;
-	struct sign_req q = { .kind = keys[rq->kind].kind,
-			      .data_len = SIGN_HASH_LEN,
-			      .revision = (uint64_t)rq->revision,
-			      .amount = rq->amount.minor,
-			      .ceiling = s->cfg->ledger.ceiling.minor };
+	enum signer_kind kind = keys[rq->kind].kind;
+	struct sign_req q = { .kind = kind, .data_len = (uint32_t)rq->proof_len };
+	struct err *e = s->sign_err;
+	int r = 0;
 
-	*s->sign_err = (struct err){ 0 };
-	sha256(rq->subject, strlen(rq->subject), q.lineage);
-	memcpy(q.data, rq->hash, SIGN_HASH_LEN);
-	return signed_now(s, &q, sig, s->sign_err);
+	*e = (struct err){ 0 };
+	if (rq->proof_len > sizeof(q.data))
+		return err_set(e, -EMSGSIZE, "proof: at most %zu bytes", sizeof(q.data));
+	memcpy(q.data, rq->proof, rq->proof_len);
+	if (rq->about)
+		r = signer_text(s->signer, kind, SIGN_ABOUT, rq->about, rq->about_len, e);
+	if (!r)
+		r = signer_text(s->signer, kind, SIGN_DOCUMENT, rq->document, rq->document_len, e);
+	return r ? r : signed_now(s, &q, sig, e);
 }
 
 int side_checkpoint_key(struct side *s, uint8_t ret[32], struct err *e)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Credit notes: what a void revision cost goes back, signed. A revision is void when its service
- * failed, or when its countersignature came after it was dead. The shadow ledger moves in the turn
- * that issues the note; the enterprise's gate moves when it books it, and until then nothing new is
+/* Credit notes: what a void revision cost goes back, signed; what an early end or a cheaper
+ * revision leaves unused does when the quote said so. A revision is void when its service failed,
+ * or when its countersignature came after it was dead. The shadow ledger moves in the turn that
+ * issues the note; the enterprise's gate moves when it books it, and until then nothing new is
  * signed for that agreement, because both sides must count from the same sum. */
 #include "bss_i.h"
 
@@ -13,14 +14,16 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* A UUID (version 8, RFC 9562 section 5.8): one note a revision, so its name follows from it. */
-static void note_id(const struct agreement *a, char id[URN_MAX])
+/* A UUID (version 8, RFC 9562 section 5.8): one note a revision, and one that lowers it, so its
+ * name follows from it. */
+static void note_id(const struct agreement *a, uint8_t reason, char id[URN_MAX])
 {
-	char text[16 + 2 * SHA256_LEN], hex[2 * SHA256_LEN + 1];
+	char text[32 + 2 * SHA256_LEN], hex[2 * SHA256_LEN + 1];
 	uint8_t d[SHA256_LEN];
 
 	(void)hex_encode(a->digest.b, sizeof(a->digest.b), hex, sizeof(hex));
-	(void)snprintf(text, sizeof(text), "credit/v1 %s", hex);
+	(void)snprintf(text, sizeof(text), "credit/v1 %s%s", hex,
+		       reason == CREDIT_LOWERED ? " lowered" : "");
 	sha256(text, strlen(text), d);
 	d[6] = (uint8_t)((d[6] & 0x0f) | 0x80);
 	d[8] = (uint8_t)((d[8] & 0x3f) | 0x80);
@@ -35,7 +38,7 @@ static int sign(const struct agreement *a, const struct ev_credit *ev, json_t **
 				 .amount = ev->amount,
 				 .issued_at = engine_now(bss.side->engine) };
 
-	note_id(a, c.id);
+	note_id(a, ev->reason, c.id);
 	str_cut(c.issuer, bss.side->cfg->daemon.did);
 	str_cut(c.lineage, a->lineage.s);
 	memcpy(c.agreement_digest, a->digest.b, DIGEST_LEN);
@@ -99,7 +102,8 @@ void bss_credit_failed(const struct deal *d)
 static bool credited(const struct deal *d)
 {
 	for (uint8_t i = 0; i < d->n_credits; i++)
-		if (digest_eq(d->credit[i].note.agreement, d->cur.digest))
+		if (digest_eq(d->credit[i].note.agreement, d->cur.digest) &&
+		    d->credit[i].note.reason != CREDIT_LOWERED)
 			return true;
 	return false;
 }
@@ -120,6 +124,24 @@ void bss_credit_unused(const struct deal *d)
 		return;
 	if (bss_credit(d, &a, CREDIT_UNUSED, amount, "ended before its paid term", &e))
 		log_error("%s: no credit note: %s", a.lineage.s, e.text);
+	else
+		bss_offers_soon();
+}
+
+/* When the network carries a revision that costs less than was paid: the difference, when its quote
+ * said so. What was paid equals its amount afterwards, so there is nothing to give a second time.
+ */
+void bss_credit_lowered(const struct deal *d)
+{
+	struct agreement a = d->cur;
+	struct err e = { 0 };
+	money_t amount = { deal_captured(d).minor - a.amount.minor };
+
+	if (!d->operator_side || d->life == LIFE_TERMINATED || !d->active || !a.refundable ||
+	    amount.minor <= 0)
+		return;
+	if (bss_credit(d, &a, CREDIT_LOWERED, amount, "stepped down", &e))
+		log_error("%s revision %u: no credit note: %s", a.lineage.s, a.rev, e.text);
 	else
 		bss_offers_soon();
 }

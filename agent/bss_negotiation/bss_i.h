@@ -75,6 +75,8 @@ int bss_credit(const struct deal *d, const struct agreement *a, enum credit_reas
 void bss_credit_failed(const struct deal *d);
 /* When a refundable agreement has ended early: its credit note. */
 void bss_credit_unused(const struct deal *d);
+/* When a refundable, cheaper revision is in effect: its credit note. */
+void bss_credit_lowered(const struct deal *d);
 /* The enterprise has booked it. */
 void bss_credit_delivered(const ident_t *deal, const digest_t *note);
 

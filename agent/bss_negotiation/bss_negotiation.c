@@ -43,8 +43,10 @@ static void bss_credit_look(const struct event *ev)
 	const ident_t *id = ev->kind == EV_ORDER_REFUSED ? &ev->u.refused.deal : &ev->u.ref.deal;
 	const struct deal *d = world_deal(engine_world(bss.side->engine), id);
 
-	if (d)
-		bss_credit_failed(d);
+	if (!d)
+		return;
+	bss_credit_failed(d);
+	bss_credit_lowered(d);
 }
 
 static void on_event(void *arg, const struct event *ev)

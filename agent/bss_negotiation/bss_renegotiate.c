@@ -230,6 +230,7 @@ void bss_offers_tick(void)
 		if (d->operator_side) {
 			bss_credit_failed(d);
 			bss_credit_unused(d);
+			bss_credit_lowered(d);
 			credit_out(d);
 		}
 		if (!d->operator_side || d->life != LIFE_RENEGOTIATING)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "agent/codec/canon.h"
 #include "agent/codec/json.h"
 #include "agent/crypto/crypto.h"
 
@@ -178,9 +179,7 @@ static json_t *treaty_new(const struct agreement_terms *t)
 int agreement_issue(const struct agreement_terms *t, const json_t *tmf651, wall_t now,
 		    const struct sign_port *port, json_t **ret, struct err *e)
 {
-	struct sign_request rq = { .kind = SIGN_AGREEMENT,
-				   .revision = t->revision,
-				   .amount = t->amount };
+	struct sign_request rq = { .kind = SIGN_AGREEMENT };
 	struct vc_proof_options po = { .created = now };
 	auto_json json_t *subject = NULL, *body = NULL;
 	struct agreement_terms back;
@@ -198,7 +197,6 @@ int agreement_issue(const struct agreement_terms *t, const json_t *tmf651, wall_
 	r = read_agreement(&back, body, e);
 	if (r)
 		return r;
-	memcpy(rq.subject, back.lineage, sizeof(rq.subject));
 	return vc_issue(body, &agreement_profile, &po, port, &rq, ret, e);
 }
 
@@ -275,13 +273,14 @@ static int read_acceptance(struct acceptance *ret, const json_t *doc, struct err
 	return s.r;
 }
 
-int acceptance_issue(const struct acceptance *a, const struct sign_port *port, json_t **ret,
-		     struct err *e)
+int acceptance_issue(const struct acceptance *a, const json_t *agreement,
+		     const struct sign_port *port, json_t **ret, struct err *e)
 {
-	struct sign_request rq = { .kind = SIGN_ACCEPTANCE, .revision = a->revision };
+	struct sign_request rq = { .kind = SIGN_ACCEPTANCE };
 	struct vc_proof_options po = { .created = a->accepted_at };
 	char digest[DIGEST_MULTIBASE_MAX];
 	auto_json json_t *body = NULL;
+	auto_free char *text = NULL;
 	struct acceptance back;
 	int r;
 
@@ -295,7 +294,11 @@ int acceptance_issue(const struct acceptance *a, const struct sign_port *port, j
 	r = read_acceptance(&back, body, e);
 	if (r)
 		return r;
-	memcpy(rq.subject, back.lineage, sizeof(rq.subject));
+	if (agreement)
+		r = canon_text(agreement, agreement_profile.limits.bytes, &text, &rq.about_len, e);
+	if (r)
+		return r;
+	rq.about = text;
 	return vc_issue(body, &acceptance_profile, &po, port, &rq, ret, e);
 }
 
@@ -353,9 +356,7 @@ static int read_receipt(struct receipt *ret, const json_t *doc, struct err *e)
 int receipt_issue(const struct receipt *c, const struct sign_port *port, json_t **ret,
 		  struct err *e)
 {
-	struct sign_request rq = { .kind = SIGN_RECEIPT,
-				   .revision = c->revision,
-				   .amount = c->amount };
+	struct sign_request rq = { .kind = SIGN_RECEIPT };
 	struct vc_proof_options po = { .created = c->issued_at };
 	char previous[DIGEST_MULTIBASE_MAX];
 	auto_json json_t *body = NULL;
@@ -376,7 +377,6 @@ int receipt_issue(const struct receipt *c, const struct sign_port *port, json_t 
 	r = read_receipt(&back, body, e);
 	if (r)
 		return r;
-	memcpy(rq.subject, back.wallet_id, sizeof(rq.subject));
 	return vc_issue(body, &receipt_profile, &po, port, &rq, ret, e);
 }
 

@@ -18,8 +18,10 @@ int agreement_issue(const struct agreement_terms *t, const json_t *tmf651, wall_
 int agreement_verify(const json_t *vc, const struct did_resolver *keys, struct agreement_terms *ret,
 		     json_t **body, uint8_t digest[DIGEST_LEN], struct err *e) must_check;
 
-int acceptance_issue(const struct acceptance *a, const struct sign_port *port, json_t **ret,
-		     struct err *e) must_check;
+/* agreement: the credential that is accepted, for the signer, which reads there what is committed;
+ * NULL only for signers that do not ask. */
+int acceptance_issue(const struct acceptance *a, const json_t *agreement,
+		     const struct sign_port *port, json_t **ret, struct err *e) must_check;
 int acceptance_verify(const json_t *vc, const struct did_resolver *keys, struct acceptance *ret,
 		      uint8_t digest[DIGEST_LEN], struct err *e) must_check;
 

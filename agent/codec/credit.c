@@ -26,6 +26,7 @@ static const char *const reasons[CREDIT_REASON_MAX_] = {
 	[CREDIT_NOT_IN_FORCE] = "not-in-force",
 	[CREDIT_NOT_APPLIED] = "not-applied",
 	[CREDIT_UNUSED] = "unused",
+	[CREDIT_LOWERED] = "lowered",
 };
 
 const char *credit_reason_name(enum credit_reason r)
@@ -71,7 +72,7 @@ static int read_subject(struct credit_note *c, const json_t *s, struct err *e)
 		r = json_need_text(s, SUBJECT, "reason", c->reason, sizeof(c->reason), e);
 	if (!r && credit_reason_parse(c->reason) == CREDIT_REASON_MAX_)
 		r = err_set(e, -EINVAL,
-			    SUBJECT ".reason: not-in-force, not-applied or unused required");
+			    SUBJECT ".reason: not-in-force, not-applied, unused or lowered");
 	return r;
 }
 
@@ -99,9 +100,7 @@ static int read_note(struct credit_note *ret, const json_t *doc, struct err *e)
 int credit_note_issue(const struct credit_note *c, const struct sign_port *port, json_t **ret,
 		      struct err *e)
 {
-	struct sign_request rq = { .kind = SIGN_CREDIT,
-				   .revision = c->revision,
-				   .amount = c->amount };
+	struct sign_request rq = { .kind = SIGN_CREDIT };
 	struct vc_proof_options po = { .created = c->issued_at };
 	char digest[DIGEST_MULTIBASE_MAX];
 	auto_json json_t *body = NULL;
@@ -120,7 +119,6 @@ int credit_note_issue(const struct credit_note *c, const struct sign_port *port,
 	r = read_note(&back, body, e);
 	if (r)
 		return r;
-	memcpy(rq.subject, back.lineage, sizeof(rq.subject));
 	return vc_issue(body, &credit_note_profile, &po, port, &rq, ret, e);
 }
 

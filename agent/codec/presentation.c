@@ -40,8 +40,6 @@ int presentation_new(const json_t *wallet_vc, const struct presentation_ask *a,
 		return r;
 	if (strcmp(w.holder, a->holder))
 		return err_set(e, -EPERM, "holder: the wallet was issued to another");
-	memcpy(rq.subject, w.wallet_id, sizeof(rq.subject));
-	rq.revision = w.generation;
 	digest_encode(a->intent_digest, digest);
 	body = json_pack("{s:s, s:[O], s:{s:s, s:s}}", "holder", a->holder, "verifiableCredential",
 			 (json_t *)(uintptr_t)wallet_vc, "presentedWith", "id", a->intent_id,

@@ -8,6 +8,8 @@
 #include "agent/codec/json.h"
 #include "agent/crypto/crypto.h"
 
+#define TEXT_MAX (16u << 20) /* of what we sign ourselves */
+
 static const char *text_of(const json_t *o, const char *key)
 {
 	const char *s = json_string_value(json_object_get(o, key));
@@ -54,21 +56,45 @@ static int sign_into(json_t *proof, const struct sign_port *port, struct sign_re
 	return 0;
 }
 
+/* The two texts of a request and what they hash to. */
+static int texts_of(const json_t *doc, const json_t *proof, char *text[2], struct sign_request *rq,
+		    struct err *e)
+{
+	int r = canon_text(proof, TEXT_MAX, &text[0], &rq->proof_len, e);
+
+	if (!r)
+		r = canon_text(doc, TEXT_MAX, &text[1], &rq->document_len, e);
+	if (r)
+		return r;
+	rq->proof = text[0];
+	rq->document = text[1];
+	sha256(text[0], rq->proof_len, rq->hash); /* the proof's hash comes first */
+	sha256(text[1], rq->document_len, rq->hash + SHA256_LEN);
+	return 0;
+}
+
 int proof_create(const json_t *doc, const json_t *options, const struct sign_port *port,
 		 struct sign_request *rq, json_t **ret, struct err *e)
 {
 	auto_json json_t *out = shallow(doc), *proof = shallow(options);
 	json_t *context = json_object_get(doc, "@context");
+	char *text[2] = { 0 };
 	int r;
 
+	if (!json_is_object(doc) || !json_is_object(options))
+		return err_set(e, -EINVAL, "proof: object required");
 	if (!out || !proof)
 		return err_set(e, -ENOMEM, "proof: no memory");
 	(void)json_object_del(out, "proof");
+	(void)json_object_del(proof, "proofValue");
 	if (context && json_object_set(proof, "@context", context))
 		return err_set(e, -ENOMEM, "proof: no memory");
-	r = proof_hash(out, proof, rq->hash, e);
+	r = texts_of(out, proof, text, rq, e);
 	if (!r)
 		r = sign_into(proof, port, rq, e);
+	free(text[0]);
+	free(text[1]);
+	rq->proof = rq->document = NULL;
 	if (r)
 		return r;
 	if (json_object_set(out, "proof", proof))

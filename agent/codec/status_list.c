@@ -274,7 +274,6 @@ int status_list_issue(const struct status_list *l, wall_t now, const struct sign
 		return err_set(e, -ENOMEM, "status list: no memory");
 	text[0] = 'u';
 	(void)base64url_encode(packed, n, text + 1, TEXT_MAX - 1); /* TEXT_MAX holds it */
-	str_cut(rq.subject, l->id);
 	body = json_pack("{s:s, s:s, s:o, s:o, s:o}", "id", l->id, "issuer", l->issuer, "validFrom",
 			 json_time(l->valid_from), "validUntil", json_time(l->valid_until), SUBJECT,
 			 subject_new(l, text));

@@ -474,9 +474,7 @@ static int check_parent(const struct wallet *w, const json_t *parent, struct err
 int wallet_issue_below(const struct wallet *w, const json_t *parent, wall_t now,
 		       const struct sign_port *port, json_t **ret, struct err *e)
 {
-	struct sign_request rq = { .kind = SIGN_WALLET,
-				   .revision = w->generation,
-				   .amount = w->ceiling };
+	struct sign_request rq = { .kind = SIGN_WALLET };
 	struct vc_proof_options po = { .created = now };
 	struct wallet back;
 	auto_json json_t *body = body_new(w, parent);
@@ -491,7 +489,6 @@ int wallet_issue_below(const struct wallet *w, const json_t *parent, wall_t now,
 		r = check_parent(&back, parent, e);
 	if (r)
 		return r;
-	memcpy(rq.subject, back.wallet_id, sizeof(rq.subject));
 	return vc_issue(body, &wallet_profile, &po, port, &rq, ret, e);
 }
 

@@ -150,8 +150,8 @@ static void urn_of(const char *purpose, const digest_t *d, char out[URN_MAX])
 		       x + 20);
 }
 
-static int acceptance(struct ent *en, const struct agreement *a, wall_t at, json_t **ret,
-		      struct err *e)
+static int acceptance(struct ent *en, const struct agreement *a, const json_t *vc, wall_t at,
+		      json_t **ret, struct err *e)
 {
 	struct acceptance c = { .revision = a->rev, .accepted_at = at };
 
@@ -160,7 +160,7 @@ static int acceptance(struct ent *en, const struct agreement *a, wall_t at, json
 	memcpy(c.agreement_digest, a->digest.b, DIGEST_LEN);
 	str_cut(c.lineage, a->lineage.s);
 	str_cut(c.hold_id, a->hold.s);
-	return acceptance_issue(&c, &en->s->port[SIGN_ACCEPTANCE], ret, e);
+	return acceptance_issue(&c, vc, &en->s->port[SIGN_ACCEPTANCE], ret, e);
 }
 
 /* All debits of the wallet before this one, as its last receipt says. */
@@ -258,7 +258,7 @@ enum refusal ent_agree(struct conv *c, struct deal *d, const json_t *vc, struct 
 		return no;
 	/* The signature first: without it nothing of the rest may happen. */
 	if (json_need_time(vc, "", "validFrom", &signed_at, e) ||
-	    acceptance(en, &a, signed_at, &acc, e))
+	    acceptance(en, &a, vc, signed_at, &acc, e))
 		return REFUSE_MAX_;
 	no = capture(c, &a, &rcp, e);
 	if (no != REFUSE_NONE)

@@ -102,14 +102,14 @@ enum refusal ent_credit_take(struct ent *en, const json_t *vc, const struct deal
 	memcpy(ev.currency, c.currency, sizeof(ev.currency));
 	ev.reason = (uint8_t)credit_reason_parse(c.reason);
 	ev.why = ent_why(c.reason);
-	if (ev.reason != CREDIT_UNUSED)
+	if (credit_voids(ev.reason))
 		not_waiting(en, d, "the operator credits the revision");
 	no = ent_would(en, EV_CREDIT_TAKEN, &ev);
 	if (no == REFUSE_NONE && ent_keep(en, vc, &ev.note, e))
 		no = REFUSE_MAX_;
 	if (no == REFUSE_NONE)
 		no = book(en, d, &ev, e);
-	if (no == REFUSE_NONE && d->cur.rev && ev.reason != CREDIT_UNUSED)
+	if (no == REFUSE_NONE && d->cur.rev && credit_voids(ev.reason))
 		ent_edge_apply(en, d, NULL, NULL);
 	return no;
 }

@@ -41,6 +41,26 @@ int signer_key_act(struct msg_client *c, const struct key_req *q, struct key_rep
 	return msg_call(c, MSG_KEY, q, sizeof(*q), ret, sizeof(*ret), NULL, SIGNER_WAIT_MS, e);
 }
 
+int signer_text(struct msg_client *c, enum signer_kind kind, enum sign_part part, const char *text,
+		size_t len, struct err *e)
+{
+	struct sign_text q = { .kind = kind, .part = part, .first = 1 };
+	size_t at = 0;
+
+	do {
+		int r;
+
+		q.len = (uint32_t)(len - at < SIGN_TEXT_MAX ? len - at : SIGN_TEXT_MAX);
+		memcpy(q.data, text + at, q.len);
+		r = msg_call(c, MSG_SIGN_TEXT, &q, sizeof(q), NULL, 0, NULL, SIGNER_WAIT_MS, e);
+		if (r)
+			return r;
+		at += q.len;
+		q.first = 0;
+	} while (at < len);
+	return 0;
+}
+
 int signer_sign(struct msg_client *c, const struct sign_req *q, struct sign_rep *ret, struct err *e)
 {
 	return msg_call(c, MSG_SIGN, q, sizeof(*q), ret, sizeof(*ret), NULL, SIGNER_WAIT_MS, e);

@@ -18,6 +18,9 @@ int signer_key(struct msg_client *c, enum cfg_key_kind key, enum signer_which wh
 	       struct pubkey_rep *ret, struct err *e) must_check;
 int signer_key_act(struct msg_client *c, const struct key_req *q, struct key_rep *ret,
 		   struct err *e) must_check;
+/* Shows the signer what the next signer_sign() of this kind is about. len in bytes, any. */
+int signer_text(struct msg_client *c, enum signer_kind kind, enum sign_part part, const char *text,
+		size_t len, struct err *e) must_check;
 int signer_sign(struct msg_client *c, const struct sign_req *q, struct sign_rep *ret,
 		struct err *e) must_check;
 

@@ -2,6 +2,7 @@
 /* The order of a signature: rate, rules, record on disk, sign, reply. */
 #include "signer_int.h"
 #include "agent/confine.h"
+#include "agent/crypto/crypto.h"
 #include "agent/log.h"
 #include "agent/role.h"
 
@@ -19,13 +20,17 @@ static const struct {
 	[SIGN_AGAIN] = { "", 0 },
 	[SIGN_BAD_KIND] = { "kind: unknown", -EPROTO },
 	[SIGN_BAD_LEN] = { "data: of the wrong length", -EPROTO },
+	[SIGN_NO_TEXT] = { "document: none, or not one whole object", -EACCES },
+	[SIGN_NO_PROOF] = { "proof: not of this kind, or not by a key of ours", -EACCES },
+	[SIGN_NO_TYPE] = { "type: another kind of document", -EACCES },
+	[SIGN_NO_AUTHOR] = { "document: its author is not this side", -EACCES },
 	[SIGN_NO_LINEAGE] = { "lineage: must be given", -EACCES },
 	[SIGN_NO_REVISION] = { "revision: must be at least 1", -EACCES },
+	[SIGN_NO_AMOUNT] = { "amount: must be given, from 0", -EACCES },
+	[SIGN_NOT_ABOUT] = { "agreementDigest: not of the agreement that was shown", -EACCES },
 	[SIGN_STALE] = { "revision: a later one was signed", -EACCES },
 	[SIGN_FORK] = { "revision: was signed with other content", -EACCES },
-	[SIGN_OVER_CEILING] = { "amount: must be 0 to ceiling", -EACCES },
-	[SIGN_OVER_LIMIT] = { "ceiling: above the configured ledger.ceiling", -EACCES },
-	[SIGN_EXPIRED] = { "expiry: is past", -EACCES },
+	[SIGN_OVER_LIMIT] = { "amount: above the configured ledger.ceiling", -EACCES },
 	[SIGN_NOT_CHECKPOINT] = { "data: is no checkpoint", -EACCES },
 	[SIGN_NOT_ATTESTED] = { "state: the log has not confirmed it", -EACCES },
 	[SIGN_TOO_FAST] = { "rate: above keys.rate", -EAGAIN },
@@ -51,37 +56,96 @@ static const enum cfg_key_kind key_of[SIGNER_MAX_] = {
 	[SIGNER_DISCLOSURE] = KEY_AGREEMENT,  [SIGNER_EXPORT] = KEY_AGREEMENT,
 };
 
-/* What the state remembers of a request. A checkpoint is known by its origin, moves by its size and
- * means its root: cosigning the same root at another time is the same statement. */
-static void subject_of(const struct sign_req *q, uint8_t lineage[SIGN_LINEAGE_LEN],
-		       struct sign_last *now)
+/* A part of a document that goes by, in messages of one size. */
+static int on_text(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	const struct sign_text *q = req;
+	const char *const *paths;
+	struct signer *s = ctx;
+	struct sign_doc *d;
+
+	(void)rep;
+	(void)ret_fd;
+	if (q->part >= SIGN_PARTS || q->first > 1 || q->len > SIGN_TEXT_MAX)
+		return err_set(e, -EPROTO, "text: of the wrong shape");
+	paths = sign_paths(q->kind, q->part);
+	d = &s->doc[q->part];
+	if (!paths || (!q->first && (!d->open || d->kind != q->kind)))
+		return err_set(e, -EPROTO, "text: of no document");
+	if (q->first) {
+		scan_begin(&d->scan, paths);
+		(void)crypto_hash_sha256_init(&d->hash);
+		d->kind = q->kind;
+		d->open = true;
+	}
+	scan_feed(&d->scan, q->data, q->len);
+	(void)crypto_hash_sha256_update(&d->hash, q->data, q->len);
+	return 0;
+}
+
+/* What is signed in the end, and what the state remembers of it. */
+struct signing {
+	uint8_t hash[64];
+	uint8_t lineage[SIGN_LINEAGE_LEN];
+	struct sign_last now;
+};
+
+/* A checkpoint is known by its origin, moves by its size and means its root: cosigning the same
+ * root at another time is the same statement. */
+static void read_checkpoint(const struct sign_req *q, struct signing *w)
 {
 	struct checkpoint_view v;
 
-	if (q->kind == SIGNER_CHECKPOINT && checkpoint_parse(&v, q->data, q->data_len)) {
-		(void)crypto_hash_sha256(lineage, q->data + v.origin, v.origin_len);
-		(void)crypto_hash_sha256(now->digest, q->data + v.root, v.root_len);
-		now->revision = v.size;
+	if (!checkpoint_parse(&v, q->data, q->data_len))
 		return;
-	}
-	memcpy(lineage, q->lineage, SIGN_LINEAGE_LEN);
-	(void)crypto_hash_sha256(now->digest, q->data, q->data_len);
-	now->revision = q->revision;
+	(void)crypto_hash_sha256(w->lineage, q->data + v.origin, v.origin_len);
+	(void)crypto_hash_sha256(w->now.digest, q->data + v.root, v.root_len);
+	w->now.revision = v.size;
 }
 
-static int record(struct signer *s, const struct sign_req *q, struct err *e)
+static struct sign_doc *shown(struct signer *s, const struct sign_req *q, enum sign_part part)
 {
-	uint8_t lineage[SIGN_LINEAGE_LEN];
-	struct sign_last now, last;
+	struct sign_doc *d = &s->doc[part];
+
+	return d->open && d->kind == q->kind ? d : NULL;
+}
+
+static enum sign_verdict read_document(struct signer *s, const struct sign_req *q,
+				       struct signing *w)
+{
+	struct sign_doc *doc = shown(s, q, SIGN_DOCUMENT), *about = shown(s, q, SIGN_ABOUT);
+	char digest[DIGEST_MULTIBASE_MAX] = "";
+	uint8_t h[SHA256_LEN];
+	struct sign_facts f;
 	enum sign_verdict v;
 
-	if (!s->attested)
-		return refuse(SIGN_NOT_ATTESTED, e);
-	subject_of(q, lineage, &now);
-	last = sstate_last(s->state, q->kind, lineage);
-	v = sign_check_revision(&last, now.revision, now.digest);
+	if (about) {
+		(void)crypto_hash_sha256_final(&about->hash, h);
+		digest_encode(h, digest);
+	}
+	v = sign_check_proof(q, s->c->daemon.did);
 	if (v == SIGN_OK)
-		return sstate_add(s->state, q->kind, lineage, &now, e);
+		v = sign_check_text(q->kind, doc ? &doc->scan : NULL, about ? &about->scan : NULL,
+				    digest, s->c->daemon.did, s->c->ledger.ceiling.minor, &f);
+	if (v != SIGN_OK || !doc)
+		return v;
+	(void)crypto_hash_sha256(w->hash, q->data, q->data_len);
+	(void)crypto_hash_sha256_final(&doc->hash, w->hash + 32);
+	(void)crypto_hash_sha256(w->now.digest, w->hash, sizeof(w->hash));
+	(void)crypto_hash_sha256(w->lineage, (const uint8_t *)f.lineage, f.lineage_len);
+	w->now.revision = f.revision;
+	return SIGN_OK;
+}
+
+static int record(struct signer *s, uint32_t kind, const struct signing *w, struct err *e)
+{
+	struct sign_last last;
+	enum sign_verdict v;
+
+	last = sstate_last(s->state, kind, w->lineage);
+	v = sign_check_revision(&last, w->now.revision, w->now.digest);
+	if (v == SIGN_OK)
+		return sstate_add(s->state, kind, w->lineage, &w->now, e);
 	return v == SIGN_AGAIN ? 0 : refuse(v, e);
 }
 
@@ -96,34 +160,49 @@ static int take_token(struct signer *s, enum cfg_key_kind key, struct err *e)
 		    : 0;
 }
 
-static int on_sign(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+static int sign(struct signer *s, const struct sign_req *q, struct sign_rep *p, struct err *e)
 {
-	const struct sign_req *q = req;
-	struct sign_rep *p = rep;
-	struct signer *s = ctx;
+	struct signing w = { 0 };
 	const struct key_pair *k;
-	enum sign_verdict v;
+	enum sign_verdict v = sign_check(q);
 	int r;
 
-	(void)ret_fd;
-	if (q->kind >= SIGNER_MAX_)
-		return refuse(SIGN_BAD_KIND, e);
+	if (v == SIGN_OK && !s->attested)
+		v = SIGN_NOT_ATTESTED;
+	if (v != SIGN_OK)
+		return refuse(v, e);
 	r = take_token(s, key_of[q->kind], e);
 	if (r)
 		return r;
-	v = sign_check(q, s->c->ledger.ceiling.minor, clock_us(CLOCK_REALTIME) / 1000);
+	if (q->kind == SIGNER_CHECKPOINT)
+		read_checkpoint(q, &w);
+	else
+		v = read_document(s, q, &w);
 	if (v != SIGN_OK)
 		return refuse(v, e);
 	k = s->key[key_of[q->kind]];
 	if (!k)
 		return err_set(e, -ENOKEY, "kind: this side has no such key");
-	r = sign_has_revisions(q->kind) ? record(s, q, e) : 0;
+	r = sign_has_revisions(q->kind) ? record(s, q->kind, &w, e) : 0;
 	if (r)
 		return r;
-	(void)crypto_sign_detached(p->signature, NULL, q->data, q->data_len, k->secret);
+	if (q->kind == SIGNER_CHECKPOINT)
+		(void)crypto_sign_detached(p->signature, NULL, q->data, q->data_len, k->secret);
+	else
+		(void)crypto_sign_detached(p->signature, NULL, w.hash, sizeof(w.hash), k->secret);
 	memcpy(p->public, k->public, sizeof(p->public));
 	p->count = sstate_count(s->state);
 	return sstate_head(s->state, p->count, p->head);
+}
+
+static int on_sign(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	struct signer *s = ctx;
+	int r = sign(s, req, rep, e);
+
+	(void)ret_fd;
+	s->doc[SIGN_DOCUMENT].open = s->doc[SIGN_ABOUT].open = false;
+	return r;
 }
 
 /* A state that is ahead of the log is normal: the crash came after our fsync and before the log's
@@ -168,6 +247,7 @@ const struct msg_handler signer_rows[SIGNER_ROWS] = {
 	{ MSG_PUBKEY, sizeof(struct pubkey_req), sizeof(struct pubkey_rep), keys_on_pubkey },
 	{ MSG_ATTEST, sizeof(struct attest_req), sizeof(struct attest_rep), on_attest },
 	{ MSG_KEY, sizeof(struct key_req), sizeof(struct key_rep), keys_on_act },
+	{ MSG_SIGN_TEXT, sizeof(struct sign_text), 0, on_text },
 };
 
 int signer_open(struct signer *s, const struct config *c, struct err *e)

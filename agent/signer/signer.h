@@ -13,34 +13,45 @@ enum {
 	MSG_PUBKEY,
 	MSG_ATTEST,
 	MSG_KEY,
+	MSG_SIGN_TEXT,
 };
 
 enum signer_kind {
-	SIGNER_WALLET,       /* wallet key; amount <= ceiling <= configured ceiling */
+	SIGNER_WALLET,       /* wallet key; its ceiling is within ours */
 	SIGNER_PRESENTATION, /* presentation key */
 	SIGNER_AGREEMENT,    /* agreement key; a revision per lineage, forward only */
 	SIGNER_ACCEPTANCE,   /* agreement key; counted apart from our own agreements */
 	SIGNER_CHECKPOINT,   /* checkpoint key; a C2SP note body or its cosignature/v1 message */
-	SIGNER_RECEIPT,      /* agreement key; a debit receipt, chained by the ledger */
-	SIGNER_DISCLOSURE,   /* agreement key; a disclosure policy, its versions forward only */
-	SIGNER_EXPORT,       /* agreement key; what was disclosed of the log */
+	SIGNER_RECEIPT, /* agreement key; a debit receipt, chained by the ledger, or a credit note
+			 */
+	SIGNER_DISCLOSURE, /* agreement key; a disclosure policy, its versions forward only */
+	SIGNER_EXPORT,     /* agreement key; what was disclosed of the log */
 	SIGNER_MAX_,
 };
 
 #define SIGN_LINEAGE_LEN 32
-#define SIGN_DATA_MAX    512
-#define SIGN_PROOF_LEN   64
+#define SIGN_DATA_MAX    2048
+#define SIGN_TEXT_MAX    16384
 
-/* data: exactly 64 bytes, SHA256(proofConfig) || SHA256(document), but for checkpoints the text.
- * lineage: opaque, zero-padded, not all zero for agreement and acceptance; checkpoints are keyed by
- * their origin line and their tree size. Amounts in minor units, expiry in ms since 1970. */
+/* The document that the next MSG_SIGN is about, in order, as canonical text without its proof. An
+ * acceptance needs the agreement that it accepts as well, with its proof. The signer reads what it
+ * is asked to sign out of that text, and hashes it by itself. */
+enum sign_part { SIGN_DOCUMENT, SIGN_ABOUT, SIGN_PARTS };
+
+struct sign_text {
+	uint32_t kind;  /* enum signer_kind, as in the MSG_SIGN that follows */
+	uint32_t part;  /* enum sign_part */
+	uint32_t first; /* 1: begins the part anew */
+	uint32_t len;   /* of data */
+	uint8_t data[SIGN_TEXT_MAX];
+};
+
+/* data: the proof's options as canonical text without proofValue; of a checkpoint, all of it. What
+ * is signed of a document is SHA256(data) || SHA256(its text); it is used up by the answer,
+ * whichever. */
 struct sign_req {
 	uint32_t kind;
 	uint32_t data_len;
-	uint8_t lineage[SIGN_LINEAGE_LEN];
-	uint64_t revision; /* >= 1 for agreement and acceptance */
-	int64_t amount, ceiling;
-	int64_t expiry_ms; /* 0 = none */
 	uint8_t data[SIGN_DATA_MAX];
 };
 

@@ -17,11 +17,6 @@ bool sign_recorded(uint32_t kind)
 	return sign_has_revisions(kind) || kind == SIGN_STATE_KEY || kind == SIGN_STATE_DEAD;
 }
 
-static bool has_money(uint32_t kind)
-{
-	return kind == SIGNER_WALLET || kind == SIGNER_AGREEMENT || kind == SIGNER_ACCEPTANCE;
-}
-
 static bool all_zero(const uint8_t *p, size_t n)
 {
 	uint8_t any = 0;
@@ -31,33 +26,16 @@ static bool all_zero(const uint8_t *p, size_t n)
 	return !any;
 }
 
-enum sign_verdict sign_check(const struct sign_req *q, int64_t limit, int64_t now_ms)
+enum sign_verdict sign_check(const struct sign_req *q)
 {
 	struct checkpoint_view v;
 
 	if (q->kind >= SIGNER_MAX_)
 		return SIGN_BAD_KIND;
-	if (q->kind == SIGNER_CHECKPOINT) {
-		if (!q->data_len || q->data_len > SIGN_DATA_MAX)
-			return SIGN_BAD_LEN;
-		return checkpoint_parse(&v, q->data, q->data_len) ? SIGN_OK : SIGN_NOT_CHECKPOINT;
-	}
-	if (q->data_len != SIGN_PROOF_LEN)
+	if (!q->data_len || q->data_len > SIGN_DATA_MAX)
 		return SIGN_BAD_LEN;
-	if (sign_has_revisions(q->kind)) {
-		if (all_zero(q->lineage, sizeof(q->lineage)))
-			return SIGN_NO_LINEAGE;
-		if (!q->revision)
-			return SIGN_NO_REVISION;
-	}
-	if (has_money(q->kind)) {
-		if (q->amount < 0 || q->ceiling < 0 || q->amount > q->ceiling)
-			return SIGN_OVER_CEILING;
-		if (q->ceiling > limit)
-			return SIGN_OVER_LIMIT;
-	}
-	if (q->expiry_ms && q->expiry_ms <= now_ms)
-		return SIGN_EXPIRED;
+	if (q->kind == SIGNER_CHECKPOINT && !checkpoint_parse(&v, q->data, q->data_len))
+		return SIGN_NOT_CHECKPOINT;
 	return SIGN_OK;
 }
 

@@ -3,6 +3,7 @@
 #ifndef TREATY_SIGNER_CORE_H
 #define TREATY_SIGNER_CORE_H
 
+#include "sign_scan_core.h"
 #include "signer.h"
 
 enum sign_verdict {
@@ -10,13 +11,17 @@ enum sign_verdict {
 	SIGN_AGAIN, /* signed before, the same: signed again without a record */
 	SIGN_BAD_KIND,
 	SIGN_BAD_LEN,
+	SIGN_NO_TEXT,
+	SIGN_NO_PROOF,
+	SIGN_NO_TYPE,
+	SIGN_NO_AUTHOR,
 	SIGN_NO_LINEAGE,
 	SIGN_NO_REVISION,
+	SIGN_NO_AMOUNT,
+	SIGN_NOT_ABOUT,
 	SIGN_STALE, /* an older revision than the last signed */
 	SIGN_FORK,  /* the last signed revision with other content */
-	SIGN_OVER_CEILING,
 	SIGN_OVER_LIMIT,
-	SIGN_EXPIRED,
 	SIGN_NOT_CHECKPOINT,
 	SIGN_NOT_ATTESTED,
 	SIGN_TOO_FAST,
@@ -48,8 +53,27 @@ enum {
 	SIGN_STATE_DEAD,     /* per public key: compromised */
 };
 bool sign_recorded(uint32_t kind);
-/* Fields of the request on their own: sizes, money (limit: configured ceiling), expiry. */
-enum sign_verdict sign_check(const struct sign_req *q, int64_t limit, int64_t now_ms);
+/* Kind, sizes, and the lines of a checkpoint. */
+enum sign_verdict sign_check(const struct sign_req *q);
+
+/* What a document says of itself. */
+struct sign_facts {
+	const char *lineage; /* not terminated, part of the scan or constant */
+	size_t lineage_len;
+	uint64_t revision;
+	int64_t amount;
+};
+
+/* Members that are read out of a document of this kind: for scan_begin(). NULL: of a kind that has
+ * none. */
+const char *const *sign_paths(uint32_t kind, enum sign_part part);
+/* The proof's options say that they are for this kind's key, named by a method of did. */
+enum sign_verdict sign_check_proof(const struct sign_req *q, const char *did);
+/* The document is of this kind's type, by did, and at most limit is committed by it. about: the
+ * agreement that an acceptance names by about_digest ("u..."), else ignored. */
+enum sign_verdict sign_check_text(uint32_t kind, const struct sign_scan *doc,
+				  const struct sign_scan *about, const char *about_digest,
+				  const char *did, int64_t limit, struct sign_facts *ret);
 /* Forward only. */
 enum sign_verdict sign_check_revision(const struct sign_last *last, uint64_t revision,
 				      const uint8_t digest[32]);

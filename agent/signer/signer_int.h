@@ -6,6 +6,16 @@
 #include "keyfile.h"
 #include "signer_state.h"
 
+#include <sodium.h>
+
+/* A document while it goes by. */
+struct sign_doc {
+	bool open;
+	uint32_t kind;
+	struct sign_scan scan;
+	crypto_hash_sha256_state hash;
+};
+
 struct signer {
 	const struct config *c;
 	struct key_pair *loaded[KEY_MAX_][2]; /* keys.ROLE and keys.next-ROLE; NULL = not given */
@@ -14,9 +24,10 @@ struct signer {
 	struct signer_state *state;
 	struct sign_bucket bucket[KEY_MAX_];
 	bool attested;
+	struct sign_doc doc[SIGN_PARTS];
 };
 
-enum { SIGNER_ROWS = 5 };
+enum { SIGNER_ROWS = 6 };
 
 /* Requests as msg_serve() takes them; their context is a struct signer. */
 extern const struct msg_handler signer_rows[SIGNER_ROWS];

@@ -12,14 +12,32 @@ static bool unused_ok(const struct deal *d, const struct ev_credit *c)
 	       c->amount.minor > 0 && c->amount.minor <= deal_captured(d).minor;
 }
 
+/* Both sides: the agreement says so, and it is exactly what the cheaper revision costs less. The
+ * operator says it when the network carries that revision: from then on it cannot become void. */
+static bool lowered_ok(const struct deal *d, const struct ev_credit *c, bool issued)
+{
+	bool carried = d->life != LIFE_TERMINATED && d->active;
+
+	return d->cur.rev == c->rev && digest_eq(d->cur.digest, c->agreement) &&
+	       d->cur.refundable && (carried || !issued) && c->amount.minor > 0 &&
+	       c->amount.minor == deal_captured(d).minor - d->cur.amount.minor;
+}
+
+/* One note makes a revision cheaper and one ends it; else a revision has one. */
+static bool same_note(const struct ev_credit *a, const struct ev_credit *b)
+{
+	return digest_eq(a->note, b->note) ||
+	       (digest_eq(a->agreement, b->agreement) &&
+		(a->reason == CREDIT_LOWERED) == (b->reason == CREDIT_LOWERED));
+}
+
 /* A void revision's money is exactly what was captured for it; nothing is given back twice. */
 enum refusal credit_guard(const struct deal *d, const struct ev_credit *c, bool issued)
 {
 	const struct agreement *p = &d->pending;
 	uint8_t i = 0;
 
-	while (i < d->n_credits && !digest_eq(d->credit[i].note.note, c->note) &&
-	       !digest_eq(d->credit[i].note.agreement, c->agreement))
+	while (i < d->n_credits && !same_note(&d->credit[i].note, c))
 		i++;
 	if (d->operator_side && !issued)
 		return i == d->n_credits    ? REFUSE_AGREEMENT_UNKNOWN
@@ -29,12 +47,14 @@ enum refusal credit_guard(const struct deal *d, const struct ev_credit *c, bool 
 		return REFUSE_DUPLICATE;
 	if (d->n_credits == DEAL_CREDITS_MAX && !d->credit[0].taken)
 		return REFUSE_LIMIT_REACHED;
-	if (c->reason != CREDIT_UNUSED && d->failed && d->cur.rev == c->rev &&
+	if (credit_voids(c->reason) && d->failed && d->cur.rev == c->rev &&
 	    digest_eq(d->cur.digest, c->agreement))
 		return c->amount.minor == d->rev[d->n_revs - 1].held.minor ? REFUSE_NONE
 									   : REFUSE_LEDGER_STATE;
 	if (c->reason == CREDIT_UNUSED)
 		return unused_ok(d, c) ? REFUSE_NONE : REFUSE_LEDGER_STATE;
+	if (c->reason == CREDIT_LOWERED)
+		return lowered_ok(d, c, issued) ? REFUSE_NONE : REFUSE_LEDGER_STATE;
 	/* Countersigned too late: only the operator has it as pending, and has captured nothing. */
 	return issued && d->has_pending && p->rev == c->rev && digest_eq(p->digest, c->agreement)
 		       ? REFUSE_NONE
@@ -68,7 +88,7 @@ void credit_fold(struct deal *d, const struct event *ev)
 		memmove(&d->credit[0], &d->credit[1], --d->n_credits * sizeof(d->credit[0]));
 	l = &d->credit[d->n_credits++];
 	*l = (struct credit_line){ .note = *c, .taken = ev->kind == EV_CREDIT_TAKEN };
-	if (c->reason == CREDIT_UNUSED) {
+	if (!credit_voids(c->reason)) {
 		d->credited = money_add(d->credited, c->amount);
 	} else if (d->cur.rev == c->rev) {
 		fold_void(d);

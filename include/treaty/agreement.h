@@ -34,7 +34,7 @@ struct agreement {
 	wall_t start;    /* this revision's price counts from here */
 	wall_t end;      /* of the paid term */
 	money_t amount;  /* of the lineage up to and with this revision (ruling 2) */
-	bool refundable; /* early end yields a signed credit note */
+	bool refundable; /* an early end or a cheaper revision yields a credit note */
 };
 
 #endif

@@ -75,8 +75,15 @@ enum credit_reason {
 	CREDIT_NOT_IN_FORCE = 1, /* countersigned when it was dead already: void */
 	CREDIT_NOT_APPLIED,      /* in force on paper, but the network could not carry it: void */
 	CREDIT_UNUSED,           /* ended before its paid term, and refundable: what was not used */
+	CREDIT_LOWERED, /* a cheaper revision is in effect, and refundable: what it spares */
 	CREDIT_REASON_MAX_
 };
+
+/* The revision never counts again. */
+static inline bool credit_voids(uint8_t reason)
+{
+	return reason == CREDIT_NOT_IN_FORCE || reason == CREDIT_NOT_APPLIED;
+}
 
 /* A credit note of the operator. A revision that it makes void never counts again: its number is
  * spent, its terms and its price line go, what was in effect before is in effect. */
@@ -85,7 +92,7 @@ struct ev_credit {
 	uint32_t rev;
 	digest_t agreement; /* of that revision */
 	digest_t note;      /* of the signed credit note (JCS) */
-	money_t amount;     /* given back, >= 0: what was captured for it, or was not used */
+	money_t amount; /* given back, >= 0: what was captured for it, was not used, or is spared */
 	char currency[4];
 	uint8_t reason; /* enum credit_reason */
 	why_t why;

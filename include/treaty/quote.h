@@ -33,7 +33,7 @@ struct quote {
 	ident_t lineage;  /* empty for a new service */
 	uint32_t version; /* rises with each counter-offer */
 	uint32_t rev;     /* number of the revision that it would become; 0 = the next */
-	bool refundable;  /* an early end gives back what was not used, by a signed credit note */
+	bool refundable;  /* what is paid and not used goes back by a credit note */
 	enum quote_reason reason;
 	name_t class_name;
 	name_t flow;

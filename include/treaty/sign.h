@@ -14,22 +14,28 @@ enum sign_kind {
 	SIGN_ACCEPTANCE,   /* enterprise's agreement key, assertionMethod */
 	SIGN_RECEIPT,      /* enterprise's agreement key, assertionMethod */
 	SIGN_CREDIT,       /* operator's agreement key, assertionMethod */
-	SIGN_DISCLOSURE,   /* agreement key: a disclosure policy; revision = its version */
+	SIGN_DISCLOSURE,   /* agreement key: a disclosure policy */
 	SIGN_EXPORT,       /* agreement key: what was disclosed of the log */
 	SIGN_KIND_MAX_
 };
 
 enum { SIGN_HASH_LEN = 64, SIGN_SIG_LEN = 64 };
 
-/* hash is the eddsa-jcs-2022 hashData: SHA-256(JCS(proof options)) then SHA-256(JCS(document)).
- * The typed facts below repeat what the document says, for the signer's own gates; unused = 0. */
+/* What is asked to be signed, as canonical text: the signer reads its facts out of it and hashes it
+ * by itself. hash is the eddsa-jcs-2022 hashData of the two: SHA-256(proof), then
+ * SHA-256(document), for whoever holds a key and asks no questions. */
 struct sign_request {
 	enum sign_kind kind;
 	uint8_t hash[SIGN_HASH_LEN];
 	char method[DID_URL_MAX]; /* verificationMethod that the signature will name */
-	char subject[URN_MAX];    /* credential id, walletId or lineageId */
-	int64_t revision;         /* generation of a wallet, revision of an agreement */
-	money_t amount;
+	/* Borrowed for the call, filled by proof_create(). */
+	const char *proof; /* options, without proofValue */
+	size_t proof_len;
+	const char *document; /* without its proof */
+	size_t document_len;
+	/* The agreement that an acceptance accepts, with its proof; else NULL. The caller's. */
+	const char *about;
+	size_t about_len;
 };
 
 /* 0 and sig filled, or negative errno. Pure Ed25519 over the 64 bytes of hash. */

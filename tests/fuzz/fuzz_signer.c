@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any messages at the signer's own table, over its socket, with real keys and a real state file:
- * whatever is asked, it answers or ends the sender, and it never goes back: per lineage one content
- * a revision, never an older one, never above the ceiling, never faster than allowed. */
+ * whatever is asked, it answers or ends the sender, and what it signs is what it was shown, at most
+ * the ceiling of it. */
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -11,6 +11,7 @@
 
 #define ROUNDS 6
 #define LIMIT  1000
+#define OWN    "did:web:a.example"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -52,6 +53,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		must(!key_new(conf.keys.file[i], pub, NULL));
 	}
 	(void)snprintf(conf.keys.state, sizeof(cfg_file), "%s/state", dir);
+	(void)snprintf(conf.daemon.did, sizeof(conf.daemon.did), OWN);
 	conf.ledger.ceiling.minor = LIMIT;
 	conf.keys.rate_per_s = 100000;
 	conf.keys.burst = 100000;
@@ -60,39 +62,132 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
-/* Requests that reach beyond the first check, by the bytes that are there. */
-static void near_miss(struct sign_req *q)
+/* The text that the signer was last shown of a document, and whether it is all of it. */
+static struct {
+	uint8_t text[SIGN_TEXT_MAX + 1]; /* ends with a NUL, for sscanf() */
+	size_t len;
+	uint32_t kind;
+	bool whole;
+} shown;
+
+/* A document that gets beyond the first check, by the bytes that are there. */
+static void near_document(struct sign_text *t, const uint8_t *x)
 {
-	q->kind %= SIGNER_MAX_ + 1;
-	if (q->kind != SIGNER_CHECKPOINT) {
-		q->data_len = q->data_len % 8 ? SIGN_PROOF_LEN : q->data_len;
-		memset(q->lineage + 1, 0, sizeof(q->lineage) - 1);
-		q->revision %= 8;
-		q->amount %= LIMIT + 2;
-		q->ceiling %= LIMIT + 2;
-		q->expiry_ms = q->expiry_ms % 4 ? 0 : q->expiry_ms;
-		return;
-	}
-	q->data_len = (uint32_t)snprintf(
-		(char *)q->data, sizeof(q->data), "%slog.example/%c\n%u\n%c%s",
-		q->revision & 1 ? "cosignature/v1\ntime 17\n" : "", 'a' + q->lineage[0] % 3,
-		q->lineage[1] % 16, 'A' + q->lineage[2] % 3,
-		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
+	static const char *const type[] = { "AgreementCredential", "DebitReceiptCredential",
+					    "IntentWalletCredential", "CreditNoteCredential" };
+	unsigned amount = (x[0] | x[1] << 8) % (LIMIT + 2);
+
+	t->kind = x[2] % SIGNER_MAX_;
+	t->part = SIGN_DOCUMENT;
+	t->first = 1;
+	t->len = (uint32_t)snprintf(
+		(char *)t->data, sizeof(t->data),
+		"{\"credentialSubject\":{\"amount\":%u,\"envelope\":{\"ceiling\":{\"amount\":%u}},"
+		"\"lineageId\":\"%c\",\"revision\":%u,\"treaty\":{\"amount\":{\"amount\":%u},"
+		"\"lineageId\":\"%c\",\"revision\":%u}},\"id\":%u,\"issuer\":\"" OWN
+		"\",\"type\":[\"VerifiableCredential\",\"%s\"]}",
+		amount, amount, 'a' + x[3] % 3, x[4] % 8, amount, 'a' + x[3] % 3, x[4] % 8,
+		x[5] % 4, type[x[6] % ARRAY_LEN(type)]);
+}
+
+static void near_request(struct sign_req *q, const uint8_t *x)
+{
+	q->kind = x[2] % SIGNER_MAX_;
+	if (q->kind != SIGNER_CHECKPOINT)
+		q->data_len = (uint32_t)snprintf(
+			(char *)q->data, sizeof(q->data),
+			"{\"cryptosuite\":\"eddsa-jcs-2022\",\"proofPurpose\":\"%s\",\"type\":"
+			"\"DataIntegrityProof\",\"verificationMethod\":\"" OWN "#k\"}",
+			q->kind == SIGNER_PRESENTATION ? "authentication" : "assertionMethod");
+	else
+		q->data_len = (uint32_t)snprintf(
+			(char *)q->data, sizeof(q->data), "%slog.example/%c\n%u\n%c%s",
+			x[0] & 1 ? "cosignature/v1\ntime 17\n" : "", 'a' + x[3] % 3, x[4] % 16,
+			'A' + x[5] % 3, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
+}
+
+/* An agreement by its letters, not by the signer's scan: below the ceiling, and per lineage only
+ * forward, one content a revision. */
+static void signed_agreement(const uint8_t hash[2 * SHA256_LEN])
+{
+	static const char key[] = "\"treaty\":{\"amount\":{\"amount\":";
+	static struct {
+		unsigned revision;
+		uint8_t hash[2 * SHA256_LEN];
+	} last[256];
+	const char *at = memmem(shown.text, shown.len, key, sizeof(key) - 1);
+	unsigned long long amount = 0;
+	unsigned revision = 0;
+	char lineage = 0;
+
+	if (!at || sscanf(at + sizeof(key) - 1, "%llu},\"lineageId\":\"%c\",\"revision\":%u",
+			  &amount, &lineage, &revision) != 3)
+		return; /* spelt otherwise: for its signature alone */
+	must(amount <= LIMIT && revision >= last[(uint8_t)lineage].revision);
+	if (revision == last[(uint8_t)lineage].revision)
+		must(!memcmp(hash, last[(uint8_t)lineage].hash, 2 * SHA256_LEN));
+	last[(uint8_t)lineage].revision = revision;
+	memcpy(last[(uint8_t)lineage].hash, hash, 2 * SHA256_LEN);
+}
+
+/* The signature is of what was shown. */
+static void signed_document(const struct sign_req *q, const struct sign_rep *p)
+{
+	uint8_t hash[2 * SHA256_LEN];
+
+	must(shown.whole && shown.kind == q->kind);
+	sha256(q->data, q->data_len, hash);
+	sha256(shown.text, shown.len, hash + SHA256_LEN);
+	must(ed25519_verify(p->signature, hash, sizeof(hash), p->public));
+	if (q->kind == SIGNER_AGREEMENT)
+		signed_agreement(hash);
 }
 
 static void signed_well(const struct sign_req *q, const struct sign_rep *p)
 {
 	must(q->kind < SIGNER_MAX_ && q->data_len <= SIGN_DATA_MAX);
-	must(ed25519_verify(p->signature, q->data, q->data_len, p->public));
 	must(p->count == sstate_count(s.state));
-	if (q->kind == SIGNER_AGREEMENT || q->kind == SIGNER_ACCEPTANCE) {
-		struct sign_last last = sstate_last(s.state, q->kind, q->lineage);
-		uint8_t d[SHA256_LEN];
+	if (q->kind == SIGNER_CHECKPOINT)
+		must(ed25519_verify(p->signature, q->data, q->data_len, p->public));
+	else
+		signed_document(q, p);
+}
 
-		sha256(q->data, q->data_len, d);
-		must(q->revision == last.revision && !memcmp(d, last.digest, sizeof(d)));
-		must(q->amount >= 0 && q->amount <= q->ceiling && q->ceiling <= LIMIT);
+static void note_text(const struct sign_text *t, bool taken)
+{
+	if (!taken || t->part != SIGN_DOCUMENT) {
+		shown.whole = shown.whole && taken;
+		return;
 	}
+	shown.whole = t->first || (shown.whole && shown.len + t->len <= SIGN_TEXT_MAX);
+	if (!shown.whole)
+		return;
+	shown.len = t->first ? 0 : shown.len;
+	shown.kind = t->kind;
+	memcpy(shown.text + shown.len, t->data, t->len);
+	shown.len += t->len;
+	shown.text[shown.len] = 0;
+}
+
+/* The bytes of a request, made one that gets far when they say so; how many were used. */
+static size_t make_body(uint16_t type, bool near, const uint8_t *data, size_t n, uint8_t *body,
+			size_t size)
+{
+	size_t take = n < size ? n : size;
+	uint8_t x[8] = { 0 };
+
+	memset(body, 0, size);
+	if (!near || (type != MSG_SIGN && type != MSG_SIGN_TEXT)) {
+		memcpy(body, data, take);
+		return take < 96 ? take : 96;
+	}
+	take = n < sizeof(x) ? n : sizeof(x);
+	memcpy(x, data, take);
+	if (type == MSG_SIGN)
+		near_request((struct sign_req *)(void *)body, x);
+	else
+		near_document((struct sign_text *)(void *)body, x);
+	return take;
 }
 
 /* One message of data; how much of it was used. */
@@ -101,29 +196,27 @@ static size_t round_of(const uint8_t *data, size_t n, const int sv[2])
 	const struct msg_handler *row = &signer_rows[data[0] / 2 % SIGNER_ROWS];
 	static uint8_t m[sizeof(struct msg_hdr) + MSG_BODY_MAX];
 	struct msg_hdr h = { .magic = MSG_MAGIC, .type = row->type, .len = row->req_size };
-	size_t take = n - 1 < row->req_size ? n - 1 : row->req_size;
-	struct sign_req q = { 0 };
+	_Alignas(8) static uint8_t body[sizeof(struct sign_text) + sizeof(struct sign_req)];
 	struct err e = { 0 };
 	struct msg reply;
+	size_t take;
 	int r;
 
-	memset(m, 0, sizeof(h) + row->req_size);
+	take = make_body(row->type, data[0] & 1, data + 1, n - 1, body, row->req_size);
 	memcpy(m, &h, sizeof(h));
-	memcpy(m + sizeof(h), data + 1, take);
-	if (row->type == MSG_SIGN) {
-		memcpy(&q, m + sizeof(h), sizeof(q));
-		if (data[0] & 1)
-			near_miss(&q);
-		memcpy(m + sizeof(h), &q, sizeof(q));
-		take = take < 96 ? take : 96;
-	}
+	memcpy(m + sizeof(h), body, row->req_size);
 	must(send(sv[0], m, sizeof(h) + row->req_size, MSG_DONTWAIT) > 0);
 	r = msg_serve(sv[1], signer_rows, SIGNER_ROWS, &s, &e);
 	must(!r || r == -EPROTO);
+	if (row->type == MSG_SIGN_TEXT)
+		note_text((const struct sign_text *)(void *)body, !r);
 	if (r || msg_recv(sv[0], &reply, 0))
 		return n;
 	if (row->type == MSG_SIGN && !reply.h.status)
-		signed_well(&q, (const struct sign_rep *)reply.body);
+		signed_well((const struct sign_req *)(void *)body,
+			    (const struct sign_rep *)reply.body);
+	if (row->type == MSG_SIGN)
+		shown.whole = false;
 	msg_drop(&reply);
 	return 1 + take;
 }
@@ -135,6 +228,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (n < 2 || msg_pair(sv))
 		return 0;
 	s.attested = data[0] & 1;
+	shown.whole = s.doc[SIGN_DOCUMENT].open = s.doc[SIGN_ABOUT].open = false;
 	if (data[0] & 2) { /* framing and all, as they come */
 		struct err e = { 0 };
 

@@ -222,7 +222,7 @@ static inline void send_acceptance(const struct party *who, const struct accepta
 	json_t *a = NULL, *b = NULL;
 	struct err e = { 0 };
 
-	if (acceptance_issue(acc, port, &a, &e) || receipt_issue(rc, port, &b, &e))
+	if (acceptance_issue(acc, NULL, port, &a, &e) || receipt_issue(rc, port, &b, &e))
 		fail_msg("acceptance: %s", e.text);
 	say(who, json_pack("[o, o]", a, b));
 }

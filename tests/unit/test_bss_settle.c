@@ -371,10 +371,10 @@ static void send_forged(struct acceptance *acc, const struct receipt *rc)
 {
 	json_t *a = NULL, *b = NULL, *x = NULL;
 
-	assert_int_equal(acceptance_issue(acc, &lab.ent.port, &a, NULL), 0);
+	assert_int_equal(acceptance_issue(acc, NULL, &lab.ent.port, &a, NULL), 0);
 	assert_int_equal(receipt_issue(rc, &lab.ent.port, &b, NULL), 0);
 	acc->revision++;
-	assert_int_equal(acceptance_issue(acc, &lab.ent.port, &x, NULL), 0);
+	assert_int_equal(acceptance_issue(acc, NULL, &lab.ent.port, &x, NULL), 0);
 	(void)json_object_set(a, "proof", json_object_get(x, "proof"));
 	json_decref(x);
 	say(&lab.ent, json_pack("[o, o]", a, b));

@@ -18,16 +18,23 @@ static unsigned signed_new;
 static int strict_sign(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_SIG_LEN])
 {
 	uint8_t digest[32];
+	struct sign_facts f;
+	struct sign_scan scan;
 	enum sign_verdict v;
 
 	(void)arg;
 	if (rq->kind == SIGN_AGREEMENT) {
+		scan_begin(&scan, sign_paths(SIGNER_AGREEMENT, SIGN_DOCUMENT));
+		scan_feed(&scan, (const uint8_t *)rq->document, rq->document_len);
+		assert_int_equal(sign_check_text(SIGNER_AGREEMENT, &scan, NULL, "", lab.op.did,
+						 INT64_MAX, &f),
+				 SIGN_OK);
 		sha256(rq->hash, sizeof(rq->hash), digest);
-		v = sign_check_revision(&signed_last, (uint64_t)rq->revision, digest);
+		v = sign_check_revision(&signed_last, f.revision, digest);
 		if (v != SIGN_OK && v != SIGN_AGAIN)
 			return -EACCES;
 		signed_new += v == SIGN_OK;
-		signed_last.revision = (uint64_t)rq->revision;
+		signed_last.revision = f.revision;
 		memcpy(signed_last.digest, digest, sizeof(digest));
 	}
 	return lab.op.port.sign(lab.op.port.arg, rq, sig);
@@ -403,6 +410,63 @@ static void early_end(void **state)
 	road_free(&r);
 }
 
+/* What a cheaper revision spares goes back when it is in effect, and an early end after it gives
+ * back the rest. Without the quote's word it stays, and pays for what comes. */
+static void stepped_down(void **state)
+{
+	const struct cap_oss_assurance cap = { lab.side.engine };
+	struct credit_note c;
+	int64_t paid, amount;
+	struct road r;
+	digest_t note;
+
+	for (int refund = 0; refund < 2; refund++) {
+		struct ev_ref ref = { .rev = 1 };
+
+		lab.cfg.op.refund = refund;
+		r = whole_road(&lab.ent, HEX);
+		ref.deal = deal(&r)->lineage;
+		assert_int_equal(tool_metered_flag(&cap, &ref, NULL, NULL), REFUSE_NONE);
+		lab_turn();
+		lab.now.ms += 60000;
+		change(&r, "int-change-1", 1000000);
+		to_agreement(&r);
+		paid = wallet_captured(&r);
+		accept_agreement(&r);
+		amount = deal(&r)->cur.amount.minor;
+		assert_true(amount < paid);
+		assert_int_equal(deal(&r)->n_credits, 0); /* not before the network has it */
+		oss_active(&r);
+		lab_turn();
+		if (refund)
+			break;
+		assert_int_equal(deal(&r)->n_credits, 0);
+		assert_int_equal(wallet_captured(&r), paid);
+		road_free(&r);
+		assert_int_equal(lab_teardown(state) | setup(state), 0);
+	}
+	lab_run(2000);
+	c = note_sent(&note);
+	assert_string_equal(c.reason, "lowered");
+	assert_int_equal(c.revision, 2);
+	assert_int_equal(c.amount.minor, paid - amount);
+	assert_int_equal(wallet_captured(&r), amount);
+	assert_int_equal(deal_captured(deal(&r)).minor, amount);
+	lab_restart();
+	lab_run(2000);
+	assert_int_equal(deal(&r)->n_credits, 1);
+	answer_sent(received(&r));
+	assert_null(deal_credit_open(deal(&r)));
+	lab.now.ms += 1200000;
+	end_it(&r);
+	c = note_sent(&note);
+	assert_string_equal(c.reason, "unused");
+	assert_int_equal(deal(&r)->n_credits, 2);
+	assert_int_equal(wallet_captured(&r), amount - c.amount.minor);
+	assert_int_equal(deal_captured(deal(&r)).minor, wallet_captured(&r));
+	road_free(&r);
+}
+
 /* Nothing goes back when the quote does not say so, nor at the end of the paid term. */
 static void no_refund(void **state)
 {
@@ -470,6 +534,7 @@ int main(void)
 		T(amendment_fails),
 		T(early_end),
 		T(no_refund),
+		T(stepped_down),
 		T(signer_away),
 	};
 

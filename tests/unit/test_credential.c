@@ -219,7 +219,7 @@ static void acceptance(void **state)
 
 	(void)state;
 	acceptance_new(&a);
-	assert_int_equal(acceptance_issue(&a, &enterprise.port, &vc, NULL), 0);
+	assert_int_equal(acceptance_issue(&a, NULL, &enterprise.port, &vc, NULL), 0);
 	assert_int_equal(acceptance_verify(vc, &keys, &back, digest, NULL), 0);
 	assert_memory_equal(&a, &back, sizeof(a));
 	s = json_object_get(vc, "credentialSubject");

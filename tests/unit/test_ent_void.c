@@ -382,6 +382,55 @@ static void early_end(void **state)
 	expect_money(40000);
 }
 
+/* Stepped down: exactly what the cheaper revision spares comes back, once, and the end gives back
+ * what is left of that. */
+static void stepped_down(void **state)
+{
+	struct credit_note c;
+	const struct deal *d;
+	int64_t spared;
+
+	(void)state;
+	serve();
+	op.refund = true;
+	lab_declare("market-data", 0);
+	awaited = 1;
+	assert_true(lab_run(in_force, 30));
+	c = good_note("lowered");
+	c.amount.minor = 1;
+	send_note(&c, &op.key, op.key.did);
+	expect_no(REFUSE_LEDGER_STATE, "nothing was lowered");
+	op_quote(&op.deal[0], QUOTE_STEP_DOWN);
+	op.deal[0].q.item[0].g.bandwidth.bps = op.deal[0].q.item[1].g.bandwidth.bps = 10000000;
+	op.deal[0].q.item[0].scarcity.minor_h = 50000;
+	say_as(op.key.did, op.deal[0].q.id.s, op_quote_body(&op.deal[0]));
+	assert_string_equal(answer_type, NEGO_RECEIVED);
+	awaited = 2;
+	assert_true(lab_run(in_force, 30));
+	d = lab_deal(0);
+	spared = 140000 - d->cur.amount.minor;
+	assert_true(spared > 0);
+	for (int off = -1; off <= 1; off += 2) {
+		c = good_note("lowered");
+		c.amount.minor = spared + off;
+		send_note(&c, &op.key, op.key.did);
+		expect_no(REFUSE_LEDGER_STATE, "another amount");
+	}
+	c.amount.minor = spared;
+	for (int i = 0; i < 2; i++) {
+		send_note(&c, &op.key, op.key.did);
+		assert_string_equal(answer_type, NEGO_RECEIVED);
+		expect_money(d->cur.amount.minor);
+	}
+	assert_true(d->active); /* nothing is void */
+	c.amount.minor = 1;
+	send_note(&c, &op.key, op.key.did);
+	expect_no(REFUSE_DUPLICATE, "a second note");
+	lab_kill();
+	lab_open();
+	expect_money(lab_deal(0)->cur.amount.minor);
+}
+
 /* The quote says "nothing": a note that says otherwise is refused. */
 static void early_end_without_refund(void **state)
 {
@@ -450,17 +499,10 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
 	const struct CMUnitTest tests[] = {
-		T(signed_too_late),
-		T(spent_number),
-		T(old_number),
-		T(late_countersignature),
-		T(bad_credit_notes),
-		T(running_service),
-		T(amendment_fails),
-		T(note_comes_first),
-		T(early_end),
-		T(early_end_without_refund),
-		T(crash_after_every_event),
+		T(signed_too_late),          T(spent_number),     T(old_number),
+		T(late_countersignature),    T(bad_credit_notes), T(running_service),
+		T(amendment_fails),          T(note_comes_first), T(early_end),
+		T(early_end_without_refund), T(stepped_down),     T(crash_after_every_event),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -219,7 +219,7 @@ static void test_settlement(void **state)
 	send_accept(&lab.ent, &r.a);
 	take_agreement(&r);
 	acceptance_of(&r, &acc, &rc);
-	assert_int_equal(acceptance_issue(&acc, &lab.ent.port, &a, NULL), 0);
+	assert_int_equal(acceptance_issue(&acc, NULL, &lab.ent.port, &a, NULL), 0);
 	assert_int_equal(receipt_issue(&rc, &lab.ent.port, &b, NULL), 0);
 	x.last = b;
 	mutate_part(&x, "AcceptanceCredential", json_deep_copy(a), NULL);

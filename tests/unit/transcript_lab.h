@@ -171,7 +171,7 @@ static struct message settle_of(const struct road *r, const struct acceptance *a
 
 	struct err e = { 0 };
 
-	if (acceptance_issue(acc, &r->who->port, &a, &e) ||
+	if (acceptance_issue(acc, NULL, &r->who->port, &a, &e) ||
 	    receipt_issue(rc, &r->who->port, &b, &e))
 		fail_msg("acceptance: %s", e.text);
 	return message(r->who, json_pack("[o, o]", a, b), envelope(r, r->q.version, &r->digest));

@@ -52,7 +52,7 @@ int __wrap_signer_sign(struct msg_client *c, const struct sign_req *q, struct si
 	struct sign_last now, last;
 	uint8_t origin[32];
 
-	if (sign_check(q, 0, 1) != SIGN_OK || !checkpoint_parse(&v, q->data, q->data_len))
+	if (sign_check(q) != SIGN_OK || !checkpoint_parse(&v, q->data, q->data_len))
 		return err_set(e, -EACCES, "data: is no checkpoint");
 	sha256(q->data + v.origin, v.origin_len, origin);
 	sha256(q->data + v.root, v.root_len, now.digest);
