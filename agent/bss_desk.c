@@ -75,7 +75,9 @@ static void release(void *arg)
 
 	if (a->metadata)
 		(void)a2a_turn_metadata(a->turn, a->metadata);
-	if (a->artifact && a2a_turn_artifact(a->turn, a->name, a->artifact))
+	if (a2a_turn_brief(a->turn))
+		a2a_turn_fail(a->turn, A2A_E_INTERNAL, "out of memory", NULL);
+	else if (a->artifact && a2a_turn_artifact(a->turn, a->name, a->artifact))
 		a2a_turn_fail(a->turn, A2A_E_INTERNAL, "too many tasks or artifacts", NULL);
 	else if (a->is_task)
 		a2a_turn_task(a->turn, a->state, a->data);

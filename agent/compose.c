@@ -40,6 +40,10 @@
 #define DEALS_MAX  1024
 #define WANTED_MAX 8192
 #define FILES_MORE 256      /* beside connections: calls of our own, the database, the log */
+/* A turn works as many times as long as its commit takes, or at least so long: the commits' share of
+ * the time stays small, and so does the wait of who is answered by them. */
+#define SLICE_COMMITS  4
+#define SLICE_LEAST_US 4000
 #define PING_US    15000000 /* what idles between us and a reader gives up after a minute or so */
 
 struct compose {
@@ -495,10 +499,14 @@ static int start_engine(struct compose *m, struct err *e)
 int compose_turn(struct compose *m, struct err *e)
 {
 	int r = side_clock_turn(&m->clock, m->side.engine);
+	int64_t us;
 
 	r = r ? r : engine_turn(m->side.engine);
 	if (r && e && !e->code)
 		*e = *engine_error(m->side.engine);
+	/* What waits for a commit is a peer that could work meanwhile. */
+	us = SLICE_COMMITS * engine_commit_us(m->side.engine);
+	loop_slice(m->side.loop, us > SLICE_LEAST_US ? us : SLICE_LEAST_US);
 	return r;
 }
 

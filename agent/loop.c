@@ -28,6 +28,7 @@ struct loop_timer {
 
 struct loop_fd {
 	LIST_ENTRY(loop_fd) entry;
+	struct loop *l;
 	struct event *ev;
 	loop_fd_fn fn;
 	void *arg;
@@ -47,6 +48,7 @@ struct loop {
 	mono_t armed; /* what timerfd is set to; 0 = nothing */
 	bool is_virtual, stopped, was_busy;
 	int status;
+	int64_t slice, worked_from; /* us; 0 = no bound; 0 = nothing was done in this turn */
 	struct turn_clock *clock;
 	loop_hook_fn hook;
 	void *hook_arg;
@@ -195,8 +197,28 @@ static void on_fd(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop_fd *w = arg;
 	unsigned bits = (what & EV_READ ? LOOP_READ : 0u) | (what & EV_WRITE ? LOOP_WRITE : 0u);
+	struct loop *l = w->l;
 
 	w->fn(w->arg, fd, bits); /* may free w */
+	loop_worked(l);
+}
+
+void loop_slice(struct loop *l, int64_t us)
+{
+	l->slice = us;
+}
+
+void loop_worked(struct loop *l)
+{
+	int64_t now;
+
+	if (!l->slice || l->is_virtual)
+		return;
+	now = clock_us(CLOCK_MONOTONIC);
+	if (!l->worked_from)
+		l->worked_from = now;
+	else if (now - l->worked_from > l->slice)
+		(void)event_base_loopbreak(l->base); /* what is ready stays so, in its order */
 }
 
 struct loop_fd *loop_watch(struct loop *l, int fd, unsigned what, loop_fd_fn fn, void *arg)
@@ -207,6 +229,7 @@ struct loop_fd *loop_watch(struct loop *l, int fd, unsigned what, loop_fd_fn fn,
 
 	if (!w)
 		return NULL;
+	w->l = l;
 	w->fn = fn;
 	w->arg = arg;
 	w->ev = event_new(l->base, fd, (short)bits, on_fd, w);
@@ -359,6 +382,7 @@ static int sleep_real(struct loop *l)
 	if (r)
 		return r;
 	l->clock->mono_fresh = l->clock->wall_fresh = false;
+	l->worked_from = 0;
 	return event_base_loop(l->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0 ? -EIO : 0;
 }
 

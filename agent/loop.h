@@ -39,6 +39,13 @@ void loop_cancel(struct loop *l, struct loop_timer *t); /* NULL is fine */
 /* Runs before every sleep: commit the log here, then release what waited for it. */
 void loop_before_sleep(struct loop *l, loop_hook_fn fn, void *arg);
 
+/* A turn that has worked on fds for longer than us goes on to its hook, and to the rest afterwards:
+ * whom the finished part concerns can work on meanwhile. 0 = all that is ready first. Real time
+ * only. */
+void loop_slice(struct loop *l, int64_t us);
+/* For who works on fds that loop_watch() does not know: a piece of work is done. */
+void loop_worked(struct loop *l);
+
 /* Until loop_stop(), a hook's error, or, when virtual, until nothing is left to do. */
 int loop_run(struct loop *l);
 void loop_stop(struct loop *l, int status);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #define TURN_EVENTS  1024 /* of one turn; a turn that wants more is a loop between agents */
 #define SUBSCRIBERS  16
@@ -29,6 +30,7 @@ struct engine {
 	} effect[TURN_EFFECTS];
 	uint32_t effects;
 	uint64_t commits;
+	int64_t commit_us; /* smoothed */
 };
 
 static int replay_one(void *arg, const struct store_event *row)
@@ -111,6 +113,11 @@ wall_t engine_replayed(const struct engine *en)
 uint64_t engine_commits(const struct engine *en)
 {
 	return en->commits;
+}
+
+int64_t engine_commit_us(const struct engine *en)
+{
+	return en->commit_us;
 }
 
 const struct err *engine_error(const struct engine *en)
@@ -245,6 +252,26 @@ static void release(struct engine *en)
 	en->effects -= effects;
 }
 
+static int64_t now_us(void)
+{
+	struct timespec ts = { 0 };
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static void commit(struct engine *en)
+{
+	int64_t from = store_in_turn(en->c.store) ? now_us() : 0;
+
+	if (store_commit(en->c.store, &en->err)) {
+		(void)err_set(&en->err, -EIO, "commit failed");
+	} else if (from) {
+		en->commits++;
+		en->commit_us += (now_us() - from - en->commit_us) / 8;
+	}
+}
+
 int engine_turn(void *engine)
 {
 	struct engine *en = engine;
@@ -252,9 +279,8 @@ int engine_turn(void *engine)
 	/* Effects may emit (a reply that arrived synchronously): go on until all is quiet. */
 	do {
 		deliver(en);
-		en->commits += !en->err.code && store_in_turn(en->c.store);
-		if (!en->err.code && store_commit(en->c.store, &en->err))
-			(void)err_set(&en->err, -EIO, "commit failed");
+		if (!en->err.code)
+			commit(en);
 		if (en->err.code)
 			return en->err.code;
 		release(en);

@@ -56,6 +56,8 @@ void engine_on_durable(struct engine *en, engine_event_fn fn, void *arg);
 int engine_turn(void *engine);
 /* Transactions of this process so far. */
 uint64_t engine_commits(const struct engine *en);
+/* How long a transaction's commit takes of late, in microseconds. */
+int64_t engine_commit_us(const struct engine *en);
 /* The stored failure's text. */
 const struct err *engine_error(const struct engine *en);
 

@@ -149,6 +149,9 @@ int a2a_turn_artifact(struct a2a_turn *t, const char *name, const json_t *data);
  * none); last says that no more come. */
 int a2a_turn_artifact_parts(struct a2a_turn *t, const char *id, const char *name,
 			    const json_t *parts, bool append, bool last);
+/* From here on: the answer carries the artifacts that this turn adds, not those before it, which
+ * GetTask has. For an extension whose messages say so. -ENOMEM. */
+int a2a_turn_brief(struct a2a_turn *t);
 /* Metadata of the answer (task or message); borrowed object, replaces what was set. */
 int a2a_turn_metadata(struct a2a_turn *t, const json_t *metadata);
 /* SUBMITTED or WORKING, while the turn goes on. The others end it: a2a_turn_task(). */

@@ -88,6 +88,7 @@ struct a2a_turn {
 	struct a2a_task *task;
 	struct a2a_seen *seen;
 	json_t *metadata;
+	json_t *fresh;             /* brief: the artifacts of this turn, as the task holds them */
 	struct a2a_push_cfg *push; /* came with the message: becomes the task's */
 	struct a2a_to waiters[A2A_WAITERS_MAX];
 	size_t nwaiters;

@@ -14,6 +14,7 @@ static const char internal[] = "{\"code\":-32603,\"message\":\"internal error\"}
 static void turn_free(struct a2a_turn *t)
 {
 	json_decref(t->metadata);
+	json_decref(t->fresh);
 	free(t->push);
 	for (size_t i = 0; i < t->nwaiters; i++)
 		json_decref(t->waiters[i].id);
@@ -364,6 +365,24 @@ static int artifact_extend(json_t *list, const char *id, const json_t *parts)
 	return json_array_set_new(list, i, longer) ? -ENOMEM : 0;
 }
 
+int a2a_turn_brief(struct a2a_turn *t)
+{
+	if (!t->fresh)
+		t->fresh = json_array();
+	return t->fresh ? 0 : -ENOMEM;
+}
+
+/* The artifact of that id as the task holds it now. */
+static int artifact_fresh(struct a2a_turn *t, const char *id)
+{
+	size_t i, at;
+	int r = find_artifact(t->task->artifacts, "artifactId", id, &i);
+
+	if (r || !find_artifact(t->fresh, "artifactId", id, &at))
+		return r ? r : json_array_set(t->fresh, at, json_array_get(t->task->artifacts, i));
+	return json_array_append(t->fresh, json_array_get(t->task->artifacts, i));
+}
+
 /* Steals artifact: the piece as it goes out. */
 static int artifact_add(struct a2a_turn *t, json_t *piece, const char *id, bool append, bool last)
 {
@@ -392,6 +411,8 @@ static int artifact_add(struct a2a_turn *t, json_t *piece, const char *id, bool 
 		a2a_event(t->s, task, "artifactUpdate", ev);
 	}
 	json_decref(piece);
+	if (!r && t->fresh && artifact_fresh(t, id))
+		r = -ENOMEM;
 	return r;
 }
 
@@ -457,7 +478,12 @@ void a2a_turn_task_parts(struct a2a_turn *t, enum a2a_state s, const json_t *par
 			t->task->metadata = TAKE_PTR(t->metadata);
 		}
 		if (!a2a_task_move(t->s, t->task, s, parts))
-			task = a2a_task_json(t->task, true);
+			task = a2a_task_json(t->task, !t->fresh);
+	}
+	if (task && json_array_size(t->fresh) &&
+	    json_object_set(task, "artifacts", t->fresh)) {
+		json_decref(task);
+		task = NULL;
 	}
 	turn_end_json(t, false, task ? json_pack("{s:o}", "task", task) : NULL);
 }

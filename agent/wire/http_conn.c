@@ -176,6 +176,7 @@ static void deliver(struct http_conn *c)
 	s->stats.requests++;
 	http_conn_arm(c, s->cfg.limits.reply_us);
 	s->cfg.handler(s->cfg.arg, &r, t);
+	loop_worked(s->loop);
 }
 
 static void head_done(struct http_conn *c)

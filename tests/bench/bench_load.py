@@ -265,11 +265,18 @@ def cpu_ms(pid):
     return total / 1e6
 
 
+def connections():
+    """TCP connections opened so far in this namespace, by all daemons."""
+    with open('/proc/self/net/snmp', encoding='utf-8') as f:
+        names, values = (line.split() for line in f if line.startswith('Tcp:'))
+    return int(values[names.index('ActiveOpens')])
+
+
 class Sample:
     """What has happened until now."""
 
     def __init__(self, daemons):
-        self.at = time.monotonic()
+        self.at, self.opened = time.monotonic(), connections()
         self.cpu = {f'{d.who}.{k}': cpu_ms(p) for d in daemons for k, p in d.processes().items()}
         self.cpu['driver'] = time.process_time() * 1000
         self.counts = {d.who: d.tool('status') for d in daemons}
@@ -309,7 +316,7 @@ def measure(daemons, seconds, want):
         raise Failed(f'no agreement in {seconds} s: {load.error}\n' + '\n'.join(d.tail() for d in daemons))
     each = {k: round((b.cpu[k] - a.cpu[k]) / n, 3) for k in sorted(b.cpu)}
     say('wires.negotiations_per_s', round(n / (b.at - a.at), 1), '1/s', target=500, seconds=round(b.at - a.at, 1), open=want,
-        agreed=n, declared=load.sent, refused=load.refused,
+        agreed=n, declared=load.sent, refused=load.refused, connections=round((b.opened - a.opened) / n, 3),
         commits={w: round((b.counts[w]['log']['commits'] - a.counts[w]['log']['commits']) / n, 2) for w in ('ent', 'op')},
         fdatasyncMs=round(fdatasync_ms(f'{op.home}/bench'), 3))
     parties = {k: v for k, v in each.items() if k.split('.')[0] in ('ent', 'op')}

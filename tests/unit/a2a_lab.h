@@ -70,6 +70,14 @@ static int on_message(void *arg, const struct peer *p, const struct a2a_message 
 		a2a_turn_fail(t, A2A_E_PARAMS, "intent.class: unknown", d);
 	} else if (!strcmp(act, "broken")) {
 		return -EIO;
+	} else if (!strcmp(act, "brief")) {
+		json_t *first = json_pack("{s:s}", "act", "replaced");
+
+		assert_int_equal(a2a_turn_brief(t), 0);
+		assert_int_equal(a2a_turn_artifact(t, "Agreement", first), 0);
+		assert_int_equal(a2a_turn_artifact(t, "Agreement", d), 0);
+		json_decref(first);
+		a2a_turn_task(t, A2A_INPUT_REQUIRED, NULL);
 	} else {
 		assert_int_equal(a2a_turn_artifact(t, "Quote", d), 0);
 		assert_int_equal(a2a_turn_metadata(t, d), 0);

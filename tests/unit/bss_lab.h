@@ -272,6 +272,7 @@ static inline const json_t *artifact(const char *name)
 	const json_t *last = NULL;
 
 	assert_int_equal(lab.replies, 1);
+	assert_int_equal(lab.got.nartifacts, 1); /* those of earlier answers are GetTask's */
 	for (size_t i = 0; i < lab.got.nartifacts; i++)
 		if (!strcmp(lab.got.artifacts[i].name, name))
 			last = lab.got.artifacts[i].data;

@@ -53,6 +53,33 @@ static void repeated_message_waits_beside_the_first(void **state)
 	json_decref(d);
 }
 
+/* A brief answer has what its turn added, as the task holds it in the end; GetTask has all, and
+ * the same message again gets the same answer. */
+static void brief_answer(void **state)
+{
+	char id[64], more[100], params[100];
+
+	(void)state;
+	message(&alice, "b1", "TASK_STATE_INPUT_REQUIRED", "");
+	(void)snprintf(id, sizeof(id), "%s", json_string_value(json_object_get(task(), "id")));
+	(void)snprintf(more, sizeof(more), ",\"taskId\":\"%s\"", id);
+	for (int i = 0; i < 2; i++) {
+		message(&alice, "b2", "brief", more);
+		assert_int_equal(json_array_size(json_object_get(task(), "artifacts")), 1);
+		assert_non_null(strstr(got.body, "\"artifactId\":\"artifact-2\""));
+		assert_non_null(strstr(got.body, "\"act\":\"brief\""));
+		assert_null(strstr(got.body, "replaced"));
+		assert_null(strstr(got.body, "Quote"));
+	}
+	(void)snprintf(params, sizeof(params), "{\"id\":\"%s\"}", id);
+	call(&alice, "GetTask", params);
+	assert_int_equal(json_array_size(json_object_get(task(), "artifacts")), 2);
+	assert_null(strstr(got.body, "replaced"));
+	/* the answer after it is as long as ever */
+	message(&alice, "b3", "TASK_STATE_COMPLETED", more);
+	assert_int_equal(json_array_size(json_object_get(task(), "artifacts")), 2);
+}
+
 static void tasks_belong_to_their_peer(void **state)
 {
 	char id[64], ctx[64], more[200], params[200];
@@ -378,6 +405,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(same_message_same_answer),
 		T(repeated_message_waits_beside_the_first),
+		T(brief_answer),
 		T(tasks_belong_to_their_peer),
 		T(cancel_asks_the_application),
 		T(list_pages_newest_first),
