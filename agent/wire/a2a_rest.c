@@ -6,10 +6,39 @@
 #include <errno.h>
 #include <stdio.h>
 
+/* JSON-RPC's own errors, which A2A's have no reason for: here their number does not travel. */
+static const char *rpc_reason(json_int_t code)
+{
+	switch (code) {
+	case A2A_E_PARSE: return "PARSE_ERROR";
+	case A2A_E_REQUEST: return "INVALID_REQUEST";
+	case A2A_E_METHOD: return "METHOD_NOT_FOUND";
+	case A2A_E_PARAMS: return "INVALID_PARAMS";
+	case A2A_E_INTERNAL: return "INTERNAL_ERROR";
+	default: return NULL;
+	}
+}
+
+/* The error's data with that reason behind it, a new reference; NULL: there is none. */
+static json_t *details(const json_t *error, json_int_t code)
+{
+	json_t *data = json_object_get(error, "data");
+	const char *reason = error ? rpc_reason(code) : NULL;
+
+	if (!reason)
+		return json_incref(data);
+	data = json_is_array(data) ? json_copy(data) : json_array();
+	(void)json_array_append_new(data,
+				    json_pack("{s:s, s:s, s:s}", "@type",
+					      "type.googleapis.com/google.rpc.ErrorInfo", "reason",
+					      reason, "domain", "a2a-protocol.org"));
+	return data;
+}
+
 json_t *a2a_rest_error(json_t *error, int *ret_status)
 {
 	json_int_t code = json_integer_value(json_object_get(error, "code"));
-	json_t *data = json_object_get(error, "data"), *out;
+	json_t *out;
 	const char *name = "INVALID_ARGUMENT";
 
 	*ret_status = 400;
@@ -26,10 +55,10 @@ json_t *a2a_rest_error(json_t *error, int *ret_status)
 		   code == A2A_E_NO_EXTENDED_CARD || code == A2A_E_NO_PUSH) {
 		name = "FAILED_PRECONDITION";
 	}
-	out = json_pack("{s:{s:i, s:s, s:s, s:O*}}", "error", "code", *ret_status, "status", name,
+	out = json_pack("{s:{s:i, s:s, s:s, s:o*}}", "error", "code", *ret_status, "status", name,
 			"message",
 			error ? json_string_value(json_object_get(error, "message")) : "no memory",
-			"details", data);
+			"details", details(error, code));
 	json_decref(error);
 	return out;
 }

@@ -2,9 +2,14 @@
 /* Server-sent events: how soon a reader has its first event and each later one, what readers cost
  * the writer, and what an idle connection costs in memory. The server is the daemon's HTTP server
  * and hub over the daemon's store, with one durable commit an event; the readers are a process of
- * their own on a unix socket. One JSON line a figure. */
+ * their own on a unix socket, or over mutual TLS. The floor of what readers cost the writer is a
+ * bare fan-out in the same run: the same commit, then the same bytes to each socket or TLS
+ * connection in turn, without HTTP server and hub. One JSON line a figure. */
 #include <event2/event.h>
+#include <event2/listener.h>
+#include <event2/util.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -22,14 +27,21 @@ enum {
 	RUN_US = 2000000,
 	PACE_US = 20000,
 	IDLE = 10000,
-	TLS = 500
+	TLS = 500,
+	MANY = 1000
 };
 
 static struct loop *loop;
 static struct http_server *srv;
 static struct sse_hub *hub;
 static struct store *store;
-static char sock[128];
+static struct tls_id *id;
+static char sock[128], bare_sock[128];
+
+static struct way {
+	const char *name;
+	bool tls, bare;
+} way = { "unix", false, false };
 
 /* Between the writer and the readers' process. */
 static struct {
@@ -77,23 +89,27 @@ static void sample(int64_t ns)
 
 /* --- the readers ------------------------------------------------------------------------------ */
 
+static uint16_t bare_port;
+
 static int subscribe(struct wire_end *w, const char *from)
 {
+	uint16_t port = way.bare ? bare_port : http_listen_port(srv, 0);
 	char req[128];
 	int n = snprintf(req, sizeof(req), "GET /events%s HTTP/1.1\r\nHost: h\r\n\r\n", from);
+	int r = way.tls ? end_tls(w, port, "bob", 0) : end_unix(w, way.bare ? bare_sock : sock);
 
-	return end_unix(w, sock) || end_write(w, req, (size_t)n) != n ? -1 : 0;
+	return r || end_write(w, req, (size_t)n) != n ? -1 : 0;
 }
 
 /* Every event says when it was written; one that a read cuts in two is not counted. */
-static int take(int fd)
+static int take(struct wire_end *w)
 {
 	static char buf[65536];
-	ssize_t n = recv(fd, buf, sizeof(buf) - 1, MSG_DONTWAIT);
+	ssize_t n = end_read(w, buf, sizeof(buf) - 1);
 	int64_t now = ns_now();
 
 	if (n <= 0)
-		return -1;
+		return w->ssl && SSL_get_error(w->ssl, (int)n) == SSL_ERROR_WANT_READ ? 0 : -1;
 	buf[n] = 0;
 	for (char *at = buf; (at = strstr(at, "{\"at\":"));) {
 		char *end;
@@ -103,21 +119,20 @@ static int take(int fd)
 			sample(now - t);
 		at = end;
 	}
-	return 0;
+	return w->ssl && SSL_pending(w->ssl) ? take(w) : 0;
 }
 
 static int read_all(unsigned readers)
 {
+	struct wire_end *w = calloc(readers + 1, sizeof(*w));
 	struct epoll_event ev = { .events = EPOLLIN };
 	int ep = epoll_create1(EPOLL_CLOEXEC);
 
 	for (unsigned i = 0; i < readers; i++) {
-		struct wire_end w;
-
-		if (subscribe(&w, ""))
+		if (subscribe(&w[i], "") || evutil_make_socket_nonblocking(w[i].fd))
 			return 1;
-		ev.data.fd = w.fd;
-		if (epoll_ctl(ep, EPOLL_CTL_ADD, w.fd, &ev))
+		ev.data.ptr = &w[i];
+		if (epoll_ctl(ep, EPOLL_CTL_ADD, w[i].fd, &ev))
 			return 1;
 		shared->ready++;
 	}
@@ -126,7 +141,7 @@ static int read_all(unsigned readers)
 		int n = epoll_wait(ep, got, 256, 50);
 
 		for (int i = 0; i < n; i++)
-			if (take(got[i].data.fd))
+			if (take(got[i].data.ptr))
 				return 1;
 	}
 	return 0;
@@ -175,6 +190,80 @@ static int idle(unsigned n, bool tls)
 	return 0;
 }
 
+/* --- the bare fan-out --------------------------------------------------------------------------
+ */
+
+static struct {
+	unsigned n;
+	int fd[MANY];
+	SSL *ssl[MANY]; /* NULL: a plain socket */
+	struct ssl_ctx_st *ctx;
+} bare;
+
+/* Blocking, like its writes below: its readers are all that it has to do with. */
+static void bare_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len,
+			void *tls)
+{
+	int one = 1;
+
+	(void)l, (void)len;
+	if (bare.n == MANY || fcntl(fd, F_SETFL, 0)) {
+		(void)close(fd);
+		return;
+	}
+	bare.ssl[bare.n] = NULL;
+	if (tls) {
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		bare.ssl[bare.n] = SSL_new(bare.ctx);
+		(void)SSL_set_fd(bare.ssl[bare.n], fd);
+		(void)SSL_accept(bare.ssl[bare.n]);
+	}
+	(void)sa;
+	bare.fd[bare.n++] = fd;
+}
+
+static void bare_publish(const struct sse_event *ev)
+{
+	char text[512], chunk[600];
+	int n = sse_format(text, sizeof(text), ev->seq, ev->type, ev->data);
+
+	n = snprintf(chunk, sizeof(chunk), "%x\r\n%s\r\n", (unsigned)n, text);
+	for (unsigned i = 0; i < bare.n; i++)
+		if (bare.ssl[i])
+			(void)SSL_write(bare.ssl[i], chunk, n);
+		else
+			(void)!send(bare.fd[i], chunk, (size_t)n, MSG_NOSIGNAL);
+}
+
+static void bare_close(void)
+{
+	while (bare.n) {
+		SSL_free(bare.ssl[--bare.n]);
+		(void)close(bare.fd[bare.n]);
+	}
+}
+
+static int bare_listen(void)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	socklen_t len = sizeof(in);
+	struct evconnlistener *tls, *local;
+
+	(void)snprintf(bare_sock, sizeof(bare_sock), "%s", lab_path("bare", ".sock"));
+	if (tls_server_ctx(&bare.ctx, id, NULL) || !str_set(un.sun_path, bare_sock))
+		return -1;
+	tls = evconnlistener_new_bind(loop_base(loop), bare_accept, &bare, 0, 128,
+				      (struct sockaddr *)&in, sizeof(in));
+	local = evconnlistener_new_bind(loop_base(loop), bare_accept, NULL, 0, 128,
+					(struct sockaddr *)&un, sizeof(un));
+	if (!tls || !local || getsockname(evconnlistener_get_fd(tls), (struct sockaddr *)&in, &len))
+		return -1;
+	bare_port = ntohs(in.sin_port);
+	return 0;
+}
+
 /* --- the server ------------------------------------------------------------------------------- */
 
 static int replay_row(void *arg, const struct store_event *row)
@@ -197,6 +286,7 @@ static void route(void *arg, const struct wire_request *r, struct http_reply *t)
 
 static void write_one(void)
 {
+	struct sse_event out = { .type = "TICK" };
 	struct store_event ev;
 	struct err e = { 0 };
 	char body[128];
@@ -207,7 +297,12 @@ static void write_one(void)
 		loop_stop(loop, -EIO);
 		return;
 	}
-	sse_publish(hub, &(struct sse_event){ .seq = ev.seq, .type = "TICK", .data = body });
+	out.seq = ev.seq;
+	out.data = body;
+	if (way.bare)
+		bare_publish(&out);
+	else
+		sse_publish(hub, &out);
 }
 
 struct run {
@@ -280,6 +375,7 @@ static int write_with(unsigned readers, int64_t pace, double *rate)
 	tick(&r);
 	if (loop_run(loop) || r.status)
 		return 1;
+	bare_close();
 	*rate = r.events * 1e6 / RUN_US;
 	return 0;
 }
@@ -311,21 +407,27 @@ static int run_paced(unsigned readers)
 	return 0;
 }
 
-/* The writer alone, as fast as it can, and with readers, turn by turn. */
-static int run_writer(unsigned readers)
+/* The writer alone, as fast as it can, with readers, and with the bare fan-out's, turn by turn. */
+static int run_writer(unsigned readers, const char *name, bool tls)
 {
-	double alone[3], with[3];
+	double alone[3], with[3], floor[3];
+	int r = 0;
 
-	for (int i = 0; i < 3; i++)
-		if (write_with(0, 0, &alone[i]) || write_with(readers, 0, &with[i]))
-			return 1;
-	for (int i = 0; i < 3; i++)
-		printf("{\"metric\":\"wires.sse_writer_per_s\",\"value\":%.0f,\"unit\":\"1/"
-		       "s\",\"readers\":%u,"
-		       "\"baseline\":%.0f,\"ratio\":%.2f}\n",
-		       with[i], readers, alone[i], with[i] / alone[i]);
+	for (int i = 0; !r && i < 3; i++) {
+		way = (struct way){ name, tls, false };
+		r = write_with(0, 0, &alone[i]) || write_with(readers, 0, &with[i]);
+		way.bare = true;
+		r = r || write_with(readers, 0, &floor[i]);
+	}
+	way = (struct way){ "unix", false, false };
+	for (int i = 0; !r && i < 3; i++)
+		printf("{\"metric\":\"wires.sse_writer_per_s\",\"value\":%.0f,\"unit\":\"1/s\","
+		       "\"readers\":%u,\"over\":\"%s\",\"alone\":%.0f,\"ofAlone\":%.2f,"
+		       "\"baseline\":\"bare fan-out\",\"bare\":%.0f,\"ratio\":%.2f}\n",
+		       with[i], readers, name, alone[i], with[i] / alone[i], floor[i],
+		       with[i] / floor[i]);
 	(void)fflush(stdout);
-	return 0;
+	return r;
 }
 
 static void until_ready(void *arg)
@@ -361,7 +463,6 @@ static int serve(void)
 {
 	struct http_config hc = { .handler = route, .limits = { .connections = IDLE + 1000 } };
 	struct rlimit lim;
-	struct tls_id *id;
 	struct err e = { 0 };
 
 	if (getrlimit(RLIMIT_NOFILE, &lim))
@@ -372,7 +473,7 @@ static int serve(void)
 	return lab_id(&id, "alice") || loop_new(&loop, false) ||
 	       http_server_new(&srv, loop, &hc, &e) ||
 	       http_listen_tls(srv, "127.0.0.1", 0, id, &e) || http_listen_unix(srv, sock, &e) ||
-	       sse_hub_new(&hub, loop, IDLE + 1000, replay, NULL) ||
+	       sse_hub_new(&hub, loop, IDLE + 1000, replay, NULL) || bare_listen() ||
 	       store_open(lab_dir, STORE_CREATE, &store, &e);
 }
 
@@ -386,7 +487,8 @@ int main(void)
 	if (shared == MAP_FAILED || lab_make())
 		return 1;
 	bad = serve() || write_with(0, 0, &rate) || run_first() || run_paced(1) ||
-	      run_paced(1000) || run_writer(1000) || run_idle(TLS, true) || run_idle(IDLE, false);
+	      run_paced(1000) || run_writer(MANY, "unix", false) ||
+	      run_writer(MANY, "mutual TLS", true) || run_idle(TLS, true) || run_idle(IDLE, false);
 	hub = sse_hub_free(hub);
 	srv = http_server_free(srv);
 	store = store_free(store);

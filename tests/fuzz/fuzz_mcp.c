@@ -18,11 +18,15 @@ static void on_reply(void *to, const struct wire_response *r)
 		abort();
 }
 
+/* The stream that is open, and who wants to know when its reader leaves. */
+static void (*reader_gone)(void *arg);
+static void *reader;
+
 static void *on_open(void *to, const struct wire_response *head, void (*gone)(void *arg), void *arg)
 {
 	on_reply(to, head);
-	(void)gone;
-	(void)arg;
+	reader_gone = gone;
+	reader = arg;
 	return &replies;
 }
 
@@ -35,6 +39,7 @@ static int on_write(void *stream, const void *p, size_t n)
 static void on_end(void *stream)
 {
 	(void)stream;
+	reader_gone = NULL;
 }
 
 static bool readable(void *arg, const struct peer *p, const char *uri)
@@ -73,6 +78,8 @@ static void begin(struct mcp_server *s, struct wire_request r)
 	mcp_server_handle(s, &r, (struct wire_sink){ .fn = on_session });
 }
 
+static struct mcp_turn *waits; /* a task that has not ended */
+
 static int on_call(void *arg, const struct peer *p, const char *tool, const json_t *args,
 		   const char *key, struct mcp_turn *t)
 {
@@ -80,10 +87,39 @@ static int on_call(void *arg, const struct peer *p, const char *tool, const json
 	(void)p;
 	(void)tool;
 	(void)key;
-	if (json_object_get(args, "task"))
-		(void)mcp_turn_task(t);
+	if (json_object_get(args, "task") && !mcp_turn_task(t) && json_object_get(args, "wait")) {
+		if (waits)
+			mcp_turn_refuse(waits, "another waits");
+		waits = t;
+		return 0;
+	}
 	mcp_turn_result(t, args);
 	return 0;
+}
+
+/* Whoever listens hears of everything that there is, and leaves. */
+static void listen_then_leave(struct mcp_server *s, struct wire_request *r, struct wire_sink sink)
+{
+	static const struct wire_header h[] = { { "Content-Type", "application/json" },
+						{ "MCP-Protocol-Version", MCP_VERSION },
+						{ "Mcp-Method", "subscriptions/listen" } };
+
+	r->headers = h;
+	r->nheaders = ARRAY_LEN(h);
+	replies = 0;
+	mcp_server_handle(s, r, sink);
+	if (replies != 1)
+		abort();
+	mcp_resource_changed(s, "a:b", NULL);
+	mcp_list_changed(s, MCP_TOOLS);
+	if (waits)
+		mcp_turn_result(waits, mcp_turn_params(waits));
+	waits = NULL;
+	if (reader_gone)
+		reader_gone(reader);
+	reader_gone = NULL;
+	if (mcp_streams(s))
+		abort();
 }
 
 static wall_t now(void *arg)
@@ -145,6 +181,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	mcp_server_handle(s, &r, (struct wire_sink){ on_reply, NULL, &ops });
 	if (replies != 1)
 		abort();
+	listen_then_leave(s, &r, (struct wire_sink){ on_reply, NULL, &ops });
 	begin(s, r);
 	r.headers = old;
 	r.nheaders = ARRAY_LEN(old);

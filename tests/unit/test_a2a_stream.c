@@ -352,6 +352,8 @@ static void http_json(void **state)
 	assert_int_equal(json_integer_value(json_object_get(got.json, "totalSize")), 1);
 	ask(&alice, 0, "GET", "/a2a/tasks", "pageSize=0", "");
 	assert_int_equal(got.status, 400);
+	assert_non_null(strstr(got.body, "google.rpc.BadRequest"));
+	assert_non_null(strstr(got.body, "\"reason\":\"INVALID_PARAMS\""));
 	ask(&alice, 0, "GET", "/a2a/tasks", "status=%zz", "");
 	assert_int_equal(got.status, 400);
 	ask(&alice, 1, "POST", "/a2a/message:stream", "", SEND("m2", "TASK_STATE_COMPLETED"));
@@ -377,6 +379,7 @@ static void http_json(void **state)
 	assert_int_equal(got.status, 404);
 	ask(&alice, 0, "POST", "/a2a/message:send", "", "{");
 	assert_int_equal(got.status, 400);
+	assert_non_null(strstr(got.body, "\"reason\":\"PARSE_ERROR\""));
 	ask(&alice, 0, "GET", "/a2a/extendedAgentCard", "", "");
 	assert_int_equal(json_array_size(json_object_get(got.json, "skills")), 2);
 }
