@@ -236,6 +236,40 @@ static void knows_flow_and_mark(void **state)
 	part(&p);
 }
 
+/* Nothing of the flow is in a rule: its cgroup is, and packets that leave tell it. */
+static void knows_the_cgroup(void **state)
+{
+	const struct dp_port lo = { .ifindex = 1, .role = DP_ROLE_NODE };
+	struct dp_local rule = { .rule = 9, .label = L };
+	struct dp_label other = { .label = L + 1,
+				  .valid_until = { INT64_MAX },
+				  .police_node = true };
+	struct err e = { 0 };
+	struct pair p;
+
+	(void)state;
+	police(80 * MBIT);
+	other.dscp = DP_DSCP_ANY;
+	other.dir[0].rate.bps = 30 * MBIT;
+	must(dp_label_set(d, &other, NULL, &e), &e);
+	must(dp_port_attach(d, &lo, NULL, &e), &e);
+	assert_true(str_set(rule.path, group));
+	must(dp_local_set(d, &rule, NULL, &e), &e);
+	p = join_to("::1", PORT + 1, 0, 0);
+	becomes(&p, 80 * MBIT, 14 + 40 + 32);
+	rule.label = L + 1;
+	must(dp_local_set(d, &rule, NULL, &e), &e);
+	becomes(&p, 30 * MBIT, 14 + 40 + 32);
+	dp_local_del(d, 9);
+	becomes(&p, 0, 0);
+	must(dp_local_set(d, &rule, NULL, &e), &e);
+	becomes(&p, 30 * MBIT, 14 + 40 + 32);
+	part(&p);
+	p = join_to("127.0.0.1", PORT + 1, L, 0); /* the mark comes first */
+	becomes(&p, 80 * MBIT, 14 + 20 + 32);
+	part(&p);
+}
+
 static void obeys_the_policed_class(void **state)
 {
 	struct dp_queue q = {
@@ -352,6 +386,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(follows_its_label, setup, teardown),
 		cmocka_unit_test_setup_teardown(knows_flow_and_mark, setup, teardown),
+		cmocka_unit_test_setup_teardown(knows_the_cgroup, setup, teardown),
 		cmocka_unit_test_setup_teardown(obeys_the_policed_class, setup, teardown),
 		cmocka_unit_test_setup_teardown(keeps_what_the_application_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(outlives_its_owner, setup, teardown),
