@@ -202,6 +202,7 @@ static int programs_load(struct dp *d, struct err *e)
 	memcpy((void *)&d->skel->rodata->cfg_at, &d->at, sizeof(d->at));
 	d->skel->rodata->cfg_test_clock = d->offline;
 	d->skel->rodata->cfg_cgroups = dp_local_probe();
+	d->skel->rodata->cfg_pace = d->pace;
 	memcpy((void *)&d->skel->rodata->cfg_colours, &d->colours, sizeof(d->colours));
 	dp_seek_fill(&d->skel->bss->seek, d->key, d->flows);
 	r = maps_size(d);
@@ -452,7 +453,7 @@ static bool name_is_ours(const char *name)
 					   "stamps",  "base",   "tables",     "tuples",   "heads",
 					   "nodes",   "marks",  "shapes",     "holds",    "events",
 					   "gates",   "hops",   "hop_counts", "hop_owns", "paces",
-					   "steer",   "meters", "locals" };
+					   "steer",   "meters", "locals",     "knows" };
 
 	if (!strncmp(name, "old_", 4))
 		name += 4;

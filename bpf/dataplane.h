@@ -233,10 +233,11 @@ uint32_t dp_shape_walk(struct dp *d, uint32_t at, struct dp_queue *ret);
 
 /* TCP sockets of the cgroup (and of those below it) whose flow belongs to a label that is policed,
  * here or by the label's own meter, send at its rate: SO_MAX_PACING_RATE, set anew within a round
- * trip of a change. The label is the socket's mark, or what the rules say of its addresses and
- * ports (rules that name a DSCP or a label do not match a socket). One cgroup; another one takes
- * its place. Idempotent. Refusals: KERNEL_UNSUPPORTED (no sockops programs, or opened without
- * `pace`), BODY_MALFORMED (not a cgroup2 directory). */
+ * trip of a change. The label is the socket's mark, or that of its cgroup (once its first packet
+ * has left), or what the rules say of its addresses and ports (rules that name a DSCP or a label do
+ * not match a socket). One cgroup; another one takes its place. Idempotent. Refusals:
+ * KERNEL_UNSUPPORTED (no sockops programs, or opened without `pace`), BODY_MALFORMED (not a cgroup2
+ * directory). */
 int dp_pace_attach(struct dp *d, const char *cgroup, enum refusal *no, struct err *e);
 /* Idempotent. Sockets keep the rate that they have. */
 int dp_pace_detach(struct dp *d, struct err *e);

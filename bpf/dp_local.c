@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 
 #include "dp_internal.h"
 
@@ -75,6 +76,17 @@ static void live_tell(struct dp *d)
 	__atomic_store_n(&d->skel->bss->locals_live, live, __ATOMIC_RELEASE);
 }
 
+/* What sockets were noted to be under other rules holds no more; nor what another life noted. */
+static void notes_end(struct dp *d)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_BOOTTIME, &now);
+	__atomic_store_n(&d->skel->bss->locals_gen,
+			 (uint32_t)(now.tv_sec * 1000000 + now.tv_nsec / 1000) | 1,
+			 __ATOMIC_RELEASE);
+}
+
 static int line_check(const struct dp *d, const struct dp_local *l, enum refusal *no, struct err *e)
 {
 	if (!l->rule)
@@ -124,6 +136,8 @@ int dp_local_set(struct dp *d, const struct dp_local *l, enum refusal *no, struc
 					 strerror(errno));
 	if (old && old != key)
 		(void)bpf_map_delete_elem(map_fd(d), &old);
+	if (old != key || memcmp(&was, &line, sizeof(line)))
+		notes_end(d);
 	live_tell(d);
 	return 0;
 }
@@ -133,8 +147,10 @@ void dp_local_del(struct dp *d, uint32_t rule)
 	struct dp_local_line l;
 	uint64_t key = key_of(d, rule, &l);
 
-	if (key)
-		(void)bpf_map_delete_elem(map_fd(d), &key);
+	if (!key)
+		return;
+	(void)bpf_map_delete_elem(map_fd(d), &key);
+	notes_end(d);
 	live_tell(d);
 }
 
@@ -170,6 +186,8 @@ uint32_t dp_locals_renew(struct dp *d)
 {
 	uint32_t gone = 0;
 
+	if (!d->skel->bss->locals_gen)
+		notes_end(d);
 	for (uint32_t i = 0; (i = dp_local_next(d, i));) {
 		struct dp_local l;
 

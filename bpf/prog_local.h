@@ -21,6 +21,47 @@ volatile __u32
 	locals_live; /* some rule names a cgroup: all that a router pays for when none does */
 const volatile __u32 cfg_cgroups = 0; /* this kernel tells the cgroup of a packet */
 
+const volatile __u32 cfg_pace = 0; /* sockets are paced: what is known of them is kept */
+volatile __u32 locals_gen;         /* another number whenever rules by cgroup change */
+
+/* What a TCP socket's cgroup said when its last packet left, for who paces it (prog_pace.h) and is
+ * not told the cgroup: locals_gen << 32 | label. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__type(key, int);
+	__type(value, __u64);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+} knows SEC(".maps");
+
+#define TCP_ 6
+
+static __noinline void local_note(struct __sk_buff *skb, __u32 label)
+{
+	__u64 note = (__u64)locals_gen << 32 | label, *k;
+	struct bpf_sock *sk = skb->sk;
+
+	if (!sk)
+		return;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || sk->protocol != TCP_)
+		return;
+	k = bpf_sk_storage_get(&knows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (k && *(volatile __u64 *)k != note)
+		*(volatile __u64 *)k = note;
+}
+
+/* The label that the socket's cgroup gave it, 0 = none, or the rules are others by now. */
+INLINE __u32 local_known(struct bpf_sock *sk)
+{
+	__u64 note, *k;
+
+	if (!locals_live)
+		return 0;
+	k = bpf_sk_storage_get(&knows, sk, 0, 0);
+	note = k ? *(volatile __u64 *)k : 0;
+	return note >> 32 == locals_gen ? (__u32)note : 0;
+}
+
 /* Wire packets and bytes; clang folds two context loads behind one condition into ctx + register,
  * which the verifier refuses; the barrier keeps them apart. At egress wire_len counts GSO headers
  * already. */
@@ -72,6 +113,8 @@ static __noinline __u32 local_out(struct __sk_buff *skb, __u32 label)
 			return 0;
 		label = rule->label;
 		class = rule->class_id;
+		if (cfg_pace)
+			local_note(skb, label);
 	}
 	l = line_of(label);
 	c = pass_of(here()->rx, label);

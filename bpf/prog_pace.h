@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* prog_pace.h - pacing of local TCP senders, where nothing behind them makes them wait.
  *
- * A sender on this host whose flow belongs to a label (its socket's mark, or the rules) gets the
+ * A sender on this host whose flow belongs to a label (by its mark, cgroup, or addresses) gets the
  * rate that the label is policed at as its SO_MAX_PACING_RATE: TCP then leaves its packets at that
  * pace by its own timers, without any qdisc, and meets no drop. Asked again with every round trip,
  * so a changed rate holds within one. What the application had asked for comes back with the end.
@@ -10,6 +10,7 @@
 #define TREATY_BPF_PROG_PACE_H
 
 #include "prog_classify.h"
+#include "prog_local.h"
 #include "prog_meter.h"
 #include "prog_parse.h"
 
@@ -89,6 +90,8 @@ INLINE __u32 pace_rate(struct bpf_sock_ops *o, struct bpf_sock *sk)
 	__u64 rate;
 
 	pace_key(o, &k);
+	if (!label)
+		label = local_known(sk);
 	if (!label) {
 		classify(&k, 0, &f);
 		label = f.label;

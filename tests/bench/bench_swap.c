@@ -252,17 +252,23 @@ static void effects(struct result *r, const struct swap *w, size_t n, const stru
 	}
 }
 
+/* The one flow that is moved, or stays. */
+static struct talker flow_of(struct side *s, uint64_t pps)
+{
+	return (struct talker){ .fd = &s->out,
+				.flows = 1,
+				.size = sizeof(struct flow_pkt),
+				.gap_ns = 1000000000 / pps,
+				.cpu = 0,
+				.realtime = true };
+}
+
 static void block(enum way way, size_t swaps, uint64_t pps)
 {
 	struct side *s = &side[way];
 	struct result *r = &result[way];
 	struct swap *w = calloc(swaps, sizeof(*w));
-	struct talker t = { .fd = &s->out,
-			    .flows = 1,
-			    .size = sizeof(struct flow_pkt),
-			    .gap_ns = 1000000000 / pps,
-			    .cpu = 0,
-			    .realtime = true };
+	struct talker t = flow_of(s, pps);
 	uint64_t from;
 	struct ear e;
 
@@ -306,12 +312,7 @@ struct spread {
 static struct spread still(unsigned path, uint64_t pps)
 {
 	struct side *s = &side[HOLD];
-	struct talker t = { .fd = &s->out,
-			    .flows = 1,
-			    .size = sizeof(struct flow_pkt),
-			    .gap_ns = 1000000000 / pps,
-			    .cpu = 0,
-			    .realtime = true };
+	struct talker t = flow_of(s, pps);
 	struct spread d = { INFINITY, 0 };
 	struct err e = { 0 };
 	struct ear ear;

@@ -9,12 +9,12 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "pkt.h"
+#include "cgroup.h"
 
 #define L     21u
 #define L2    22u
@@ -34,26 +34,14 @@ static void enter(int ns)
 	assert_int_equal(setns(ns, CLONE_NEWNET), 0);
 }
 
-static void join(const char *dir)
-{
-	char path[256];
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, "0", 1), 1);
-	assert_int_equal(close(fd), 0);
-}
-
 /* Made in that cgroup; the process is elsewhere afterwards. */
 static int sock_in(const char *dir, int family, int type)
 {
 	int fd, tos = (int)(PLAIN << 2 | ECN);
 
-	join(dir);
+	cgroup_join(dir);
 	fd = socket(family, type | SOCK_CLOEXEC, 0);
-	join(root);
+	cgroup_join(root);
 	assert_true(fd >= 0);
 	if (family == AF_INET)
 		assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof(tos)), 0);
@@ -494,20 +482,6 @@ static void refuses(void **state)
 	assert_int_equal(dp_local_get(d, 1, &l), 0);
 }
 
-/* Where cgroup2 is mounted. */
-static bool cgroup_root(void)
-{
-	char dev[128], dir[128], type[32];
-	FILE *f = fopen("/proc/self/mounts", "re");
-	bool found = false;
-
-	while (f && !found && fscanf(f, "%127s %127s %31s %*[^\n]", dev, dir, type) == 3)
-		found = !strcmp(type, "cgroup2") && str_set(root, dir);
-	if (f)
-		(void)fclose(f);
-	return found;
-}
-
 static void sh(const char *cmd)
 {
 	if (system(cmd)) {
@@ -529,12 +503,8 @@ static void stage(void)
 	struct sockaddr_ll a = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
 	char cmd[256];
 
-	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
+	if (!bpffs_own(bpffs, pins))
 		exit(1);
-	strcpy(bpffs, "/tmp/treaty-local-XXXXXX");
-	if (!mkdtemp(bpffs) || mount("bpf", bpffs, "bpf", 0, "mode=0700"))
-		exit(1);
-	(void)snprintf(pins, sizeof(pins), "%s/dp", bpffs);
 	peer = here();
 	home = here();
 	(void)snprintf(cmd, sizeof(cmd),
@@ -574,8 +544,7 @@ static int run(void)
 	bad = cmocka_run_group_tests(tests, NULL, NULL);
 	hook = DP_HOOK_CLSACT;
 	bad += cmocka_run_group_tests(tests, NULL, NULL);
-	(void)umount(bpffs);
-	(void)rmdir(bpffs);
+	bpffs_gone(bpffs);
 	return bad ? 1 : 0;
 }
 
@@ -584,7 +553,7 @@ int main(void)
 	pid_t pid;
 	int r = 0;
 
-	if (geteuid() != 0 || !cgroup_root()) {
+	if (geteuid() != 0 || !cgroup_root(root)) {
 		print_message("SKIPPED: needs root and cgroup2\n");
 		return 77;
 	}

@@ -5,13 +5,13 @@
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "pkt.h"
+#include "cgroup.h"
 
 #define L    21u
 #define PORT 7001
@@ -20,32 +20,6 @@
 
 static char bpffs[64], pins[80], root[128], group[192];
 static struct dp *d;
-
-static void write_file(const char *dir, const char *name, const char *text)
-{
-	char path[256];
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	f = fopen(path, "we");
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-	assert_int_equal(fclose(f), 0);
-}
-
-/* Where cgroup2 is mounted. */
-static bool cgroup_root(void)
-{
-	char dev[128], dir[128], type[32];
-	FILE *f = fopen("/proc/self/mounts", "re");
-	bool found = false;
-
-	while (f && !found && fscanf(f, "%127s %127s %31s %*[^\n]", dev, dir, type) == 3)
-		found = !strcmp(type, "cgroup2") && str_set(root, dir);
-	if (f)
-		(void)fclose(f);
-	return found;
-}
 
 static void open_plane(void)
 {
@@ -236,6 +210,40 @@ static void knows_flow_and_mark(void **state)
 	part(&p);
 }
 
+/* Nothing of the flow is in a rule: its cgroup is, and packets that leave tell it. */
+static void knows_the_cgroup(void **state)
+{
+	const struct dp_port lo = { .ifindex = 1, .role = DP_ROLE_NODE };
+	struct dp_local rule = { .rule = 9, .label = L };
+	struct dp_label other = { .label = L + 1,
+				  .valid_until = { INT64_MAX },
+				  .police_node = true };
+	struct err e = { 0 };
+	struct pair p;
+
+	(void)state;
+	police(80 * MBIT);
+	other.dscp = DP_DSCP_ANY;
+	other.dir[0].rate.bps = 30 * MBIT;
+	must(dp_label_set(d, &other, NULL, &e), &e);
+	must(dp_port_attach(d, &lo, NULL, &e), &e);
+	assert_true(str_set(rule.path, group));
+	must(dp_local_set(d, &rule, NULL, &e), &e);
+	p = join_to("::1", PORT + 1, 0, 0);
+	becomes(&p, 80 * MBIT, 14 + 40 + 32);
+	rule.label = L + 1;
+	must(dp_local_set(d, &rule, NULL, &e), &e);
+	becomes(&p, 30 * MBIT, 14 + 40 + 32);
+	dp_local_del(d, 9);
+	becomes(&p, 0, 0);
+	must(dp_local_set(d, &rule, NULL, &e), &e);
+	becomes(&p, 30 * MBIT, 14 + 40 + 32);
+	part(&p);
+	p = join_to("127.0.0.1", PORT + 1, L, 0); /* the mark comes first */
+	becomes(&p, 80 * MBIT, 14 + 20 + 32);
+	part(&p);
+}
+
 static void obeys_the_policed_class(void **state)
 {
 	struct dp_queue q = {
@@ -334,15 +342,10 @@ static void refuses(void **state)
 
 static bool stage(void)
 {
-	if (geteuid() != 0 || !cgroup_root())
+	if (geteuid() != 0 || !cgroup_root(root))
 		return false;
-	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
-	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || system("ip link set lo up"))
+	if (!bpffs_own(bpffs, pins) || unshare(CLONE_NEWNET) || system("ip link set lo up"))
 		exit(1);
-	strcpy(bpffs, "/tmp/treaty-pace-XXXXXX");
-	if (!mkdtemp(bpffs) || mount("bpf", bpffs, "bpf", 0, "mode=0700"))
-		exit(1);
-	(void)snprintf(pins, sizeof(pins), "%s/dp", bpffs);
 	(void)snprintf(group, sizeof(group), "%s/treaty-test-%d", root, (int)getpid());
 	return !mkdir(group, 0755);
 }
@@ -352,6 +355,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(follows_its_label, setup, teardown),
 		cmocka_unit_test_setup_teardown(knows_flow_and_mark, setup, teardown),
+		cmocka_unit_test_setup_teardown(knows_the_cgroup, setup, teardown),
 		cmocka_unit_test_setup_teardown(obeys_the_policed_class, setup, teardown),
 		cmocka_unit_test_setup_teardown(keeps_what_the_application_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(outlives_its_owner, setup, teardown),
@@ -367,15 +371,11 @@ int main(void)
 	/* the sockets' process is one of its own, so that the cgroup can go afterwards */
 	pid = fork();
 	if (pid == 0) {
-		char me[16];
-
-		(void)snprintf(me, sizeof(me), "%d", (int)getpid());
-		write_file(group, "cgroup.procs", me);
+		cgroup_join(group);
 		_exit(cmocka_run_group_tests(tests, NULL, NULL));
 	}
 	(void)waitpid(pid, &r, 0);
 	(void)rmdir(group);
-	(void)umount(bpffs);
-	(void)rmdir(bpffs);
+	bpffs_gone(bpffs);
 	return r ? 1 : 0;
 }

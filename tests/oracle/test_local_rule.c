@@ -3,6 +3,8 @@
  * away, and in real packets of a socket on the node itself. */
 #include "raw_rig.h"
 
+#include "tests/bpf/cgroup.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -10,26 +12,17 @@
 #define CLASS 9u
 #define RULE  521u
 
-static char root[96], group[140];
+static char root[128], group[160];
 static int out;
 static uint8_t no;
-
-/* Where cgroup2 is mounted. */
-static void find_root(void)
-{
-	char *t = told("awk '$3 == \"cgroup2\" { printf \"%%s\", $2; exit }' /proc/self/mounts");
-
-	assert_true(t[0] == '/' && str_set(root, t));
-	free(t);
-	(void)snprintf(group, sizeof(group), "%s/treaty-rule-%d", root, (int)getpid());
-}
 
 static int setup(void **st)
 {
 	struct cfg_class *c;
 
 	(void)rig_setup(st);
-	find_root();
+	assert_true(cgroup_root(root));
+	(void)snprintf(group, sizeof(group), "%s/treaty-rule-%d", root, (int)getpid());
 	raw_stage();
 	out = raw_open("acc1");
 	c = &rig.cfg.class[rig.cfg.classes++];
@@ -55,18 +48,6 @@ static struct step cgroup_rule(uint32_t label)
 	};
 }
 
-static void join(const char *dir)
-{
-	char path[256];
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, "0", 1), 1);
-	(void)close(fd);
-}
-
 /* One packet of a socket that was made in that cgroup. */
 static void leaves(const char *from, uint32_t label)
 {
@@ -75,9 +56,9 @@ static void leaves(const char *from, uint32_t label)
 	uint8_t b[32] = { 0 };
 	struct pkt got = { 0 };
 
-	join(from);
+	cgroup_join(from);
 	fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	join(root);
+	cgroup_join(root);
 	assert_true(fd >= 0);
 	b[sizeof(b) - 1] = ++no;
 	assert_int_equal(inet_pton(AF_INET6, RAW_DST, &a.sin6_addr), 1);
