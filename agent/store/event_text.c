@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* event_text.c - is this text one that the log takes? It is asked when an event is staged, so that
- * a bad one is refused then; the table's own CHECK asks again when it is written. What passes here
+ * a bad one is refused then; verification asks again, of SQLite itself. What passes here
  * passes there: RFC 8259, and a top-level "seq" that is the row's number or null. */
 #include <stdio.h>
 #include "db.h"

@@ -150,9 +150,10 @@ static int hold_write(struct op *o, const struct ledger_hold *q, bool is_new, in
 			   .held = delta,
 			   .note = q->offer,
 			   .time = q->now };
+	static const struct hash none;
 	int64_t side = q->wallet.side, row = (int64_t)o->s->now.jseq + 1;
-	int r = is_new ? db_run(o->s, Q_L_PUT, o->e, "ititi", side, q->lineage, o->wallet,
-				q->class_name, row)
+	int r = is_new ? db_run(o->s, Q_L_PUT, o->e, "itithi", side, q->lineage, o->wallet,
+				q->class_name, &none, row)
 		       : db_run(o->s, Q_L_LIVE, o->e, "iti", side, q->lineage, row);
 
 	r = one(o, r);

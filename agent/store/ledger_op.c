@@ -345,6 +345,12 @@ static const struct {
 	  " WHERE hold_id<>'' GROUP BY wallet,hold_id) j ON j.wallet=l.wallet AND"
 	  " j.hold_id=h.hold_id WHERE j.kind IS NULL OR h.state<>CASE j.kind WHEN 'capture' THEN 1"
 	  " WHEN 'release' THEN 2 WHEN 'expire' THEN 3 ELSE 0 END" },
+	{ "a row is misshapen, or names what is not there",
+	  "SELECT (SELECT count(*) FROM journal j LEFT JOIN wallet w ON w.id=j.wallet WHERE w.id IS"
+	  " NULL)+(SELECT count(*) FROM hold WHERE length(hold_id)<>34 OR length(prev)<>32 OR"
+	  " length(offer)<>32)+(SELECT count(*) FROM lineage l LEFT JOIN class_budget b ON"
+	  " b.wallet=l.wallet AND b.class=l.class WHERE b.wallet IS NULL OR length(l.head)<>32 OR"
+	  " length(CAST(l.lineage AS BLOB))>255)" },
 	{ "a head is not its newest agreement",
 	  "SELECT count(*) FROM lineage l WHERE l.rev<>coalesce((SELECT max(rev) FROM agreement a"
 	  " WHERE a.side=l.side AND a.lineage=l.lineage),-1) OR l.head<>coalesce((SELECT digest"

@@ -6,18 +6,20 @@
 #include "db.h"
 #include "schema.h"
 
-/* SHA-256 over schema 2, a line for each object and one for its words. */
-static const char schema_2[] = "c5fc5d19c1d2030e16d1145aabfd420a658a83d814df2150b445a41c21bb4640";
+/* SHA-256 over the schemas that are moved on, a line for each object and one for its words. */
+static const char schema_2[] = "c5fc5d19c1d2030e16d1145aabfd420a658a83d814df2150b445a41c21bb4640",
+		  schema_3[] = "5e2cb2b7ee5b8e55539f5de0451599ae3aaafd2985d09bea0735254a0b4b7254";
 
 /* A hold that has no row in the journal, no stored answer or another wallet than its lineage breaks
  * a constraint of the new table, and the step fails. */
-static const char step_3[] =
+static const char from_2[] =
 	"ALTER TABLE class_budget RENAME TO class_2; ALTER TABLE lineage RENAME TO lineage_2;"
 	"ALTER TABLE hold RENAME TO hold_2; ALTER TABLE agreement RENAME TO agreement_2;"
 	"ALTER TABLE ledger_idem RENAME TO idem_2; DROP INDEX hold_live; DROP INDEX "
 	"hold_due;" TABLE_CLASS TABLE_LINEAGE TABLE_HOLD TABLE_AGREEMENT TABLE_IDEM
-	"INSERT INTO class_budget(wallet,class,generation,ceiling,held,captured)"
-	" SELECT wallet,class,generation,ceiling,held,captured FROM class_2;"
+	"INSERT INTO class_budget(wallet,class,generation,ceiling,held,captured,sub)"
+	" SELECT wallet,class,generation,ceiling,held,captured,(SELECT parent NOTNULL FROM wallet"
+	" WHERE id=class_2.wallet) FROM class_2;"
 	"INSERT INTO "
 	"hold(id,side,hold_id,lineage,rev,amount,total,prev,offer,state,expires,held_then,"
 	"captured_then,lineage_then) SELECT "
@@ -29,7 +31,8 @@ static const char step_3[] =
 	" j.hold_id=h.hold_id LEFT JOIN idem_2 i ON i.journal=j.seq ORDER BY j.seq;"
 	"INSERT INTO lineage(side,lineage,wallet,class,rev,head,captured,live)"
 	" SELECT l.side,l.lineage,l.wallet,l.class,l.rev,l.head,l.captured,h.id FROM lineage_2 l"
-	" LEFT JOIN hold h ON h.state=0 AND h.side=l.side AND h.lineage=l.lineage;"
+	" LEFT JOIN hold h ON h.state=0 AND h.side=l.side AND h.lineage=l.lineage"
+	" ORDER BY l.side,l.lineage;"
 	"INSERT INTO agreement(side,lineage,rev,hold_id,digest,prev)"
 	" SELECT side,lineage,rev,hold_id,digest,prev FROM agreement_2;"
 	"INSERT INTO ledger_idem(wallet,key,request,hold_id,amount,held,captured,lineage_captured,"
@@ -38,6 +41,36 @@ static const char step_3[] =
 	" WHERE j.kind<>'hold';"
 	"DROP TABLE agreement_2; DROP TABLE idem_2; DROP TABLE hold_2; DROP TABLE lineage_2;"
 	"DROP TABLE class_2;";
+
+static const char from_3[] =
+	"ALTER TABLE class_budget RENAME TO class_3; ALTER TABLE lineage RENAME TO "
+	"lineage_3;" TABLE_CLASS TABLE_LINEAGE
+	"INSERT INTO class_budget(wallet,class,generation,ceiling,held,captured,sub)"
+	" SELECT wallet,class,generation,ceiling,held,captured,(SELECT parent NOTNULL FROM wallet"
+	" WHERE id=class_3.wallet) FROM class_3;"
+	"INSERT INTO lineage(side,lineage,wallet,class,rev,head,captured,live)"
+	" SELECT side,lineage,wallet,class,rev,head,captured,live FROM lineage_3"
+	" ORDER BY side,lineage;"
+	"DROP TABLE lineage_3; DROP TABLE class_3;";
+
+/* Tables whose rows are the same under fewer constraints: only their words change. */
+static int words_of_4(struct store *s, struct err *e)
+{
+	static const struct {
+		const char *name, *words;
+	} is[] = { { "event", TABLE_EVENT }, { "journal", TABLE_JOURNAL }, { "hold", HOLD_WORDS } };
+	int r = db_exec(s, "PRAGMA writable_schema=ON", e);
+
+	for (size_t i = 0; !r && i < ARRAY_LEN(is); i++) {
+		char *sql = sqlite3_mprintf("UPDATE sqlite_schema SET sql=%Q WHERE type='table' AND"
+					    " name=%Q",
+					    is[i].words, is[i].name);
+
+		r = sql ? db_exec(s, sql, e) : err_set(e, -ENOMEM, "store: out of memory");
+		sqlite3_free(sql);
+	}
+	return r ? r : db_exec(s, "PRAGMA writable_schema=RESET", e);
+}
 
 /* Words of constraints that mean the same: the rows stay as they are. */
 static int to_2(struct store *s, struct err *e)
@@ -56,7 +89,8 @@ static int to_2(struct store *s, struct err *e)
 	return r ? r : db_exec(s, "PRAGMA writable_schema=RESET", e);
 }
 
-static int is_2(struct store *s, struct err *e)
+/* The schema is, word for word, the one with this digest. */
+static int is_known(struct store *s, const char *digest, struct err *e)
 {
 	sqlite3_stmt *st = NULL;
 	struct sha256_ctx c;
@@ -78,8 +112,7 @@ static int is_2(struct store *s, struct err *e)
 	(void)sqlite3_finalize(st);
 	if (rc != SQLITE_DONE)
 		return db_fail(s, rc, "schema", e);
-	return strcmp(hex, schema_2) ? err_set(e, -EUCLEAN, "treaty.db: its schema was altered")
-				     : 0;
+	return strcmp(hex, digest) ? err_set(e, -EUCLEAN, "treaty.db: its schema was altered") : 0;
 }
 
 /* The rules are written anew: their words stand in the schema alone. */
@@ -109,19 +142,21 @@ static int rules_drop(struct store *s, struct err *e)
 	return r;
 }
 
-static int to_3(struct store *s, struct err *e)
+static int to_4(struct store *s, bool from3, struct err *e)
 {
-	int r = is_2(s, e);
+	int r = is_known(s, from3 ? schema_3 : schema_2, e);
 
 	if (!r)
 		r = rules_drop(s, e);
 	if (!r)
-		r = db_exec(s, step_3, e);
+		r = db_exec(s, from3 ? from_3 : from_2, e);
+	if (!r)
+		r = words_of_4(s, e);
 	if (!r)
 		r = db_exec(s, rules_log, e);
 	if (!r)
 		r = db_exec(s, rules_ledger, e);
-	return r ? r : db_exec(s, "PRAGMA user_version=3", e);
+	return r ? r : db_exec(s, "PRAGMA user_version=4", e);
 }
 
 static int steps(struct store *s, int64_t version, struct err *e)
@@ -133,7 +168,7 @@ static int steps(struct store *s, int64_t version, struct err *e)
 	if (version < 2)
 		r = to_2(s, e);
 	if (!r)
-		r = to_3(s, e);
+		r = to_4(s, version == 3, e);
 	if (!r)
 		r = db_exec(s, "COMMIT", e);
 	if (r)

@@ -5,7 +5,14 @@
 #define TREATY_SCHEMA_H
 
 /* Lists of more than two in a constraint are spelt out: SQLite builds a table in memory for IN, at
- * every statement. */
+ * every statement.
+ *
+ * Where a table has a trigger and its row calls a function, SQLite keeps a copy of every page that
+ * a statement touches, so that the statement alone can be taken back. The four tables that each
+ * debit fills (event, lineage, hold, journal) therefore call none, have no foreign keys, and their
+ * triggers of an insert FAIL: they come before the row, so there is nothing to take back. What a
+ * row's shape must be besides (digests of 32 bytes, JSON, names, rows that it names) is asked
+ * before it is written and each time the file is verified. */
 /* clang-format off */
 #define APPEND_ONLY(t)                                                                             \
 	"CREATE TRIGGER " t "_no_update BEFORE UPDATE ON " t " BEGIN "                             \
@@ -16,22 +23,28 @@
 	"SELECT RAISE(ABORT,'" t " is never deleted'); END;"
 #define REFUSE_WHEN(name, when, text)                                                              \
 	"CREATE TRIGGER " name " WHEN " when " BEGIN SELECT RAISE(ABORT,'" text "'); END;"
+#define FAIL_WHEN(name, when, text)                                                                \
+	"CREATE TRIGGER " name " WHEN " when " BEGIN SELECT RAISE(FAIL,'" text "'); END;"
+#define ZERO_HASH	"x'0000000000000000000000000000000000000000000000000000000000000000'"
 /* Numbered without a gap, each row with the hash of the one before it. */
 #define FOLLOWS(t, hash)                                                                           \
-	REFUSE_WHEN(t "_next BEFORE INSERT ON " t,                                                 \
+	FAIL_WHEN(t "_next BEFORE INSERT ON " t,                                                   \
 		"coalesce((SELECT NEW.seq<>seq+1 OR NEW.prev<>" hash " FROM " t " ORDER BY seq DESC"\
-		" LIMIT 1),NEW.seq<>1 OR NEW.prev<>zeroblob(32))",                                 \
+		" LIMIT 1),NEW.seq<>1 OR NEW.prev<>" ZERO_HASH ")",                                \
 		t ": seq or prev does not follow")
 #define HASH(col)	col " BLOB NOT NULL CHECK(length(" col ")=32)"
+#define DIGEST(col)	col " BLOB NOT NULL"
 #define FLAG(col)	col " INTEGER NOT NULL CHECK(" col " IN(0,1))"
 #define COUNT(col)	col " INTEGER NOT NULL DEFAULT 0 CHECK(" col ">=0)"
 #define NAME(col)	col " TEXT NOT NULL CHECK(length(CAST(" col " AS BLOB)) BETWEEN 1 AND 255)"
 
+/* Tables that came with schema 4; the steps from older ones make them by the same words. */
+#define TABLE_EVENT                                                                                \
+	"CREATE TABLE event(seq INTEGER PRIMARY KEY CHECK(seq>=1), body TEXT NOT NULL,"            \
+	DIGEST("leaf") "," DIGEST("prev") "," DIGEST("chain") ") STRICT"
+
 static const char schema_log[] =
-	"CREATE TABLE event(seq INTEGER PRIMARY KEY CHECK(seq>=1),"
-	" body TEXT NOT NULL CHECK(length(CAST(body AS BLOB)) BETWEEN 1 AND 65536)"
-	"  CHECK(CASE WHEN json_valid(body) THEN coalesce(json_extract(body,'$.seq'),seq)=seq ELSE 0 END),"
-	HASH("leaf") "," HASH("prev") "," HASH("chain") ") STRICT;"
+	TABLE_EVENT ";"
 	"CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, seq INTEGER NOT NULL CHECK(seq>=1),"
 	NAME("kind") "," NAME("dest") ", body BLOB NOT NULL CHECK(length(body)<=1048576),"
 	" state INTEGER NOT NULL DEFAULT 0 CHECK(state BETWEEN 0 AND 2)) STRICT;"
@@ -62,35 +75,38 @@ static const char rules_log[] =
 	" (NEW.held<>OLD.held OR NEW.captured<>OLD.captured) BEGIN"                                \
 	" UPDATE wallet SET held=held+NEW.held-OLD.held,captured=captured+NEW.captured-OLD.captured" \
 	" WHERE id=NEW.parent; END;"                                                               \
-	"CREATE TRIGGER class_up AFTER UPDATE OF held,captured ON class_budget WHEN"               \
-	" NEW.held<>OLD.held OR NEW.captured<>OLD.captured BEGIN"                                  \
+	"CREATE TRIGGER class_up AFTER UPDATE OF held,captured ON class_budget WHEN NEW.sub AND"   \
+	" (NEW.held<>OLD.held OR NEW.captured<>OLD.captured) BEGIN"                                  \
 	" UPDATE class_budget SET held=held+NEW.held-OLD.held,"                                    \
 	"captured=captured+NEW.captured-OLD.captured WHERE class=NEW.class AND"                    \
 	" wallet=(SELECT parent FROM wallet WHERE id=NEW.wallet); END;"
 
-/* Tables that schema 3 laid out anew; the step from schema 2 makes them by the same words. */
+/* sub: the wallet has one above it, so the class has as well. */
 #define TABLE_CLASS                                                                                \
 	"CREATE TABLE class_budget(wallet INTEGER NOT NULL REFERENCES wallet," NAME("class") ","   \
 	" generation INTEGER NOT NULL, ceiling INTEGER NOT NULL CHECK(ceiling>=0),"                \
-	COUNT("held") "," COUNT("captured") ", PRIMARY KEY(wallet,class)) STRICT, WITHOUT ROWID;"
-/* live: the id of its live hold. A hold that is not named here cannot be live, so there is one. */
+	COUNT("held") "," COUNT("captured") "," FLAG("sub")                                        \
+	", PRIMARY KEY(wallet,class)) STRICT, WITHOUT ROWID;"
+/* live: the id of its live hold. A hold that is not named here cannot be live, so there is one.
+ * Names are random: rows stand in the order of their making, so a new one touches a page of names
+ * and not one of rows as well. */
 #define TABLE_LINEAGE                                                                              \
-	"CREATE TABLE lineage(" FLAG("side") "," NAME("lineage") ", wallet INTEGER NOT NULL,"      \
-	NAME("class") ", rev INTEGER NOT NULL DEFAULT -1," HASH("head") "," COUNT("captured") ","  \
-	" live INTEGER, PRIMARY KEY(side,lineage),"                                                \
-	" FOREIGN KEY(wallet,class) REFERENCES class_budget) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE lineage(id INTEGER PRIMARY KEY CHECK(id>=1)," FLAG("side") ","               \
+	" lineage TEXT NOT NULL CHECK(lineage<>''), wallet INTEGER NOT NULL, class TEXT NOT NULL," \
+	" rev INTEGER NOT NULL DEFAULT -1," DIGEST("head") "," COUNT("captured") ","               \
+	" live INTEGER, UNIQUE(side,lineage)) STRICT;"
 /* id: the journal row that made it, so the table grows at its end. Wallet and class are its
  * lineage's. *_then: the counters after it, which with that row are the answer that is given again;
  * the request is what the row itself says. */
-#define TABLE_HOLD                                                                                 \
+#define HOLD_WORDS                                                                                 \
 	"CREATE TABLE hold(id INTEGER PRIMARY KEY CHECK(id>=1)," FLAG("side") ","                  \
-	" hold_id TEXT NOT NULL CHECK(length(hold_id)=34), lineage TEXT NOT NULL,"                 \
+	" hold_id TEXT NOT NULL CHECK(hold_id>'h-' AND hold_id<'h.'), lineage TEXT NOT NULL,"      \
 	" rev INTEGER NOT NULL CHECK(rev>=0), amount INTEGER NOT NULL CHECK(amount>=0),"           \
-	" total INTEGER NOT NULL CHECK(total>=0)," HASH("prev") "," HASH("offer") ","              \
+	" total INTEGER NOT NULL CHECK(total>=0)," DIGEST("prev") "," DIGEST("offer") ","              \
 	" state INTEGER NOT NULL DEFAULT 0 CHECK(state BETWEEN 0 AND 3), expires INTEGER NOT NULL,"\
 	" held_then INTEGER NOT NULL, captured_then INTEGER NOT NULL,"                             \
-	" lineage_then INTEGER NOT NULL, UNIQUE(side,hold_id)) STRICT;"                            \
-	"CREATE INDEX hold_due ON hold(expires) WHERE state=0;"
+	" lineage_then INTEGER NOT NULL, UNIQUE(side,hold_id)) STRICT"
+#define TABLE_HOLD	HOLD_WORDS ";CREATE INDEX hold_due ON hold(expires) WHERE state=0;"
 #define TABLE_AGREEMENT                                                                            \
 	"CREATE TABLE agreement(" FLAG("side") ", lineage TEXT NOT NULL, rev INTEGER NOT NULL,"    \
 	" hold_id TEXT NOT NULL," HASH("digest") "," HASH("prev") ","                              \
@@ -102,6 +118,14 @@ static const char rules_log[] =
 	HASH("request") ", hold_id TEXT NOT NULL, amount INTEGER NOT NULL, held INTEGER NOT NULL," \
 	" captured INTEGER NOT NULL, lineage_captured INTEGER NOT NULL, journal INTEGER NOT NULL," \
 	HASH("hash") ", PRIMARY KEY(wallet,key)) STRICT, WITHOUT ROWID;"
+
+#define TABLE_JOURNAL                                                                              \
+	"CREATE TABLE journal(seq INTEGER PRIMARY KEY CHECK(seq>=1), wallet INTEGER NOT NULL,"     \
+	" kind TEXT NOT NULL CHECK(kind='hold' OR kind='capture' OR kind='release' OR kind='expire' OR"\
+	" kind='receipt' OR kind='rehold' OR kind='credit' OR kind='void' OR kind='issue' OR kind='revoke'),"\
+	" class TEXT NOT NULL, lineage TEXT NOT NULL, rev INTEGER NOT NULL, hold_id TEXT NOT NULL,"\
+	" held INTEGER NOT NULL, captured INTEGER NOT NULL," DIGEST("note") ","                    \
+	" event INTEGER NOT NULL, time INTEGER NOT NULL," DIGEST("prev") "," DIGEST("hash") ") STRICT"
 
 static const char schema_ledger[] =
 	"CREATE TABLE wallet(id INTEGER PRIMARY KEY," FLAG("side") "," NAME("issuer") ","
@@ -121,13 +145,7 @@ static const char schema_ledger[] =
 	TABLE_HOLD
 	TABLE_AGREEMENT
 	TABLE_IDEM
-	"CREATE TABLE journal(seq INTEGER PRIMARY KEY CHECK(seq>=1),"
-	" wallet INTEGER NOT NULL REFERENCES wallet,"
-	" kind TEXT NOT NULL CHECK(kind='hold' OR kind='capture' OR kind='release' OR kind='expire' OR"
-	" kind='receipt' OR kind='rehold' OR kind='credit' OR kind='void' OR kind='issue' OR kind='revoke'),"
-	" class TEXT NOT NULL, lineage TEXT NOT NULL, rev INTEGER NOT NULL, hold_id TEXT NOT NULL,"
-	" held INTEGER NOT NULL, captured INTEGER NOT NULL," HASH("note") ","
-	" event INTEGER NOT NULL, time INTEGER NOT NULL," HASH("prev") "," HASH("hash") ") STRICT;";
+	TABLE_JOURNAL ";";
 
 /* A trigger is a program of its own for each row, so each table has few, and those of an update
  * only for the columns that they judge. SQLite goes by the word: a row number has four names. */
@@ -159,12 +177,13 @@ static const char rules_ledger[] =
 		"wallet: terms change only with the next generation")
 	/* The hard stop: commitments never GROW past the ceiling; a re-issue may lower it below
 	 * what is committed, then only releases pass. */
-	REFUSE_WHEN("wallet_gate BEFORE UPDATE OF held,captured ON wallet",
+	REFUSE_WHEN("wallet_gate AFTER UPDATE OF held,captured ON wallet",
 		"NEW.held+NEW.captured>NEW.ceiling AND NEW.held+NEW.captured>OLD.held+OLD.captured",
 		"wallet: ceiling")
 	KEEP("class_budget")
 	REFUSE_WHEN("class_new BEFORE INSERT ON class_budget",
 		"NEW.held<>0 OR NEW.captured<>0 OR"
+		" NEW.sub IS NOT (SELECT parent NOTNULL FROM wallet WHERE id=NEW.wallet) OR"
 		" NEW.generation<>(SELECT generation FROM wallet WHERE id=NEW.wallet) OR"
 		" EXISTS(SELECT 1 FROM class_budget WHERE wallet=NEW.wallet AND class=NEW.class)",
 		"class: known, born with counters, or of another generation")
@@ -172,22 +191,24 @@ static const char rules_ledger[] =
 		"EXISTS(SELECT 1 FROM wallet w WHERE w.id=NEW.wallet AND w.parent NOTNULL AND NOT"
 		" EXISTS(SELECT 1 FROM class_budget WHERE wallet=w.parent AND class=NEW.class))",
 		"class: not one of the parent wallet''s")
-	REFUSE_WHEN("class_terms BEFORE UPDATE OF wallet,class,generation,ceiling ON class_budget",
-		"NEW.wallet<>OLD.wallet OR NEW.class<>OLD.class OR NEW.generation<OLD.generation OR"
+	REFUSE_WHEN("class_terms BEFORE UPDATE OF wallet,class,sub,generation,ceiling ON class_budget",
+		"NEW.wallet<>OLD.wallet OR NEW.class<>OLD.class OR NEW.sub<>OLD.sub OR NEW.generation<OLD.generation OR"
 		" (NEW.ceiling<>OLD.ceiling AND NOT (NEW.generation>OLD.generation AND"
 		" NEW.generation=(SELECT generation FROM wallet WHERE id=NEW.wallet)))",
 		"class: terms change only with the wallet''s generation")
-	REFUSE_WHEN("class_gate BEFORE UPDATE OF held,captured ON class_budget",
+	REFUSE_WHEN("class_gate AFTER UPDATE OF held,captured ON class_budget",
 		"NEW.held+NEW.captured>NEW.ceiling AND NEW.held+NEW.captured>OLD.held+OLD.captured",
 		"class: ceiling")
 	LEDGER_UP
 	KEEP("lineage")
-	REFUSE_WHEN("lineage_new BEFORE INSERT ON lineage",
-		"NEW.rev<>-1 OR NEW.captured<>0 OR NEW.head<>zeroblob(32) OR"
+	FAIL_WHEN("lineage_new BEFORE INSERT ON lineage",
+		"NEW.rev<>-1 OR NEW.captured<>0 OR NEW.head<>" ZERO_HASH " OR"
+		" EXISTS(SELECT 1 FROM lineage WHERE id=NEW.id) OR"
 		" EXISTS(SELECT 1 FROM lineage WHERE side=NEW.side AND lineage=NEW.lineage)",
 		"lineage: known, or born with a head")
-	REFUSE_WHEN("lineage_head BEFORE UPDATE OF side,lineage,wallet,class,rev,head ON lineage",
-		"NEW.side<>OLD.side OR NEW.lineage<>OLD.lineage OR NEW.wallet<>OLD.wallet OR"
+	REFUSE_WHEN("lineage_head BEFORE UPDATE OF " ROW("id")
+		",side,lineage,wallet,class,rev,head ON lineage",
+		"NEW.id<>OLD.id OR NEW.side<>OLD.side OR NEW.lineage<>OLD.lineage OR NEW.wallet<>OLD.wallet OR"
 		" NEW.class<>OLD.class OR (NEW.rev=OLD.rev AND NEW.head<>OLD.head) OR"
 		" NEW.rev<OLD.rev OR (NEW.rev>OLD.rev AND NEW.head=OLD.head)",
 		"lineage: the head only moves on")
@@ -196,8 +217,8 @@ static const char rules_ledger[] =
 		"OLD.live NOTNULL AND NEW.live IS NOT OLD.live AND"
 		" EXISTS(SELECT 1 FROM hold WHERE id=OLD.live AND state=0)", "lineage: a hold of it is live")
 	KEEP("hold")
-	REFUSE_WHEN("hold_new BEFORE INSERT ON hold",
-		"NEW.state<>0 OR NEW.id<=(SELECT max(id) FROM hold) OR"
+	FAIL_WHEN("hold_new BEFORE INSERT ON hold",
+		"NEW.state<>0 OR EXISTS(SELECT 1 FROM hold WHERE id>=NEW.id) OR"
 		" EXISTS(SELECT 1 FROM hold WHERE side=NEW.side AND hold_id=NEW.hold_id) OR"
 		" NEW.id IS NOT (SELECT live FROM lineage WHERE side=NEW.side AND lineage=NEW.lineage)",
 		"hold: known, or not the only live one of its lineage")

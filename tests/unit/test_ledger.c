@@ -402,6 +402,15 @@ static const char *const refused[] = {
 	"UPDATE lineage SET live=99 WHERE lineage='L2'",
 	"UPDATE lineage SET lineage='L9'",
 	"INSERT OR REPLACE INTO lineage SELECT * FROM lineage",
+	"INSERT OR REPLACE INTO lineage(id,side,lineage,wallet,class,head) SELECT id,side,'L9',"
+	"wallet,class,zeroblob(32) FROM lineage",
+	"INSERT INTO lineage(side,lineage,wallet,class,head) SELECT 0,'',wallet,class,"
+	"zeroblob(32) FROM lineage",
+	"UPDATE lineage SET id=99 WHERE lineage='L2'",
+	"UPDATE lineage SET rowid=99 WHERE lineage='L2'",
+	"UPDATE class_budget SET sub=1",
+	"INSERT INTO class_budget(wallet,class,generation,ceiling,sub) SELECT id,'x',generation,1,1"
+	" FROM wallet",
 	"INSERT OR REPLACE INTO hold SELECT * FROM hold WHERE state=0",
 	"INSERT OR REPLACE INTO hold(id,side,hold_id,lineage,rev,amount,total,prev,offer,"
 	"expires,held_then,captured_then,lineage_then) SELECT "
@@ -428,6 +437,14 @@ static const char *const refused[] = {
 	"DELETE FROM ledger_idem",
 };
 
+/* The table takes these, the next look at the file does not. */
+static const char *const misshapen[] = {
+	"INSERT INTO lineage(side,lineage,wallet,class,head) SELECT 0,'L9',9,class,"
+	"zeroblob(32) FROM lineage LIMIT 1",
+	"INSERT INTO lineage(side,lineage,wallet,class,head) SELECT 0,'L9',wallet,'gold',"
+	"zeroblob(32) FROM lineage LIMIT 1",
+};
+
 static void test_raw_sql(void **state)
 {
 	struct ledger_hold q = ask("L1", 1, NULL, 300), live = ask("L2", 1, NULL, 5);
@@ -452,6 +469,14 @@ static void test_raw_sql(void **state)
 	raw_ok("UPDATE lineage SET captured=captured-1 WHERE lineage='L1'");
 	assert_int_equal(report().fault, STORE_FAULT_LEDGER);
 	raw_ok("UPDATE lineage SET captured=captured+1 WHERE lineage='L1'");
+	for (size_t i = 0; i < ARRAY_LEN(misshapen); i++) {
+		raw_ok(misshapen[i]);
+		assert_int_equal(report().fault, STORE_FAULT_LEDGER);
+		raw_ok("DROP TRIGGER lineage_no_delete; DELETE FROM lineage WHERE lineage='L9';"
+		       "CREATE TRIGGER lineage_no_delete BEFORE DELETE ON lineage BEGIN SELECT"
+		       " RAISE(ABORT,'lineage is never deleted'); END");
+		assert_int_equal(report().fault, STORE_SOUND);
+	}
 	s = open_ok(0);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The log, the turn, the outbox and the side tables; then an attacker with raw SQL. */
 #include <sys/stat.h>
+#include "agent/crypto/crypto.h"
 #include "store_util.h"
 
 static unsigned released;
@@ -140,8 +141,8 @@ static struct store_report attacked(const char *sql)
 	"CREATE TRIGGER event_next BEFORE INSERT ON event WHEN coalesce((SELECT NEW.seq<>seq+1 " \
 	"OR "                                                                                    \
 	"NEW.prev<>chain FROM event ORDER BY seq DESC LIMIT 1),NEW.seq<>1 OR "                   \
-	"NEW.prev<>zeroblob(32)) BEGIN "                                                         \
-	"SELECT RAISE(ABORT,'event: seq or prev does not follow'); END;"
+	"NEW.prev<>x'0000000000000000000000000000000000000000000000000000000000000000') BEGIN "  \
+	"SELECT RAISE(FAIL,'event: seq or prev does not follow'); END;"
 
 static const struct {
 	const char *name, *sql;
@@ -210,10 +211,8 @@ static void test_triggers(void **state)
 		"INSERT OR REPLACE INTO event SELECT * FROM event WHERE seq=2",
 		"INSERT INTO event SELECT 12,'{}',leaf,chain,chain FROM event WHERE seq=10",
 		"INSERT INTO event SELECT 11,'{}',leaf,prev,chain FROM event WHERE seq=10",
-		"INSERT INTO event SELECT 11,'{',leaf,chain,chain FROM event WHERE seq=10",
-		"INSERT INTO event SELECT 11,'{\"seq\":3}',leaf,chain,chain FROM event WHERE "
-		"seq=10",
-		"INSERT INTO event SELECT 11,'{}',x'00',chain,chain FROM event WHERE seq=10",
+		"INSERT INTO event SELECT 11,X'7b7d',leaf,chain,chain FROM event WHERE seq=10",
+		"INSERT INTO event SELECT 11,'{}',NULL,chain,chain FROM event WHERE seq=10",
 		"INSERT INTO journal SELECT 1,1,'hold','','',0,'',0,0,leaf,1,1,leaf,leaf FROM "
 		"event",
 	};
@@ -224,6 +223,50 @@ static void test_triggers(void **state)
 		if ((raw(sql[i]) & 0xff) != SQLITE_CONSTRAINT)
 			fail_msg("not refused: %s", sql[i]);
 	assert_int_equal(report().fault, STORE_SOUND);
+}
+
+/* A row that follows, whose hashes are right where `leaf` says nothing else: verify knows its
+ * shape. */
+static struct store_report added(const char *body, const char *leaf)
+{
+	struct store *s = open_ok(STORE_CREATE);
+	struct hash h[3];
+	char hex[3][2 * HASH_LEN + 1], sql[512];
+
+	put_event(s, 1);
+	commit_ok(s);
+	h[0] = store_durable_head(s).chain;
+	h[1] = hash_leaf(body, strlen(body));
+	h[2] = hash_bytes(h, 2 * sizeof(h[0]));
+	s = store_free(s);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(hex_encode(h[i].b, HASH_LEN, hex[i], sizeof(hex[i])), 64);
+	(void)snprintf(sql, sizeof(sql), "INSERT INTO event VALUES(2,'%s',x'%s',x'%s',x'%s')", body,
+		       leaf ? leaf : hex[1], hex[0], hex[2]);
+	raw_ok(sql);
+	return report();
+}
+
+static void test_shapes(void **state)
+{
+	static const struct {
+		const char *body, *leaf;
+		enum store_fault fault;
+	} row[] = {
+		{ "{\"seq\":2}", NULL, STORE_FAULT_GAP }, /* sound but for the head row */
+		{ "{", NULL, STORE_FAULT_JSON },          { "{\"seq\":3}", NULL, STORE_FAULT_JSON },
+		{ "", NULL, STORE_FAULT_LEAF },           { "{}", "00", STORE_FAULT_LEAF },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct store_report r = added(row[i].body, row[i].leaf);
+
+		if (r.fault != row[i].fault)
+			fail_msg("%s: %s", row[i].body, store_fault_name(r.fault));
+		assert_int_equal(dir_drop(NULL), 0);
+		assert_int_equal(dir_make(NULL), 0);
+	}
 }
 
 /* Every byte of one body, flipped behind SQLite's back of constraints: verify names that seq. */
@@ -498,9 +541,10 @@ static void test_bodies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_prover),  T(test_turns),     T(test_bad_events),  T(test_one_writer),
-		T(test_attacks), T(test_triggers),  T(test_every_byte),  T(test_backup),
-		T(test_outbox),  T(test_challenge), T(test_side_tables), T(test_bodies),
+		T(test_prover),  T(test_turns),    T(test_bad_events), T(test_one_writer),
+		T(test_attacks), T(test_triggers), T(test_shapes),     T(test_every_byte),
+		T(test_backup),  T(test_outbox),   T(test_challenge),  T(test_side_tables),
+		T(test_bodies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A database of an older schema goes on under ours: every row and every stored answer as before.
  * One that was bent is refused, and left as it is. tests/vectors/store/schema2.sql has a hold in
- * each state, a sub-wallet, both sides, a late capture, a void revision, a credit note. */
+ * each state, a sub-wallet, both sides, a late capture, a void revision, a credit note; schema3.sql
+ * is the same database moved on by the program of that time, with one hold more. */
 #include <stdlib.h>
 #include "store_util.h"
 
-#define FIXTURE "tests/vectors/store/schema2.sql"
+#define FIXTURE "tests/vectors/store/schema%d.sql"
+
+static int was; /* the schema of the file */
 
 static char *text_of(const char *path)
 {
@@ -20,11 +23,14 @@ static char *text_of(const char *path)
 }
 
 /* The same database twice: dir/treaty.db is to be moved on, dir/was.db to compare with. */
-static int old_make(void **state)
+static int old_make(void **state, int schema)
 {
 	static const char *const name[] = { "treaty.db", "was.db" };
-	char *sql = text_of(FIXTURE);
+	char from[64], *sql;
 
+	was = schema;
+	(void)snprintf(from, sizeof(from), FIXTURE, schema);
+	sql = text_of(from);
 	if (dir_make(state))
 		return -1;
 	for (int i = 0; i < 2; i++) {
@@ -39,6 +45,16 @@ static int old_make(void **state)
 	}
 	free(sql);
 	return 0;
+}
+
+static int make_2(void **state)
+{
+	return old_make(state, 2);
+}
+
+static int make_3(void **state)
+{
+	return old_make(state, 3);
 }
 
 /* One number out of dir/treaty.db, beside dir/was.db as `was`. */
@@ -63,18 +79,31 @@ static int64_t number(const char *sql)
 }
 
 /* Columns of a table that both schemas have, or what stands for it. */
-static const struct {
+struct same {
 	const char *cols, *was, *is;
-} same[] = {
+};
+
+static const struct same same[] = {
 	{ "*", "was.wallet", "main.wallet" },
 	{ "*", "was.event", "main.event" },
 	{ "*", "was.journal", "main.journal" },
 	{ "*", "was.kv", "main.kv" },
 	{ "*", "was.agreement", "main.agreement" },
-	{ "*", "was.class_budget", "main.class_budget" },
+	{ "wallet,class,generation,ceiling,held,captured", "was.class_budget",
+	  "main.class_budget" },
+	{ "wallet,class",
+	  "(SELECT c.* FROM was.class_budget c JOIN wallet w ON w.id=c.wallet"
+	  " WHERE w.parent NOTNULL)",
+	  "(SELECT * FROM main.class_budget WHERE sub=1)" },
 	{ "side,lineage,wallet,class,rev,head,captured", "was.lineage", "main.lineage" },
 	{ "side,hold_id,lineage,rev,amount,total,prev,offer,state,expires", "was.hold",
 	  "main.hold" },
+	{ "side,lineage", "(SELECT side,lineage FROM was.hold WHERE state=0)",
+	  "(SELECT side,lineage FROM main.lineage WHERE live NOTNULL)" },
+};
+
+/* Of schema 2: holds had a stored answer, and their lineage's wallet and class. */
+static const struct same same_2[] = {
 	{ "side,hold_id,wallet,class,lineage", "was.hold",
 	  "(SELECT h.*,l.wallet,l.class FROM main.hold h JOIN main.lineage l "
 	  "USING(side,lineage))" },
@@ -87,13 +116,17 @@ static const struct {
 	  "(SELECT i.* FROM was.ledger_idem i JOIN was.journal j ON j.seq=i.journal"
 	  " WHERE j.kind<>'hold')",
 	  "main.ledger_idem" },
-	{ "side,lineage", "(SELECT side,lineage FROM was.hold WHERE state=0)",
-	  "(SELECT side,lineage FROM main.lineage WHERE live NOTNULL)" },
 };
 
-static void all_the_same(void)
+static const struct same same_3[] = {
+	{ "*", "was.hold", "main.hold" },
+	{ "*", "was.ledger_idem", "main.ledger_idem" },
+	{ "side,lineage,wallet,class,rev,head,captured,live", "was.lineage", "main.lineage" },
+};
+
+static void compare(const struct same *t, size_t n)
 {
-	for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+	for (size_t i = 0; i < n; i++) {
 		char sql[1600];
 
 		(void)snprintf(
@@ -101,14 +134,23 @@ static void all_the_same(void)
 			"SELECT (SELECT count(*) FROM (SELECT %s FROM %s EXCEPT SELECT %s FROM"
 			" %s))+(SELECT count(*) FROM (SELECT %s FROM %s EXCEPT SELECT %s FROM"
 			" %s))+((SELECT count(*) FROM %s)<>(SELECT count(*) FROM %s))",
-			same[i].cols, same[i].was, same[i].cols, same[i].is, same[i].cols,
-			same[i].is, same[i].cols, same[i].was, same[i].was, same[i].is);
+			t[i].cols, t[i].was, t[i].cols, t[i].is, t[i].cols, t[i].is, t[i].cols,
+			t[i].was, t[i].was, t[i].is);
 		if (number(sql) != 0)
-			fail_msg("not as it was: %s", same[i].was);
-		(void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", same[i].was);
+			fail_msg("not as it was: %s", t[i].was);
+		(void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", t[i].was);
 		if (number(sql) == 0)
-			fail_msg("nothing to compare: %s", same[i].was);
+			fail_msg("nothing to compare: %s", t[i].was);
 	}
+}
+
+static void all_the_same(void)
+{
+	compare(same, ARRAY_LEN(same));
+	if (was == 2)
+		compare(same_2, ARRAY_LEN(same_2));
+	else
+		compare(same_3, ARRAY_LEN(same_3));
 }
 
 static struct ledger_hold ask_again(void)
@@ -170,7 +212,8 @@ static void goes_on(void)
 	assert_int_equal(report().fault, STORE_SOUND);
 }
 
-static void test_schema_2(void **state)
+/* From 2 or 3. */
+static void test_schema(void **state)
 {
 	struct store *s = NULL;
 	struct err e = { 0 };
@@ -223,6 +266,11 @@ static const char *const bent[] = {
 	"DROP TRIGGER event_no_delete",
 	"CREATE TRIGGER odd AFTER INSERT ON event BEGIN SELECT 1; END",
 	"CREATE INDEX odd ON hold(amount)",
+	"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql=replace(sql,'length(leaf)=32',"
+	"'length(leaf)=31') WHERE name='event'",
+};
+
+static const char *const bent_2[] = {
 	ANSWERS_OPEN "DELETE FROM ledger_idem WHERE journal=(SELECT max(seq) FROM journal"
 		     " WHERE kind='hold');" ANSWERS_SHUT,
 	"INSERT INTO lineage(side,lineage,wallet,class,head) VALUES(0,'odd',1,'bulk',"
@@ -231,32 +279,43 @@ static const char *const bent[] = {
 	"0,0,zeroblob(32),zeroblob(32),9)",
 };
 
+static void refuse_bent(const char *sql, int schema)
+{
+	struct store *s = NULL;
+	struct err e = { 0 };
+
+	assert_int_equal(old_make(NULL, schema), 0);
+	raw_ok(sql);
+	if (store_open(dir, 0, &s, &e) != -EUCLEAN)
+		fail_msg("taken: %s", sql);
+	assert_int_equal(number("PRAGMA user_version"), schema);
+	assert_true(number("SELECT count(*) FROM main.hold") >=
+		    number("SELECT count(*) FROM was.hold"));
+	assert_int_equal(number("SELECT count(*) FROM main.lineage WHERE side=1"),
+			 number("SELECT count(*) FROM was.lineage WHERE side=1"));
+	assert_int_equal(number("SELECT count(*) FROM sqlite_schema WHERE name='hold_live'"),
+			 schema == 2);
+	assert_int_equal(dir_drop(NULL), 0);
+}
+
 static void test_bent(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bent); i++) {
-		struct store *s = NULL;
-		struct err e = { 0 };
-
-		raw_ok(bent[i]);
-		if (store_open(dir, 0, &s, &e) != -EUCLEAN)
-			fail_msg("taken: %s", bent[i]);
-		assert_int_equal(number("PRAGMA user_version"), 2);
-		assert_true(number("SELECT count(*) FROM main.hold") >=
-			    number("SELECT count(*) FROM was.hold"));
-		assert_int_equal(
-			number("SELECT count(*) FROM sqlite_schema WHERE name='hold_live'"), 1);
-		assert_int_equal(dir_drop(NULL), 0);
-		assert_int_equal(old_make(NULL), 0);
+		refuse_bent(bent[i], 2);
+		refuse_bent(bent[i], 3);
 	}
+	for (size_t i = 0; i < ARRAY_LEN(bent_2); i++)
+		refuse_bent(bent_2[i], 2);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_schema_2, old_make, dir_drop),
-		cmocka_unit_test_setup_teardown(test_schema_1, old_make, dir_drop),
-		cmocka_unit_test_setup_teardown(test_bent, old_make, dir_drop),
+		cmocka_unit_test_setup_teardown(test_schema, make_2, dir_drop),
+		cmocka_unit_test_setup_teardown(test_schema, make_3, dir_drop),
+		cmocka_unit_test_setup_teardown(test_schema_1, make_2, dir_drop),
+		cmocka_unit_test(test_bent),
 	};
 
 	return cmocka_run_group_tests_name("store_old", tests, NULL, NULL);
