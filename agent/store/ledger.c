@@ -304,6 +304,17 @@ static int hold_again(struct op *o, struct lg_found *f, const struct lg_line *l,
 	return r ? r : lg_journal(o, &j);
 }
 
+/* One signed agreement pays one hold, and is one revision of one lineage. */
+static int unknown(struct op *o, enum ledger_side side, const struct hash *agreement)
+{
+	auto_done sqlite3_stmt *st = NULL;
+	int r = db_bind(o->s, Q_A_KNOWN, &st, o->e, "ih", (int64_t)side, agreement);
+
+	if (!r)
+		r = db_step(o->s, st, o->e);
+	return r > 0 ? lg_refuse(o, REFUSE_LEDGER_FORK) : r;
+}
+
 static int capture_write(struct op *o, const struct lg_found *f, const struct lg_line *l,
 			 const struct hash *agreement, wall_t now)
 {
@@ -331,7 +342,6 @@ static int capture_write(struct op *o, const struct lg_found *f, const struct lg
 static int capture(struct op *o, enum ledger_side side, const char *id,
 		   const struct hash *agreement, wall_t now)
 {
-	auto_done sqlite3_stmt *st = NULL;
 	struct lg_found f;
 	struct lg_line l;
 	int r = step_begin(o, side, id, "treaty/capture/v1", agreement, &f);
@@ -348,12 +358,9 @@ static int capture(struct op *o, enum ledger_side side, const char *id,
 		return r < 0 ? r : err_set(o->e, -EUCLEAN, "ledger: a lineage vanished");
 	if (!hash_eq(&f.prev, &l.l.head) || f.h.rev <= l.rev)
 		return lg_refuse(o, REFUSE_LEDGER_FORK);
-	/* One signed agreement pays one hold. */
-	r = db_bind(o->s, Q_A_KNOWN, &st, o->e, "ih", (int64_t)side, agreement);
-	if (!r)
-		r = db_step(o->s, st, o->e);
-	if (r)
-		return r < 0 ? r : lg_refuse(o, REFUSE_LEDGER_FORK);
+	r = unknown(o, side, agreement);
+	if (r || o->res.why != REFUSE_NONE)
+		return r;
 	if (f.h.state == HOLD_EXPIRED)
 		r = lg_save(o);
 	if (!r && f.h.state == HOLD_EXPIRED)
@@ -477,6 +484,9 @@ static int make_void(struct op *o, enum ledger_side side, const char *id,
 		return r < 0 ? r : err_set(o->e, -EUCLEAN, "ledger: a lineage vanished");
 	if (!hash_eq(&f.prev, &l.l.head) || f.h.rev <= l.rev)
 		return lg_refuse(o, REFUSE_LEDGER_FORK);
+	r = unknown(o, side, agreement);
+	if (r || o->res.why != REFUSE_NONE)
+		return r;
 	r = db_run(o->s, Q_L_HEAD, o->e, "itihhii", (int64_t)side, f.h.lineage, (int64_t)f.h.rev,
 		   agreement, &l.l.head, (int64_t)0, (int64_t)0);
 	if (r > 0)

@@ -136,7 +136,7 @@ int ledger_expire(struct store *s, wall_t now, unsigned *ret_n, struct err *e) m
 /* A revision that was dead when its countersignature came: its agreement becomes the lineage's head
  * and no money moves, because its hold was let go. So both sides' chains have the same rows, and
  * the other side's capture comes back by a credit note. LEDGER_STATE: the hold is live or captured.
- * LEDGER_FORK: the head has moved. */
+ * LEDGER_FORK: the head has moved, or the agreement is another revision's. */
 int ledger_void(struct store *s, enum ledger_side side, const char *hold_id,
 		const struct hash *agreement, wall_t now, struct ledger_result *ret,
 		struct err *e) must_check;

@@ -328,6 +328,7 @@ static void test_void(void **state)
 	q = ask("L1", 2, "A1", 450);
 	dead = hold(&q);
 	assert_int_equal(expire(100000), 1);
+	expect(make_void(dead.hold_id, "A1"), REFUSE_LEDGER_FORK, 0, 0); /* another revision's */
 	expect(make_void(dead.hold_id, "A2"), REFUSE_NONE, 0, 300);
 	assert_true(make_void(dead.hold_id, "A2").replayed);
 	expect(make_void(dead.hold_id, "A2x"), REFUSE_LEDGER_REPLAY, 0, 0);
