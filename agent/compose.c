@@ -39,12 +39,12 @@
 
 #define DEALS_MAX  1024
 #define WANTED_MAX 8192
-#define FILES_MORE 256      /* beside connections: calls of our own, the database, the log */
-/* A turn works as many times as long as its commit takes, or at least so long: the commits' share of
- * the time stays small, and so does the wait of who is answered by them. */
+#define FILES_MORE 256 /* beside connections: calls of our own, the database, the log */
+/* A turn works as many times as long as its commit takes, or at least so long: the commits' share
+ * of the time stays small, and so does the wait of who is answered by them. */
 #define SLICE_COMMITS  4
 #define SLICE_LEAST_US 4000
-#define PING_US    15000000 /* what idles between us and a reader gives up after a minute or so */
+#define PING_US        15000000 /* what idles between us and a reader gives up after a minute or so */
 
 struct compose {
 	struct side side;

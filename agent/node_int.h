@@ -19,8 +19,8 @@ struct node {
 	struct prober *prober;
 	struct batch *batch; /* under way */
 	uint32_t batches;
-	struct rule_run *rules; /* that wait for their message, oldest first */
-	bool rules_asked;       /* it goes when this turn has done all else */
+	struct rule_run *rules;      /* that wait for their message, oldest first */
+	bool rules_asked;            /* it goes when this turn has done all else */
 	struct enforcer_links links; /* of the last window */
 	mono_t links_at;
 	rate_t tx[DEVICES_MAX]; /* over the last window, by position in links */

@@ -480,8 +480,7 @@ void a2a_turn_task_parts(struct a2a_turn *t, enum a2a_state s, const json_t *par
 		if (!a2a_task_move(t->s, t->task, s, parts))
 			task = a2a_task_json(t->task, !t->fresh);
 	}
-	if (task && json_array_size(t->fresh) &&
-	    json_object_set(task, "artifacts", t->fresh)) {
+	if (task && json_array_size(t->fresh) && json_object_set(task, "artifacts", t->fresh)) {
 		json_decref(task);
 		task = NULL;
 	}
