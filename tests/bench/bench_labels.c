@@ -119,6 +119,14 @@ static struct row parts[] = {
 	  .labels = 4096 },
 	PART_ROW("chain_1m_labels_1m_ns", NULL, "bench_chain", MILLION),
 	PART_ROW("chain_one_1m_labels_1m_ns", "chain_1m_labels_1m_ns", "bench_chain_one", MILLION),
+	{ .metric = "chain_serial_1m_labels_4k_ns",
+	  .baseline = "chain_1m_labels_4k_ns",
+	  .prog = "bench_chain_serial",
+	  .flows = MILLION,
+	  .labels = 4096 },
+	PART_ROW("chain_serial_1m_labels_1m_ns", "chain_1m_labels_1m_ns", "bench_chain_serial",
+		 MILLION),
+	PART_ROW("array_written_1m_ns", "array_1m_beside_ns", "bench_array_write", MILLION),
 	PART_ROW("array_1m_beside_ns", NULL, "bench_array", MILLION),
 };
 static struct row at_1m[] = {

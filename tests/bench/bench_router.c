@@ -25,6 +25,8 @@
 static void with_hooks(struct router *r);
 static void with_edge(struct router *r);
 static void with_node(struct router *r);
+static void with_edge_alone(struct router *r);
+static void with_node_alone(struct router *r);
 static void with_htb(struct router *r);
 static void with_tbf(struct router *r);
 static void with_nft_rules(struct router *r);
@@ -42,6 +44,8 @@ static const struct way {
 	{ "node", "router_node_pps", "router_node_added_ns", 120, with_node, false },
 	{ "bare again", NULL, "router_null_added_ns", 0, NULL, false },
 	{ "hooks", NULL, "router_hooks_added_ns", 0, with_hooks, false },
+	{ "edge alone", NULL, "router_edge_alone_added_ns", 0, with_edge_alone, false },
+	{ "node alone", NULL, "router_node_alone_added_ns", 0, with_node_alone, false },
 	{ "htb", "router_htb1000_pps", "router_htb1000_added_ns", 0, with_htb, false },
 	{ "tbf", "router_tbf_pps", "router_tbf_added_ns", 0, with_tbf, false },
 	{ "nft rules", "router_nft1000_pps", "router_nft1000_added_ns", 0, with_nft_rules, true },
@@ -80,17 +84,23 @@ static void dataplane(struct router *r, enum dp_role role)
 	must(dp_steer_set(r->dp, WIRE_LABEL, DP_UP, 4, NULL, &e), &e, "steer");
 }
 
-/* The floor of any data plane: an empty program at the ingress and one at the egress. */
-static void with_hooks(struct router *r)
+static struct dp *hollow; /* for its empty program */
+
+static int empty_fd(void)
 {
 	const struct dp_config c = { .offline = true };
 	struct err e = { 0 };
-	struct dp *d = NULL;
-	int fd;
 
-	must(dp_open(&d, &c, &e), &e, "data plane");
-	r->dp = d;
-	fd = dp_prog_fd(d, DP_PROG_EMPTY);
+	if (!hollow)
+		must(dp_open(&hollow, &c, &e), &e, "data plane");
+	return dp_prog_fd(hollow, DP_PROG_EMPTY);
+}
+
+/* The floor of any data plane: an empty program at the ingress and one at the egress. */
+static void with_hooks(struct router *r)
+{
+	int fd = empty_fd();
+
 	if (bpf_link_create(fd, (int)r->in, TCX_INGRESS, NULL) < 0 ||
 	    bpf_link_create(fd, (int)r->out, TCX_EGRESS, NULL) < 0)
 		(void)fprintf(stderr, "bench_router: no TCX: %s\n", strerror(errno));
@@ -105,6 +115,30 @@ static void with_edge(struct router *r)
 static void with_node(struct router *r)
 {
 	dataplane(r, DP_ROLE_NODE);
+}
+
+/* What the ingress program adds by itself: an empty one in the egress program's place. */
+static void out_hollow(struct router *r)
+{
+	char pin[96];
+	int fd;
+
+	(void)snprintf(pin, sizeof(pin), WIRE_PINS "/r%u/link_out_%u", r->k, r->out);
+	fd = bpf_obj_get(pin);
+	if (fd < 0 || bpf_link_update(fd, empty_fd(), NULL))
+		(void)fprintf(stderr, "bench_router: %s: %s\n", pin, strerror(errno));
+}
+
+static void with_edge_alone(struct router *r)
+{
+	dataplane(r, DP_ROLE_EDGE);
+	out_hollow(r);
+}
+
+static void with_node_alone(struct router *r)
+{
+	dataplane(r, DP_ROLE_NODE);
+	out_hollow(r);
 }
 
 /* 1,000 classes behind a u32 hash over the last byte of the destination: four filters a bucket.
@@ -303,13 +337,11 @@ static void profile(void)
 
 	for (int i = 0; i < 20 && on >= 0; i++)
 		for (size_t w = 0; w < WAYS; w++)
-			if (router[w].dp)
+			if (router[w].dp || ways[w].make == with_hooks)
 				slice(w, 0);
 	if (on >= 0)
 		(void)close(on);
-	for (size_t w = 0; w < WAYS; w++)
-		if (ways[w].make == with_hooks)
-			told(router[w].dp, DP_PROG_EMPTY, "empty", &empty);
+	told(hollow, DP_PROG_EMPTY, "empty", &empty);
 	for (size_t w = 0; w < WAYS; w++)
 		if (ways[w].make == with_edge) {
 			told(router[w].dp, DP_PROG_EDGE_IN, "edge_in", &empty);
