@@ -41,10 +41,11 @@ static const struct {
 	{ "flow_list", "flows!:[{label!:i class:s agreement:s promisedBps:i offeredBps:i "
 		       "deliveredBps:i drops:i rttMicros:i upBytes:i downBytes:i path:i "
 		       "atMicros:i}] monoMicros!:i" },
-	{ "path_list", "paths!:[{path!:i name!:s type!:s alive:b baseMicros:i delayMicros:i "
-		       "forecastMicros:i lossPpm:i capacityBps:i reservedBps:i loadBps:i "
-		       "loadForecastBps:i band:s bands:[s] ageMs:i tableNode:s table:s "
-		       "tableUsed:i tableMax:i roomFor:i}]" },
+	{ "path_list",
+	  "paths!:[{path!:i name!:s type!:s alive:b baseMicros:i delayMicros:i "
+	  "forecastMicros:i jitterMicros:i lossPpm:i capacityBps:i reservedBps:i loadBps:i "
+	  "loadForecastBps:i band:s bands:[s] ageMs:i tableNode:s table:s "
+	  "tableUsed:i tableMax:i roomFor:i}]" },
 	{ "log_read", "rows!:[o] durable!:i" },
 	{ "explain", "id!:s life!:s events!:[{seq!:i time!:s event!:s actor:s tool:s core:s why:s "
 		     "in:o? out:o? alternatives:[o] refusal:s undo:s}]" },

@@ -305,6 +305,24 @@ static bool merged(uint8_t i, struct seen *x, mono_t *at)
 	return any && mono_cmp(*at, tm.fed[i]) > 0;
 }
 
+delay_t oss_telemetry_jitter(uint8_t path)
+{
+	delay_t most = { 0 };
+
+	for (uint8_t i = 0; tm.s && i < tm.s->paths.n; i++) {
+		const struct path_def *d = &tm.s->paths.def[i];
+
+		for (uint8_t h = 0; d->path == path && h < d->n_hops; h++) {
+			const struct link *l = d->hop[h].steers ? link_of(&d->hop[h].node) : NULL;
+			const struct path_sample *p = l ? sample_of(l, path) : NULL;
+
+			if (p && p->jitter.us > most.us)
+				most = p->jitter;
+		}
+	}
+	return most;
+}
+
 static void feed(struct series *f, mono_t at, int64_t sample, struct forecast_value *ret)
 {
 	int64_t gap = f->at.us ? (at.us - f->at.us + interval_us() / 2) / interval_us() : 1;

@@ -10,6 +10,10 @@
 /* Telemetry older than that many sampling intervals says nothing. */
 #define TELEMETRY_STALE 3
 
+/* How much a path's delay moved within the last window (most less least, RFC 8762 probes): the
+ * worst that a node which steers onto it said; 0 = nobody did. */
+delay_t oss_telemetry_jitter(uint8_t path);
+
 int oss_telemetry_start(struct side *s, struct err *e) must_check;
 
 #endif

@@ -10,6 +10,7 @@
 #include "agent/store/ledger.h"
 #include "agent/store/store.h"
 #include "node.h"
+#include "oss_telemetry.h"
 #include "acts.h"
 #include "queries_int.h"
 
@@ -435,17 +436,19 @@ static json_t *path_row(const struct side *s, uint8_t i)
 				  band[v->band[AXIS_AVAILABILITY] % BAND_MAX_]);
 
 	return json_pack(
-		"{s:I, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:I, s:s, "
+		"{s:I, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:I, "
+		"s:s, "
 		"s:s, s:I, s:I, s:I}",
 		"path", (json_int_t)v->path, "name", d->name.s, "type",
 		v->type == NET_BE ? "be" : "det", "alive", v->alive, "baseMicros",
 		(json_int_t)v->base.us, "delayMicros", (json_int_t)v->delay.us, "forecastMicros",
-		(json_int_t)v->forecast.us, "lossPpm", (json_int_t)v->loss_ppm, "capacityBps",
-		(json_int_t)v->capacity.bps, "reservedBps", (json_int_t)v->reserved.bps, "loadBps",
-		(json_int_t)v->load.bps, "loadForecastBps", (json_int_t)v->load_forecast.bps,
-		"band", band[v->band[AXIS_BANDWIDTH] % BAND_MAX_], "bands", bands, "ageMs",
-		(json_int_t)(at ? (loop_now(s->loop).us - at) / 1000 : -1), "tableNode",
-		v->least.node.s, "table", table_name(v->least.table), "tableUsed",
+		(json_int_t)v->forecast.us, "jitterMicros",
+		(json_int_t)oss_telemetry_jitter(v->path).us, "lossPpm", (json_int_t)v->loss_ppm,
+		"capacityBps", (json_int_t)v->capacity.bps, "reservedBps",
+		(json_int_t)v->reserved.bps, "loadBps", (json_int_t)v->load.bps, "loadForecastBps",
+		(json_int_t)v->load_forecast.bps, "band", band[v->band[AXIS_BANDWIDTH] % BAND_MAX_],
+		"bands", bands, "ageMs", (json_int_t)(at ? (loop_now(s->loop).us - at) / 1000 : -1),
+		"tableNode", v->least.node.s, "table", table_name(v->least.table), "tableUsed",
 		(json_int_t)v->least.used, "tableMax", (json_int_t)v->least.max, "roomFor",
 		(json_int_t)v->least.room);
 }

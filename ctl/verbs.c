@@ -50,6 +50,7 @@ const struct verb verbs[] = {
 	  "smoothed round trips of this host's own TCP sockets, by label or by the peer's prefix" },
 	{ "path", "show", NULL, NULL, ctl_list,
 	  "path_list paths path name type alive baseMicros:ms delayMicros:ms forecastMicros:ms "
+	  "jitterMicros:ms "
 	  "lossPpm capacityBps:rate reservedBps:rate loadBps:rate band ageMs "
 	  "tableNode table tableUsed tableMax roomFor",
 	  "delay, loss, load and scarcity of each path" },

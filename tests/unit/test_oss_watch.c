@@ -449,7 +449,12 @@ static void ipv4_stays_where_it_is_carried(void **state)
 	w.path = 2;
 	w.latency = 50000;
 	lab_node("popB")->no_v4 = 2;
+	lab_node("popA")->path[1].jitter.us = 700;
+	lab_node("popB")->path[1].jitter.us = 900;
+	lab_node("popC")->path[1].jitter.us = 5000; /* steers nothing */
 	lab_run(2000);
+	assert_int_equal(oss_telemetry_jitter(2).us, 900);
+	assert_int_equal(oss_telemetry_jitter(1).us, 0);
 	assert_string_equal(side_path(&lab.side, 2)->no_v4.s, "popB");
 	assert_string_equal(side_path(&lab.side, 1)->no_v4.s, "");
 	lab_agree(&w);
