@@ -154,8 +154,11 @@ bool scan_text(const struct sign_scan *s, int field, const char **ret, size_t *r
 	const char *v = s->value[field];
 	size_t n = s->len[field];
 
-	if (n < 2 || v[0] != '"' || v[n - 1] != '"' || memchr(v, '\\', n))
+	if (n < 2 || v[0] != '"' || v[n - 1] != '"')
 		return false;
+	for (size_t i = 0; i < n; i++)
+		if (v[i] == '\\')
+			return false;
 	*ret = v + 1;
 	*ret_len = n - 2;
 	return true;

@@ -21,9 +21,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint32_t minor = 0, limit;
 	uint8_t proto;
 
-	if (size > 4096 || !(nlh = malloc(NLMSG_HDRLEN + size)))
+	/* libmnl reads up to the next four bytes, as the kernel lays messages out. */
+	if (size > 4096 || !(nlh = calloc(1, NLMSG_ALIGN(NLMSG_HDRLEN + size))))
 		return 0;
-	memset(nlh, 0, NLMSG_HDRLEN);
 	nlh->nlmsg_len = (uint32_t)(NLMSG_HDRLEN + size);
 	memcpy((char *)nlh + NLMSG_HDRLEN, data, size);
 	if (route_parse(nlh, &route, &proto) == 0 && route.n_seg > NL_SEGS_MAX)
