@@ -373,7 +373,8 @@ def bench(build, seconds, want):
             d.stop()
         if os.environ.get('LOAD_KEEP'):
             print(top, file=sys.stderr)
-        else:
+        else:  # the node mounted its bpffs there
+            subprocess.run(['umount', f'{top}/node/bpf'], stderr=subprocess.DEVNULL, check=False)
             shutil.rmtree(top, ignore_errors=True)
 
 
