@@ -414,13 +414,13 @@ static void early_end(void **state)
  * back the rest. Without the quote's word it stays, and pays for what comes. */
 static void stepped_down(void **state)
 {
-	const struct cap_oss_assurance cap = { lab.side.engine };
 	struct credit_note c;
 	int64_t paid, amount;
 	struct road r;
 	digest_t note;
 
 	for (int refund = 0; refund < 2; refund++) {
+		const struct cap_oss_assurance cap = { lab.side.engine };
 		struct ev_ref ref = { .rev = 1 };
 
 		lab.cfg.op.refund = refund;
@@ -443,7 +443,8 @@ static void stepped_down(void **state)
 		assert_int_equal(deal(&r)->n_credits, 0);
 		assert_int_equal(wallet_captured(&r), paid);
 		road_free(&r);
-		assert_int_equal(lab_teardown(state) | setup(state), 0);
+		assert_int_equal(lab_teardown(state), 0);
+		assert_int_equal(setup(state), 0);
 	}
 	lab_run(2000);
 	c = note_sent(&note);
@@ -480,7 +481,8 @@ static void no_refund(void **state)
 	assert_int_equal(deal(&r)->n_credits, 0);
 	assert_int_equal(wallet_captured(&r), r.a.amount.minor);
 	road_free(&r);
-	assert_int_equal(lab_teardown(state) | setup(state), 0);
+	assert_int_equal(lab_teardown(state), 0);
+	assert_int_equal(setup(state), 0);
 	lab.cfg.op.refund = true;
 	r = whole_road(&lab.ent, HEX);
 	lab.now.ms = r.a.end.ms;
