@@ -218,4 +218,7 @@ print-%:
 	install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+# Builds of another kind below this one have their own; who compiles nothing needs none.
+ifneq ($(filter-out print-% deps bench-deps lint-deps lint,$(or $(MAKECMDGOALS),all)),)
+-include $(shell find $(B)/* -maxdepth 0 ! -name san ! -name fuzz ! -name kernel ! -name test 2>/dev/null | xargs -I{} find {} -name '*.d')
+endif
