@@ -224,7 +224,7 @@ void bss_menu(const struct bss_menu_in *in, struct bss_menu_out *out)
 		return;
 	}
 	if (out->refusal == REFUSE_PATH_NO_IPV4) {
-		why_rule(&out->why, "IPv4 to a path without an IPv4 table (v4-prefix)");
+		why_rule(&out->why, PATH_V4_RULE);
 		why_text(&out->why, "node", no_v4->s);
 		return;
 	}

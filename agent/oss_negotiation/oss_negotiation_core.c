@@ -97,7 +97,7 @@ static struct verdict fits(const struct oss_negotiation_in *in)
 	if (o->action != ORDER_MODIFY && !table_admits(&in->view.least, o->action != ORDER_ADD))
 		return SAY(NODE_FULL, "a node has no room for another agreement");
 	if (!path_carries(&in->view, in->v4))
-		return SAY(PATH_NO_IPV4, "IPv4 to a path without an IPv4 table (v4-prefix)");
+		return SAY(PATH_NO_IPV4, PATH_V4_RULE);
 	return SAY(NONE, "");
 }
 

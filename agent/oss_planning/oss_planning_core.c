@@ -318,7 +318,7 @@ static const char *broken(const struct oss_plan_in *in)
 	if (o->action != ORDER_DELETE && o->g.bandwidth.bps == 0)
 		return "no bandwidth";
 	if (o->action != ORDER_DELETE && in->no_v4 && asks_v4(in))
-		return "IPv4 to a path without an IPv4 table (v4-prefix)";
+		return PATH_V4_RULE;
 	if ((two || o->action == ORDER_DELETE) && in->overlap_ms <= 0)
 		return "no overlap";
 	if (two && !path_ok(&in->old_path, o->old_path))

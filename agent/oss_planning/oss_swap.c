@@ -101,7 +101,7 @@ static enum refusal may_swap(const struct deal *d, uint8_t path, const char **wh
 	*why = breaks(d, to);
 	if (*why)
 		return REFUSE_NO_CAPACITY;
-	*why = "IPv4 to a path without an IPv4 table (v4-prefix)";
+	*why = PATH_V4_RULE;
 	if (!path_carries(to, p && p->v4))
 		return REFUSE_PATH_NO_IPV4;
 	*why = "";

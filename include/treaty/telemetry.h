@@ -114,6 +114,8 @@ struct path_view {
 
 const char *table_name(unsigned table); /* of enum table_kind; "?" beyond it */
 
+/* The rule of path_carries(), for who is refused by it. */
+#define PATH_V4_RULE "IPv4 to a path without an IPv4 table (v4-prefix)"
 /* Whether a class whose packets enter at the far end as IPv4 may have the path. */
 static inline bool path_carries(const struct path_view *v, bool v4)
 {
