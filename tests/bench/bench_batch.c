@@ -7,12 +7,10 @@
 #include "agent/codec/batch.h"
 #include "agent/codec/json.h"
 #include "agent/codec/noun.h"
-#include "agent/crypto/crypto.h"
-#include "treaty/telemetry.h"
+#include "label_rows.h"
 
-enum { LABELS = 100000, PAGE = 20000, TIMES = 5 };
+enum { PAGE = 20000, TIMES = 5 };
 
-static struct label_sample *labels;
 static uint64_t sum;
 
 static double now(void)
@@ -21,26 +19,6 @@ static double now(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-/* A day old, busy in both directions, nothing refused. */
-static void fill(void)
-{
-	for (uint32_t i = 0; i < LABELS; i++) {
-		struct label_sample *s = &labels[i];
-		uint32_t r = 0;
-
-		random_fill(&r, sizeof(r));
-		s->label = i + 1;
-		s->at.us = INT64_C(86400000000) + r % 1000000;
-		for (int d = 0; d < DIR_MAX_; d++) {
-			s->dir[d].rx_packets = r + (uint64_t)d;
-			s->dir[d].rx_bytes = (uint64_t)r * 1100;
-			s->dir[d].tx_packets = s->dir[d].rx_packets;
-			s->dir[d].tx_bytes = s->dir[d].rx_bytes;
-		}
-		s->rtt_us = r % 30000;
-	}
 }
 
 static int take(void *arg, const void *obj)

@@ -13,38 +13,18 @@
 #include "agent/codec/batch.h"
 #include "agent/codec/json.h"
 #include "agent/codec/noun.h"
-#include "agent/crypto/crypto.h"
 #include "agent/wire/http_client.h"
 #include "agent/wire/http_server.h"
 #include "agent/wire/mcp.h"
-#include "treaty/telemetry.h"
+#include "label_rows.h"
 
 /* A page is as large as an answer of 1 MiB can be: what telemetry_read sends, or fewer rows. */
-enum { LABELS = 100000, BATCH_PAGE = 4096, ROWS_PAGE = 1000, RUN_US = 3000000 };
+enum { BATCH_PAGE = 4096, ROWS_PAGE = 1000, RUN_US = 3000000 };
 
 static struct loop *loop;
-static struct label_sample *labels;
 static struct {
 	uint16_t port;
 } * shared;
-
-/* A day old, busy in both directions, nothing refused. */
-static void fill(void)
-{
-	for (uint32_t i = 0; i < LABELS; i++) {
-		struct label_sample *s = &labels[i];
-		uint32_t r = 0;
-
-		random_fill(&r, sizeof(r));
-		s->label = i + 1;
-		s->at.us = INT64_C(86400000000) + r % 1000000;
-		for (int d = 0; d < DIR_MAX_; d++) {
-			s->dir[d].rx_packets = s->dir[d].tx_packets = r + (uint64_t)d;
-			s->dir[d].rx_bytes = s->dir[d].tx_bytes = (uint64_t)r * 1100;
-		}
-		s->rtt_us = r % 30000;
-	}
-}
 
 /* --- the node --------------------------------------------------------------------------------- */
 

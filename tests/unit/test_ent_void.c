@@ -346,6 +346,15 @@ static void note_comes_first(void **state)
 	expect_money(paid);
 }
 
+static void refundable(void)
+{
+	serve();
+	op.refund = true;
+	lab_declare("market-data", 0);
+	awaited = 1;
+	assert_true(lab_run(in_force, 30));
+}
+
 /* Ended early: what the quote called refundable comes back, once; nothing while it runs. */
 static void early_end(void **state)
 {
@@ -354,11 +363,7 @@ static void early_end(void **state)
 	struct credit_note c;
 
 	(void)state;
-	serve();
-	op.refund = true;
-	lab_declare("market-data", 0);
-	awaited = 1;
-	assert_true(lab_run(in_force, 30));
+	refundable();
 	assert_true(lab_deal(0)->cur.refundable);
 	c = good_note("unused");
 	c.amount.minor = 100000;
@@ -391,11 +396,7 @@ static void stepped_down(void **state)
 	int64_t spared;
 
 	(void)state;
-	serve();
-	op.refund = true;
-	lab_declare("market-data", 0);
-	awaited = 1;
-	assert_true(lab_run(in_force, 30));
+	refundable();
 	c = good_note("lowered");
 	c.amount.minor = 1;
 	send_note(&c, &op.key, op.key.did);
