@@ -75,7 +75,7 @@ struct edge {
 	__u32 l4, end; /* l4 0: a fragment, or no header shown */
 };
 
-static __noinline int edge_far(struct __sk_buff *skb, struct edge *e)
+static __noinline int edge_parse(struct __sk_buff *skb, struct edge *e)
 {
 	struct pkt p = {};
 	int state = parse_edge(skb, &p);
@@ -85,14 +85,6 @@ static __noinline int edge_far(struct __sk_buff *skb, struct edge *e)
 	e->l4 = p.frag ? 0 : p.l4;
 	e->end = p.end;
 	return state;
-}
-
-INLINE int edge_parse(struct __sk_buff *skb, struct edge *e)
-{
-	if (unlikely(!plain_edge(skb, &e->k, &e->o, &e->end)))
-		return edge_far(skb, e);
-	e->l4 = ETH_HLEN + (e->o.family == 6 ? 40 : 20);
-	return PARSE_OK;
 }
 
 /* Out of the way: its parser's room on the stack counts against the deepest call otherwise. */
