@@ -148,20 +148,20 @@ static bool before(const struct quote_item *a, const struct quote_item *b)
 	return a->path < b->path;
 }
 
-/* Keeps the first QUOTE_ITEMS_MAX in order, whatever order the paths come in. */
-static void insert(struct bss_menu_out *out, const struct quote_item *i)
+void bss_insert(struct quote_item *list, uint8_t *n, const struct quote_item *i,
+		bool (*first)(const struct quote_item *a, const struct quote_item *b))
 {
-	unsigned k = out->n_items;
+	unsigned k = *n;
 
-	if (k == QUOTE_ITEMS_MAX && !before(i, &out->item[k - 1]))
+	if (k == QUOTE_ITEMS_MAX && !first(i, &list[k - 1]))
 		return;
 	if (k < QUOTE_ITEMS_MAX)
-		out->n_items++;
+		(*n)++;
 	else
 		k--;
-	for (; k > 0 && before(i, &out->item[k - 1]); k--)
-		out->item[k] = out->item[k - 1];
-	out->item[k] = *i;
+	for (; k > 0 && first(i, &list[k - 1]); k--)
+		list[k] = list[k - 1];
+	list[k] = *i;
 }
 
 void bss_refuse_path(struct refused *list, uint8_t *n, uint8_t path, enum refusal r)
@@ -207,7 +207,7 @@ void bss_menu(const struct bss_menu_in *in, struct bss_menu_out *out)
 			no_v4 = &in->path[k].no_v4;
 		if (r != REFUSE_NONE && r != REFUSE_GRADE_WITHDRAWN)
 			continue;
-		insert(out, &i);
+		bss_insert(out->item, &out->n_items, &i, before);
 		sold += r == REFUSE_NONE;
 		withdrawn = withdrawn || r == REFUSE_GRADE_WITHDRAWN;
 	}

@@ -15,6 +15,9 @@ delay_t bss_promise(const struct bss_params *p, const struct path_view *v);
 /* Whether promises leave room for rate; `own` is not counted against itself. */
 bool bss_room(const struct bss_params *p, const struct path_view *v, const struct bss_own *own,
 	      rate_t rate);
+/* Keeps the first QUOTE_ITEMS_MAX in the order of `first`, whatever order they come in. */
+void bss_insert(struct quote_item *list, uint8_t *n, const struct quote_item *i,
+		bool (*first)(const struct quote_item *a, const struct quote_item *b));
 /* Adds to a list kept sorted by path. */
 void bss_refuse_path(struct refused *list, uint8_t *n, uint8_t path, enum refusal r);
 

@@ -76,21 +76,6 @@ static bool before(const struct quote_item *a, const struct quote_item *b)
 	return a->path < b->path;
 }
 
-static void insert(struct bss_strategy_out *out, const struct quote_item *i)
-{
-	unsigned k = out->n_items;
-
-	if (k == QUOTE_ITEMS_MAX && !before(i, &out->item[k - 1]))
-		return;
-	if (k < QUOTE_ITEMS_MAX)
-		out->n_items++;
-	else
-		k--;
-	for (; k > 0 && before(i, &out->item[k - 1]); k--)
-		out->item[k] = out->item[k - 1];
-	out->item[k] = *i;
-}
-
 static void refuse_path(struct bss_strategy_out *out, const struct path_view *v, enum refusal r)
 {
 	bss_refuse_path(out->refused, &out->n_refused, v->path, r);
@@ -146,7 +131,7 @@ static void step_up(const struct bss_strategy_in *in, unsigned n, struct bss_str
 		best = r;
 		price_item(in, v, &i);
 		if (i.scarcity.minor_h >= 0)
-			insert(out, &i);
+			bss_insert(out->item, &out->n_items, &i, before);
 	}
 	out->reason = QUOTE_STEP_UP;
 	out->event = LEV_OFFERED_UP;
@@ -192,12 +177,12 @@ static void step_down(const struct bss_strategy_in *in, unsigned n, struct bss_s
 		if (v->path != in->live.path) {
 			r1 = down_item(in, v, full, &i);
 			if (r1 == REFUSE_NONE)
-				insert(out, &i);
+				bss_insert(out->item, &out->n_items, &i, before);
 		}
 		if (less.bps && less.bps < full.bps) {
 			r2 = down_item(in, v, less, &i);
 			if (r2 == REFUSE_NONE)
-				insert(out, &i);
+				bss_insert(out->item, &out->n_items, &i, before);
 		}
 		if (r1 != REFUSE_NONE && r2 != REFUSE_NONE)
 			refuse_path(out, v, r2);
@@ -252,7 +237,7 @@ static void walk_back(const struct bss_strategy_in *in, unsigned n, struct bss_s
 		i.type = in->origin.type;
 		i.scarcity = in->origin.scarcity;
 		i.margin = in->origin.margin;
-		insert(out, &i);
+		bss_insert(out->item, &out->n_items, &i, before);
 	}
 }
 
