@@ -28,15 +28,27 @@ struct place {
 	__u32 set, first, tag, generation;
 };
 
-INLINE __u64 key_hash(const struct dp_flow_key *k)
+INLINE __u64 key_sum(const struct dp_flow_key *k)
 {
 	const __u32 *w = (const __u32 *)k;
 	__u64 h = 0;
 
 	for (int i = 0; i < DP_KEY_WORDS; i += 2)
 		h += (__u64)(__u32)(w[i] + seek.key[i]) * (__u32)(w[i + 1] + seek.key[i + 1]);
-	/* Multiply-shift: the upper bits depend on all of the sum's. */
-	return h * seek.last;
+	return h;
+}
+
+/* Multiply-shift: the upper bits depend on all of the sum's. */
+INLINE __u64 key_hash(const struct dp_flow_key *k)
+{
+	return key_sum(k) * seek.last;
+}
+
+/* Where a flow belongs, of its sum. The sum of flows that count up (ports, hosts) counts up as
+ * well; without the fold so would their places, and some keys put them all into few sets. */
+INLINE __u64 flow_hash(__u64 sum, __u64 last)
+{
+	return (sum ^ sum >> 32) * last;
 }
 
 INLINE __u32 two16(const __u16 *p)
@@ -82,7 +94,7 @@ INLINE struct dp_flow *way_of(struct dp_flow_set *s, __u32 w)
 INLINE int flow_find(const struct dp_flow_key *k, __u32 generation, struct place *at,
 		     struct answer *a)
 {
-	__u64 h = key_hash(k);
+	__u64 h = flow_hash(key_sum(k), seek.last);
 	struct dp_flow_set *s;
 	struct dp_flow *e;
 

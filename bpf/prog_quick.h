@@ -50,7 +50,7 @@ INLINE __u32 addr_word(const void *ip, int v6, int i)
 			      : 0;
 }
 
-/* key_hash() of that flow. */
+/* flow_hash() of that flow. */
 INLINE __u64 plain_hash(const void *ip, int v6, const struct plain *p)
 {
 	const __u32 *key = p->s->key;
@@ -61,7 +61,7 @@ INLINE __u64 plain_hash(const void *ip, int v6, const struct plain *p)
 	for (int i = 0; i < 8; i += 2)
 		h += (__u64)(addr_word(ip, v6, i) + key[i]) *
 		     (addr_word(ip, v6, i + 1) + key[i + 1]);
-	return h * p->s->last;
+	return flow_hash(h, p->s->last);
 }
 
 /* TCP or UDP behind a plain header, one packet on the wire. */

@@ -2,6 +2,11 @@
 /* test_flow.c - the flow cache: full, crowded, torn; and tables that change under their readers. */
 #include "pkt.h"
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wcast-qual"
+#include "bpf/treaty.skel.h"
+#pragma GCC diagnostic pop
+
 #include <errno.h>
 #include <pthread.h>
 #include <seccomp.h>
@@ -132,6 +137,53 @@ static void large_cache_is_estimated(void **state)
 		assert_int_equal(run_in(edge, &p, 1).mark, n % 10 + 1);
 	}
 	assert_in_range(used(d), 30000, 35500);
+	d = dp_close(d);
+}
+
+/* By how much the words of the ports must grow that a place without a fold would hardly move. */
+static uint32_t least_step(const struct dp_seek *s)
+{
+	uint64_t c = (uint32_t)((1u << 24 | 6u << 16 | IPPROTO_UDP) + s->key[9]) * s->last;
+	uint64_t least = UINT64_MAX;
+	uint32_t step = 0;
+
+	for (uint32_t i = 1; i < 1u << 20; i++) {
+		uint64_t x = i * c, moved = x > -x ? -x : x;
+
+		if (moved < least) {
+			least = moved;
+			step = i;
+		}
+	}
+	return step;
+}
+
+/* Flows that count up, by whatever step, do not fall into one set. */
+static void flows_that_count_up_are_spread(void **state)
+{
+	struct dp *d = open_small(16384);
+	int edge = dp_prog_fd(d, DP_PROG_EDGE_IN);
+	struct dp_rule any = { .id = 1, .dscp = DP_DSCP_ANY, .label = 1 };
+	struct treaty_bpf__bss *bss;
+	uint64_t before;
+	uint32_t step;
+	struct pkt p;
+
+	(void)state;
+	bss = mmap(NULL, sizeof(*bss), PROT_READ, MAP_SHARED, dp_map_fd(d, ".bss"), 0);
+	assert_ptr_not_equal(bss, MAP_FAILED);
+	step = least_step(&bss->seek);
+	(void)munmap(bss, sizeof(*bss));
+	rules_set(d, &any, 1);
+	before = misses(d);
+	for (int round = 0; round < 3; round++)
+		for (uint32_t i = 0, ports = 0x100; i < 16; i++, ports += step) {
+			udp6(&p, 0, 0, (uint16_t)(ports >> 16));
+			p.b[p.l4] = (uint8_t)(ports >> 8);
+			p.b[p.l4 + 1] = (uint8_t)ports;
+			assert_int_equal(run_in(edge, &p, 1).mark, 1);
+		}
+	assert_int_equal(misses(d) - before, 16);
 	d = dp_close(d);
 }
 
@@ -316,6 +368,7 @@ int main(void)
 		cmocka_unit_test(cache_overflows),
 		cmocka_unit_test(cache_holds),
 		cmocka_unit_test(large_cache_is_estimated),
+		cmocka_unit_test(flows_that_count_up_are_spread),
 		cmocka_unit_test(labels_are_in_the_key_when_asked_for),
 		cmocka_unit_test(torn_entry_is_a_miss),
 		cmocka_unit_test(tables_change_under_readers),
