@@ -133,9 +133,9 @@ static struct row at_1m[] = {
 	HASH5_ROW("hash5_1m_again_ns"),
 	EDGE_ROW("edge_hit_1m_labels_1m_ns", "hash5_1m_again_ns", MILLION, MILLION),
 };
-static struct row miss_10[] = { EDGE_ROW("edge_miss_10_ns", NULL, NO_LIMIT, 10) };
-static struct row miss_1k[] = { EDGE_ROW("edge_miss_1k_ns", NULL, NO_LIMIT, 1000) };
-static struct row miss_100k[] = { EDGE_ROW("edge_miss_100k_ns", NULL, NO_LIMIT, 100000) };
+static struct row miss_10[] = { EDGE_ROW("edge_miss_ns", NULL, NO_LIMIT, 10) };
+static struct row miss_1k[] = { EDGE_ROW("edge_miss_ns", NULL, NO_LIMIT, 1000) };
+static struct row miss_100k[] = { EDGE_ROW("edge_miss_ns", NULL, NO_LIMIT, 100000) };
 
 static int labels_set(void)
 {
