@@ -15,9 +15,13 @@ static uint32_t rnd(uint32_t n)
 	return (uint32_t)(seed >> 33) % n;
 }
 
+/* Of later fragments the first one never came: they show no ports. */
+enum frag { WHOLE, FIRST, LATER };
+
 /* What a packet is, by construction. */
 struct spec {
 	int family, vlans, ext;
+	enum frag frag;
 	uint8_t addr[2][16]; /* source, destination; IPv4 in the first four bytes */
 	uint8_t proto, dscp;
 	uint16_t sport, dport;
@@ -38,16 +42,19 @@ static void addr_make(uint8_t a[16], int family)
 	a[family == 4 ? 3 : 15] = (uint8_t)rnd(4);
 }
 
-static bool has_ports(uint8_t proto)
+static bool has_ports(const struct spec *s)
 {
-	return proto == 6 || proto == 17 || proto == 132;
+	return s->frag != LATER && (s->proto == 6 || s->proto == 17 || s->proto == 132);
 }
 
 static struct spec spec_make(void)
 {
 	struct spec s = { .family = rnd(2) ? 4 : 6,
-			  .vlans = (int)rnd(3),
+			  .vlans = rnd(16) ? (int)rnd(3) : 3,
 			  .ext = (int)rnd(3),
+			  .frag = rnd(4)   ? WHOLE
+				  : rnd(2) ? FIRST
+					   : LATER,
 			  .proto = protos[rnd(ARRAY_LEN(protos))],
 			  .dscp = (uint8_t)(rnd(4) * 8),
 			  .sport = (uint16_t)rnd(10),
@@ -59,8 +66,25 @@ static struct spec spec_make(void)
 	return s;
 }
 
+static void v6_chain(const struct spec *s, struct pkt *p, const char *src, const char *dst)
+{
+	uint8_t last = s->frag ? 44 : s->proto;
+
+	v6(p, (uint8_t)(s->dscp << 2), s->label, s->ext ? 60 : last, src, dst);
+	for (int i = 0; i < s->ext; i++) {
+		put16(p, (uint16_t)((i + 1 < s->ext ? 60 : last) << 8));
+		zeros(p, 6);
+	}
+	if (!s->frag)
+		return;
+	put16(p, (uint16_t)(s->proto << 8));
+	put16(p, s->frag == FIRST ? 1 : 0x0100);
+	put32(p, s->frag); /* the datagram's number */
+}
+
 static void spec_build(const struct spec *s, struct pkt *p)
 {
+	static const uint16_t v4_frag[] = { 0x4000, 0x2000, 0x0020 };
 	char src[INET6_ADDRSTRLEN], dst[INET6_ADDRSTRLEN];
 	int af = s->family == 4 ? AF_INET : AF_INET6;
 
@@ -68,13 +92,11 @@ static void spec_build(const struct spec *s, struct pkt *p)
 	assert_non_null(inet_ntop(af, s->addr[1], dst, sizeof(dst)));
 	eth(p, s->vlans, s->family == 4 ? ETH_P_IP : ETH_P_IPV6);
 	if (s->family == 4) {
-		v4(p, (uint8_t)(s->dscp << 2), s->proto, src, dst, (size_t)s->ext * 4, 0);
+		v4(p, (uint8_t)(s->dscp << 2), s->proto, src, dst, (size_t)s->ext * 4,
+		   v4_frag[s->frag]);
+		p->b[p->l3 + 5] = (uint8_t)s->frag;
 	} else {
-		v6(p, (uint8_t)(s->dscp << 2), s->label, s->ext ? 60 : s->proto, src, dst);
-		for (int i = 0; i < s->ext; i++) {
-			put16(p, (uint16_t)((i + 1 < s->ext ? 60 : s->proto) << 8));
-			zeros(p, 6);
-		}
+		v6_chain(s, p, src, dst);
 	}
 	put16(p, s->sport);
 	put16(p, s->dport);
@@ -148,10 +170,10 @@ static bool ref_match(const struct dp_rule *r, const struct spec *s)
 	if (!prefix_has(&r->src, s->addr[0]) || !prefix_has(&r->dst, s->addr[1]))
 		return false;
 	if (!any_ports(r->sport_min, r->sport_max) &&
-	    (!has_ports(s->proto) || s->sport < r->sport_min || s->sport > r->sport_max))
+	    (!has_ports(s) || s->sport < r->sport_min || s->sport > r->sport_max))
 		return false;
 	return any_ports(r->dport_min, r->dport_max) ||
-	       (has_ports(s->proto) && s->dport >= r->dport_min && s->dport <= r->dport_max);
+	       (has_ports(s) && s->dport >= r->dport_min && s->dport <= r->dport_max);
 }
 
 /* The matching rule of lowest (prio, id). */
@@ -159,7 +181,7 @@ static const struct dp_rule *ref_classify(const struct dp_rule *r, size_t n, con
 {
 	const struct dp_rule *best = NULL;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && s->vlans < 3; i++) /* no more tags are looked behind */
 		if (ref_match(&r[i], s) && (!best || r[i].prio < best->prio ||
 					    (r[i].prio == best->prio && r[i].id < best->id)))
 			best = &r[i];
