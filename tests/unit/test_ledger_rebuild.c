@@ -43,7 +43,8 @@ static struct store *books(void)
 
 	assert_int_equal(ledger_wallet_put(s, &w, (wall_t){ 1 }, &r, NULL), 0);
 	r = hold(s, "L1", 100);
-	assert_int_equal(ledger_capture(s, LEDGER_GATE, r.hold_id, &a, (wall_t){ 2 }, &r, NULL), 0);
+	assert_int_equal(
+		ledger_capture(s, LEDGER_GATE, "L1", r.hold_id, &a, (wall_t){ 2 }, &r, NULL), 0);
 	(void)hold(s, "L2", 50);
 	commit_ok(s);
 	return s;
@@ -79,7 +80,7 @@ static void test_rebuild(void **state)
 static void test_no_counter(void **state)
 {
 	static const char *const sql[] = {
-		"UPDATE hold SET state=2 WHERE lineage='L2'",
+		"UPDATE journal SET state=2 WHERE lineage='L2'",
 		"DROP TRIGGER journal_no_update; UPDATE journal SET held=0 WHERE seq=2",
 		"DROP TRIGGER wallet_gate; UPDATE wallet SET held=held-10",
 	};

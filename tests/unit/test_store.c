@@ -213,8 +213,9 @@ static void test_triggers(void **state)
 		"INSERT INTO event SELECT 11,'{}',leaf,prev,chain FROM event WHERE seq=10",
 		"INSERT INTO event SELECT 11,X'7b7d',leaf,chain,chain FROM event WHERE seq=10",
 		"INSERT INTO event SELECT 11,'{}',NULL,chain,chain FROM event WHERE seq=10",
-		"INSERT INTO journal SELECT 1,1,'hold','','',0,'',0,0,leaf,1,1,leaf,leaf FROM "
-		"event",
+		"INSERT INTO "
+		"journal(seq,wallet,kind,class,lineage,rev,hold_id,held,captured,note,event,"
+		"time,prev,hash) SELECT 1,1,'issue','','',0,'',0,0,leaf,1,1,leaf,leaf FROM event",
 	};
 
 	(void)state;

@@ -49,7 +49,7 @@ static int debit(struct store *s, uint64_t n, struct err *e)
 	if (rc == 0 && r.why != REFUSE_NONE)
 		return err_set(e, -EPROTO, "%s", refusal_name(r.why));
 	if (rc == 0 && n % 2)
-		rc = ledger_capture(s, LEDGER_GATE, r.hold_id, &a, (wall_t){ 2 }, &r, e);
+		rc = ledger_capture(s, LEDGER_GATE, q.lineage, r.hold_id, &a, (wall_t){ 2 }, &r, e);
 	return rc;
 }
 
