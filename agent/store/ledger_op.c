@@ -319,11 +319,6 @@ static int journal_walk(struct store *s, struct store_pos *pos, struct store_rep
 static const struct {
 	const char *what, *sql;
 } recounts[] = {
-	{ "wallet counters differ from the journal",
-	  TREE "SELECT count(*) FROM wallet w LEFT JOIN (SELECT t.top,sum(h) h,sum(c) c FROM tree t"
-	       " JOIN (SELECT wallet,sum(held) h,sum(captured) c FROM journal GROUP BY wallet) j"
-	       " ON j.wallet=t.id GROUP BY t.top) j ON j.top=w.id"
-	       " WHERE w.held<>coalesce(h,0) OR w.captured<>coalesce(c,0)" },
 	{ "class counters differ from the journal",
 	  TREE "SELECT count(*) FROM class_budget b LEFT JOIN (SELECT t.top,class,sum(h) h,sum(c) c"
 	       " FROM tree t JOIN (SELECT wallet,class,sum(held) h,sum(captured) c FROM journal"
@@ -337,7 +332,8 @@ static const struct {
 	{ "live holds differ from the journal",
 	  TREE "SELECT count(*) FROM wallet w LEFT JOIN (SELECT t.top,sum(amount) a FROM tree t"
 	       " JOIN (SELECT wallet,sum(amount) amount FROM journal WHERE state=0 GROUP BY wallet)"
-	       " h ON h.wallet=t.id GROUP BY t.top) h ON h.top=w.id WHERE w.held<>coalesce(a,0)" },
+	       " h ON h.wallet=t.id GROUP BY t.top) h ON h.top=w.id WHERE coalesce(a,0)<>(SELECT"
+	       " coalesce(sum(held),0) FROM class_budget WHERE wallet=w.id)" },
 	{ "a hold is not its lineage's, or there twice",
 	  "SELECT (SELECT count(*) FROM journal h LEFT JOIN lineage l ON l.id=h.line AND"
 	  " l.lineage=h.lineage AND l.wallet=h.wallet AND l.class=h.class WHERE h.line NOTNULL AND"
@@ -355,7 +351,9 @@ static const struct {
 	  " WHEN 'release' THEN 2 WHEN 'expire' THEN 3 ELSE 0 END" },
 	{ "a row is misshapen, or names what is not there",
 	  "SELECT (SELECT count(*) FROM journal j LEFT JOIN wallet w ON w.id=j.wallet WHERE w.id IS"
-	  " NULL)+(SELECT count(*) FROM journal WHERE line NOTNULL AND (hold_id NOT LIKE 'h-%' OR"
+	  " NULL)+(SELECT count(*) FROM journal j LEFT JOIN class_budget b ON b.wallet=j.wallet AND"
+	  " b.class=j.class WHERE (j.held<>0 OR j.captured<>0) AND b.wallet IS NULL)+"
+	  "(SELECT count(*) FROM journal WHERE line NOTNULL AND (hold_id NOT LIKE 'h-%' OR"
 	  " length(hold_id)<>34 OR length(follows)<>32))+(SELECT count(*) FROM lineage l LEFT JOIN"
 	  " class_budget b ON b.wallet=l.wallet AND b.class=l.class WHERE b.wallet IS NULL OR"
 	  " length(l.head)<>32 OR length(CAST(l.lineage AS BLOB))>255)+(SELECT count(*) FROM"
@@ -398,8 +396,6 @@ int ledger_audit(struct store *s, struct store_pos *pos, struct store_report *re
  * audit. The gates judge these too: a sum above the ceiling stays an error for a human. Each row is
  * counted by itself, so meanwhile none is carried upwards. */
 static const char *const counts[] = {
-	"UPDATE wallet SET (held,captured)=" SUMS("wallet.id", "") " WHERE (held,captured)<>" SUMS(
-		"wallet.id", ""),
 	"UPDATE class_budget SET (held,captured)=" SUMS(
 		"class_budget.wallet", CLASS) " WHERE (held,captured)<>" SUMS("class_budget.wallet",
 									      CLASS),
@@ -416,7 +412,7 @@ static int recount(struct store *s, uint64_t *ret, struct err *e)
 
 	*ret = 0;
 	if (!r)
-		r = db_exec(s, "DROP TRIGGER wallet_up; DROP TRIGGER class_up;", e);
+		r = db_exec(s, "DROP TRIGGER class_up;", e);
 	for (size_t i = 0; !r && i < ARRAY_LEN(counts); i++) {
 		r = db_exec(s, counts[i], e);
 		if (!r)

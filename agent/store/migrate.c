@@ -60,27 +60,31 @@ static const char from_3[] =
 	" ORDER BY side,lineage;"
 	"DROP TABLE lineage_3; DROP TABLE class_3;";
 
-/* A hold becomes part of the row that made it. One that has no such row makes the step fail. */
+/* A hold becomes part of the row that made it; one that has no such row makes the step fail. A
+ * wallet's counters were its classes' sums. */
 static const char from_4[] =
 	"ALTER TABLE journal RENAME TO journal_4; ALTER TABLE hold RENAME TO hold_4;"
-	"ALTER TABLE agreement RENAME TO agreement_4; DROP INDEX IF EXISTS "
-	"hold_due;" TABLE_AGREEMENT TABLE_JOURNAL
+	"ALTER TABLE agreement RENAME TO agreement_4; ALTER TABLE wallet RENAME TO wallet_4;"
+	"DROP INDEX IF EXISTS hold_due; DROP INDEX "
+	"wallet_parent;" TABLE_WALLET TABLE_AGREEMENT TABLE_JOURNAL
+	"INSERT INTO wallet(id,side,issuer,wallet_id,holder,credential,generation,currency,digits,"
+	"ceiling,agreement_max,valid_from,valid_until,revoked,receipt,parent,depth) SELECT id,side,"
+	"issuer,wallet_id,holder,credential,generation,currency,digits,ceiling,agreement_max,"
+	"valid_from,valid_until,revoked,receipt,parent,depth FROM wallet_4 ORDER BY id;"
 	"CREATE TABLE odd(n INTEGER CHECK(n=0)); INSERT INTO odd SELECT count(*) FROM hold_4 h LEFT"
 	" JOIN journal_4 j ON j.seq=h.id AND j.kind='hold' AND j.hold_id=h.hold_id AND"
-	" j.lineage=h.lineage AND j.rev=h.rev AND j.note=h.offer LEFT JOIN wallet w ON "
-	"w.id=j.wallet"
-	" AND w.side=h.side WHERE w.id IS NULL; DROP TABLE odd;"
+	" j.lineage=h.lineage AND j.rev=h.rev AND j.note=h.offer LEFT JOIN wallet w ON"
+	" w.id=j.wallet AND w.side=h.side WHERE w.id IS NULL; DROP TABLE odd;"
 	"INSERT INTO journal(seq,wallet,kind,class,lineage,rev,hold_id,held,captured,note,event,"
-	"time,prev,hash,line,state,amount,total,follows,expires,held_then,captured_then,lineage_"
-	"then)"
-	" SELECT j.seq,j.wallet,j.kind,j.class,j.lineage,j.rev,j.hold_id,j.held,j.captured,j.note,"
-	"j.event,j.time,j.prev,j.hash,l.id,h.state,h.amount,h.total,h.prev,h.expires,h.held_then,"
-	"h.captured_then,h.lineage_then FROM journal_4 j LEFT JOIN hold_4 h ON h.id=j.seq AND"
-	" j.kind='hold' LEFT JOIN lineage l ON l.side=h.side AND l.lineage=h.lineage ORDER BY "
-	"j.seq;"
+	"time,prev,hash,line,state,amount,total,follows,expires,held_then,captured_then,"
+	"lineage_then) SELECT j.seq,j.wallet,j.kind,j.class,j.lineage,j.rev,j.hold_id,j.held,"
+	"j.captured,j.note,j.event,j.time,j.prev,j.hash,l.id,h.state,h.amount,h.total,h.prev,"
+	"h.expires,h.held_then,h.captured_then,h.lineage_then FROM journal_4 j LEFT JOIN hold_4 h"
+	" ON h.id=j.seq AND j.kind='hold' LEFT JOIN lineage l ON l.side=h.side AND"
+	" l.lineage=h.lineage ORDER BY j.seq;"
 	"INSERT INTO agreement(side,lineage,rev,hold_id,digest,prev)"
 	" SELECT side,lineage,rev,hold_id,digest,prev FROM agreement_4;"
-	"DROP TABLE agreement_4; DROP TABLE hold_4; DROP TABLE journal_4;";
+	"DROP TABLE agreement_4; DROP TABLE hold_4; DROP TABLE journal_4; DROP TABLE wallet_4;";
 
 /* The table of events has the same rows under fewer constraints: only its words change. */
 static int words_of_4(struct store *s, struct err *e)

@@ -70,16 +70,27 @@ static const char rules_log[] =
 /* What a wallet commits, those above it commit too: a sub-wallet spends out of its parent's ceiling,
  * so its counters are part of the parent's and the parent's gates judge each of its steps. */
 #define LEDGER_UP                                                                                  \
-	"CREATE TRIGGER wallet_up AFTER UPDATE OF held,captured ON wallet WHEN NEW.parent NOTNULL AND" \
-	" (NEW.held<>OLD.held OR NEW.captured<>OLD.captured) BEGIN"                                \
-	" UPDATE wallet SET held=held+NEW.held-OLD.held,captured=captured+NEW.captured-OLD.captured" \
-	" WHERE id=NEW.parent; END;"                                                               \
 	"CREATE TRIGGER class_up AFTER UPDATE OF held,captured ON class_budget WHEN NEW.sub AND"   \
 	" (NEW.held<>OLD.held OR NEW.captured<>OLD.captured) BEGIN"                                  \
 	" UPDATE class_budget SET held=held+NEW.held-OLD.held,"                                    \
 	"captured=captured+NEW.captured-OLD.captured WHERE class=NEW.class AND"                    \
 	" wallet=(SELECT parent FROM wallet WHERE id=NEW.wallet); END;"
 
+/* What it commits is what its classes do: each sum counts once, and the gate of the wallet stands
+ * where they change. */
+#define TABLE_WALLET                                                                               \
+	"CREATE TABLE wallet(id INTEGER PRIMARY KEY," FLAG("side") "," NAME("issuer") ","          \
+	NAME("wallet_id") "," NAME("holder") "," HASH("credential") ","                            \
+	" generation INTEGER NOT NULL CHECK(generation>=1),"                                       \
+	" currency TEXT NOT NULL CHECK(length(currency)=3),"                                       \
+	" digits INTEGER NOT NULL CHECK(digits BETWEEN 0 AND 6),"                                  \
+	" ceiling INTEGER NOT NULL CHECK(ceiling>=0),"                                             \
+	" agreement_max INTEGER NOT NULL CHECK(agreement_max>=0),"                                 \
+	" valid_from INTEGER NOT NULL, valid_until INTEGER NOT NULL," FLAG("revoked") ","          \
+	HASH("receipt") ", parent INTEGER REFERENCES wallet,"                                      \
+	" depth INTEGER NOT NULL CHECK(depth BETWEEN 0 AND 3),"                                    \
+	" UNIQUE(side,issuer,wallet_id)) STRICT;"                                                  \
+	"CREATE INDEX wallet_parent ON wallet(parent) WHERE parent NOTNULL;"
 /* sub: the wallet has one above it, so the class has as well. */
 #define TABLE_CLASS                                                                                \
 	"CREATE TABLE class_budget(wallet INTEGER NOT NULL REFERENCES wallet," NAME("class") ","   \
@@ -126,18 +137,7 @@ static const char rules_log[] =
 	"CREATE INDEX hold_due ON journal(expires) WHERE state=0;"
 
 static const char schema_ledger[] =
-	"CREATE TABLE wallet(id INTEGER PRIMARY KEY," FLAG("side") "," NAME("issuer") ","
-	NAME("wallet_id") "," NAME("holder") "," HASH("credential") ","
-	" generation INTEGER NOT NULL CHECK(generation>=1),"
-	" currency TEXT NOT NULL CHECK(length(currency)=3),"
-	" digits INTEGER NOT NULL CHECK(digits BETWEEN 0 AND 6),"
-	" ceiling INTEGER NOT NULL CHECK(ceiling>=0),"
-	" agreement_max INTEGER NOT NULL CHECK(agreement_max>=0),"
-	" valid_from INTEGER NOT NULL, valid_until INTEGER NOT NULL," FLAG("revoked") ","
-	COUNT("held") "," COUNT("captured") "," HASH("receipt") ","
-	" parent INTEGER REFERENCES wallet, depth INTEGER NOT NULL CHECK(depth BETWEEN 0 AND 3),"
-	" UNIQUE(side,issuer,wallet_id)) STRICT;"
-	"CREATE INDEX wallet_parent ON wallet(parent) WHERE parent NOTNULL;"
+	TABLE_WALLET
 	TABLE_CLASS
 	TABLE_LINEAGE
 	TABLE_AGREEMENT
@@ -151,9 +151,9 @@ static const char schema_ledger[] =
 static const char rules_ledger[] =
 	KEEP("wallet")
 	REFUSE_WHEN("wallet_new BEFORE INSERT ON wallet",
-		"NEW.held<>0 OR NEW.captured<>0 OR EXISTS(SELECT 1 FROM wallet WHERE id=NEW.id OR"
+		"EXISTS(SELECT 1 FROM wallet WHERE id=NEW.id OR"
 		" (side=NEW.side AND issuer=NEW.issuer AND wallet_id=NEW.wallet_id))",
-		"wallet: known, or born with counters")
+		"wallet: known")
 	REFUSE_WHEN("wallet_sub BEFORE INSERT ON wallet",
 		"NOT CASE WHEN NEW.parent ISNULL THEN NEW.depth=0 ELSE EXISTS(SELECT 1 FROM wallet"
 		" WHERE id=NEW.parent AND side=NEW.side AND currency=NEW.currency AND"
@@ -172,11 +172,6 @@ static const char rules_ledger[] =
 		" NEW.valid_from<>OLD.valid_from OR NEW.valid_until<>OLD.valid_until OR"
 		" NEW.credential<>OLD.credential OR NEW.holder<>OLD.holder OR NEW.revoked<OLD.revoked)",
 		"wallet: terms change only with the next generation")
-	/* The hard stop: commitments never GROW past the ceiling; a re-issue may lower it below
-	 * what is committed, then only releases pass. */
-	REFUSE_WHEN("wallet_gate AFTER UPDATE OF held,captured ON wallet",
-		"NEW.held+NEW.captured>NEW.ceiling AND NEW.held+NEW.captured>OLD.held+OLD.captured",
-		"wallet: ceiling")
 	KEEP("class_budget")
 	REFUSE_WHEN("class_new BEFORE INSERT ON class_budget",
 		"NEW.held<>0 OR NEW.captured<>0 OR"
@@ -193,9 +188,13 @@ static const char rules_ledger[] =
 		" (NEW.ceiling<>OLD.ceiling AND NOT (NEW.generation>OLD.generation AND"
 		" NEW.generation=(SELECT generation FROM wallet WHERE id=NEW.wallet)))",
 		"class: terms change only with the wallet''s generation")
+	/* The hard stop: commitments never GROW past a ceiling, the class's or the wallet's; a
+	 * re-issue may lower it below what is committed, then only releases pass. */
 	REFUSE_WHEN("class_gate AFTER UPDATE OF held,captured ON class_budget",
-		"NEW.held+NEW.captured>NEW.ceiling AND NEW.held+NEW.captured>OLD.held+OLD.captured",
-		"class: ceiling")
+		"NEW.held+NEW.captured>OLD.held+OLD.captured AND (NEW.held+NEW.captured>NEW.ceiling OR"
+		" (SELECT sum(held+captured) FROM class_budget WHERE wallet=NEW.wallet)>"
+		"(SELECT ceiling FROM wallet WHERE id=NEW.wallet))",
+		"class or wallet: ceiling")
 	LEDGER_UP
 	KEEP("lineage")
 	FAIL_WHEN("lineage_new BEFORE INSERT ON lineage",

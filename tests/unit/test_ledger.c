@@ -397,14 +397,14 @@ static void test_turn(void **state)
 #define KNOWN "(SELECT hold_id FROM journal WHERE line=l.id)"
 
 static const char *const refused[] = {
-	"UPDATE wallet SET held=held+701",
-	"UPDATE wallet SET captured=1001,held=0",
+	"UPDATE class_budget SET held=held+701 WHERE class='order'", /* the wallet's gate */
+	"UPDATE class_budget SET captured=1001,held=0",
 	"UPDATE class_budget SET held=801 WHERE class='order'",
 	"UPDATE wallet SET ceiling=ceiling+1",
-	"UPDATE wallet SET ceiling=99999,held=2000",
+	"UPDATE wallet SET ceiling=99999",
 	"UPDATE wallet SET generation=generation+2,ceiling=5000",
 	"UPDATE wallet SET currency='USD'",
-	"UPDATE wallet SET held=-1",
+	"UPDATE class_budget SET held=-1",
 	"UPDATE class_budget SET ceiling=9999",
 	"UPDATE class_budget SET ceiling=9999,generation=generation+1",
 	"DELETE FROM wallet",
@@ -495,11 +495,11 @@ static void test_raw_sql(void **state)
 	raw_ok(NEXT_HOLD("l.id", "l.lineage", "l.wallet", "l.class", "'h-z'", "0", "0"));
 	assert_int_equal(report().fault, STORE_SOUND); /* that one was not committed */
 	/* within the ceiling the triggers let it pass, but the journal does not know of it */
-	raw_ok("UPDATE wallet SET held=held+1");
+	raw_ok("UPDATE class_budget SET held=held+1 WHERE class='order'");
 	assert_int_equal(report().fault, STORE_FAULT_LEDGER);
 	assert_int_equal(store_open(dir, 0, &again, &e), -EUCLEAN);
-	assert_non_null(strstr(e.text, "wallet counters"));
-	raw_ok("UPDATE wallet SET held=held-1");
+	assert_non_null(strstr(e.text, "class counters"));
+	raw_ok("UPDATE class_budget SET held=held-1 WHERE class='order'");
 	raw_ok("UPDATE lineage SET captured=captured-1 WHERE lineage='L1'");
 	assert_int_equal(report().fault, STORE_FAULT_LEDGER);
 	raw_ok("UPDATE lineage SET captured=captured+1 WHERE lineage='L1'");

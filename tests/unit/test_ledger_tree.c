@@ -481,12 +481,14 @@ static void test_life(void **state)
 	assert_int_equal(try_hold(8, "c", 1, NULL), REFUSE_NONE);
 }
 
+#define OF(w) "class='bulk' AND wallet=(SELECT id FROM wallet WHERE wallet_id='" w "')"
+
 static void test_raw_sql(void **state)
 {
 	static const char *const bad[] = {
-		"UPDATE wallet SET held=901 WHERE wallet_id='w2'",
-		"PRAGMA recursive_triggers=ON; UPDATE wallet SET held=held+250 WHERE "
-		"wallet_id='w6'",
+		"UPDATE class_budget SET held=901 WHERE " OF("w2"),
+		"PRAGMA recursive_triggers=ON; UPDATE class_budget SET held=held+250 WHERE " OF(
+			"w6"),
 		"UPDATE wallet SET parent=NULL,depth=0 WHERE wallet_id='w2'",
 		"UPDATE wallet SET parent=(SELECT id FROM wallet WHERE wallet_id='w8') WHERE"
 		" wallet_id='w2'",
@@ -508,7 +510,7 @@ static void test_raw_sql(void **state)
 			fail_msg("passed: %s", bad[i]);
 	/* Without recursion the grandparent is not told, which the next start finds; and the
 	 * recount mends it. */
-	raw_ok("UPDATE wallet SET held=held+10 WHERE wallet_id='w6'");
+	raw_ok("UPDATE class_budget SET held=held+10 WHERE " OF("w6"));
 	assert_int_equal(report().fault, STORE_FAULT_LEDGER);
 	assert_int_equal(ledger_rebuild(dir, &n, NULL), 0);
 	assert_int_equal(n, 2);

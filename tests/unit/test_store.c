@@ -155,7 +155,7 @@ static const struct {
 	{ "foreign trigger", "CREATE TRIGGER x AFTER INSERT ON event BEGIN SELECT 1; END",
 	  STORE_FAULT_SCHEMA, 0 },
 	{ "trigger weakened",
-	  "DROP TRIGGER wallet_gate; CREATE TRIGGER wallet_gate BEFORE UPDATE ON wallet "
+	  "DROP TRIGGER class_gate; CREATE TRIGGER class_gate BEFORE UPDATE ON class_budget "
 	  "BEGIN SELECT 1; END",
 	  STORE_FAULT_SCHEMA, 0 },
 	{ "row gone", OPEN_UP "DELETE FROM event WHERE seq=4;" SHUT, STORE_FAULT_GAP, 4 },

@@ -95,7 +95,12 @@ struct same {
 	"l.class FROM main.journal j JOIN main.lineage l ON l.id=j.line)"
 
 static const struct same same[] = {
-	{ "*", "was.wallet", "main.wallet" },
+	{ "id,side,issuer,wallet_id,holder,credential,generation,currency,digits,ceiling,"
+	  "agreement_max,valid_from,valid_until,revoked,receipt,parent,depth",
+	  "was.wallet", "main.wallet" },
+	{ "id,held,captured", "was.wallet",
+	  "(SELECT w.id,sum(b.held) held,sum(b.captured) captured FROM main.wallet w JOIN"
+	  " main.class_budget b ON b.wallet=w.id GROUP BY w.id)" },
 	{ "*", "was.event", "main.event" },
 	{ "seq,wallet,kind,class,lineage,rev,hold_id,held,captured,note,event,time,prev,hash",
 	  "was.journal", "main.journal" },
