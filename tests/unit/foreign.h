@@ -261,7 +261,6 @@ static inline uint64_t tables_hash(const char *where)
 					     "wallet",
 					     "class_budget",
 					     "lineage",
-					     "hold",
 					     "agreement",
 					     "ledger_idem",
 					     "journal" };
