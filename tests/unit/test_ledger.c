@@ -169,6 +169,38 @@ static void test_pairs(void **state)
 	assert_int_equal(release("h-none").why, REFUSE_LEDGER_STATE);
 }
 
+/* A hold is its own lineage's, on its own side. */
+static void test_other_lineage(void **state)
+{
+	struct ledger_hold one = ask("L1", 1, NULL, 100), two = ask("L2", 1, NULL, 100);
+	struct ledger_result r, x;
+	struct ledger_hold_row row;
+	struct hash a = h("A1");
+	char name[LEDGER_ID_MAX + 1];
+
+	(void)state;
+	r = hold(&one);
+	(void)hold(&two);
+	for (int i = 0; i < 3; i++) {
+		const char *line = i == 0 ? "L2" : i == 1 ? "L3" : "L1";
+		enum ledger_side side = i < 2 ? LEDGER_GATE : LEDGER_SHADOW;
+
+		assert_int_equal(
+			ledger_capture(s, side, line, r.hold_id, &a, (wall_t){ 250 }, &x, NULL), 0);
+		assert_int_equal(x.why, REFUSE_LEDGER_STATE);
+		assert_int_equal(
+			ledger_release(s, side, line, r.hold_id, (wall_t){ 250 }, &x, NULL), 0);
+		assert_int_equal(x.why, REFUSE_LEDGER_STATE);
+		assert_int_equal(ledger_hold_get(s, side, line, r.hold_id, &row, NULL), -ENOENT);
+	}
+	memset(name, 'x', LEDGER_ID_MAX);
+	name[LEDGER_ID_MAX] = '\0';
+	assert_int_equal(ledger_hold_get(s, LEDGER_GATE, name, r.hold_id, &row, NULL), -EINVAL);
+	assert_int_equal(ledger_release(s, LEDGER_GATE, NULL, r.hold_id, (wall_t){ 250 }, &x, NULL),
+			 -EINVAL);
+	assert_int_equal(release(r.hold_id).why, REFUSE_NONE);
+}
+
 static void test_fork(void **state)
 {
 	struct ledger_hold a = ask("L1", 1, NULL, 100), b;
@@ -384,6 +416,11 @@ static void test_turn(void **state)
 	commit_ok(s);
 }
 
+/* So much more held in one class, then in the other. */
+#define BOTH(order, bulk)                                                         \
+	"BEGIN; UPDATE class_budget SET held=held+" order " WHERE class='order';" \
+	"UPDATE class_budget SET held=held+" bulk " WHERE class='bulk'"
+
 /* The next row of the journal as a new hold of L1, which has ended its own. */
 #define NEXT_HOLD(line, name, wallet, class, id, amount, state)                                    \
 	"BEGIN; UPDATE lineage SET live=(SELECT max(seq)+1 FROM journal) WHERE lineage='L1';"      \
@@ -397,7 +434,7 @@ static void test_turn(void **state)
 #define KNOWN "(SELECT hold_id FROM journal WHERE line=l.id)"
 
 static const char *const refused[] = {
-	"UPDATE class_budget SET held=held+701 WHERE class='order'", /* the wallet's gate */
+	BOTH("485", "211"), /* 790 of 800 and 211 of 600, but 1001 of the wallet's 1000 */
 	"UPDATE class_budget SET captured=1001,held=0",
 	"UPDATE class_budget SET held=801 WHERE class='order'",
 	"UPDATE wallet SET ceiling=ceiling+1",
@@ -493,7 +530,8 @@ static void test_raw_sql(void **state)
 		if ((raw(refused[i]) & 0xff) != SQLITE_CONSTRAINT)
 			fail_msg("not refused: %s", refused[i]);
 	raw_ok(NEXT_HOLD("l.id", "l.lineage", "l.wallet", "l.class", "'h-z'", "0", "0"));
-	assert_int_equal(report().fault, STORE_SOUND); /* that one was not committed */
+	raw_ok(BOTH("485", "210"));
+	assert_int_equal(report().fault, STORE_SOUND); /* these were not committed */
 	/* within the ceiling the triggers let it pass, but the journal does not know of it */
 	raw_ok("UPDATE class_budget SET held=held+1 WHERE class='order'");
 	assert_int_equal(report().fault, STORE_FAULT_LEDGER);
@@ -545,21 +583,14 @@ static void test_half_written(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_life),
-		T(test_refusals),
-		T(test_ceilings),
-		T(test_overflow),
-		T(test_pairs),
-		T(test_fork),
-		T(test_late_capture),
-		T(test_reissue),
-		T(test_revoked),
-		T(test_credit),
-		T(test_spent_numbers),
-		T(test_void),
-		T(test_receipts_and_shadow),
-		T(test_turn),
-		T(test_raw_sql),
+		T(test_life),         T(test_refusals),
+		T(test_ceilings),     T(test_overflow),
+		T(test_pairs),        T(test_other_lineage),
+		T(test_fork),         T(test_late_capture),
+		T(test_reissue),      T(test_revoked),
+		T(test_credit),       T(test_spent_numbers),
+		T(test_void),         T(test_receipts_and_shadow),
+		T(test_turn),         T(test_raw_sql),
 		T(test_half_written),
 	};
 
