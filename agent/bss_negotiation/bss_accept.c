@@ -96,10 +96,12 @@ static bool hold_id_ok(const struct agreement *g, const struct ev_accept *a, str
 }
 
 /* A repeated hold is answered as it was; the money may have gone back since. */
-static int still_held(const struct ev_accept *a, struct ledger_result *res, struct err *e)
+static int still_held(const char *lineage, const struct ev_accept *a, struct ledger_result *res,
+		      struct err *e)
 {
 	struct ledger_hold_row row;
-	int r = ledger_hold_get(engine_store(bss.side->engine), LEDGER_SHADOW, a->hold.s, &row, e);
+	int r = ledger_hold_get(engine_store(bss.side->engine), LEDGER_SHADOW, lineage, a->hold.s,
+				&row, e);
 
 	if (!r && row.state != HOLD_HELD)
 		res->why = REFUSE_LEDGER_STATE;
@@ -127,7 +129,7 @@ static int hold(const struct deal *d, const struct agreement *g, const struct ev
 	memcpy(q.prev.b, g->prev.b, sizeof(q.prev.b));
 	if (!r)
 		r = ledger_hold(engine_store(bss.side->engine), &q, res, e);
-	return r || !res->replayed ? r : still_held(a, res, e);
+	return r || !res->replayed ? r : still_held(q.lineage, a, res, e);
 }
 
 /* Held; the signature may still fail, and then the money goes back. */
@@ -143,8 +145,8 @@ static int settle(struct desk_call *c, const struct deal *d, const struct ev_acc
 
 	if (r) {
 		log_error("%s revision %u: not signed: %s", g->lineage.s, g->rev, e.text);
-		r = ledger_release(st, LEDGER_SHADOW, a->hold.s, engine_now(bss.side->engine), &res,
-				   NULL);
+		r = ledger_release(st, LEDGER_SHADOW, g->lineage.s, a->hold.s,
+				   engine_now(bss.side->engine), &res, NULL);
 		return r ? r
 			 : bss_refuse(c, "agreement_sign", &d->negotiation, REFUSE_LEDGER_FORK,
 				      "the signer holds another content of this revision");

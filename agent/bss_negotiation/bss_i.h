@@ -41,6 +41,8 @@ int bss_release(const struct deal *d, struct err *e) must_check;
 /* --- bss_accept.c --- */
 int bss_take_accept(struct desk_call *c);
 /* --- bss_sign.c --- */
+/* The deal's lineage, or the one that its first revision will have. */
+void bss_lineage(const struct deal *d, ident_t *ret);
 /* Fills what follows from the choice: lineage, label, service, links. REFUSE_NONE or why not. */
 enum refusal bss_agreement(const struct deal *d, const struct ev_accept *a, struct agreement *ret,
 			   const char **why);

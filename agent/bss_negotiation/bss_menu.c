@@ -318,16 +318,18 @@ int bss_release(const struct deal *d, struct err *e)
 	struct store *st = engine_store(bss.side->engine);
 	struct ledger_hold_row row;
 	struct ledger_result res;
+	ident_t line;
 	int r;
 
 	if (ident_empty(d->accept.hold))
 		return 0;
-	r = ledger_hold_get(st, LEDGER_SHADOW, d->accept.hold.s, &row, NULL);
+	bss_lineage(d, &line);
+	r = ledger_hold_get(st, LEDGER_SHADOW, line.s, d->accept.hold.s, &row, NULL);
 	if (r == -ENOENT || (!r && row.state != HOLD_HELD))
 		return 0;
 	return r ? r
-		 : ledger_release(st, LEDGER_SHADOW, d->accept.hold.s, engine_now(bss.side->engine),
-				  &res, e);
+		 : ledger_release(st, LEDGER_SHADOW, line.s, d->accept.hold.s,
+				  engine_now(bss.side->engine), &res, e);
 }
 
 int bss_take_reject(struct desk_call *c)

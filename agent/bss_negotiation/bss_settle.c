@@ -323,8 +323,8 @@ static int capture(struct settle *s, enum refusal *no, struct err *e)
 
 	memcpy(agreement.b, s->d->pending.digest.b, sizeof(agreement.b));
 	s->why = "shadow ledger";
-	r = ledger_capture(engine_store(bss.side->engine), LEDGER_SHADOW, s->d->pending.hold.s,
-			   &agreement, engine_now(bss.side->engine), &res, e);
+	r = ledger_capture(engine_store(bss.side->engine), LEDGER_SHADOW, s->d->pending.lineage.s,
+			   s->d->pending.hold.s, &agreement, engine_now(bss.side->engine), &res, e);
 	*no = res.why;
 	return r || *no != REFUSE_NONE ? r : keep(s, no, e);
 }
@@ -341,8 +341,8 @@ static int bury(struct settle *s, struct err *e)
 
 	memcpy(agreement.b, dead.digest.b, sizeof(agreement.b));
 	if (!r)
-		r = ledger_void(engine_store(bss.side->engine), LEDGER_SHADOW, dead.hold.s,
-				&agreement, engine_now(bss.side->engine), &res, e);
+		r = ledger_void(engine_store(bss.side->engine), LEDGER_SHADOW, dead.lineage.s,
+				dead.hold.s, &agreement, engine_now(bss.side->engine), &res, e);
 	if (!r && res.why == REFUSE_NONE)
 		r = keep(s, &no, e);
 	if (!r && res.why != REFUSE_NONE)

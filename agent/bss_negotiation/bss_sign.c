@@ -92,6 +92,14 @@ static void from_quote(const struct deal *d, const struct quote_item *i, struct 
 	memcpy(g->currency, q->currency, sizeof(g->currency));
 }
 
+void bss_lineage(const struct deal *d, ident_t *ret)
+{
+	if (d->cur.rev)
+		*ret = d->lineage;
+	else
+		derived(ret, "agr", &d->negotiation);
+}
+
 enum refusal bss_agreement(const struct deal *d, const struct ev_accept *a, struct agreement *g,
 			   const char **why)
 {
@@ -106,10 +114,7 @@ enum refusal bss_agreement(const struct deal *d, const struct ev_accept *a, stru
 	if (!item)
 		return REFUSE_QUOTE_MISMATCH;
 	from_quote(d, item, g);
-	if (d->cur.rev)
-		g->lineage = d->lineage;
-	else
-		derived(&g->lineage, "agr", &d->negotiation);
+	bss_lineage(d, &g->lineage);
 	g->rev = deal_next_rev(d);
 	g->prev = d->head;
 	g->hold = a->hold;

@@ -226,8 +226,8 @@ static enum refusal capture(struct conv *c, const struct agreement *a, json_t **
 	struct hash digest = ent_hash(&a->digest);
 	struct ledger_result res;
 
-	if (ledger_capture(engine_store(en->s->engine), LEDGER_GATE, a->hold.s, &digest,
-			   engine_now(en->s->engine), &res, e))
+	if (ledger_capture(engine_store(en->s->engine), LEDGER_GATE, a->lineage.s, a->hold.s,
+			   &digest, engine_now(en->s->engine), &res, e))
 		return REFUSE_MAX_;
 	if (res.why != REFUSE_NONE)
 		return res.why;

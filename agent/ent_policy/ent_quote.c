@@ -307,16 +307,19 @@ int ent_unhold(struct ent *en, const struct deal *d, struct err *e)
 	struct ledger_hold_row row;
 	struct ledger_result res;
 	struct store *st = engine_store(en->s->engine);
+	ident_t line;
 	int r;
 
 	if (!d->has_accept || ident_empty(d->accept.hold))
 		return 0;
-	r = ledger_hold_get(st, LEDGER_GATE, d->accept.hold.s, &row, e);
+	ent_lineage(d, &line);
+	r = ledger_hold_get(st, LEDGER_GATE, line.s, d->accept.hold.s, &row, e);
 	if (r == -ENOENT) {
 		*e = (struct err){ 0 };
 		return 0;
 	}
 	if (r || row.state != HOLD_HELD)
 		return r;
-	return ledger_release(st, LEDGER_GATE, row.hold_id, engine_now(en->s->engine), &res, e);
+	return ledger_release(st, LEDGER_GATE, line.s, row.hold_id, engine_now(en->s->engine), &res,
+			      e);
 }

@@ -74,7 +74,7 @@ static enum refusal declare(struct side *s, struct intent *i, const struct decis
 			      "availabilityPpm: 0..1000000 required");
 	if (i->term_ms <= 0 || i->term_ms > TERM_MAX_MS)
 		return refuse(e, REFUSE_BODY_MALFORMED, "term: above 0, at most ten years");
-	engine_id(&fresh, "neg");
+	engine_id_timed(&fresh, "neg", engine_now(s->engine));
 	memset(&i->id, 0, sizeof(i->id));
 	(void)snprintf(i->id.s, sizeof(i->id.s), "int%.40s", fresh.s + 3);
 	if (ident_empty(i->lineage))

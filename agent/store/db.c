@@ -64,6 +64,7 @@ static void configure(void)
 	if (!done) {
 		(void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
 		(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+		db_heap();
 	}
 	done = true;
 }
@@ -88,8 +89,6 @@ int db_connect(const char *path, unsigned flags, struct store **ret, struct err 
 		return r;
 	}
 	(void)sqlite3_busy_timeout(s->db, 2000);
-	/* Frames of triggers and cursors: they come and go with every statement. */
-	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 4096, 256);
 	(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	r = db_exec(s,
 		    "PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=ON;"

@@ -41,6 +41,8 @@ struct store {
 	struct late *late;      /* the turn's events that are not written yet, NULL = never any */
 };
 
+/* SQLite's memory from now on: before its first use in the process. */
+void db_heap(void);
 /* Opens the connection alone: pragmas, no lock, no verification. db_close() accepts NULL. */
 int db_connect(const char *path, unsigned flags, struct store **ret, struct err *e) must_check;
 struct store *db_close(struct store *s);

@@ -140,8 +140,12 @@ static int hold_gates(struct op *o, const struct ledger_hold *q, const struct le
 	return l->live ? lg_refuse(o, REFUSE_IN_FLIGHT) : 0;
 }
 
-static int hold_write(struct op *o, const struct ledger_hold *q, bool is_new, int64_t delta)
+static int hold_write(struct op *o, const struct ledger_hold *q, const struct lg_line *l,
+		      int64_t delta)
 {
+	struct hold_part part = {
+		.line = l->row, .total = q->amount, .follows = q->prev, .expires = q->expires
+	};
 	struct entry j = { .kind = "hold",
 			   .class_name = q->class_name,
 			   .lineage = q->lineage,
@@ -149,19 +153,17 @@ static int hold_write(struct op *o, const struct ledger_hold *q, bool is_new, in
 			   .rev = q->rev,
 			   .held = delta,
 			   .note = q->offer,
-			   .time = q->now };
+			   .time = q->now,
+			   .hold = &part };
 	static const struct hash none;
-	int64_t side = q->wallet.side, row = (int64_t)o->s->now.jseq + 1;
-	int r = is_new ? db_run(o->s, Q_L_PUT, o->e, "itithi", side, q->lineage, o->wallet,
-				q->class_name, &none, row)
-		       : db_run(o->s, Q_L_LIVE, o->e, "iti", side, q->lineage, row);
+	int64_t row = (int64_t)o->s->now.jseq + 1;
+	int r = l->row ? db_run(o->s, Q_L_LIVE, o->e, "ii", l->row, row)
+		       : db_run(o->s, Q_L_PUT, o->e, "itithi", (int64_t)q->wallet.side, q->lineage,
+				o->wallet, q->class_name, &none, row);
 
 	r = one(o, r);
-	if (!r)
-		r = db_run(o->s, Q_H_PUT, o->e, "iittiiihhiiii", row, side, o->res.hold_id,
-			   q->lineage, (int64_t)q->rev, delta, q->amount.minor, &q->prev, &q->offer,
-			   q->expires.ms, o->res.held.minor, o->res.captured.minor,
-			   o->res.lineage_captured.minor);
+	if (!l->row)
+		part.line = sqlite3_last_insert_rowid(o->s->db);
 	return r < 0 ? r : lg_journal(o, &j);
 }
 
@@ -182,7 +184,8 @@ static int hold(struct op *o, const struct ledger_hold *q)
 	is_new = r == 0;
 	key = ledger_hold_key(q->lineage, q->rev, &q->offer);
 	ledger_hold_id(&key, o->res.hold_id);
-	r = is_new ? 0 : lg_known_hold(o, q); /* what has no lineage was never held */
+	/* What has no lineage was never held; another wallet's the gates refuse. */
+	r = is_new || l.wallet != o->wallet ? 0 : lg_known_hold(o, q, &l, w->currency);
 	if (r)
 		return r < 0 ? r : 0;
 	r = lg_frozen(o, q->wallet.side, NULL);
@@ -199,7 +202,7 @@ static int hold(struct op *o, const struct ledger_hold *q)
 	o->res.amount.minor = delta;
 	o->res.lineage_captured = l.l.captured;
 	r = lg_counters(o, q->wallet.side, NULL);
-	return r < 0 ? r : hold_write(o, q, is_new, delta);
+	return r < 0 ? r : hold_write(o, q, &l, delta);
 }
 
 static bool text_ok(const char *t, size_t cap)
@@ -257,16 +260,16 @@ static struct entry entry_of(const struct lg_found *f, const char *kind, wall_t 
 }
 
 /* Finds the hold and the stored answer. 1 = go on, 0 = answered, negative = failed. */
-static int step_begin(struct op *o, enum ledger_side side, const char *id, const char *step,
+static int step_begin(struct op *o, const struct hold_name *n, const char *step,
 		      const struct hash *what, struct lg_found *f)
 {
-	int r = lg_hold(o->s, side, id, f, o->e);
+	int r = lg_hold(o->s, n, f, o->e);
 
 	if (r <= 0)
 		return r < 0 ? r : lg_refuse(o, REFUSE_LEDGER_STATE);
 	o->wallet = f->wallet;
-	o->key = step_hash(step, id, NULL);
-	o->request = step_hash(step, id, what);
+	o->key = step_hash(step, n->id, NULL);
+	o->request = step_hash(step, n->id, what);
 	r = lg_known(o);
 	if (r)
 		return r < 0 ? r : 0;
@@ -297,8 +300,7 @@ static int hold_again(struct op *o, struct lg_found *f, const struct lg_line *l,
 		return r;
 	j.held = delta;
 	f->h.amount.minor = delta;
-	r = db_run(o->s, Q_L_LIVE, o->e, "iti", (int64_t)f->h.side, f->h.lineage, f->row);
-	r = one(o, r);
+	r = one(o, db_run(o->s, Q_L_LIVE, o->e, "ii", f->line, f->row));
 	if (!r)
 		r = one(o, db_run(o->s, Q_H_AGAIN, o->e, "ii", f->row, delta));
 	return r ? r : lg_journal(o, &j);
@@ -327,8 +329,8 @@ static int capture_write(struct op *o, const struct lg_found *f, const struct lg
 	r = db_run(o->s, Q_H_STATE, o->e, "iii", f->row, (int64_t)HOLD_HELD,
 		   (int64_t)HOLD_CAPTURED);
 	if (r > 0)
-		r = db_run(o->s, Q_L_HEAD, o->e, "itihhii", side, f->h.lineage, (int64_t)f->h.rev,
-			   agreement, &l->l.head, x, f->row);
+		r = db_run(o->s, Q_L_HEAD, o->e, "iihhii", f->line, (int64_t)f->h.rev, agreement,
+			   &l->l.head, x, f->row);
 	if (r > 0)
 		r = db_run(o->s, Q_A_PUT, o->e, "itithh", side, f->h.lineage, (int64_t)f->h.rev,
 			   f->h.hold_id, agreement, &f->prev);
@@ -339,26 +341,26 @@ static int capture_write(struct op *o, const struct lg_found *f, const struct lg
 	return r < 0 ? r : lg_journal(o, &j);
 }
 
-static int capture(struct op *o, enum ledger_side side, const char *id,
-		   const struct hash *agreement, wall_t now)
+static int capture(struct op *o, const struct hold_name *n, const struct hash *agreement,
+		   wall_t now)
 {
 	struct lg_found f;
 	struct lg_line l;
-	int r = step_begin(o, side, id, "treaty/capture/v1", agreement, &f);
+	int r = step_begin(o, n, "treaty/capture/v1", agreement, &f);
 
 	if (r <= 0)
 		return r;
 	if (f.h.state == HOLD_CAPTURED || f.h.state == HOLD_RELEASED)
 		return lg_refuse(o, REFUSE_LEDGER_STATE);
-	r = lg_frozen(o, side, id);
+	r = lg_frozen(o, n->side, n->id);
 	if (r || o->res.why != REFUSE_NONE)
 		return r;
-	r = lg_line(o->s, side, f.h.lineage, &l, o->e);
+	r = lg_line(o->s, n->side, f.h.lineage, &l, o->e);
 	if (r <= 0)
 		return r < 0 ? r : err_set(o->e, -EUCLEAN, "ledger: a lineage vanished");
 	if (!hash_eq(&f.prev, &l.l.head) || f.h.rev <= l.rev)
 		return lg_refuse(o, REFUSE_LEDGER_FORK);
-	r = unknown(o, side, agreement);
+	r = unknown(o, n->side, agreement);
 	if (r || o->res.why != REFUSE_NONE)
 		return r;
 	if (f.h.state == HOLD_EXPIRED)
@@ -368,21 +370,22 @@ static int capture(struct op *o, enum ledger_side side, const char *id,
 	if (r < 0 || o->res.why != REFUSE_NONE)
 		return r;
 	r = capture_write(o, &f, &l, agreement, now);
-	return r < 0 || o->res.why != REFUSE_NONE ? r : lg_counters(o, side, f.h.lineage);
+	return r < 0 || o->res.why != REFUSE_NONE ? r : lg_counters(o, n->side, f.h.lineage);
 }
 
-int ledger_capture(struct store *s, enum ledger_side side, const char *hold_id,
+int ledger_capture(struct store *s, enum ledger_side side, const char *lineage, const char *hold_id,
 		   const struct hash *agreement, wall_t now, struct ledger_result *ret,
 		   struct err *e)
 {
+	struct hold_name n = { side, lineage, hold_id };
 	struct op o;
-	int r = lg_hold_id(side, hold_id, e);
+	int r = lg_hold_name(&n, e);
 
 	if (!r && sodium_is_zero(agreement->b, HASH_LEN))
 		r = err_set(e, -EINVAL, "agreement: zero digest");
 	if (!r)
 		r = lg_begin(&o, s, e);
-	return r ? r : lg_end(&o, capture(&o, side, hold_id, agreement, now), ret);
+	return r ? r : lg_end(&o, capture(&o, &n, agreement, now), ret);
 }
 
 static int let_go(struct op *o, const struct lg_found *f, enum ledger_hold_state to, wall_t now)
@@ -395,8 +398,7 @@ static int let_go(struct op *o, const struct lg_found *f, enum ledger_hold_state
 	r = db_run(o->s, Q_H_STATE, o->e, "iii", f->row, (int64_t)HOLD_HELD, (int64_t)to);
 	r = one(o, r);
 	if (!r)
-		r = one(o, db_run(o->s, Q_L_FREE, o->e, "iti", (int64_t)f->h.side, f->h.lineage,
-				  f->row));
+		r = one(o, db_run(o->s, Q_L_FREE, o->e, "ii", f->line, f->row));
 	j.held = -f->h.amount.minor;
 	o->res.amount = f->h.amount;
 	if (r >= 0)
@@ -404,10 +406,10 @@ static int let_go(struct op *o, const struct lg_found *f, enum ledger_hold_state
 	return r < 0 ? r : lg_counters(o, f->h.side, f->h.lineage);
 }
 
-static int release(struct op *o, enum ledger_side side, const char *id, wall_t now)
+static int release(struct op *o, const struct hold_name *n, wall_t now)
 {
 	struct lg_found f;
-	int r = step_begin(o, side, id, "treaty/release/v1", NULL, &f);
+	int r = step_begin(o, n, "treaty/release/v1", NULL, &f);
 
 	if (r <= 0)
 		return r;
@@ -416,15 +418,16 @@ static int release(struct op *o, enum ledger_side side, const char *id, wall_t n
 	return let_go(o, &f, HOLD_RELEASED, now);
 }
 
-int ledger_release(struct store *s, enum ledger_side side, const char *hold_id, wall_t now,
-		   struct ledger_result *ret, struct err *e)
+int ledger_release(struct store *s, enum ledger_side side, const char *lineage, const char *hold_id,
+		   wall_t now, struct ledger_result *ret, struct err *e)
 {
+	struct hold_name n = { side, lineage, hold_id };
 	struct op o;
-	int r = lg_hold_id(side, hold_id, e);
+	int r = lg_hold_name(&n, e);
 
 	if (!r)
 		r = lg_begin(&o, s, e);
-	return r ? r : lg_end(&o, release(&o, side, hold_id, now), ret);
+	return r ? r : lg_end(&o, release(&o, &n, now), ret);
 }
 
 static int next_due(struct store *s, wall_t now, struct lg_found *f, struct err *e)
@@ -434,12 +437,7 @@ static int next_due(struct store *s, wall_t now, struct lg_found *f, struct err 
 
 	if (!r)
 		r = db_step(s, st, e);
-	if (r <= 0)
-		return r;
-	lg_hold_row(st, &f->h);
-	f->wallet = sqlite3_column_int64(st, 10);
-	f->row = sqlite3_column_int64(st, 12);
-	return 1;
+	return r <= 0 ? r : lg_found_row(st, f, e);
 }
 
 int ledger_expire(struct store *s, wall_t now, unsigned *ret_n, struct err *e)
@@ -467,50 +465,51 @@ int ledger_expire(struct store *s, wall_t now, unsigned *ret_n, struct err *e)
 }
 
 /* --- void revisions --- */
-static int make_void(struct op *o, enum ledger_side side, const char *id,
-		     const struct hash *agreement, wall_t now)
+static int make_void(struct op *o, const struct hold_name *n, const struct hash *agreement,
+		     wall_t now)
 {
 	struct lg_found f;
 	struct lg_line l;
 	struct entry j;
-	int r = step_begin(o, side, id, "treaty/void/v1", agreement, &f);
+	int r = step_begin(o, n, "treaty/void/v1", agreement, &f);
 
 	if (r <= 0)
 		return r;
 	if (f.h.state != HOLD_RELEASED && f.h.state != HOLD_EXPIRED)
 		return lg_refuse(o, REFUSE_LEDGER_STATE);
-	r = lg_line(o->s, side, f.h.lineage, &l, o->e);
+	r = lg_line(o->s, n->side, f.h.lineage, &l, o->e);
 	if (r <= 0)
 		return r < 0 ? r : err_set(o->e, -EUCLEAN, "ledger: a lineage vanished");
 	if (!hash_eq(&f.prev, &l.l.head) || f.h.rev <= l.rev)
 		return lg_refuse(o, REFUSE_LEDGER_FORK);
-	r = unknown(o, side, agreement);
+	r = unknown(o, n->side, agreement);
 	if (r || o->res.why != REFUSE_NONE)
 		return r;
-	r = db_run(o->s, Q_L_HEAD, o->e, "itihhii", (int64_t)side, f.h.lineage, (int64_t)f.h.rev,
-		   agreement, &l.l.head, (int64_t)0, (int64_t)0);
+	r = db_run(o->s, Q_L_HEAD, o->e, "iihhii", f.line, (int64_t)f.h.rev, agreement, &l.l.head,
+		   (int64_t)0, (int64_t)0);
 	if (r > 0)
-		r = db_run(o->s, Q_A_PUT, o->e, "itithh", (int64_t)side, f.h.lineage,
+		r = db_run(o->s, Q_A_PUT, o->e, "itithh", (int64_t)n->side, f.h.lineage,
 			   (int64_t)f.h.rev, f.h.hold_id, agreement, &f.prev);
 	j = entry_of(&f, "void", now);
 	j.hold_id = ""; /* the hold stays as it ended */
 	j.note = *agreement;
 	if (r >= 0)
 		r = lg_journal(o, &j);
-	return r < 0 ? r : lg_counters(o, side, f.h.lineage);
+	return r < 0 ? r : lg_counters(o, n->side, f.h.lineage);
 }
 
-int ledger_void(struct store *s, enum ledger_side side, const char *hold_id,
+int ledger_void(struct store *s, enum ledger_side side, const char *lineage, const char *hold_id,
 		const struct hash *agreement, wall_t now, struct ledger_result *ret, struct err *e)
 {
+	struct hold_name n = { side, lineage, hold_id };
 	struct op o;
-	int r = lg_hold_id(side, hold_id, e);
+	int r = lg_hold_name(&n, e);
 
 	if (!r && sodium_is_zero(agreement->b, HASH_LEN))
 		r = err_set(e, -EINVAL, "agreement: zero digest");
 	if (!r)
 		r = lg_begin_saved(&o, s, e);
-	return r ? r : lg_end(&o, make_void(&o, side, hold_id, agreement, now), ret);
+	return r ? r : lg_end(&o, make_void(&o, &n, agreement, now), ret);
 }
 
 /* --- credit notes --- */
@@ -538,7 +537,7 @@ static int credit(struct op *o, enum ledger_side side, const char *lineage, mone
 		return r < 0 ? r : 0;
 	if (l.live)
 		return lg_refuse(o, REFUSE_IN_FLIGHT);
-	r = db_run(o->s, Q_L_CREDIT, o->e, "iti", (int64_t)side, lineage, amount.minor);
+	r = db_run(o->s, Q_L_CREDIT, o->e, "ii", l.row, amount.minor);
 	if (r == 0)
 		return lg_refuse(o, REFUSE_LEDGER_STATE);
 	if (r > 0)

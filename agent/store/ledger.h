@@ -121,15 +121,17 @@ int ledger_hold(struct store *s, const struct ledger_hold *q, struct ledger_resu
 struct hash ledger_hold_key(const char *lineage, uint32_t rev, const struct hash *offer);
 void ledger_hold_id(const struct hash *key, char ret[LEDGER_HOLD_ID_LEN]);
 
+/* A hold is found in its lineage: those who name it name both. */
+
 /* The signed agreement verified: held becomes captured and its digest the lineage's head. A hold
  * that has expired is held again first, through all gates. LEDGER_STATE: no such hold, or
  * released. LEDGER_REPLAY: captured for another agreement. LEDGER_FORK: the head has moved. */
-int ledger_capture(struct store *s, enum ledger_side side, const char *hold_id,
+int ledger_capture(struct store *s, enum ledger_side side, const char *lineage, const char *hold_id,
 		   const struct hash *agreement, wall_t now, struct ledger_result *ret,
 		   struct err *e) must_check;
 /* Refused, withdrawn. LEDGER_STATE unless held; releasing again is answered again. */
-int ledger_release(struct store *s, enum ledger_side side, const char *hold_id, wall_t now,
-		   struct ledger_result *ret, struct err *e) must_check;
+int ledger_release(struct store *s, enum ledger_side side, const char *lineage, const char *hold_id,
+		   wall_t now, struct ledger_result *ret, struct err *e) must_check;
 /* Expires every hold with expires <= now; *ret_n (may be NULL) gets how many. */
 int ledger_expire(struct store *s, wall_t now, unsigned *ret_n, struct err *e) must_check;
 
@@ -137,7 +139,7 @@ int ledger_expire(struct store *s, wall_t now, unsigned *ret_n, struct err *e) m
  * and no money moves, because its hold was let go. So both sides' chains have the same rows, and
  * the other side's capture comes back by a credit note. LEDGER_STATE: the hold is live or captured.
  * LEDGER_FORK: the head has moved, or the agreement is another revision's. */
-int ledger_void(struct store *s, enum ledger_side side, const char *hold_id,
+int ledger_void(struct store *s, enum ledger_side side, const char *lineage, const char *hold_id,
 		const struct hash *agreement, wall_t now, struct ledger_result *ret,
 		struct err *e) must_check;
 /* A credit note of the operator, verified by the caller: gives amount (> 0) back, at most what
@@ -198,8 +200,9 @@ struct ledger_lineage {
 
 int ledger_wallet_get(struct store *s, const struct ledger_wallet_id *id, struct ledger_wallet *ret,
 		      struct err *e) must_check; /* -ENOENT */
-int ledger_hold_get(struct store *s, enum ledger_side side, const char *hold_id,
-		    struct ledger_hold_row *ret, struct err *e) must_check; /* -ENOENT */
+int ledger_hold_get(struct store *s, enum ledger_side side, const char *lineage,
+		    const char *hold_id, struct ledger_hold_row *ret,
+		    struct err *e) must_check; /* -ENOENT */
 int ledger_lineage_get(struct store *s, enum ledger_side side, const char *lineage,
 		       struct ledger_lineage *ret, struct err *e) must_check; /* -ENOENT */
 /* Each calls fn per row; its non-zero return stops and is returned. live: only held ones. */

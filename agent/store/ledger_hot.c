@@ -13,9 +13,8 @@ enum { HOT_MAX = 128 };
 struct hot {
 	int64_t row; /* 0 = free */
 	bool dirty;
-	struct ledger_wallet w; /* counters as they will be written */
-	struct ledger_delta d;  /* what it moved by itself since they were read */
-	struct ledger_delta klass[LEDGER_CLASSES_MAX];
+	struct ledger_wallet w;                        /* counters as they will be written */
+	struct ledger_delta klass[LEDGER_CLASSES_MAX]; /* what it moved by itself since then */
 };
 
 struct ledger_hot {
@@ -51,10 +50,6 @@ static int flush_one(struct store *s, struct hot *h, bool grow, struct err *e)
 				   h->klass[i].held, h->klass[i].captured);
 			h->klass[i] = (struct ledger_delta){ 0 };
 		}
-	if (r > 0 && in_pass(&h->d, grow)) {
-		r = db_run(s, Q_W_MOVE, e, "iii", h->row, h->d.held, h->d.captured);
-		h->d = (struct ledger_delta){ 0 };
-	}
 	if (r > 0) {
 		h->dirty = h->dirty && !grow;
 		return 0;
@@ -225,8 +220,6 @@ static int apply(struct hot *h, const struct ledger_moved *m, int sign, bool own
 		return 0;
 	h->klass[m->klass].held += dh;
 	h->klass[m->klass].captured += dc;
-	h->d.held += dh;
-	h->d.captured += dc;
 	h->dirty = true;
 	return 0;
 }
@@ -261,8 +254,6 @@ static int move_cold(struct op *o, const char *class_name, const struct ledger_d
 	o->moves = 0;
 	o->flushed = true;
 	r = db_run(o->s, Q_C_MOVE, o->e, "itii", o->wallet, class_name, d->held, d->captured);
-	if (r > 0)
-		r = db_run(o->s, Q_W_MOVE, o->e, "iii", o->wallet, d->held, d->captured);
 	return r > 0 ? 0 : r < 0 ? r : err_set(o->e, -EUCLEAN, "ledger: a gate is shut");
 }
 

@@ -36,12 +36,21 @@ struct op {
 	int changes; /* of the connection, before it */
 };
 
+/* What the row of a hold says besides. */
+struct hold_part {
+	int64_t line; /* its lineage's row */
+	money_t total;
+	struct hash follows; /* the head that it extends */
+	wall_t expires;
+};
+
 /* A row for the journal; strings may be "". */
 struct entry {
 	const char *kind, *class_name, *lineage, *hold_id;
 	int64_t rev, held, captured;
 	struct hash note;
 	wall_t time;
+	const struct hold_part *hold; /* NULL = not a hold */
 };
 
 int lg_begin(struct op *o, struct store *s, struct err *e) must_check;
@@ -56,8 +65,11 @@ int lg_frozen(struct op *o, enum ledger_side side, const char *hold_id) must_che
 int lg_late(struct op *o, wall_t ended) must_check;
 /* 1 = answered from the store (or refused as a replay): leave; 0 = new. */
 int lg_known(struct op *o) must_check;
-/* The same for a hold, whose id is in the answer already: its row is the stored answer. */
-int lg_known_hold(struct op *o, const struct ledger_hold *q) must_check;
+struct lg_line;
+/* The same for a hold of a lineage of o->wallet, whose id is in the answer already: its row is the
+ * stored answer. */
+int lg_known_hold(struct op *o, const struct ledger_hold *q, const struct lg_line *l,
+		  const char *currency) must_check;
 /* Refuses: sets the answer, returns 0. */
 int lg_refuse(struct op *o, enum refusal why) must_check;
 int lg_journal(struct op *o, const struct entry *j) must_check;
@@ -88,25 +100,34 @@ int lg_wallet_row(struct store *s, int64_t row, struct ledger_wallet *ret,
 int lg_classes(struct store *s, int64_t row, struct ledger_wallet *ret, struct err *e) must_check;
 int lg_text(sqlite3_stmt *st, int i, char *dst, size_t cap, struct err *e) must_check;
 void lg_hold_row(sqlite3_stmt *st, struct ledger_hold_row *ret);
+struct lg_found;
+int lg_found_row(sqlite3_stmt *st, struct lg_found *ret, struct err *e) must_check; /* 1 */
 int lg_side(enum ledger_side side, struct err *e) must_check;
 
-/* A lineage; rev -1 = no agreement yet; live = row of its live hold, 0 = none. */
+/* A lineage and its row; rev -1 = no agreement yet; live = row of its live hold, 0 = none. */
 struct lg_line {
 	struct ledger_lineage l;
-	int64_t wallet, rev, live;
+	int64_t row, wallet, rev, live;
 };
 
-/* A hold; row = the journal row that made it. */
+/* A hold; row = the journal row that made it, line = its lineage's. */
 struct lg_found {
 	struct ledger_hold_row h;
-	int64_t wallet, row;
+	int64_t wallet, row, line;
 	struct hash prev;
 };
 
 int lg_line(struct store *s, enum ledger_side side, const char *lineage, struct lg_line *ret,
 	    struct err *e) must_check; /* 1 found, 0 none */
-int lg_hold(struct store *s, enum ledger_side side, const char *id, struct lg_found *ret,
+/* Which hold: a lineage of a side, and the hold's id in it. */
+struct hold_name {
+	enum ledger_side side;
+	const char *lineage, *id;
+};
+
+int lg_hold(struct store *s, const struct hold_name *n, struct lg_found *ret,
 	    struct err *e) must_check; /* 1 found, 0 none */
+int lg_hold_name(const struct hold_name *n, struct err *e) must_check;
 int lg_hold_id(enum ledger_side side, const char *hold_id, struct err *e) must_check;
 
 #endif

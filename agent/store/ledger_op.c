@@ -117,13 +117,6 @@ int lg_known(struct op *o)
 	return 1;
 }
 
-static bool text_is(sqlite3_stmt *st, int i, const char *t)
-{
-	const char *have = (const char *)sqlite3_column_text(st, i);
-
-	return have && !strcmp(have, t);
-}
-
 static bool hash_is(sqlite3_stmt *st, int i, const struct hash *h)
 {
 	struct hash have;
@@ -131,37 +124,39 @@ static bool hash_is(sqlite3_stmt *st, int i, const struct hash *h)
 	return db_hash(st, i, &have) && hash_eq(&have, h);
 }
 
-/* What the row says is what was asked. */
-static bool same_hold(sqlite3_stmt *st, const struct ledger_hold *q)
+/* What the row and its lineage say is what was asked. */
+static bool same_hold(sqlite3_stmt *st, const struct ledger_hold *q, const struct lg_line *l,
+		      const char *currency)
 {
-	return text_is(st, 1, q->class_name) && text_is(st, 2, q->currency) &&
-	       text_is(st, 3, q->lineage) && sqlite3_column_int64(st, 4) == q->rev &&
-	       sqlite3_column_int64(st, 5) == q->amount.minor && hash_is(st, 6, &q->prev) &&
-	       hash_is(st, 7, &q->offer);
+	return !strcmp(l->l.class_name, q->class_name) && !strcmp(currency, q->currency) &&
+	       sqlite3_column_int64(st, 0) == q->rev &&
+	       sqlite3_column_int64(st, 1) == q->amount.minor && hash_is(st, 2, &q->prev) &&
+	       hash_is(st, 3, &q->offer);
 }
 
-/* A hold is its own stored answer: as lg_known(), but found by its id. */
-int lg_known_hold(struct op *o, const struct ledger_hold *q)
+/* A hold is its own stored answer: as lg_known(), but found in its lineage. */
+int lg_known_hold(struct op *o, const struct ledger_hold *q, const struct lg_line *l,
+		  const char *currency)
 {
 	auto_done sqlite3_stmt *st = NULL;
 	struct ledger_result a = { .replayed = true };
-	int r = db_bind(o->s, Q_H_SAID, &st, o->e, "it", (int64_t)q->wallet.side, o->res.hold_id);
+	int r = db_bind(o->s, Q_H_SAID, &st, o->e, "it", l->row, o->res.hold_id);
 
 	if (!r)
 		r = db_step(o->s, st, o->e);
-	if (r <= 0 || sqlite3_column_int64(st, 0) != o->wallet)
-		return r < 0 ? r : 0; /* another wallet's lineage: the gates refuse it */
-	if (!same_hold(st, q)) {
+	if (r <= 0)
+		return r;
+	if (!same_hold(st, q, l, currency)) {
 		r = lg_refuse(o, REFUSE_LEDGER_REPLAY);
 		return r < 0 ? r : 1;
 	}
 	memcpy(a.hold_id, o->res.hold_id, sizeof(a.hold_id));
-	a.amount.minor = sqlite3_column_int64(st, 8);
-	a.held.minor = sqlite3_column_int64(st, 9);
-	a.captured.minor = sqlite3_column_int64(st, 10);
-	a.lineage_captured.minor = sqlite3_column_int64(st, 11);
-	a.journal_seq = (uint64_t)sqlite3_column_int64(st, 12);
-	if (!db_hash(st, 13, &a.journal))
+	a.amount.minor = sqlite3_column_int64(st, 4);
+	a.held.minor = sqlite3_column_int64(st, 5);
+	a.captured.minor = sqlite3_column_int64(st, 6);
+	a.lineage_captured.minor = sqlite3_column_int64(st, 7);
+	a.journal_seq = (uint64_t)sqlite3_column_int64(st, 8);
+	if (!db_hash(st, 9, &a.journal))
 		return err_set(o->e, -EUCLEAN, "ledger: a stored answer is damaged");
 	o->res = a;
 	return 1;
@@ -235,14 +230,28 @@ struct hash lg_journal_hash(uint64_t seq, int64_t wallet, const struct entry *j,
 	return h;
 }
 
+static int journal_put(struct op *o, const struct entry *j, int64_t seq, int64_t event,
+		       const struct hash *h)
+{
+	const struct hash *prev = &o->s->now.jhash;
+
+	if (!j->hold)
+		return db_run(o->s, Q_J_PUT, o->e, "iitttitiihiihh", seq, o->wallet, j->kind,
+			      j->class_name, j->lineage, j->rev, j->hold_id, j->held, j->captured,
+			      &j->note, event, j->time.ms, prev, h);
+	return db_run(o->s, Q_J_HOLD, o->e, "iitttitiihiihhiihiiii", seq, o->wallet, j->kind,
+		      j->class_name, j->lineage, j->rev, j->hold_id, j->held, j->captured, &j->note,
+		      event, j->time.ms, prev, h, j->hold->line, j->hold->total.minor,
+		      &j->hold->follows, j->hold->expires.ms, o->res.held.minor,
+		      o->res.captured.minor, o->res.lineage_captured.minor);
+}
+
 int lg_journal(struct op *o, const struct entry *j)
 {
 	struct store_pos *p = &o->s->now;
 	uint64_t seq = p->jseq + 1, event = store_next_seq(o->s);
 	struct hash h = lg_journal_hash(seq, o->wallet, j, event, &p->jhash);
-	int r = db_run(o->s, Q_J_PUT, o->e, "iitttitiihiihh", (int64_t)seq, o->wallet, j->kind,
-		       j->class_name, j->lineage, j->rev, j->hold_id, j->held, j->captured,
-		       &j->note, (int64_t)event, j->time.ms, &p->jhash, &h);
+	int r = journal_put(o, j, (int64_t)seq, (int64_t)event, &h);
 
 	if (r < 0)
 		return r;
@@ -310,11 +319,6 @@ static int journal_walk(struct store *s, struct store_pos *pos, struct store_rep
 static const struct {
 	const char *what, *sql;
 } recounts[] = {
-	{ "wallet counters differ from the journal",
-	  TREE "SELECT count(*) FROM wallet w LEFT JOIN (SELECT t.top,sum(h) h,sum(c) c FROM tree t"
-	       " JOIN (SELECT wallet,sum(held) h,sum(captured) c FROM journal GROUP BY wallet) j"
-	       " ON j.wallet=t.id GROUP BY t.top) j ON j.top=w.id"
-	       " WHERE w.held<>coalesce(h,0) OR w.captured<>coalesce(c,0)" },
 	{ "class counters differ from the journal",
 	  TREE "SELECT count(*) FROM class_budget b LEFT JOIN (SELECT t.top,class,sum(h) h,sum(c) c"
 	       " FROM tree t JOIN (SELECT wallet,class,sum(held) h,sum(captured) c FROM journal"
@@ -327,30 +331,34 @@ static const struct {
 	  " ON j.side=l.side AND j.lineage=l.lineage WHERE l.captured<>coalesce(c,0)" },
 	{ "live holds differ from the journal",
 	  TREE "SELECT count(*) FROM wallet w LEFT JOIN (SELECT t.top,sum(amount) a FROM tree t"
-	       " JOIN (SELECT l.wallet,sum(h.amount) amount FROM hold h CROSS JOIN lineage l ON"
-	       " l.side=h.side AND l.lineage=h.lineage WHERE h.state=0 GROUP BY l.wallet) h"
-	       " ON h.wallet=t.id GROUP BY t.top) h ON h.top=w.id WHERE w.held<>coalesce(a,0)" },
-	{ "a hold is not the journal's",
-	  "SELECT count(*) FROM hold h LEFT JOIN journal j ON j.seq=h.id AND j.kind='hold' AND"
-	  " j.hold_id=h.hold_id AND j.lineage=h.lineage AND j.rev=h.rev AND j.note=h.offer"
-	  " WHERE j.seq IS NULL" },
+	       " JOIN (SELECT wallet,sum(amount) amount FROM journal WHERE state=0 GROUP BY wallet)"
+	       " h ON h.wallet=t.id GROUP BY t.top) h ON h.top=w.id WHERE coalesce(a,0)<>(SELECT"
+	       " coalesce(sum(held),0) FROM class_budget WHERE wallet=w.id)" },
+	{ "a hold is not its lineage's, or there twice",
+	  "SELECT (SELECT count(*) FROM journal h LEFT JOIN lineage l ON l.id=h.line AND"
+	  " l.lineage=h.lineage AND l.wallet=h.wallet AND l.class=h.class WHERE h.line NOTNULL AND"
+	  " l.id IS NULL)+(SELECT count(*) FROM (SELECT 1 FROM journal WHERE line NOTNULL GROUP BY"
+	  " line,hold_id HAVING count(*)>1))" },
 	{ "live holds differ from their lineages",
-	  "SELECT (SELECT count(*) FROM lineage l LEFT JOIN hold h ON h.id=l.live AND h.state=0 AND"
-	  " h.side=l.side AND h.lineage=l.lineage WHERE l.live NOTNULL AND h.id IS NULL)+"
-	  "(SELECT count(*) FROM hold h LEFT JOIN lineage l ON l.side=h.side AND"
-	  " l.lineage=h.lineage AND l.live=h.id WHERE h.state=0 AND l.side IS NULL)" },
+	  "SELECT (SELECT count(*) FROM lineage l LEFT JOIN journal h ON h.seq=l.live AND h.state=0"
+	  " AND h.line=l.id WHERE l.live NOTNULL AND h.seq IS NULL)+"
+	  "(SELECT count(*) FROM journal h LEFT JOIN lineage l ON l.id=h.line AND l.live=h.seq"
+	  " WHERE h.state=0 AND l.id IS NULL)" },
 	{ "hold states differ from the journal",
-	  "SELECT count(*) FROM hold h LEFT JOIN lineage l ON l.side=h.side AND l.lineage=h.lineage"
-	  " LEFT JOIN (SELECT wallet,hold_id,kind,max(seq) FROM journal"
-	  " WHERE hold_id<>'' GROUP BY wallet,hold_id) j ON j.wallet=l.wallet AND"
-	  " j.hold_id=h.hold_id WHERE j.kind IS NULL OR h.state<>CASE j.kind WHEN 'capture' THEN 1"
+	  "SELECT count(*) FROM journal h JOIN (SELECT wallet,hold_id,kind,max(seq) FROM journal"
+	  " WHERE hold_id<>'' GROUP BY wallet,hold_id) j ON j.wallet=h.wallet AND"
+	  " j.hold_id=h.hold_id WHERE h.line NOTNULL AND h.state<>CASE j.kind WHEN 'capture' THEN 1"
 	  " WHEN 'release' THEN 2 WHEN 'expire' THEN 3 ELSE 0 END" },
 	{ "a row is misshapen, or names what is not there",
 	  "SELECT (SELECT count(*) FROM journal j LEFT JOIN wallet w ON w.id=j.wallet WHERE w.id IS"
-	  " NULL)+(SELECT count(*) FROM hold WHERE length(hold_id)<>34 OR length(prev)<>32 OR"
-	  " length(offer)<>32)+(SELECT count(*) FROM lineage l LEFT JOIN class_budget b ON"
-	  " b.wallet=l.wallet AND b.class=l.class WHERE b.wallet IS NULL OR length(l.head)<>32 OR"
-	  " length(CAST(l.lineage AS BLOB))>255)" },
+	  " NULL)+(SELECT count(*) FROM journal j LEFT JOIN class_budget b ON b.wallet=j.wallet AND"
+	  " b.class=j.class WHERE (j.held<>0 OR j.captured<>0) AND b.wallet IS NULL)+"
+	  "(SELECT count(*) FROM journal WHERE line NOTNULL AND (hold_id NOT LIKE 'h-%' OR"
+	  " length(hold_id)<>34 OR length(follows)<>32))+(SELECT count(*) FROM lineage l LEFT JOIN"
+	  " class_budget b ON b.wallet=l.wallet AND b.class=l.class WHERE b.wallet IS NULL OR"
+	  " length(l.head)<>32 OR length(CAST(l.lineage AS BLOB))>255)+(SELECT count(*) FROM"
+	  " agreement a LEFT JOIN lineage l ON l.side=a.side AND l.lineage=a.lineage LEFT JOIN"
+	  " journal h ON h.line=l.id AND h.hold_id=a.hold_id WHERE h.seq IS NULL)" },
 	{ "a head is not its newest agreement",
 	  "SELECT count(*) FROM lineage l WHERE l.rev<>coalesce((SELECT max(rev) FROM agreement a"
 	  " WHERE a.side=l.side AND a.lineage=l.lineage),-1) OR l.head<>coalesce((SELECT digest"
@@ -388,8 +396,6 @@ int ledger_audit(struct store *s, struct store_pos *pos, struct store_report *re
  * audit. The gates judge these too: a sum above the ceiling stays an error for a human. Each row is
  * counted by itself, so meanwhile none is carried upwards. */
 static const char *const counts[] = {
-	"UPDATE wallet SET (held,captured)=" SUMS("wallet.id", "") " WHERE (held,captured)<>" SUMS(
-		"wallet.id", ""),
 	"UPDATE class_budget SET (held,captured)=" SUMS(
 		"class_budget.wallet", CLASS) " WHERE (held,captured)<>" SUMS("class_budget.wallet",
 									      CLASS),
@@ -406,7 +412,7 @@ static int recount(struct store *s, uint64_t *ret, struct err *e)
 
 	*ret = 0;
 	if (!r)
-		r = db_exec(s, "DROP TRIGGER wallet_up; DROP TRIGGER class_up;", e);
+		r = db_exec(s, "DROP TRIGGER class_up;", e);
 	for (size_t i = 0; !r && i < ARRAY_LEN(counts); i++) {
 		r = db_exec(s, counts[i], e);
 		if (!r)

@@ -28,6 +28,15 @@ void lg_hold_row(sqlite3_stmt *st, struct ledger_hold_row *ret)
 	text_put(ret->lineage, (const char *)sqlite3_column_text(st, 4));
 }
 
+int lg_found_row(sqlite3_stmt *st, struct lg_found *ret, struct err *e)
+{
+	lg_hold_row(st, &ret->h);
+	ret->wallet = sqlite3_column_int64(st, 10);
+	ret->row = sqlite3_column_int64(st, 12);
+	ret->line = sqlite3_column_int64(st, 13);
+	return db_hash(st, 11, &ret->prev) ? 1 : err_set(e, -EUCLEAN, "ledger: a hold is damaged");
+}
+
 int lg_line(struct store *s, enum ledger_side side, const char *lineage, struct lg_line *ret,
 	    struct err *e)
 {
@@ -40,7 +49,8 @@ int lg_line(struct store *s, enum ledger_side side, const char *lineage, struct 
 		return r;
 	*ret = (struct lg_line){ .rev = sqlite3_column_int64(st, 4),
 				 .wallet = sqlite3_column_int64(st, 7),
-				 .live = sqlite3_column_int64(st, 8) };
+				 .live = sqlite3_column_int64(st, 8),
+				 .row = sqlite3_column_int64(st, 9) };
 	ret->l.side = side;
 	ret->l.rev = ret->rev < 0 ? 0 : (uint32_t)ret->rev;
 	ret->l.captured.minor = sqlite3_column_int64(st, 6);
@@ -52,20 +62,14 @@ int lg_line(struct store *s, enum ledger_side side, const char *lineage, struct 
 	return 1;
 }
 
-int lg_hold(struct store *s, enum ledger_side side, const char *id, struct lg_found *ret,
-	    struct err *e)
+int lg_hold(struct store *s, const struct hold_name *n, struct lg_found *ret, struct err *e)
 {
 	auto_done sqlite3_stmt *st = NULL;
-	int r = db_bind(s, Q_H_GET, &st, e, "it", (int64_t)side, id);
+	int r = db_bind(s, Q_H_GET, &st, e, "itt", (int64_t)n->side, n->lineage, n->id);
 
 	if (!r)
 		r = db_step(s, st, e);
-	if (r <= 0)
-		return r;
-	lg_hold_row(st, &ret->h);
-	ret->wallet = sqlite3_column_int64(st, 10);
-	ret->row = sqlite3_column_int64(st, 12);
-	return db_hash(st, 11, &ret->prev) ? 1 : err_set(e, -EUCLEAN, "ledger: a hold is damaged");
+	return r <= 0 ? r : lg_found_row(st, ret, e);
 }
 
 int lg_hold_id(enum ledger_side side, const char *hold_id, struct err *e)
@@ -77,15 +81,25 @@ int lg_hold_id(enum ledger_side side, const char *hold_id, struct err *e)
 	return r;
 }
 
-/* --- reading --- */
-int ledger_hold_get(struct store *s, enum ledger_side side, const char *hold_id,
-		    struct ledger_hold_row *ret, struct err *e)
+int lg_hold_name(const struct hold_name *n, struct err *e)
 {
+	int r = lg_hold_id(n->side, n->id, e);
+
+	if (!r && (!n->lineage || strnlen(n->lineage, LEDGER_ID_MAX) == LEDGER_ID_MAX))
+		r = err_set(e, -EINVAL, "lineage: missing or too long");
+	return r;
+}
+
+/* --- reading --- */
+int ledger_hold_get(struct store *s, enum ledger_side side, const char *lineage,
+		    const char *hold_id, struct ledger_hold_row *ret, struct err *e)
+{
+	struct hold_name n = { side, lineage, hold_id };
 	struct lg_found f;
-	int r = lg_hold_id(side, hold_id, e);
+	int r = lg_hold_name(&n, e);
 
 	if (!r)
-		r = lg_hold(s, side, hold_id, &f, e);
+		r = lg_hold(s, &n, &f, e);
 	if (r == 0)
 		return err_set(e, -ENOENT, "hold %.100s: not here", hold_id);
 	if (r < 0)

@@ -8,15 +8,24 @@
 
 /* SHA-256 over the schemas that are moved on, a line for each object and one for its words. */
 static const char schema_2[] = "c5fc5d19c1d2030e16d1145aabfd420a658a83d814df2150b445a41c21bb4640",
-		  schema_3[] = "5e2cb2b7ee5b8e55539f5de0451599ae3aaafd2985d09bea0735254a0b4b7254";
+		  schema_3[] = "5e2cb2b7ee5b8e55539f5de0451599ae3aaafd2985d09bea0735254a0b4b7254",
+		  schema_4[] = "31ac1111eb06e530b4ea7ab5b0a25033acc33ff3e8513a7c38e835af8e54fbd6";
+
+/* Holds as 3 and 4 had them, on their way. */
+#define HOLD_4                                                                                   \
+	"CREATE TABLE hold(id INTEGER PRIMARY KEY CHECK(id>=1), side INTEGER NOT NULL, hold_id " \
+	"TEXT"                                                                                   \
+	" NOT NULL, lineage TEXT NOT NULL, rev INTEGER NOT NULL, amount INTEGER NOT NULL, total" \
+	" INTEGER NOT NULL, prev BLOB NOT NULL, offer BLOB NOT NULL, state INTEGER NOT NULL,"    \
+	" expires INTEGER NOT NULL, held_then INTEGER NOT NULL, captured_then INTEGER NOT NULL," \
+	" lineage_then INTEGER NOT NULL) STRICT;"
 
 /* A hold that has no row in the journal, no stored answer or another wallet than its lineage breaks
  * a constraint of the new table, and the step fails. */
 static const char from_2[] =
 	"ALTER TABLE class_budget RENAME TO class_2; ALTER TABLE lineage RENAME TO lineage_2;"
-	"ALTER TABLE hold RENAME TO hold_2; ALTER TABLE agreement RENAME TO agreement_2;"
-	"ALTER TABLE ledger_idem RENAME TO idem_2; DROP INDEX hold_live; DROP INDEX "
-	"hold_due;" TABLE_CLASS TABLE_LINEAGE TABLE_HOLD TABLE_AGREEMENT TABLE_IDEM
+	"ALTER TABLE hold RENAME TO hold_2; ALTER TABLE ledger_idem RENAME TO idem_2;"
+	"DROP INDEX hold_live; DROP INDEX hold_due;" TABLE_CLASS TABLE_LINEAGE HOLD_4 TABLE_IDEM
 	"INSERT INTO class_budget(wallet,class,generation,ceiling,held,captured,sub)"
 	" SELECT wallet,class,generation,ceiling,held,captured,(SELECT parent NOTNULL FROM wallet"
 	" WHERE id=class_2.wallet) FROM class_2;"
@@ -33,13 +42,11 @@ static const char from_2[] =
 	" SELECT l.side,l.lineage,l.wallet,l.class,l.rev,l.head,l.captured,h.id FROM lineage_2 l"
 	" LEFT JOIN hold h ON h.state=0 AND h.side=l.side AND h.lineage=l.lineage"
 	" ORDER BY l.side,l.lineage;"
-	"INSERT INTO agreement(side,lineage,rev,hold_id,digest,prev)"
-	" SELECT side,lineage,rev,hold_id,digest,prev FROM agreement_2;"
 	"INSERT INTO ledger_idem(wallet,key,request,hold_id,amount,held,captured,lineage_captured,"
 	"journal,hash) SELECT i.wallet,i.key,i.request,i.hold_id,i.amount,i.held,i.captured,"
 	"i.lineage_captured,i.journal,i.hash FROM idem_2 i JOIN journal j ON j.seq=i.journal"
 	" WHERE j.kind<>'hold';"
-	"DROP TABLE agreement_2; DROP TABLE idem_2; DROP TABLE hold_2; DROP TABLE lineage_2;"
+	"DROP TABLE idem_2; DROP TABLE hold_2; DROP TABLE lineage_2;"
 	"DROP TABLE class_2;";
 
 static const char from_3[] =
@@ -53,22 +60,44 @@ static const char from_3[] =
 	" ORDER BY side,lineage;"
 	"DROP TABLE lineage_3; DROP TABLE class_3;";
 
-/* Tables whose rows are the same under fewer constraints: only their words change. */
+/* A hold becomes part of the row that made it; one that has no such row makes the step fail. A
+ * wallet's counters were its classes' sums. */
+static const char from_4[] =
+	"ALTER TABLE journal RENAME TO journal_4; ALTER TABLE hold RENAME TO hold_4;"
+	"ALTER TABLE agreement RENAME TO agreement_4; ALTER TABLE wallet RENAME TO wallet_4;"
+	"DROP INDEX IF EXISTS hold_due; DROP INDEX "
+	"wallet_parent;" TABLE_WALLET TABLE_AGREEMENT TABLE_JOURNAL
+	"INSERT INTO wallet(id,side,issuer,wallet_id,holder,credential,generation,currency,digits,"
+	"ceiling,agreement_max,valid_from,valid_until,revoked,receipt,parent,depth) SELECT id,side,"
+	"issuer,wallet_id,holder,credential,generation,currency,digits,ceiling,agreement_max,"
+	"valid_from,valid_until,revoked,receipt,parent,depth FROM wallet_4 ORDER BY id;"
+	"CREATE TABLE odd(n INTEGER CHECK(n=0)); INSERT INTO odd SELECT count(*) FROM hold_4 h LEFT"
+	" JOIN journal_4 j ON j.seq=h.id AND j.kind='hold' AND j.hold_id=h.hold_id AND"
+	" j.lineage=h.lineage AND j.rev=h.rev AND j.note=h.offer LEFT JOIN wallet w ON"
+	" w.id=j.wallet AND w.side=h.side WHERE w.id IS NULL; DROP TABLE odd;"
+	"INSERT INTO journal(seq,wallet,kind,class,lineage,rev,hold_id,held,captured,note,event,"
+	"time,prev,hash,line,state,amount,total,follows,expires,held_then,captured_then,"
+	"lineage_then) SELECT j.seq,j.wallet,j.kind,j.class,j.lineage,j.rev,j.hold_id,j.held,"
+	"j.captured,j.note,j.event,j.time,j.prev,j.hash,l.id,h.state,h.amount,h.total,h.prev,"
+	"h.expires,h.held_then,h.captured_then,h.lineage_then FROM journal_4 j LEFT JOIN hold_4 h"
+	" ON h.id=j.seq AND j.kind='hold' LEFT JOIN lineage l ON l.side=h.side AND"
+	" l.lineage=h.lineage ORDER BY j.seq;"
+	"INSERT INTO agreement(side,lineage,rev,hold_id,digest,prev)"
+	" SELECT side,lineage,rev,hold_id,digest,prev FROM agreement_4;"
+	"DROP TABLE agreement_4; DROP TABLE hold_4; DROP TABLE journal_4; DROP TABLE wallet_4;";
+
+/* The table of events has the same rows under fewer constraints: only its words change. */
 static int words_of_4(struct store *s, struct err *e)
 {
-	static const struct {
-		const char *name, *words;
-	} is[] = { { "event", TABLE_EVENT }, { "journal", TABLE_JOURNAL }, { "hold", HOLD_WORDS } };
-	int r = db_exec(s, "PRAGMA writable_schema=ON", e);
+	char *sql = sqlite3_mprintf("UPDATE sqlite_schema SET sql=%Q WHERE type='table' AND"
+				    " name='event'",
+				    TABLE_EVENT);
+	int r = sql ? db_exec(s, "PRAGMA writable_schema=ON", e)
+		    : err_set(e, -ENOMEM, "store: out of memory");
 
-	for (size_t i = 0; !r && i < ARRAY_LEN(is); i++) {
-		char *sql = sqlite3_mprintf("UPDATE sqlite_schema SET sql=%Q WHERE type='table' AND"
-					    " name=%Q",
-					    is[i].words, is[i].name);
-
-		r = sql ? db_exec(s, sql, e) : err_set(e, -ENOMEM, "store: out of memory");
-		sqlite3_free(sql);
-	}
+	if (!r)
+		r = db_exec(s, sql, e);
+	sqlite3_free(sql);
 	return r ? r : db_exec(s, "PRAGMA writable_schema=RESET", e);
 }
 
@@ -150,13 +179,22 @@ static int to_4(struct store *s, bool from3, struct err *e)
 		r = rules_drop(s, e);
 	if (!r)
 		r = db_exec(s, from3 ? from_3 : from_2, e);
+	return r ? r : words_of_4(s, e);
+}
+
+static int to_5(struct store *s, bool from4, struct err *e)
+{
+	int r = from4 ? is_known(s, schema_4, e) : 0;
+
 	if (!r)
-		r = words_of_4(s, e);
+		r = rules_drop(s, e);
+	if (!r)
+		r = db_exec(s, from_4, e);
 	if (!r)
 		r = db_exec(s, rules_log, e);
 	if (!r)
 		r = db_exec(s, rules_ledger, e);
-	return r ? r : db_exec(s, "PRAGMA user_version=4", e);
+	return r ? r : db_exec(s, "PRAGMA user_version=5", e);
 }
 
 static int steps(struct store *s, int64_t version, struct err *e)
@@ -167,8 +205,10 @@ static int steps(struct store *s, int64_t version, struct err *e)
 		return r;
 	if (version < 2)
 		r = to_2(s, e);
-	if (!r)
+	if (!r && version < 4)
 		r = to_4(s, version == 3, e);
+	if (!r)
+		r = to_5(s, version == 4, e);
 	if (!r)
 		r = db_exec(s, "COMMIT", e);
 	if (r)

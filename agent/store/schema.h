@@ -8,8 +8,8 @@
  * every statement.
  *
  * Where a table has a trigger and its row calls a function, SQLite keeps a copy of every page that
- * a statement touches, so that the statement alone can be taken back. The four tables that each
- * debit fills (event, lineage, hold, journal) therefore call none, have no foreign keys, and their
+ * a statement touches, so that the statement alone can be taken back. The three tables that each
+ * debit fills (event, lineage, journal) therefore call none, have no foreign keys, and their
  * triggers of an insert FAIL: they come before the row, so there is nothing to take back. What a
  * row's shape must be besides (digests of 32 bytes, JSON, names, rows that it names) is asked
  * before it is written and each time the file is verified. */
@@ -26,19 +26,17 @@
 #define FAIL_WHEN(name, when, text)                                                                \
 	"CREATE TRIGGER " name " WHEN " when " BEGIN SELECT RAISE(FAIL,'" text "'); END;"
 #define ZERO_HASH	"x'0000000000000000000000000000000000000000000000000000000000000000'"
-/* Numbered without a gap, each row with the hash of the one before it. */
+/* Not numbered without a gap, or without the hash of the row before. */
 #define FOLLOWS(t, hash)                                                                           \
-	FAIL_WHEN(t "_next BEFORE INSERT ON " t,                                                   \
-		"coalesce((SELECT NEW.seq<>seq+1 OR NEW.prev<>" hash " FROM " t " ORDER BY seq DESC"\
-		" LIMIT 1),NEW.seq<>1 OR NEW.prev<>" ZERO_HASH ")",                                \
-		t ": seq or prev does not follow")
+	"coalesce((SELECT NEW.seq<>seq+1 OR NEW.prev<>" hash " FROM " t " ORDER BY seq DESC LIMIT 1)," \
+	"NEW.seq<>1 OR NEW.prev<>" ZERO_HASH ")"
 #define HASH(col)	col " BLOB NOT NULL CHECK(length(" col ")=32)"
 #define DIGEST(col)	col " BLOB NOT NULL"
 #define FLAG(col)	col " INTEGER NOT NULL CHECK(" col " IN(0,1))"
 #define COUNT(col)	col " INTEGER NOT NULL DEFAULT 0 CHECK(" col ">=0)"
 #define NAME(col)	col " TEXT NOT NULL CHECK(length(CAST(" col " AS BLOB)) BETWEEN 1 AND 255)"
 
-/* Tables that came with schema 4; the steps from older ones make them by the same words. */
+/* Tables that came with schema 4 or 5; the steps from older ones make them by the same words. */
 #define TABLE_EVENT                                                                                \
 	"CREATE TABLE event(seq INTEGER PRIMARY KEY CHECK(seq>=1), body TEXT NOT NULL,"            \
 	DIGEST("leaf") "," DIGEST("prev") "," DIGEST("chain") ") STRICT"
@@ -59,7 +57,8 @@ static const char schema_log[] =
 
 static const char rules_log[] =
 	APPEND_ONLY("event")
-	FOLLOWS("event", "chain")
+	FAIL_WHEN("event_next BEFORE INSERT ON event", FOLLOWS("event", "chain"),
+		"event: seq or prev does not follow")
 	REFUSE_WHEN("outbox_done BEFORE UPDATE ON outbox", "OLD.state<>0", "outbox: already done")
 	KEEP("outbox")
 	REFUSE_WHEN("body_erase BEFORE UPDATE ON body",
@@ -71,23 +70,34 @@ static const char rules_log[] =
 /* What a wallet commits, those above it commit too: a sub-wallet spends out of its parent's ceiling,
  * so its counters are part of the parent's and the parent's gates judge each of its steps. */
 #define LEDGER_UP                                                                                  \
-	"CREATE TRIGGER wallet_up AFTER UPDATE OF held,captured ON wallet WHEN NEW.parent NOTNULL AND" \
-	" (NEW.held<>OLD.held OR NEW.captured<>OLD.captured) BEGIN"                                \
-	" UPDATE wallet SET held=held+NEW.held-OLD.held,captured=captured+NEW.captured-OLD.captured" \
-	" WHERE id=NEW.parent; END;"                                                               \
 	"CREATE TRIGGER class_up AFTER UPDATE OF held,captured ON class_budget WHEN NEW.sub AND"   \
 	" (NEW.held<>OLD.held OR NEW.captured<>OLD.captured) BEGIN"                                  \
 	" UPDATE class_budget SET held=held+NEW.held-OLD.held,"                                    \
 	"captured=captured+NEW.captured-OLD.captured WHERE class=NEW.class AND"                    \
 	" wallet=(SELECT parent FROM wallet WHERE id=NEW.wallet); END;"
 
+/* What it commits is what its classes do: each sum counts once, and the gate of the wallet stands
+ * where they change. */
+#define TABLE_WALLET                                                                               \
+	"CREATE TABLE wallet(id INTEGER PRIMARY KEY," FLAG("side") "," NAME("issuer") ","          \
+	NAME("wallet_id") "," NAME("holder") "," HASH("credential") ","                            \
+	" generation INTEGER NOT NULL CHECK(generation>=1),"                                       \
+	" currency TEXT NOT NULL CHECK(length(currency)=3),"                                       \
+	" digits INTEGER NOT NULL CHECK(digits BETWEEN 0 AND 6),"                                  \
+	" ceiling INTEGER NOT NULL CHECK(ceiling>=0),"                                             \
+	" agreement_max INTEGER NOT NULL CHECK(agreement_max>=0),"                                 \
+	" valid_from INTEGER NOT NULL, valid_until INTEGER NOT NULL," FLAG("revoked") ","          \
+	HASH("receipt") ", parent INTEGER REFERENCES wallet,"                                      \
+	" depth INTEGER NOT NULL CHECK(depth BETWEEN 0 AND 3),"                                    \
+	" UNIQUE(side,issuer,wallet_id)) STRICT;"                                                  \
+	"CREATE INDEX wallet_parent ON wallet(parent) WHERE parent NOTNULL;"
 /* sub: the wallet has one above it, so the class has as well. */
 #define TABLE_CLASS                                                                                \
 	"CREATE TABLE class_budget(wallet INTEGER NOT NULL REFERENCES wallet," NAME("class") ","   \
 	" generation INTEGER NOT NULL, ceiling INTEGER NOT NULL CHECK(ceiling>=0),"                \
 	COUNT("held") "," COUNT("captured") "," FLAG("sub")                                        \
 	", PRIMARY KEY(wallet,class)) STRICT, WITHOUT ROWID;"
-/* live: the id of its live hold. A hold that is not named here cannot be live, so there is one.
+/* live: the row of its live hold. A hold that is not named here cannot be live, so there is one.
  * Names are random: rows stand in the order of their making, so a new one touches a page of names
  * and not one of rows as well. */
 #define TABLE_LINEAGE                                                                              \
@@ -95,23 +105,10 @@ static const char rules_log[] =
 	" lineage TEXT NOT NULL CHECK(lineage<>''), wallet INTEGER NOT NULL, class TEXT NOT NULL," \
 	" rev INTEGER NOT NULL DEFAULT -1," DIGEST("head") "," COUNT("captured") ","               \
 	" live INTEGER, UNIQUE(side,lineage)) STRICT;"
-/* id: the journal row that made it, so the table grows at its end. Wallet and class are its
- * lineage's. *_then: the counters after it, which with that row are the answer that is given again;
- * the request is what the row itself says. */
-#define HOLD_WORDS                                                                                 \
-	"CREATE TABLE hold(id INTEGER PRIMARY KEY CHECK(id>=1)," FLAG("side") ","                  \
-	" hold_id TEXT NOT NULL CHECK(hold_id>'h-' AND hold_id<'h.'), lineage TEXT NOT NULL,"      \
-	" rev INTEGER NOT NULL CHECK(rev>=0), amount INTEGER NOT NULL CHECK(amount>=0),"           \
-	" total INTEGER NOT NULL CHECK(total>=0)," DIGEST("prev") "," DIGEST("offer") ","              \
-	" state INTEGER NOT NULL DEFAULT 0 CHECK(state BETWEEN 0 AND 3), expires INTEGER NOT NULL,"\
-	" held_then INTEGER NOT NULL, captured_then INTEGER NOT NULL,"                             \
-	" lineage_then INTEGER NOT NULL, UNIQUE(side,hold_id)) STRICT"
-#define TABLE_HOLD	HOLD_WORDS ";CREATE INDEX hold_due ON hold(expires) WHERE state=0;"
 #define TABLE_AGREEMENT                                                                            \
 	"CREATE TABLE agreement(" FLAG("side") ", lineage TEXT NOT NULL, rev INTEGER NOT NULL,"    \
 	" hold_id TEXT NOT NULL," HASH("digest") "," HASH("prev") ","                              \
-	" PRIMARY KEY(side,lineage,rev), UNIQUE(side,digest),"                                     \
-	" FOREIGN KEY(side,hold_id) REFERENCES hold(side,hold_id)) STRICT, WITHOUT ROWID;"
+	" PRIMARY KEY(side,lineage,rev), UNIQUE(side,digest)) STRICT, WITHOUT ROWID;"
 /* Answers of all operations but holds. */
 #define TABLE_IDEM                                                                                 \
 	"CREATE TABLE ledger_idem(wallet INTEGER NOT NULL REFERENCES wallet," HASH("key") ","      \
@@ -119,33 +116,33 @@ static const char rules_log[] =
 	" captured INTEGER NOT NULL, lineage_captured INTEGER NOT NULL, journal INTEGER NOT NULL," \
 	HASH("hash") ", PRIMARY KEY(wallet,key)) STRICT, WITHOUT ROWID;"
 
+/* A hold is the row that made it. line: its lineage's row. state and amount are what became of it,
+ * told by later rows too; the rest never changes. total, follows (the head it extends), the offer
+ * (note), class and lineage are what was asked; held and *_then, the counters after it, are the
+ * answer that is given again. */
 #define TABLE_JOURNAL                                                                              \
 	"CREATE TABLE journal(seq INTEGER PRIMARY KEY CHECK(seq>=1), wallet INTEGER NOT NULL,"     \
 	" kind TEXT NOT NULL CHECK(kind='hold' OR kind='capture' OR kind='release' OR kind='expire' OR"\
 	" kind='receipt' OR kind='rehold' OR kind='credit' OR kind='void' OR kind='issue' OR kind='revoke'),"\
 	" class TEXT NOT NULL, lineage TEXT NOT NULL, rev INTEGER NOT NULL, hold_id TEXT NOT NULL,"\
 	" held INTEGER NOT NULL, captured INTEGER NOT NULL," DIGEST("note") ","                    \
-	" event INTEGER NOT NULL, time INTEGER NOT NULL," DIGEST("prev") "," DIGEST("hash") ") STRICT"
+	" event INTEGER NOT NULL, time INTEGER NOT NULL," DIGEST("prev") "," DIGEST("hash") ","    \
+	" line INTEGER, state INTEGER CHECK(state BETWEEN 0 AND 3), amount INTEGER CHECK(amount>=0),"\
+	" total INTEGER CHECK(total>=0), follows BLOB, expires INTEGER, held_then INTEGER,"        \
+	" captured_then INTEGER, lineage_then INTEGER,"                                            \
+	" CHECK(CASE WHEN kind='hold' THEN rev>=0 AND line NOTNULL AND state NOTNULL AND amount NOTNULL"\
+	" AND total NOTNULL AND follows NOTNULL AND expires NOTNULL AND held_then NOTNULL AND"     \
+	" captured_then NOTNULL AND lineage_then NOTNULL ELSE line ISNULL AND state ISNULL END)) STRICT;"\
+	"CREATE INDEX hold_of ON journal(line,hold_id) WHERE line NOTNULL;"                        \
+	"CREATE INDEX hold_due ON journal(expires) WHERE state=0;"
 
 static const char schema_ledger[] =
-	"CREATE TABLE wallet(id INTEGER PRIMARY KEY," FLAG("side") "," NAME("issuer") ","
-	NAME("wallet_id") "," NAME("holder") "," HASH("credential") ","
-	" generation INTEGER NOT NULL CHECK(generation>=1),"
-	" currency TEXT NOT NULL CHECK(length(currency)=3),"
-	" digits INTEGER NOT NULL CHECK(digits BETWEEN 0 AND 6),"
-	" ceiling INTEGER NOT NULL CHECK(ceiling>=0),"
-	" agreement_max INTEGER NOT NULL CHECK(agreement_max>=0),"
-	" valid_from INTEGER NOT NULL, valid_until INTEGER NOT NULL," FLAG("revoked") ","
-	COUNT("held") "," COUNT("captured") "," HASH("receipt") ","
-	" parent INTEGER REFERENCES wallet, depth INTEGER NOT NULL CHECK(depth BETWEEN 0 AND 3),"
-	" UNIQUE(side,issuer,wallet_id)) STRICT;"
-	"CREATE INDEX wallet_parent ON wallet(parent) WHERE parent NOTNULL;"
+	TABLE_WALLET
 	TABLE_CLASS
 	TABLE_LINEAGE
-	TABLE_HOLD
 	TABLE_AGREEMENT
 	TABLE_IDEM
-	TABLE_JOURNAL ";";
+	TABLE_JOURNAL;
 
 /* A trigger is a program of its own for each row, so each table has few, and those of an update
  * only for the columns that they judge. SQLite goes by the word: a row number has four names. */
@@ -154,9 +151,9 @@ static const char schema_ledger[] =
 static const char rules_ledger[] =
 	KEEP("wallet")
 	REFUSE_WHEN("wallet_new BEFORE INSERT ON wallet",
-		"NEW.held<>0 OR NEW.captured<>0 OR EXISTS(SELECT 1 FROM wallet WHERE id=NEW.id OR"
+		"EXISTS(SELECT 1 FROM wallet WHERE id=NEW.id OR"
 		" (side=NEW.side AND issuer=NEW.issuer AND wallet_id=NEW.wallet_id))",
-		"wallet: known, or born with counters")
+		"wallet: known")
 	REFUSE_WHEN("wallet_sub BEFORE INSERT ON wallet",
 		"NOT CASE WHEN NEW.parent ISNULL THEN NEW.depth=0 ELSE EXISTS(SELECT 1 FROM wallet"
 		" WHERE id=NEW.parent AND side=NEW.side AND currency=NEW.currency AND"
@@ -175,11 +172,6 @@ static const char rules_ledger[] =
 		" NEW.valid_from<>OLD.valid_from OR NEW.valid_until<>OLD.valid_until OR"
 		" NEW.credential<>OLD.credential OR NEW.holder<>OLD.holder OR NEW.revoked<OLD.revoked)",
 		"wallet: terms change only with the next generation")
-	/* The hard stop: commitments never GROW past the ceiling; a re-issue may lower it below
-	 * what is committed, then only releases pass. */
-	REFUSE_WHEN("wallet_gate AFTER UPDATE OF held,captured ON wallet",
-		"NEW.held+NEW.captured>NEW.ceiling AND NEW.held+NEW.captured>OLD.held+OLD.captured",
-		"wallet: ceiling")
 	KEEP("class_budget")
 	REFUSE_WHEN("class_new BEFORE INSERT ON class_budget",
 		"NEW.held<>0 OR NEW.captured<>0 OR"
@@ -196,9 +188,13 @@ static const char rules_ledger[] =
 		" (NEW.ceiling<>OLD.ceiling AND NOT (NEW.generation>OLD.generation AND"
 		" NEW.generation=(SELECT generation FROM wallet WHERE id=NEW.wallet)))",
 		"class: terms change only with the wallet''s generation")
+	/* The hard stop: commitments never GROW past a ceiling, the class's or the wallet's; a
+	 * re-issue may lower it below what is committed, then only releases pass. */
 	REFUSE_WHEN("class_gate AFTER UPDATE OF held,captured ON class_budget",
-		"NEW.held+NEW.captured>NEW.ceiling AND NEW.held+NEW.captured>OLD.held+OLD.captured",
-		"class: ceiling")
+		"NEW.held+NEW.captured>OLD.held+OLD.captured AND (NEW.held+NEW.captured>NEW.ceiling OR"
+		" (SELECT sum(held+captured) FROM class_budget WHERE wallet=NEW.wallet)>"
+		"(SELECT ceiling FROM wallet WHERE id=NEW.wallet))",
+		"class or wallet: ceiling")
 	LEDGER_UP
 	KEEP("lineage")
 	FAIL_WHEN("lineage_new BEFORE INSERT ON lineage",
@@ -215,26 +211,24 @@ static const char rules_ledger[] =
 	/* The single-flight gate: a live hold keeps its place until it has ended. */
 	REFUSE_WHEN("lineage_live BEFORE UPDATE OF live ON lineage",
 		"OLD.live NOTNULL AND NEW.live IS NOT OLD.live AND"
-		" EXISTS(SELECT 1 FROM hold WHERE id=OLD.live AND state=0)", "lineage: a hold of it is live")
-	KEEP("hold")
-	FAIL_WHEN("hold_new BEFORE INSERT ON hold",
-		"NEW.state<>0 OR EXISTS(SELECT 1 FROM hold WHERE id>=NEW.id) OR"
-		" EXISTS(SELECT 1 FROM hold WHERE side=NEW.side AND hold_id=NEW.hold_id) OR"
-		" NEW.id IS NOT (SELECT live FROM lineage WHERE side=NEW.side AND lineage=NEW.lineage)",
-		"hold: known, or not the only live one of its lineage")
-	REFUSE_WHEN("hold_step BEFORE UPDATE ON hold",
-		"NEW.id<>OLD.id OR NEW.side<>OLD.side OR NEW.hold_id<>OLD.hold_id OR"
-		" NEW.lineage<>OLD.lineage OR NEW.rev<>OLD.rev OR NEW.total<>OLD.total OR"
-		" NEW.prev<>OLD.prev OR NEW.offer<>OLD.offer OR NEW.held_then<>OLD.held_then OR"
-		" NEW.captured_then<>OLD.captured_then OR NEW.lineage_then<>OLD.lineage_then OR"
-		" (NEW.amount<>OLD.amount AND NOT (OLD.state=3 AND NEW.state=0)) OR"
-		" NOT ((OLD.state=0 AND NEW.state BETWEEN 1 AND 3) OR (OLD.state=3 AND NEW.state=0 AND"
-		" NEW.id IS (SELECT live FROM lineage WHERE side=NEW.side AND lineage=NEW.lineage)))",
-		"hold: illegal step")
+		" EXISTS(SELECT 1 FROM journal WHERE seq=OLD.live AND state=0)", "lineage: a hold of it is live")
 	APPEND_ONLY("agreement")
 	APPEND_ONLY("ledger_idem")
-	APPEND_ONLY("journal")
-	FOLLOWS("journal", "hash");
+	KEEP("journal")
+	REFUSE_WHEN("journal_no_update BEFORE UPDATE OF " ROW("seq") ",wallet,kind,class,lineage,rev,"
+		"hold_id,held,captured,note,event,time,prev,hash,line,total,follows,expires,held_then,"
+		"captured_then,lineage_then ON journal", "1", "journal is append-only")
+	REFUSE_WHEN("hold_step BEFORE UPDATE OF state,amount ON journal",
+		"NOT coalesce((OLD.state=0 AND NEW.state BETWEEN 1 AND 3 AND NEW.amount=OLD.amount) OR"
+		" (OLD.state=3 AND NEW.state=0 AND"
+		" NEW.seq=(SELECT live FROM lineage WHERE id=NEW.line)),0)",
+		"hold: illegal step")
+	FAIL_WHEN("journal_next BEFORE INSERT ON journal",
+		FOLLOWS("journal", "hash") " OR (NEW.kind='hold' AND (NEW.state<>0 OR"
+		" NEW.amount<>NEW.held OR NOT EXISTS(SELECT 1 FROM lineage WHERE id=NEW.line AND"
+		" live=NEW.seq AND lineage=NEW.lineage AND wallet=NEW.wallet AND class=NEW.class) OR"
+		" EXISTS(SELECT 1 FROM journal WHERE line=NEW.line AND hold_id=NEW.hold_id)))",
+		"journal: seq or prev does not follow, or a hold known or not its lineage''s live one");
 
 /* From schema 1, whose constraints said the same with IN: the object, its old words, its new ones. */
 static const struct {

@@ -298,3 +298,14 @@ void engine_id(ident_t *ret, const char *prefix)
 	memset(ret, 0, sizeof(*ret));
 	(void)snprintf(ret->s, sizeof(ret->s), "%.8s-%s", prefix, hex);
 }
+
+void engine_id_timed(ident_t *ret, const char *prefix, wall_t at)
+{
+	char timed[32];
+
+	(void)snprintf(timed, sizeof(timed), "%.8s-%011llx", prefix,
+		       (unsigned long long)at.ms & 0xfffffffffffULL);
+	engine_id(ret, "");
+	memmove(ret->s + strlen(timed), ret->s + 1, strlen(ret->s));
+	memcpy(ret->s, timed, strlen(timed));
+}

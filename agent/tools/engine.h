@@ -63,5 +63,8 @@ const struct err *engine_error(const struct engine *en);
 
 /* A fresh id: prefix ("neg") + "-" + 16 hex digits drawn from the kernel. */
 void engine_id(ident_t *ret, const char *prefix);
+/* The same with the time before the digits (44 bits of ms, 11 hex digits): what is made later sorts
+ * later, so that a table by such names grows at its end. */
+void engine_id_timed(ident_t *ret, const char *prefix, wall_t at);
 
 #endif

@@ -56,19 +56,19 @@ static const char bare_schema[] =
 	"CREATE TABLE event(seq INTEGER PRIMARY KEY,body,leaf,prev,chain);"
 	"CREATE TABLE lineage(id INTEGER PRIMARY KEY,side,name,wallet,class,rev,head,captured,live,"
 	"UNIQUE(side,name));"
-	"CREATE TABLE hold(id INTEGER PRIMARY KEY,side,hold_id,lineage,rev,amount,total,prev,offer,"
-	"state,expires,held,captured,lineage_captured,UNIQUE(side,hold_id));"
-	"CREATE INDEX due ON hold(expires) WHERE state=0;"
 	"CREATE TABLE journal(seq INTEGER PRIMARY KEY,wallet,kind,class,lineage,rev,hold,held,"
-	"captured,note,event,time,prev,hash);"
+	"captured,note,event,time,prev,hash,line,state,amount,total,follows,expires,held_then,"
+	"captured_then,lineage_then);"
+	"CREATE INDEX hold ON journal(line,hold);"
+	"CREATE INDEX due ON journal(expires) WHERE state=0;"
 	"CREATE TABLE wallet(id INTEGER PRIMARY KEY,held);";
 
 /* ?1 the number, ?2 the lineage, ?3 32 bytes, ?4 the hold, ?5 the event. */
 static const char *const bare_rows[] = {
 	"INSERT INTO event VALUES(?1,?5,?3,?3,?3)",
 	"INSERT INTO lineage VALUES(?1,0,?2,?1%64,'bulk',-1,zeroblob(32),0,?1)",
-	"INSERT INTO hold VALUES(?1,0,?4,?2,1,7,7,zeroblob(32),zeroblob(32),0,999,7,0,0)",
-	"INSERT INTO journal VALUES(?1,?1%64,'hold','bulk',?2,1,?4,7,0,?3,?1,1,?3,?3)",
+	"INSERT INTO journal VALUES(?1,?1%64,'hold','bulk',?2,1,?4,7,0,?3,?1,1,?3,?3,?1,0,7,7,"
+	"zeroblob(32),999,7,0,0)",
 	"INSERT INTO wallet VALUES(?1%64,7) ON CONFLICT(id) DO UPDATE SET held=held+7",
 };
 
@@ -84,11 +84,11 @@ static void bare_must(int rc)
 
 static void bare_one(sqlite3_stmt *const *st, unsigned rows, unsigned n)
 {
-	char name[16], hold[40];
+	char name[48], hold[40];
 	struct hash h = hash_bytes(&n, sizeof(n));
 	size_t len = event_body(n);
 
-	(void)snprintf(name, sizeof(name), "agr-%08x", n * 2654435761U);
+	lineage_name(name, sizeof(name), n);
 	ledger_hold_id(&h, hold);
 	for (unsigned i = 0; i < rows; i++) {
 		(void)sqlite3_bind_int64(st[i], 1, n);
@@ -246,6 +246,9 @@ int main(int argc, char **argv)
 	bench_debit(s, 1, 1, "trust.debits_1_caller_per_s");
 	bench_debit(s, 64, 64, "trust.debits_per_s");
 	bench_debit(s, 64, 1, "trust.hot_wallet_debits_per_s");
+	scattered = true;
+	bench_debit(s, 64, 64, "trust.scattered_debits_per_s");
+	scattered = false;
 	bench_leaves();
 	bench_verify(s);
 	return bench_sweep();

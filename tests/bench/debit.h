@@ -97,6 +97,21 @@ static inline struct ledger_wallet wallet(unsigned n)
 	return w;
 }
 
+static bool scattered; /* names as another enterprise's may be: in no order */
+
+/* As engine_id_timed() makes them: the time in ms, then digits in no order. */
+static inline void lineage_name(char *ret, size_t cap, unsigned n)
+{
+	struct timespec t = { 0 };
+
+	if (!scattered)
+		(void)clock_gettime(CLOCK_REALTIME, &t);
+	(void)snprintf(ret, cap, "agr-%011llx%016llx",
+		       (unsigned long long)t.tv_sec * 1000 +
+			       (unsigned long long)t.tv_nsec / 1000000,
+		       (n + 1) * 0x9e3779b97f4a7c15ULL);
+}
+
 static inline void debit(struct store *s, const struct ledger_wallet_id *id, unsigned n)
 {
 	struct ledger_hold q = { .wallet = *id,
@@ -108,7 +123,7 @@ static inline void debit(struct store *s, const struct ledger_wallet_id *id, uns
 				 .expires = { 999 } };
 	struct ledger_result r;
 
-	(void)snprintf(q.lineage, sizeof(q.lineage), "agr-%08x", n * 2654435761U);
+	lineage_name(q.lineage, sizeof(q.lineage), n);
 	must(ledger_hold(s, &q, &r, &err));
 	if (r.why != REFUSE_NONE)
 		exit(1);

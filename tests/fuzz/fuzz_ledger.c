@@ -96,8 +96,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
-static int op_hold(struct bytes *b, wall_t now, char last[LEDGER_HOLD_ID_LEN],
-		   struct ledger_result *ret)
+/* The newest hold. */
+struct last {
+	char hold[LEDGER_HOLD_ID_LEN], line[LEDGER_ID_MAX];
+};
+
+static int op_hold(struct bytes *b, wall_t now, struct last *last, struct ledger_result *ret)
 {
 	struct ledger_hold q = { .wallet.side = (enum ledger_side)(byte(b) == 255 ? 2 : 0) };
 	int r;
@@ -114,13 +118,14 @@ static int op_hold(struct bytes *b, wall_t now, char last[LEDGER_HOLD_ID_LEN],
 	q.now = now;
 	q.expires.ms = now.ms + (int8_t)byte(b);
 	r = ledger_hold(st, &q, ret, NULL);
-	if (!r && ret->why == REFUSE_NONE)
-		memcpy(last, ret->hold_id, LEDGER_HOLD_ID_LEN);
+	if (!r && ret->why == REFUSE_NONE) {
+		memcpy(last->hold, ret->hold_id, LEDGER_HOLD_ID_LEN);
+		memcpy(last->line, q.lineage, sizeof(last->line));
+	}
 	return r;
 }
 
-static int op_one(struct bytes *b, wall_t now, char last[LEDGER_HOLD_ID_LEN],
-		  struct ledger_result *ret)
+static int op_one(struct bytes *b, wall_t now, struct last *last, struct ledger_result *ret)
 {
 	const struct ledger_wallet_id id = { LEDGER_GATE, "did:web:i0", "w0" };
 	uint8_t op = byte(b), arg = byte(b);
@@ -129,9 +134,9 @@ static int op_one(struct bytes *b, wall_t now, char last[LEDGER_HOLD_ID_LEN],
 
 	(void)snprintf(name, sizeof(name), "l%u", arg % 3);
 	switch (op % 8) {
-	case 0: return ledger_capture(st, LEDGER_GATE, last, &d, now, ret, NULL);
-	case 1: return ledger_release(st, LEDGER_GATE, last, now, ret, NULL);
-	case 2: return ledger_void(st, LEDGER_GATE, last, &d, now, ret, NULL);
+	case 0: return ledger_capture(st, LEDGER_GATE, last->line, last->hold, &d, now, ret, NULL);
+	case 1: return ledger_release(st, LEDGER_GATE, last->line, last->hold, now, ret, NULL);
+	case 2: return ledger_void(st, LEDGER_GATE, last->line, last->hold, &d, now, ret, NULL);
 	case 3:
 		return ledger_credit(st, LEDGER_GATE, name, (money_t){ (int8_t)arg }, &e, now, ret,
 				     NULL);
@@ -183,7 +188,7 @@ static void holds(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct bytes b = { data, n };
-	char last[LEDGER_HOLD_ID_LEN] = "";
+	struct last last = { "", "" };
 	wall_t now = { 100 };
 
 	for (int i = 0; i < ROUNDS && b.n; i++) {
@@ -191,7 +196,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		int rc;
 
 		now.ms += byte(&b) % 64;
-		rc = op_one(&b, now, last, &r);
+		rc = op_one(&b, now, &last, &r);
 		must(!rc || rc == -EINVAL);
 	}
 	holds();

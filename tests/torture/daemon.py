@@ -293,7 +293,7 @@ def lost(c, s):
     gone = []
     for what, name, amount in s.acked:
         if what in ('held', 'captured'):
-            row = c.execute('SELECT state, amount, total FROM hold WHERE hold_id=?', (name,)).fetchone()
+            row = c.execute("SELECT state, amount, total FROM journal WHERE kind='hold' AND hold_id=?", (name,)).fetchone()
             if not row or (what == 'captured' and (row[0] != STATE[what] or row[1] != amount)) or \
                     (what == 'held' and row[2] != amount):
                 gone.append((what, name, amount, row))
@@ -313,7 +313,7 @@ def audit(s):
             wrong[f'{node}: captured twice'] = number(
                 c, "SELECT count(*) FROM (SELECT 1 FROM journal WHERE kind='capture' GROUP BY wallet, hold_id"
                    " HAVING count(*)>1)") + number(
-                c, 'SELECT count(*) FROM (SELECT 1 FROM hold WHERE state=1 GROUP BY side, lineage, rev'
+                c, 'SELECT count(*) FROM (SELECT 1 FROM journal WHERE state=1 GROUP BY line, rev'
                    ' HAVING count(*)>1)')
             captures = number(c, "SELECT count(*) FROM journal WHERE kind='capture'")
             print(f'  {node}: {number(c, "SELECT count(*) FROM event")} events, '

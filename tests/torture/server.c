@@ -50,9 +50,12 @@ static void act(const struct request *q, struct answer *a)
 	switch ((enum op)q->op) {
 	case OP_HOLD: err = do_hold(q, &r, &e); break;
 	case OP_CAPTURE:
-		err = ledger_capture(st, LEDGER_GATE, q->hold_id, &q->agreement, now_ms(), &r, &e);
+		err = ledger_capture(st, LEDGER_GATE, q->lineage, q->hold_id, &q->agreement,
+				     now_ms(), &r, &e);
 		break;
-	case OP_RELEASE: err = ledger_release(st, LEDGER_GATE, q->hold_id, now_ms(), &r, &e); break;
+	case OP_RELEASE:
+		err = ledger_release(st, LEDGER_GATE, q->lineage, q->hold_id, now_ms(), &r, &e);
+		break;
 	case OP_REISSUE: err = ledger_wallet_put(st, &w, now_ms(), &r, &e); break;
 	case OP_WALLET:
 		err = ledger_wallet_get(st, &w.id, &got, &e);

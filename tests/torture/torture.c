@@ -118,15 +118,17 @@ static void audit_ceilings(void)
 		broke("ceiling", "passed");
 }
 
-static int state_of(const char *hold_id, int64_t *amount)
+static int state_of(const char *line, const char *hold_id, int64_t *amount)
 {
 	sqlite3_stmt *st = state_query;
 	int r = -1;
 
 	if (!st)
 		st = state_query =
-			query("SELECT state,amount FROM hold WHERE side=0 AND hold_id=?");
-	(void)sqlite3_bind_text(st, 1, hold_id, -1, SQLITE_TRANSIENT);
+			query("SELECT h.state,h.amount FROM lineage l JOIN journal h ON h.line=l.id"
+			      " WHERE l.side=0 AND l.lineage=? AND h.hold_id=?");
+	(void)sqlite3_bind_text(st, 1, line, -1, SQLITE_TRANSIENT);
+	(void)sqlite3_bind_text(st, 2, hold_id, -1, SQLITE_TRANSIENT);
 	if (sqlite3_step(st) == SQLITE_ROW) {
 		r = sqlite3_column_int(st, 0);
 		*amount = sqlite3_column_int64(st, 1);
@@ -148,7 +150,7 @@ static void audit_client(const char *file)
 	}
 	while (fscanf(f, "%15s %63s %63s %u %lld", what, hold, line, &rev, &amount) == 5) {
 		int64_t has = 0;
-		int st = state_of(hold, &has);
+		int st = state_of(line, hold, &has);
 
 		acked++;
 		if (st < 0 ||
@@ -175,7 +177,7 @@ static void audit(unsigned clients)
 	audit_ceilings();
 	if (number("SELECT count(*) FROM (SELECT 1 FROM journal WHERE kind='capture' GROUP BY"
 		   " hold_id HAVING count(*)>1)") != 0 ||
-	    number("SELECT count(*) FROM (SELECT 1 FROM hold WHERE state=1 GROUP BY lineage,rev"
+	    number("SELECT count(*) FROM (SELECT 1 FROM journal WHERE state=1 GROUP BY lineage,rev"
 		   " HAVING count(*)>1)") != 0)
 		broke("capture", "twice");
 	for (unsigned i = 0; i < clients; i++) {

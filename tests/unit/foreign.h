@@ -253,18 +253,10 @@ static inline uint64_t table_hash(sqlite3 *db, const char *name, uint64_t h)
 /* Every table but the event log and its head: ledger, challenges, conversations, bodies, outbox. */
 static inline uint64_t tables_hash(const char *where)
 {
-	static const char *const names[] = { "kv WHERE key<>'head'",
-					     "body",
-					     "challenge",
-					     "idempotency",
-					     "outbox",
-					     "wallet",
-					     "class_budget",
-					     "lineage",
-					     "hold",
-					     "agreement",
-					     "ledger_idem",
-					     "journal" };
+	static const char *const names[] = { "kv WHERE key<>'head'", "body",    "challenge",
+					     "idempotency",          "outbox",  "wallet",
+					     "class_budget",         "lineage", "agreement",
+					     "ledger_idem",          "journal" };
 	static char open_path[160];
 	static sqlite3 *db; /* of the last directory asked for */
 	uint64_t h = 14695981039346656037ull;

@@ -75,13 +75,39 @@ static inline struct ledger_result hold(const struct ledger_hold *q)
 	return r;
 }
 
+struct line_of {
+	enum ledger_side side;
+	const char *id;
+	char line[LEDGER_ID_MAX];
+};
+
+static inline int line_seen(void *arg, const struct ledger_hold_row *r)
+{
+	struct line_of *l = arg;
+
+	if (r->side == l->side && !strcmp(r->hold_id, l->id))
+		memcpy(l->line, r->lineage, sizeof(l->line));
+	return 0;
+}
+
+/* The lineage of a hold, "" = none: until the next call. */
+static inline const char *line_of(enum ledger_side side, const char *id)
+{
+	static struct line_of l;
+
+	l = (struct line_of){ side, id, "" };
+	assert_int_equal(ledger_holds(s, false, line_seen, &l, NULL), 0);
+	return l.line;
+}
+
 static inline struct ledger_result capture(const char *id, const char *agreement)
 {
 	struct hash a = h(agreement);
 	struct ledger_result r;
 	struct err e = { 0 };
 
-	if (ledger_capture(s, LEDGER_GATE, id, &a, (wall_t){ 250 }, &r, &e) < 0)
+	if (ledger_capture(s, LEDGER_GATE, line_of(LEDGER_GATE, id), id, &a, (wall_t){ 250 }, &r,
+			   &e) < 0)
 		fail_msg("capture: %s", e.text);
 	return r;
 }
@@ -91,7 +117,8 @@ static inline struct ledger_result release(const char *id)
 	struct ledger_result r;
 	struct err e = { 0 };
 
-	if (ledger_release(s, LEDGER_GATE, id, (wall_t){ 260 }, &r, &e) < 0)
+	if (ledger_release(s, LEDGER_GATE, line_of(LEDGER_GATE, id), id, (wall_t){ 260 }, &r, &e) <
+	    0)
 		fail_msg("release: %s", e.text);
 	return r;
 }

@@ -102,13 +102,15 @@ static enum refusal do_capture(struct ctx *c, const char *hold, const char *agre
 {
 	struct hash a = agreed(c, agreement);
 
-	assert_int_equal(ledger_capture(s, side, hold, &a, TIME(250), &c->r, NULL), 0);
+	assert_int_equal(ledger_capture(s, side, c->q.lineage, hold, &a, TIME(250), &c->r, NULL),
+			 0);
 	return c->r.why;
 }
 
 static enum refusal do_release(struct ctx *c, const char *hold)
 {
-	assert_int_equal(ledger_release(s, LEDGER_GATE, hold, TIME(260), &c->r, NULL), 0);
+	assert_int_equal(ledger_release(s, LEDGER_GATE, c->q.lineage, hold, TIME(260), &c->r, NULL),
+			 0);
 	return c->r.why;
 }
 

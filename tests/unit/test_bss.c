@@ -427,12 +427,14 @@ static void rejection_gives_back(void **state)
 	choose(&r, 1);
 	send_accept(r.who, &r.a);
 	take_agreement(&r);
-	assert_int_equal(ledger_hold_get(lab.store, LEDGER_SHADOW, r.a.hold.s, &h, NULL), 0);
+	assert_int_equal(
+		ledger_hold_get(lab.store, LEDGER_SHADOW, "agr-" HEX, r.a.hold.s, &h, NULL), 0);
 	assert_int_equal(h.state, HOLD_HELD);
 	ref.about = r.q.id;
 	say(r.who, json_pack("[o]", nego_part(NEGO_REJECT, &ev_ref_fields, &ref)));
 	assert_int_equal(lab.got.state, A2A_CANCELED);
-	assert_int_equal(ledger_hold_get(lab.store, LEDGER_SHADOW, r.a.hold.s, &h, NULL), 0);
+	assert_int_equal(
+		ledger_hold_get(lab.store, LEDGER_SHADOW, "agr-" HEX, r.a.hold.s, &h, NULL), 0);
 	assert_int_equal(h.state, HOLD_RELEASED);
 }
 

@@ -223,7 +223,7 @@ static void not_countersigned(void **state)
 	assert_int_equal(deal(&r)->life, LIFE_RENEGOTIATING);
 	lab_run(3000);
 	assert_int_equal(deal(&r)->life, LIFE_COOLING);
-	k = ledger_hold_get(lab.store, LEDGER_SHADOW, r.a.hold.s, &h, NULL);
+	k = ledger_hold_get(lab.store, LEDGER_SHADOW, r.q.lineage.s, r.a.hold.s, &h, NULL);
 	assert_int_equal(k, 0);
 	assert_true(h.state == HOLD_RELEASED || h.state == HOLD_EXPIRED);
 }

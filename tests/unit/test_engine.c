@@ -341,6 +341,26 @@ static int teardown(void **state)
 	return nftw(dir, rm, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Names of one ms share their beginning; of a later one, the later sorts later. */
+static void ids_are_in_the_order_of_time(void **state)
+{
+	ident_t a, b, c;
+
+	(void)state;
+	engine_id_timed(&a, "neg", (wall_t){ 1700000000000 });
+	engine_id_timed(&b, "neg", (wall_t){ 1700000000000 });
+	engine_id_timed(&c, "neg", (wall_t){ 1700000000001 });
+	assert_memory_equal(a.s, "neg-18bcfe56800", 15);
+	assert_memory_equal(b.s, "neg-18bcfe56800", 15);
+	assert_memory_equal(c.s, "neg-18bcfe56801", 15);
+	assert_string_not_equal(a.s, b.s);
+	assert_int_equal(strlen(a.s), 31);
+	assert_int_equal(strspn(a.s + 4, "0123456789abcdef"), 27);
+	engine_id_timed(&a, "a-very-long-prefix", (wall_t){ INT64_MAX });
+	assert_memory_equal(a.s, "a-very-l-fffffffffff", 20);
+	assert_int_equal(strlen(a.s), 36);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +369,7 @@ int main(void)
 		cmocka_unit_test(effects_wait_for_the_commit),
 		cmocka_unit_test(the_quote_binds_every_number),
 		cmocka_unit_test(what_is_over_makes_room),
+		cmocka_unit_test(ids_are_in_the_order_of_time),
 	};
 
 	if (crypto_init() || !mkdtemp(dir))

@@ -159,12 +159,46 @@ static void test_pairs(void **state)
 				assert_int_equal(release(id).why, want[from][step]);
 			gone = expire(300);
 			assert_int_equal(gone, step == EXPIRE && from == HOLD_HELD ? 1 : 0);
-			assert_int_equal(ledger_hold_get(s, LEDGER_GATE, id, &row, NULL), 0);
+			assert_int_equal(ledger_hold_get(s, LEDGER_GATE, line_of(LEDGER_GATE, id),
+							 id, &row, NULL),
+					 0);
 			assert_int_not_equal(row.state, HOLD_HELD);
 		}
 	}
 	assert_int_equal(capture("h-none", "x").why, REFUSE_LEDGER_STATE);
 	assert_int_equal(release("h-none").why, REFUSE_LEDGER_STATE);
+}
+
+/* A hold is its own lineage's, on its own side. */
+static void test_other_lineage(void **state)
+{
+	struct ledger_hold one = ask("L1", 1, NULL, 100), two = ask("L2", 1, NULL, 100);
+	struct ledger_result r, x;
+	struct ledger_hold_row row;
+	struct hash a = h("A1");
+	char name[LEDGER_ID_MAX + 1];
+
+	(void)state;
+	r = hold(&one);
+	(void)hold(&two);
+	for (int i = 0; i < 3; i++) {
+		const char *line = i == 0 ? "L2" : i == 1 ? "L3" : "L1";
+		enum ledger_side side = i < 2 ? LEDGER_GATE : LEDGER_SHADOW;
+
+		assert_int_equal(
+			ledger_capture(s, side, line, r.hold_id, &a, (wall_t){ 250 }, &x, NULL), 0);
+		assert_int_equal(x.why, REFUSE_LEDGER_STATE);
+		assert_int_equal(
+			ledger_release(s, side, line, r.hold_id, (wall_t){ 250 }, &x, NULL), 0);
+		assert_int_equal(x.why, REFUSE_LEDGER_STATE);
+		assert_int_equal(ledger_hold_get(s, side, line, r.hold_id, &row, NULL), -ENOENT);
+	}
+	memset(name, 'x', LEDGER_ID_MAX);
+	name[LEDGER_ID_MAX] = '\0';
+	assert_int_equal(ledger_hold_get(s, LEDGER_GATE, name, r.hold_id, &row, NULL), -EINVAL);
+	assert_int_equal(ledger_release(s, LEDGER_GATE, NULL, r.hold_id, (wall_t){ 250 }, &x, NULL),
+			 -EINVAL);
+	assert_int_equal(release(r.hold_id).why, REFUSE_NONE);
 }
 
 static void test_fork(void **state)
@@ -288,7 +322,8 @@ static struct ledger_result make_void(const char *id, const char *agreement)
 	struct ledger_result r;
 	struct err e = { 0 };
 
-	if (ledger_void(s, LEDGER_GATE, id, &a, (wall_t){ 260 }, &r, &e) < 0)
+	if (ledger_void(s, LEDGER_GATE, line_of(LEDGER_GATE, id), id, &a, (wall_t){ 260 }, &r, &e) <
+	    0)
 		fail_msg("void: %s", e.text);
 	return r;
 }
@@ -381,24 +416,41 @@ static void test_turn(void **state)
 	commit_ok(s);
 }
 
+/* So much more held in one class, then in the other. */
+#define BOTH(order, bulk)                                                         \
+	"BEGIN; UPDATE class_budget SET held=held+" order " WHERE class='order';" \
+	"UPDATE class_budget SET held=held+" bulk " WHERE class='bulk'"
+
+/* The next row of the journal as a new hold of L1, which has ended its own. */
+#define NEXT_HOLD(line, name, wallet, class, id, amount, state)                                    \
+	"BEGIN; UPDATE lineage SET live=(SELECT max(seq)+1 FROM journal) WHERE lineage='L1';"      \
+	"INSERT INTO journal SELECT j.seq+1," wallet                                               \
+	",'hold'," class "," name ",9," id ",0,0,"                                                 \
+			 "j.note,j.event,j.time,j.hash,j.hash," line "," state "," amount          \
+			 ",0,zeroblob(32),999,0,"                                                  \
+			 "0,0 FROM lineage l,(SELECT * FROM journal ORDER BY seq DESC LIMIT 1) j " \
+			 "WHERE"                                                                   \
+			 " l.lineage='L1'"
+#define KNOWN "(SELECT hold_id FROM journal WHERE line=l.id)"
+
 static const char *const refused[] = {
-	"UPDATE wallet SET held=held+701",
-	"UPDATE wallet SET captured=1001,held=0",
+	BOTH("485", "211"), /* 790 of 800 and 211 of 600, but 1001 of the wallet's 1000 */
+	"UPDATE class_budget SET captured=1001,held=0",
 	"UPDATE class_budget SET held=801 WHERE class='order'",
 	"UPDATE wallet SET ceiling=ceiling+1",
-	"UPDATE wallet SET ceiling=99999,held=2000",
+	"UPDATE wallet SET ceiling=99999",
 	"UPDATE wallet SET generation=generation+2,ceiling=5000",
 	"UPDATE wallet SET currency='USD'",
-	"UPDATE wallet SET held=-1",
+	"UPDATE class_budget SET held=-1",
 	"UPDATE class_budget SET ceiling=9999",
 	"UPDATE class_budget SET ceiling=9999,generation=generation+1",
 	"DELETE FROM wallet",
 	"DELETE FROM class_budget",
-	"DELETE FROM hold",
 	"UPDATE wallet SET rowid=9",
 	"UPDATE wallet SET _rowid_=9",
 	"UPDATE wallet SET oid=id+9",
-	"UPDATE hold SET rowid=99",
+	"UPDATE journal SET rowid=99",
+	"UPDATE journal SET seq=99",
 	"UPDATE lineage SET live=NULL WHERE lineage='L2'",
 	"UPDATE lineage SET live=99 WHERE lineage='L2'",
 	"UPDATE lineage SET lineage='L9'",
@@ -412,21 +464,38 @@ static const char *const refused[] = {
 	"UPDATE class_budget SET sub=1",
 	"INSERT INTO class_budget(wallet,class,generation,ceiling,sub) SELECT id,'x',generation,1,1"
 	" FROM wallet",
-	"INSERT OR REPLACE INTO hold SELECT * FROM hold WHERE state=0",
-	"INSERT OR REPLACE INTO hold(id,side,hold_id,lineage,rev,amount,total,prev,offer,"
-	"expires,held_then,captured_then,lineage_then) SELECT "
-	"id,side,hold_id,lineage,rev,0,"
-	"total,prev,offer,expires,0,0,0 FROM hold WHERE state=0",
-	"INSERT INTO hold(id,side,hold_id,lineage,rev,amount,total,prev,offer,expires,"
-	"held_then,captured_then,lineage_then) SELECT 99,side,replace(hold_id,'h','i'),"
-	"lineage,rev+1,0,0,prev,offer,expires,0,0,0 FROM hold WHERE state=0",
-	"INSERT INTO hold(id,side,hold_id,lineage,rev,amount,total,prev,offer,expires,"
-	"held_then,captured_then,lineage_then) SELECT 99,side,replace(hold_id,'h','i'),"
-	"'L9',rev,0,0,prev,offer,expires,0,0,0 FROM hold WHERE state=0",
-	"UPDATE hold SET held_then=1",
+	"INSERT OR REPLACE INTO journal SELECT * FROM journal WHERE state=0",
+	NEXT_HOLD("l.id+1", "l.lineage", "l.wallet", "l.class", "'h-z'", "0", "0"),
+	NEXT_HOLD("l.id", "'L9'", "l.wallet", "l.class", "'h-z'", "0", "0"),
+	NEXT_HOLD("l.id", "l.lineage", "l.wallet+1", "l.class", "'h-z'", "0", "0"),
+	NEXT_HOLD("l.id", "l.lineage", "l.wallet", "'gold'", "'h-z'", "0", "0"),
+	NEXT_HOLD("l.id", "l.lineage", "l.wallet", "l.class", KNOWN, "0", "0"),
+	NEXT_HOLD("l.id", "l.lineage", "l.wallet", "l.class", "'h-z'", "5", "0"),
+	NEXT_HOLD("l.id", "l.lineage", "l.wallet", "l.class", "'h-z'", "0", "1"),
+	NEXT_HOLD("l.id", "l.lineage", "l.wallet", "l.class", "'h-z'", "0",
+		  "0") "; " /* again */
+		       "INSERT INTO journal SELECT "
+		       "seq+1,wallet,kind,class,lineage,rev,hold_id,held,captured,note,"
+		       "event,time,hash,hash,line,state,amount,total,follows,expires,0,0,0 FROM "
+		       "journal"
+		       " ORDER BY seq DESC LIMIT 1",
+	"INSERT INTO "
+	"journal(seq,wallet,kind,class,lineage,rev,hold_id,held,captured,note,event,time,"
+	"prev,hash) SELECT seq+1,wallet,'hold',class,lineage,9,'h-z',1,0,note,event,time,hash,hash"
+	" FROM journal ORDER BY seq DESC LIMIT 1",
+	"INSERT INTO "
+	"journal(seq,wallet,kind,class,lineage,rev,hold_id,held,captured,note,event,time,"
+	"prev,hash,line) SELECT "
+	"seq+1,wallet,'credit',class,lineage,9,'',0,0,note,event,time,hash,hash"
+	",1 FROM journal ORDER BY seq DESC LIMIT 1",
+	"UPDATE journal SET held_then=1",
+	"UPDATE journal SET state=3 WHERE state ISNULL",
+	"UPDATE journal SET state=NULL WHERE state=0",
+	"UPDATE journal SET state=0 WHERE state=0",
+	"UPDATE journal SET state=4 WHERE state=0",
 	"INSERT OR REPLACE INTO wallet SELECT * FROM wallet",
-	"UPDATE hold SET amount=1",
-	"UPDATE hold SET state=0 WHERE state=1",
+	"UPDATE journal SET amount=1",
+	"UPDATE journal SET state=0 WHERE state=1",
 	"UPDATE lineage SET head=zeroblob(32) WHERE rev=1",
 	"UPDATE lineage SET rev=rev+2 WHERE rev=1",
 	"UPDATE lineage SET rev=rev-1 WHERE rev=1",
@@ -460,13 +529,15 @@ static void test_raw_sql(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++)
 		if ((raw(refused[i]) & 0xff) != SQLITE_CONSTRAINT)
 			fail_msg("not refused: %s", refused[i]);
-	assert_int_equal(report().fault, STORE_SOUND);
+	raw_ok(NEXT_HOLD("l.id", "l.lineage", "l.wallet", "l.class", "'h-z'", "0", "0"));
+	raw_ok(BOTH("485", "210"));
+	assert_int_equal(report().fault, STORE_SOUND); /* these were not committed */
 	/* within the ceiling the triggers let it pass, but the journal does not know of it */
-	raw_ok("UPDATE wallet SET held=held+1");
+	raw_ok("UPDATE class_budget SET held=held+1 WHERE class='order'");
 	assert_int_equal(report().fault, STORE_FAULT_LEDGER);
 	assert_int_equal(store_open(dir, 0, &again, &e), -EUCLEAN);
-	assert_non_null(strstr(e.text, "wallet counters"));
-	raw_ok("UPDATE wallet SET held=held-1");
+	assert_non_null(strstr(e.text, "class counters"));
+	raw_ok("UPDATE class_budget SET held=held-1 WHERE class='order'");
 	raw_ok("UPDATE lineage SET captured=captured-1 WHERE lineage='L1'");
 	assert_int_equal(report().fault, STORE_FAULT_LEDGER);
 	raw_ok("UPDATE lineage SET captured=captured+1 WHERE lineage='L1'");
@@ -512,21 +583,14 @@ static void test_half_written(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_life),
-		T(test_refusals),
-		T(test_ceilings),
-		T(test_overflow),
-		T(test_pairs),
-		T(test_fork),
-		T(test_late_capture),
-		T(test_reissue),
-		T(test_revoked),
-		T(test_credit),
-		T(test_spent_numbers),
-		T(test_void),
-		T(test_receipts_and_shadow),
-		T(test_turn),
-		T(test_raw_sql),
+		T(test_life),         T(test_refusals),
+		T(test_ceilings),     T(test_overflow),
+		T(test_pairs),        T(test_other_lineage),
+		T(test_fork),         T(test_late_capture),
+		T(test_reissue),      T(test_revoked),
+		T(test_credit),       T(test_spent_numbers),
+		T(test_void),         T(test_receipts_and_shadow),
+		T(test_turn),         T(test_raw_sql),
 		T(test_half_written),
 	};
 

@@ -16,7 +16,7 @@ static struct model {
 	struct {
 		int wallet, klass;
 		int64_t amount; /* 0 = no hold yet, -1 = ended */
-		char hold[LEDGER_HOLD_ID_LEN];
+		char hold[LEDGER_HOLD_ID_LEN], name[LEDGER_ID_MAX];
 	} l[LINES];
 	int lines;
 } now, durable;
@@ -103,6 +103,7 @@ static void hold(void)
 	now.l[n].klass = k;
 	now.l[n].amount = x;
 	memcpy(now.l[n].hold, r.hold_id, sizeof(r.hold_id));
+	memcpy(now.l[n].name, q.lineage, sizeof(q.lineage));
 	now.lines++;
 }
 
@@ -117,12 +118,13 @@ static void finish(bool capture)
 	if (!now.lines || x < 0)
 		return;
 	if (capture)
-		assert_int_equal(
-			ledger_capture(s, LEDGER_GATE, now.l[n].hold, &a, (wall_t){ 6 }, &r, NULL),
-			0);
+		assert_int_equal(ledger_capture(s, LEDGER_GATE, now.l[n].name, now.l[n].hold, &a,
+						(wall_t){ 6 }, &r, NULL),
+				 0);
 	else
-		assert_int_equal(
-			ledger_release(s, LEDGER_GATE, now.l[n].hold, (wall_t){ 6 }, &r, NULL), 0);
+		assert_int_equal(ledger_release(s, LEDGER_GATE, now.l[n].name, now.l[n].hold,
+						(wall_t){ 6 }, &r, NULL),
+				 0);
 	assert_int_equal(r.why, REFUSE_NONE);
 	now.w[i].held[k] -= x;
 	now.w[i].captured[k] += capture ? x : 0;

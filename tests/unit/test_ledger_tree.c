@@ -182,20 +182,22 @@ static void finish(bool capture)
 
 	if (!now.lines || x < 0)
 		return;
-	assert_int_equal(
-		capture ? ledger_capture(s, side, now.l[n].hold, &a, (wall_t){ 6 }, &r, NULL)
-			: ledger_release(s, side, now.l[n].hold, (wall_t){ 6 }, &r, NULL),
-		0);
+	assert_int_equal(capture ? ledger_capture(s, side, now.l[n].name, now.l[n].hold, &a,
+						  (wall_t){ 6 }, &r, NULL)
+				 : ledger_release(s, side, now.l[n].name, now.l[n].hold,
+						  (wall_t){ 6 }, &r, NULL),
+			 0);
 	assert_int_equal(r.why, REFUSE_NONE);
 	now.w[i].held[k] -= x;
 	now.w[i].captured[k] += capture ? x : 0;
 	now.l[n].captured = capture ? x : 0;
 	now.l[n].amount = -1;
 	/* Answered again, nothing moves. */
-	assert_int_equal(
-		capture ? ledger_capture(s, side, now.l[n].hold, &a, (wall_t){ 7 }, &r, NULL)
-			: ledger_release(s, side, now.l[n].hold, (wall_t){ 7 }, &r, NULL),
-		0);
+	assert_int_equal(capture ? ledger_capture(s, side, now.l[n].name, now.l[n].hold, &a,
+						  (wall_t){ 7 }, &r, NULL)
+				 : ledger_release(s, side, now.l[n].name, now.l[n].hold,
+						  (wall_t){ 7 }, &r, NULL),
+			 0);
 	assert_true(r.why == REFUSE_NONE && r.replayed);
 }
 
@@ -429,7 +431,9 @@ static void test_siblings(void **state)
 	assert_int_equal(try_hold(4, "e", 1, NULL), REFUSE_OVER_CLASS_CEILING);
 	commit_ok(s);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(ledger_release(s, LEDGER_GATE, h[i], (wall_t){ 6 }, &r, NULL), 0);
+		assert_int_equal(ledger_release(s, LEDGER_GATE, i ? "b" : "a", h[i], (wall_t){ 6 },
+						&r, NULL),
+				 0);
 		assert_int_equal(try_hold(i ? 2 : 6, i ? "f" : "g", i ? 400 : 300, NULL),
 				 REFUSE_NONE);
 		commit_ok(s);
@@ -453,7 +457,7 @@ static void test_life(void **state)
 	assert_int_equal(ledger_wallet_revoke(s, &id, (wall_t){ 4 }, &r, NULL), 0);
 	assert_int_equal(try_hold(6, "b", 1, NULL), REFUSE_WALLET_REVOKED);
 	assert_int_equal(try_hold(0, "x", 1, NULL), REFUSE_NONE); /* above it */
-	assert_int_equal(ledger_capture(s, LEDGER_GATE, h, &a, (wall_t){ 6 }, &r, NULL), 0);
+	assert_int_equal(ledger_capture(s, LEDGER_GATE, "a", h, &a, (wall_t){ 6 }, &r, NULL), 0);
 	assert_int_equal(r.why, REFUSE_NONE); /* what was held runs on */
 	/* A chain is put whole or not at all: the child's generation does not follow. */
 	now.w[2].generation = 2;
@@ -477,12 +481,14 @@ static void test_life(void **state)
 	assert_int_equal(try_hold(8, "c", 1, NULL), REFUSE_NONE);
 }
 
+#define OF(w) "class='bulk' AND wallet=(SELECT id FROM wallet WHERE wallet_id='" w "')"
+
 static void test_raw_sql(void **state)
 {
 	static const char *const bad[] = {
-		"UPDATE wallet SET held=901 WHERE wallet_id='w2'",
-		"PRAGMA recursive_triggers=ON; UPDATE wallet SET held=held+250 WHERE "
-		"wallet_id='w6'",
+		"UPDATE class_budget SET held=901 WHERE " OF("w2"),
+		"PRAGMA recursive_triggers=ON; UPDATE class_budget SET held=held+250 WHERE " OF(
+			"w6"),
 		"UPDATE wallet SET parent=NULL,depth=0 WHERE wallet_id='w2'",
 		"UPDATE wallet SET parent=(SELECT id FROM wallet WHERE wallet_id='w8') WHERE"
 		" wallet_id='w2'",
@@ -504,7 +510,7 @@ static void test_raw_sql(void **state)
 			fail_msg("passed: %s", bad[i]);
 	/* Without recursion the grandparent is not told, which the next start finds; and the
 	 * recount mends it. */
-	raw_ok("UPDATE wallet SET held=held+10 WHERE wallet_id='w6'");
+	raw_ok("UPDATE class_budget SET held=held+10 WHERE " OF("w6"));
 	assert_int_equal(report().fault, STORE_FAULT_LEDGER);
 	assert_int_equal(ledger_rebuild(dir, &n, NULL), 0);
 	assert_int_equal(n, 2);

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
+#include "agent/store/db.h"
 #include "store_util.h"
 
 enum { ROUNDS = 80, SEED = 0x5097d2bb };
@@ -49,7 +50,7 @@ static int debit(struct store *s, uint64_t n, struct err *e)
 	if (rc == 0 && r.why != REFUSE_NONE)
 		return err_set(e, -EPROTO, "%s", refusal_name(r.why));
 	if (rc == 0 && n % 2)
-		rc = ledger_capture(s, LEDGER_GATE, r.hold_id, &a, (wall_t){ 2 }, &r, e);
+		rc = ledger_capture(s, LEDGER_GATE, q.lineage, r.hold_id, &a, (wall_t){ 2 }, &r, e);
 	return rc;
 }
 
@@ -256,12 +257,14 @@ int main(void)
 	const struct CMUnitTest tests[] = { T(test_kill), T(test_full_disk), T(test_no_memory) };
 	sqlite3_mem_methods mine;
 
+	db_heap();
 	if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real) != SQLITE_OK)
 		return 1;
 	mine = real;
 	mine.xMalloc = failing_malloc;
 	mine.xRealloc = failing_realloc;
-	if (sqlite3_config(SQLITE_CONFIG_MALLOC, &mine) != SQLITE_OK)
+	/* In use from here on, so that the store does not put its own in place of ours. */
+	if (sqlite3_config(SQLITE_CONFIG_MALLOC, &mine) != SQLITE_OK || sqlite3_initialize())
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
