@@ -93,6 +93,10 @@ bool event_text_ok(const char *text, size_t len, uint64_t seq);
 int log_keep(struct store *s, const char *body, size_t len, struct err *e) must_check;
 int log_write(struct store *s, struct err *e) must_check;
 void log_forget(struct store *s);
+/* Makes the turn's events a table of the connection, `late`, from which log_write() inserts.
+ * SQLITE_*
+ */
+int log_rows(struct store *s) must_check;
 uint64_t log_next(const struct store *s); /* the next event's seq */
 struct hash log_chain(const struct hash *prev, const struct hash *leaf);
 

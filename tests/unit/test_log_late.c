@@ -297,6 +297,40 @@ static void test_refused(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, dir_make, dir_drop)
 
+/* Another program's row, and then another chain of the last one: the turn ends. */
+static void test_the_log_is_what_it_was(void **state)
+{
+	static const char *const sql[] = {
+		"INSERT INTO event SELECT 4,body,leaf,prev,chain FROM event WHERE seq=3",
+		"DROP TRIGGER event_no_update; UPDATE event SET chain=leaf WHERE seq=3",
+		"DROP TRIGGER event_no_delete; DELETE FROM event WHERE seq=3",
+		"DROP TRIGGER event_no_delete; DELETE FROM event",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(sql); i++) {
+		struct store *s = open_ok(STORE_CREATE | STORE_NOSYNC);
+		struct err e = { 0 };
+		int64_t n = -1;
+
+		for (int k = 0; k < 3; k++)
+			put_event(s, k);
+		commit_ok(s);
+		raw_ok(sql[i]);
+		assert_int_equal(store_stage(s, "{}", 2, NULL, &e), 0);
+		/* What is staged is a table for the one statement alone. */
+		assert_int_equal(db_int(s, "SELECT count(*) FROM late", &n, &e), 0);
+		assert_int_equal(n, 0);
+		assert_int_equal(store_commit(s, &e), -EUCLEAN);
+		assert_non_null(strstr(e.text, "last row"));
+		assert_true(store_poisoned(s));
+		s = store_free(s);
+		assert_int_not_equal(report().fault, STORE_SOUND);
+		assert_int_equal(dir_drop(NULL), 0);
+		assert_int_equal(dir_make(NULL), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,6 +339,7 @@ int main(void)
 		T(test_turns),
 		T(test_reads),
 		T(test_refused),
+		T(test_the_log_is_what_it_was),
 	};
 
 	return cmocka_run_group_tests_name("log_late", tests, NULL, NULL);
