@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 (FIPS 180-4) of eight texts at a time, one in each lane of a vector: one text cannot be
- * hashed faster than its chain of additions allows, eight can. Used where the processor has wide
- * vectors and no instructions for SHA-256; elsewhere libcrypto takes one text after the other. */
+/* SHA-256 (FIPS 180-4) of eight or sixteen texts at a time, one in each lane of a vector: one text
+ * cannot be hashed faster than its chain of additions allows, several can. Used where the processor
+ * has wide vectors and no instructions for SHA-256; elsewhere libcrypto takes one text after the
+ * other. */
 #include "agent/crypto/crypto.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-enum { LANES = 8, BLOCK = 64 };
-
-typedef uint32_t lanes_t __attribute__((vector_size(4 * LANES)));
+enum { BLOCK = 64 };
 
 static const uint32_t round_k[64] = {
 	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4,
@@ -37,67 +36,18 @@ static inline __attribute__((always_inline)) uint32_t word(const uint8_t *p)
 
 #define ROR(x, n) ((x) >> (n) | (x) << (32 - (n)))
 
-static inline __attribute__((always_inline)) void compress(lanes_t h[8], const uint8_t *const p[])
-{
-	lanes_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4], f = h[5], g = h[6], k = h[7];
-	lanes_t w[16];
-
-	for (int t = 0; t < 64; t++) {
-		lanes_t x, y;
-
-		if (t < 16) {
-			for (int i = 0; i < LANES; i++)
-				w[t][i] = word(p[i] + 4 * t);
-		} else {
-			x = w[(t + 1) & 15];
-			y = w[(t + 14) & 15];
-			w[t & 15] += (ROR(x, 7) ^ ROR(x, 18) ^ (x >> 3)) + w[(t + 9) & 15] +
-				     (ROR(y, 17) ^ ROR(y, 19) ^ (y >> 10));
-		}
-		x = k + (ROR(e, 6) ^ ROR(e, 11) ^ ROR(e, 25)) + ((e & f) ^ (~e & g)) + round_k[t] +
-		    w[t & 15];
-		y = (ROR(a, 2) ^ ROR(a, 13) ^ ROR(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
-		k = g, g = f, f = e, e = d + x, d = c, c = b, b = a, a = x + y;
-	}
-	h[0] += a, h[1] += b, h[2] += c, h[3] += d, h[4] += e, h[5] += f, h[6] += g, h[7] += k;
-}
-
-static inline __attribute__((always_inline)) void eight(const struct sha256_text *in, unsigned n,
-							uint8_t (*out)[SHA256_LEN])
-{
-	const uint8_t *p[LANES];
-	size_t blocks = 0;
-	lanes_t h[8];
-
-	for (int i = 0; i < 8; i++)
-		h[i] = start[i] - (lanes_t){ 0 };
-	for (unsigned i = 0; i < n; i++)
-		blocks = in[i].blocks > blocks ? in[i].blocks : blocks;
-	for (size_t done = 0; done < blocks; done++) {
-		/* A lane that is done or not taken goes over something that is there. */
-		for (unsigned i = 0; i < LANES; i++)
-			p[i] = i < n && done < in[i].blocks ? in[i].p + done * BLOCK : in[0].p;
-		compress(h, p);
-		for (unsigned i = 0; i < n; i++)
-			for (int k = 0; k < 8 && in[i].blocks == done + 1; k++) {
-				uint32_t be = __builtin_bswap32(h[k][i]);
-
-				memcpy(out[i] + 4 * k, &be, sizeof(be));
-			}
-	}
-}
-
-__attribute__((target("avx2"))) static void eight_avx2(const struct sha256_text *in, unsigned n,
-						       uint8_t (*out)[SHA256_LEN])
-{
-	eight(in, n, out);
-}
-
-__attribute__((target("avx512vl"))) static void eight_avx512(const struct sha256_text *in,
-							     unsigned n, uint8_t (*out)[SHA256_LEN])
-{
-	eight(in, n, out);
-}
+#define LANES       8
+#define TARGET      "avx2"
+#define IN_LANES(x) x##_8_avx2
+#include "sha256_lanes.h"
+#define LANES       8
+#define TARGET      "avx512vl"
+#define IN_LANES(x) x##_8_avx512
+#include "sha256_lanes.h"
+#define LANES       16
+#define TARGET      "avx512f"
+#define IN_LANES(x) x##_16_avx512
+#include "sha256_lanes.h"
 
 static bool has_sha(void)
 {
@@ -109,22 +59,27 @@ static bool has_sha(void)
 /* Fewer than this many at a time are not worth the empty lanes. */
 enum { WORTH = 3 };
 
+typedef void (*lanes_fn)(const struct sha256_text *in, unsigned n, uint8_t (*out)[SHA256_LEN]);
+
 /* How many of the first n were hashed. */
 static unsigned by_lanes(const struct sha256_text *in, unsigned n, uint8_t (*out)[SHA256_LEN])
 {
-	static void (*run)(const struct sha256_text *, unsigned, uint8_t(*)[SHA256_LEN]);
+	static lanes_fn eight, sixteen;
 	static bool looked;
 	unsigned done = 0;
 
-	if (!looked && !has_sha())
-		run = __builtin_cpu_supports("avx512vl") ? eight_avx512
-		      : __builtin_cpu_supports("avx2")   ? eight_avx2
-							 : NULL;
+	if (!looked && !has_sha()) {
+		if (__builtin_cpu_supports("avx512vl")) /* which has avx512f */
+			eight = hash_8_avx512, sixteen = hash_16_avx512;
+		else if (__builtin_cpu_supports("avx2"))
+			eight = hash_8_avx2;
+	}
 	looked = true;
-	while (run && n - done >= WORTH) {
-		unsigned k = n - done < LANES ? n - done : LANES;
+	while (eight && n - done >= WORTH) {
+		bool wide = sixteen && n - done > 8;
+		unsigned most = wide ? 16 : 8, k = n - done < most ? n - done : most;
 
-		run(in + done, k, out + done);
+		(wide ? sixteen : eight)(in + done, k, out + done);
 		done += k;
 	}
 	return done;

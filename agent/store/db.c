@@ -82,7 +82,10 @@ int db_connect(const char *path, unsigned flags, struct store **ret, struct err 
 	s->frozen = -1;
 	s->flags = flags;
 	configure();
-	rc = sqlite3_open_v2(path, &s->db, mode | SQLITE_OPEN_NOMUTEX, NULL);
+	rc = sqlite3_open_v2(path, &s->db, mode | SQLITE_OPEN_NOMUTEX,
+			     flags & (STORE_READER | STORE_NOSYNC) ? NULL : gather_vfs());
+	if (rc == SQLITE_OK && !(flags & STORE_READER))
+		rc = log_rows(s);
 	if (rc != SQLITE_OK) {
 		r = db_fail(s, rc, path, e);
 		s = db_close(s);

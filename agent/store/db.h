@@ -46,6 +46,9 @@ void db_heap(void);
 /* Opens the connection alone: pragmas, no lock, no verification. db_close() accepts NULL. */
 int db_connect(const char *path, unsigned flags, struct store **ret, struct err *e) must_check;
 struct store *db_close(struct store *s);
+/* The name of the VFS that gathers writes, registered over the default one of now; NULL: SQLite
+ * does not start. Only for connections that sync each commit (gather.c says why). */
+const char *gather_vfs(void);
 /* Maps an SQLite result to an errno; poisons a writer that is inside a turn, unless the database
  * refused the change by a constraint (-EEXIST). */
 int db_fail(struct store *s, int rc, const char *what, struct err *e);
@@ -90,6 +93,10 @@ bool event_text_ok(const char *text, size_t len, uint64_t seq);
 int log_keep(struct store *s, const char *body, size_t len, struct err *e) must_check;
 int log_write(struct store *s, struct err *e) must_check;
 void log_forget(struct store *s);
+/* Makes the turn's events a table of the connection, `late`, from which log_write() inserts.
+ * SQLITE_*
+ */
+int log_rows(struct store *s) must_check;
 uint64_t log_next(const struct store *s); /* the next event's seq */
 struct hash log_chain(const struct hash *prev, const struct hash *leaf);
 

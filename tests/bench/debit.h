@@ -47,12 +47,20 @@ static size_t event_seq; /* where its seq goes */
 
 static inline size_t event_body(uint64_t seq)
 {
+	char digits[20];
+	size_t at = sizeof(digits), n;
+
 	if (!event_seq)
 		event_seq =
 			(size_t)snprintf(event, sizeof(event),
 					 "{\"event\":\"bench\",\"inputs\":\"%0500d\",\"seq\":", 0);
-	return event_seq + (size_t)snprintf(event + event_seq, sizeof(event) - event_seq, "%llu}",
-					    (unsigned long long)seq);
+	do
+		digits[--at] = (char)('0' + seq % 10);
+	while (seq /= 10);
+	n = sizeof(digits) - at;
+	memcpy(event + event_seq, digits + at, n);
+	event[event_seq + n] = '}';
+	return event_seq + n + 1;
 }
 
 static inline void append(struct store *s)

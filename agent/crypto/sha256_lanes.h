@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sha256_lanes.h - SHA-256 of LANES texts, one in each lane of vectors of LANES words, by the
+ * instructions of TARGET; included by sha256_many.c for each pair. IN_LANES(x) names what it makes.
+ */
+#define LANES_T IN_LANES(words)
+typedef uint32_t LANES_T __attribute__((vector_size(4 * LANES)));
+
+__attribute__((target(TARGET))) static void IN_LANES(compress)(LANES_T h[8],
+							       const uint8_t *const p[])
+{
+	LANES_T a = h[0], b = h[1], c = h[2], d = h[3], e = h[4], f = h[5], g = h[6], k = h[7];
+	LANES_T w[16];
+
+	for (int t = 0; t < 64; t++) {
+		LANES_T x, y;
+
+		if (t < 16) {
+			for (int i = 0; i < LANES; i++)
+				w[t][i] = word(p[i] + 4 * t);
+		} else {
+			x = w[(t + 1) & 15];
+			y = w[(t + 14) & 15];
+			w[t & 15] += (ROR(x, 7) ^ ROR(x, 18) ^ (x >> 3)) + w[(t + 9) & 15] +
+				     (ROR(y, 17) ^ ROR(y, 19) ^ (y >> 10));
+		}
+		x = k + (ROR(e, 6) ^ ROR(e, 11) ^ ROR(e, 25)) + ((e & f) ^ (~e & g)) + round_k[t] +
+		    w[t & 15];
+		y = (ROR(a, 2) ^ ROR(a, 13) ^ ROR(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+		k = g, g = f, f = e, e = d + x, d = c, c = b, b = a, a = x + y;
+	}
+	h[0] += a, h[1] += b, h[2] += c, h[3] += d, h[4] += e, h[5] += f, h[6] += g, h[7] += k;
+}
+
+__attribute__((target(TARGET))) static void IN_LANES(hash)(const struct sha256_text *in, unsigned n,
+							   uint8_t (*out)[SHA256_LEN])
+{
+	const uint8_t *p[LANES];
+	size_t blocks = 0;
+	LANES_T h[8];
+
+	for (int i = 0; i < 8; i++)
+		h[i] = start[i] - (LANES_T){ 0 };
+	for (unsigned i = 0; i < n; i++)
+		blocks = in[i].blocks > blocks ? in[i].blocks : blocks;
+	for (size_t done = 0; done < blocks; done++) {
+		/* A lane that is done or not taken goes over something that is there. */
+		for (unsigned i = 0; i < LANES; i++)
+			p[i] = i < n && done < in[i].blocks ? in[i].p + done * BLOCK : in[0].p;
+		IN_LANES(compress)(h, p);
+		for (unsigned i = 0; i < n; i++)
+			for (int k = 0; k < 8 && in[i].blocks == done + 1; k++) {
+				uint32_t be = __builtin_bswap32(h[k][i]);
+
+				memcpy(out[i] + 4 * k, &be, sizeof(be));
+			}
+	}
+}
+
+#undef LANES_T
+#undef LANES
+#undef TARGET
+#undef IN_LANES
