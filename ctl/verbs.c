@@ -124,9 +124,11 @@ const struct verb verbs[] = {
 	  ctl_log_export, NULL,
 	  "what the disclosure policy lets a consumer, an operator or an auditor see of the log, "
 	  "signed, with salted digests for what is hidden and proofs for each event" },
-	{ "log", "check-export", "FILE", "document=FILE+ opened=FILE+", ctl_log_check_export, NULL,
+	{ "log", "check-export", "FILE", "document=FILE+ opened=FILE+ proven", ctl_log_check_export,
+	  NULL,
 	  "check such a file against the DID documents of the log's side and of its cosigners; "
-	  "--opened: that a hidden member was what log open says" },
+	  "--opened: that a hidden member was what log open says; --proven: every event that is "
+	  "shown in part was committed to when it was logged" },
 	{ "log", "open", "SEQ MEMBER", "out=FILE", ctl_log_open, NULL,
 	  "print the value and the salt behind a digest of an export" },
 	{ "disclosure", "show", NULL, NULL, ctl_disclosure_show, NULL,
