@@ -14,6 +14,7 @@
 
 #define DISCLOSURE_POLICY "DisclosurePolicy"
 #define DISCLOSURE_EXPORT "TreatyLogExport"
+#define DISCLOSURE_SALT_KEY "disclosure-salt" /* in the store: 32 bytes */
 #define DISCLOSURE_BYTES  (256 * 1024) /* of a policy's text */
 
 /* Where a reading tool keeps what: whole, found by its argument "id", or in rows that name their

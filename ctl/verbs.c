@@ -101,7 +101,8 @@ const struct verb verbs[] = {
 	{ "log", "replay", NULL, "state=DIR", ctl_log_replay, NULL,
 	  "build the world from the log twice and compare, offline" },
 	{ "log", "redecide", NULL, "state=DIR", ctl_log_redecide, NULL,
-	  "run every logged decision again and compare, offline" },
+	  "run every logged decision and make every root of salted digests again and compare, "
+	  "offline" },
 	{ "log", "prove", "[SEQ]", "from=SIZE state=DIR out=FILE", ctl_log_prove, NULL,
 	  "write one event with its inclusion proof and the newest signed checkpoint, offline; "
 	  "with --from the proof that the log only grew since it had SIZE events" },

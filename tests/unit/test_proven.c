@@ -6,6 +6,7 @@
 #include "agent/codec/commit.h"
 #include "agent/codec/vc.h"
 #include "agent/log_commit.h"
+#include "agent/redecide.h"
 #include "agent/tools/tools.h"
 
 #define RULES                                                                                   \
@@ -182,6 +183,24 @@ static void test_roots(void **state)
 	assert_int_equal(log_commit_start(&lab.side, NULL), 0);
 	commit_all();
 	assert_int_equal(w->committed, seq + 4);
+}
+
+/* Whoever has the whole log makes the roots again: one that is of other events is found. */
+static void test_roots_again(void **state)
+{
+	const struct cap_witness cap = { .engine = lab.side.engine };
+	struct ev_commit ev = { .first = engine_world(lab.side.engine)->committed, .count = 1 };
+	struct redecide_report rep;
+
+	(void)state;
+	assert_int_equal(redecide_log(lab.store, &rep, NULL), 0);
+	assert_int_equal(rep.different, 0);
+	assert_int_equal(rep.roots, 4);
+	assert_int_equal(tool_log_commit(&cap, &ev, NULL, NULL), REFUSE_NONE);
+	assert_int_equal(engine_turn(lab.side.engine), 0);
+	assert_int_equal(redecide_log(lab.store, &rep, NULL), 0);
+	assert_int_equal(rep.different, 1);
+	assert_non_null(strstr(rep.why, "the root is not of these events"));
 }
 
 /* --- exports --------------------------------------------------------------------------------- */
@@ -370,7 +389,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parts),   cmocka_unit_test(test_differ),
 		cmocka_unit_test(test_roots),   cmocka_unit_test(test_proven),
-		cmocka_unit_test(test_not_yet),
+		cmocka_unit_test(test_not_yet), cmocka_unit_test(test_roots_again),
 	};
 
 	return cmocka_run_group_tests(tests, setup_commits, teardown_commits);
