@@ -128,6 +128,35 @@ static void test_differ(void **state)
 		}
 }
 
+/* Against digests that another program made (tests/vectors/commit/make.py): old logs depend on it.
+ */
+static void test_vectors(void **state)
+{
+	auto_json json_t *v = json_load_file("tests/vectors/commit/vectors.json", 0, NULL);
+	const char *text = json_string_value(json_object_get(v, "event"));
+	uint8_t want[32], is[32], secret[32];
+	size_t i;
+	json_t *p;
+
+	(void)state;
+	assert_non_null(v);
+	for (i = 0; i < sizeof(secret); i++)
+		secret[i] = (uint8_t)i;
+	assert_int_equal(digest_decode(json_string_value(json_object_get(v, "digest")), want), 0);
+	assert_int_equal(commit_event(secret, 7, text, strlen(text), is, NULL), 0);
+	assert_memory_equal(is, want, 32);
+	json_array_foreach (json_object_get(v, "parts"), i, p) {
+		struct commit_seen n = { 0 };
+		struct err e = { 0 };
+
+		if (commit_shown(json_object_get(p, "seen"), json_object_get(p, "salts"), &n, is,
+				 &e))
+			fail_msg("parts %zu: %s", i, e.text);
+		assert_memory_equal(is, want, 32);
+	}
+	assert_int_equal(i, 6);
+}
+
 /* --- roots ----------------------------------------------------------------------------------- */
 
 static void refused_root(uint64_t first, uint64_t count, enum refusal why)
@@ -387,9 +416,10 @@ static int teardown_commits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parts),   cmocka_unit_test(test_differ),
-		cmocka_unit_test(test_roots),   cmocka_unit_test(test_proven),
-		cmocka_unit_test(test_not_yet), cmocka_unit_test(test_roots_again),
+		cmocka_unit_test(test_vectors),     cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_differ),      cmocka_unit_test(test_roots),
+		cmocka_unit_test(test_proven),      cmocka_unit_test(test_not_yet),
+		cmocka_unit_test(test_roots_again),
 	};
 
 	return cmocka_run_group_tests(tests, setup_commits, teardown_commits);
