@@ -312,10 +312,12 @@ static const json_t *good;
 
 static void lies(void)
 {
+	json_t *twin = json_deep_copy(good);
 	char zeros[64] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 	/* the twin: only signed again */
-	sign_again(json_deep_copy(good));
+	sign_again(twin);
+	json_decref(twin);
 	run(CHECK " --proven", 0, "\"proven\": ");
 	CHANGED((at = find(ev, notes, false, &name), set(at, name, json_string("another"))),
 		NOT_SO);
