@@ -2,8 +2,8 @@
 #include "agent/codec/commit.h"
 
 #include "agent/codec/canon.h"
+#include "agent/codec/commit_i.h"
 #include "agent/codec/json.h"
-#include "agent/crypto/crypto.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,15 +25,20 @@ void commit_event_salt(const uint8_t key[32], uint64_t seq, uint8_t ret[32])
 	sha256_end(&c, ret);
 }
 
-void commit_salt(const uint8_t around[32], const char *name, uint8_t ret[32])
+void commit_salt_n(const uint8_t around[32], const char *name, size_t n, uint8_t ret[32])
 {
 	struct sha256_ctx c;
 
 	sha256_begin(&c);
 	sha256_add(&c, "treaty/salt/v1", 14);
 	sha256_add(&c, around, 32);
-	sha256_add(&c, name, strlen(name));
+	sha256_add(&c, name, n);
 	sha256_end(&c, ret);
+}
+
+void commit_salt(const uint8_t around[32], const char *name, uint8_t ret[32])
+{
+	commit_salt_n(around, name, strlen(name), ret);
 }
 
 void commit_salt_at(const uint8_t around[32], size_t index, uint8_t ret[32])
@@ -54,18 +59,18 @@ bool commit_is_leaf(const json_t *v)
 				 : !json_is_object(first) && !json_is_array(first);
 }
 
-static void node_begin(struct sha256_ctx *c, const json_t *v)
+void commit_node_begin(struct sha256_ctx *c, bool array)
 {
 	static const uint8_t members[32] = "treaty/members/v1";
 	static const uint8_t elements[32] = "treaty/elements/v1";
 
 	sha256_begin(c);
-	sha256_add(c, json_is_array(v) ? elements : members, 32);
+	sha256_add(c, array ? elements : members, 32);
 }
 
-static void node_add(struct sha256_ctx *c, const char *name, const uint8_t digest[COMMIT_LEN])
+void commit_node_add(struct sha256_ctx *c, const char *name, size_t n,
+		     const uint8_t digest[COMMIT_LEN])
 {
-	size_t n = strlen(name);
 	const uint8_t len[4] = { (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8),
 				 (uint8_t)n };
 
@@ -148,11 +153,11 @@ int commit_value(const uint8_t salt[32], const json_t *v, uint8_t ret[COMMIT_LEN
 	if (commit_is_leaf(v))
 		return commit_leaf(salt, v, ret, e);
 	r = parts_of(v, &p, &n) ? err_set(e, -ENOMEM, "out of memory") : 0;
-	node_begin(&c, v);
+	commit_node_begin(&c, json_is_array(v));
 	for (size_t i = 0; !r && i < n; i++) {
 		commit_salt(salt, p[i].name, own);
 		r = commit_value(own, p[i].value, d, e);
-		node_add(&c, p[i].name, d);
+		commit_node_add(&c, p[i].name, strlen(p[i].name), d);
 	}
 	sha256_end(&c, ret);
 	return r;
@@ -161,12 +166,15 @@ int commit_value(const uint8_t salt[32], const json_t *v, uint8_t ret[COMMIT_LEN
 int commit_event(const uint8_t key[32], uint64_t seq, const char *body, size_t len,
 		 uint8_t ret[COMMIT_LEN], struct err *e)
 {
-	auto_json json_t *row = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
+	auto_json json_t *row = NULL;
 	uint8_t salt[32];
 
+	commit_event_salt(key, seq, salt);
+	if (!commit_text(salt, body, len, ret))
+		return 0;
+	row = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
 	if (!row)
 		return err_set(e, -EINVAL, "event %llu: not JSON", (unsigned long long)seq);
-	commit_event_salt(key, seq, salt);
 	return commit_value(salt, row, ret, e);
 }
 
@@ -229,13 +237,13 @@ static int shown_node(const json_t *seen, const json_t *salts, struct commit_see
 	size_t n = 0;
 	int r = parts_of(seen, &p, &n) ? err_set(e, -ENOMEM, "out of memory") : 0;
 
-	node_begin(&c, seen);
+	commit_node_begin(&c, json_is_array(seen));
 	for (size_t i = 0; !r && i < n; i++) {
 		r = commit_shown(p[i].value, salt_of(salts, &p[i], i), count, d, e);
 		if (r == -EINVAL && e && !e->text[0])
 			r = err_set(e, r, "%.60s: neither its salt nor its digest is here",
 				    p[i].name);
-		node_add(&c, p[i].name, d);
+		commit_node_add(&c, p[i].name, strlen(p[i].name), d);
 	}
 	sha256_end(&c, ret);
 	return r;

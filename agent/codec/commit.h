@@ -32,6 +32,10 @@ int commit_leaf(const uint8_t salt[32], const json_t *v, uint8_t ret[COMMIT_LEN]
 /* -ENOMEM; -ERANGE and -EMSGSIZE as of canon.h. */
 int commit_value(const uint8_t salt[32], const json_t *v, uint8_t ret[COMMIT_LEN],
 		 struct err *e) must_check;
+/* The same from canonical text, of an object. -EDOM: not of the plain kind that this reads (ASCII
+ * without escapes, integers of 15 digits, 32 levels); a tree can tell then. */
+int commit_text(const uint8_t salt[32], const char *text, size_t len,
+		uint8_t ret[COMMIT_LEN]) must_check;
 /* The same of an event's text. -EINVAL: not JSON. */
 int commit_event(const uint8_t key[32], uint64_t seq, const char *body, size_t len,
 		 uint8_t ret[COMMIT_LEN], struct err *e) must_check;

@@ -128,6 +128,78 @@ static void test_differ(void **state)
 		}
 }
 
+/* A row's text and its tree have one digest; what is not plain, or not canonical, only a tree has.
+ */
+static void test_text(void **state)
+{
+	static const char *const not_plain[] = {
+		"",
+		"1",
+		"[]",
+		"{\"a\":1",
+		"{\"a\":1}}",
+		"{\"a\" :1}",
+		"{\"a\":1.0}",
+		"{\"a\":01}",
+		"{\"a\":-0}",
+		"{\"a\":1e3}",
+		"{\"a\":1234567890123456}",
+		"{\"b\":1,\"a\":1}",
+		"{\"a\":1,\"a\":1}",
+		"{\"ab\":1,\"a\":1}",
+		"{\"a\":\"\\n\"}",
+		"{\"a\":\"\xc3\xa4\"}",
+		"{\"a\":\"\x7f\"}",
+		"{\"a\":[1,{}]}",
+		"{\"a\":[1,[2]]}",
+		"{\"a\":tru}",
+		"{\"a\":}",
+		"{\"a\"}",
+		"{,}",
+		"{\"a\":[{},]}",
+	};
+	static const char *const plain[] = { "{}", "{\"a\":-7,\"ab\":[true,false,null,\"x\"]}",
+					     "{\"a\":[{},[],[[1]],3]}", "{\"\":0}" };
+	uint8_t is[32], want[32];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(not_plain); i++)
+		if (commit_text(key, not_plain[i], strlen(not_plain[i]), is) != -EDOM)
+			fail_msg("taken: %s", not_plain[i]);
+	for (size_t i = 0; i < ARRAY_LEN(plain); i++) {
+		auto_json json_t *v = json_loads(plain[i], 0, NULL);
+
+		assert_int_equal(commit_text(key, plain[i], strlen(plain[i]), is), 0);
+		assert_int_equal(commit_value(key, v, want, NULL), 0);
+		assert_memory_equal(is, want, 32);
+	}
+}
+
+static int plain_row(void *arg, const struct store_event *row)
+{
+	auto_json json_t *v = json_loadb(row->body, row->len, 0, NULL);
+	uint8_t is[32], want[32];
+
+	assert_int_equal(commit_value(key, v, want, NULL), 0);
+	if (commit_text(key, row->body, row->len, is))
+		return 0;
+	assert_memory_equal(is, want, 32);
+	++*(unsigned *)arg;
+	return 0;
+}
+
+/* And it is what a log's rows are made of. */
+static void test_text_of_rows(void **state)
+{
+	unsigned plain = 0;
+
+	(void)state;
+	assert_int_equal(store_replay(lab.store, 1, plain_row, &plain, NULL), 0);
+	print_message("%u of %llu rows are plain\n", plain,
+		      (unsigned long long)store_durable(lab.store));
+	assert_true(plain * 2 > store_durable(lab.store));
+}
+
 /* Against digests that another program made (tests/vectors/commit/make.py): old logs depend on it.
  */
 static void test_vectors(void **state)
@@ -418,9 +490,10 @@ static int teardown_commits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_vectors),     cmocka_unit_test(test_parts),
-		cmocka_unit_test(test_differ),      cmocka_unit_test(test_roots),
-		cmocka_unit_test(test_proven),      cmocka_unit_test(test_not_yet),
+		cmocka_unit_test(test_vectors),      cmocka_unit_test(test_text),
+		cmocka_unit_test(test_text_of_rows), cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_differ),       cmocka_unit_test(test_roots),
+		cmocka_unit_test(test_proven),       cmocka_unit_test(test_not_yet),
 		cmocka_unit_test(test_roots_again),
 	};
 
