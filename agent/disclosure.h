@@ -12,10 +12,10 @@
 #include "agent/side.h"
 #include "agent/wire/wire.h"
 
-#define DISCLOSURE_POLICY "DisclosurePolicy"
-#define DISCLOSURE_EXPORT "TreatyLogExport"
+#define DISCLOSURE_POLICY   "DisclosurePolicy"
+#define DISCLOSURE_EXPORT   "TreatyLogExport"
 #define DISCLOSURE_SALT_KEY "disclosure-salt" /* in the store: 32 bytes */
-#define DISCLOSURE_BYTES  (256 * 1024) /* of a policy's text */
+#define DISCLOSURE_BYTES    (256 * 1024)      /* of a policy's text */
 
 /* Where a reading tool keeps what: whole, found by its argument "id", or in rows that name their
  * agreement. Index = number of the resource in a policy. */
