@@ -289,8 +289,8 @@ int ctl_log_redecide(struct ctl *c)
 	} else {
 		print_table(json_object_get(o, "cores"), "core decisions equal firstDifferent");
 		(void)printf("%" PRIu64 " events, %" PRIu64 " decisions, %" PRIu64
-			     " roots, %" PRIu64 " different\n",
-			     rep.events, rep.decisions, rep.roots, rep.different);
+			     " different, %" PRIu64 " roots\n",
+			     rep.events, rep.decisions, rep.different, rep.roots);
 	}
 	return rep.different ? fail(CTL_REFUSED, "%s", rep.why) : CTL_OK;
 }
