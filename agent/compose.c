@@ -30,6 +30,7 @@
 #include "side_clock.h"
 #include "status_lists.h"
 #include "tokens.h"
+#include "log_commit.h"
 #include "witness.h"
 
 #include <arpa/inet.h>
@@ -463,6 +464,7 @@ static const struct {
 	{ ROLE_OSS, oss_assurance_start },
 	{ ROLE_ENTERPRISE | ROLE_BSS, witness_start },
 	{ ROLE_ENTERPRISE | ROLE_BSS | ROLE_OSS | ROLE_NODE, disclosure_start },
+	{ ROLE_ENTERPRISE | ROLE_BSS, log_commit_start },
 	{ ROLE_ENTERPRISE | ROLE_BSS | ROLE_OSS | ROLE_NODE, queries_start },
 };
 
@@ -560,6 +562,7 @@ struct compose *compose_free(struct compose *m)
 	m->side.tokens = tokens_free(m->side.tokens);
 	m->side.fetch = fetch_free(m->side.fetch);
 	m->side.http = http_client_free(m->side.http);
+	log_commit_free(&m->side);
 	witness_free(&m->side);
 	disclosure_free(&m->side);
 	m->side.engine = engine_free(m->side.engine);

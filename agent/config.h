@@ -227,6 +227,10 @@ struct cfg_wallet {
 struct cfg_ledger {
 	char currency[4]; /* ISO 4217 */
 	money_t ceiling;  /* no single signature of this side commits more */
+	/* What all signatures together may commit: for one wallet (0 = as the ceiling), and for
+	 * all of them (0 = no such limit), in a period or, without one, for good. */
+	money_t wallet_ceiling, total_ceiling;
+	uint32_t period_s;
 };
 
 struct cfg_operator {

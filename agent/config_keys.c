@@ -382,6 +382,12 @@ static const struct cfg_key wallet_keys[] = {
 static const struct cfg_key ledger_keys[] = {
 	{ "currency", parse_currency, offsetof(struct cfg_ledger, currency), ANY, .def = "EUR" },
 	{ "ceiling", cfg_i64, offsetof(struct cfg_ledger, ceiling), BETWEEN(0, MONEY_MAX), "0" },
+	{ "wallet-ceiling", cfg_i64, offsetof(struct cfg_ledger, wallet_ceiling),
+	  BETWEEN(0, MONEY_MAX), "0" },
+	{ "total-ceiling", cfg_i64, offsetof(struct cfg_ledger, total_ceiling),
+	  BETWEEN(0, MONEY_MAX), "0" },
+	{ "ceiling-period", cfg_u32, offsetof(struct cfg_ledger, period_s), BETWEEN(0, 31622400),
+	  "0" },
 };
 
 #define AT(m) offsetof(struct cfg_operator, m)

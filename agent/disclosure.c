@@ -15,7 +15,6 @@
 #include <stdio.h>
 
 #define DOCUMENT_KEY "disclosure"
-#define SALT_KEY     "disclosure-salt"
 
 struct disclosure_state {
 	struct disclosure now;
@@ -338,14 +337,15 @@ static int salt(struct side *s, struct err *e)
 	struct store *st = engine_store(s->engine);
 	auto_free void *p = NULL;
 	size_t n = 0;
-	int r = store_kv_get(st, SALT_KEY, &p, &n, NULL);
+	int r = store_kv_get(st, DISCLOSURE_SALT_KEY, &p, &n, NULL);
 
 	if (!r && n == sizeof(s->disclosure->salt)) {
 		memcpy(s->disclosure->salt, p, n);
 		return 0;
 	}
 	random_fill(s->disclosure->salt, sizeof(s->disclosure->salt));
-	return store_kv_put(st, SALT_KEY, s->disclosure->salt, sizeof(s->disclosure->salt), e);
+	return store_kv_put(st, DISCLOSURE_SALT_KEY, s->disclosure->salt,
+			    sizeof(s->disclosure->salt), e);
 }
 
 /* What the database holds is believed when it is signed and the one that the log named last: an

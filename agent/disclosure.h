@@ -12,9 +12,10 @@
 #include "agent/side.h"
 #include "agent/wire/wire.h"
 
-#define DISCLOSURE_POLICY "DisclosurePolicy"
-#define DISCLOSURE_EXPORT "TreatyLogExport"
-#define DISCLOSURE_BYTES  (256 * 1024) /* of a policy's text */
+#define DISCLOSURE_POLICY   "DisclosurePolicy"
+#define DISCLOSURE_EXPORT   "TreatyLogExport"
+#define DISCLOSURE_SALT_KEY "disclosure-salt" /* in the store: 32 bytes */
+#define DISCLOSURE_BYTES    (256 * 1024)      /* of a policy's text */
 
 /* Where a reading tool keeps what: whole, found by its argument "id", or in rows that name their
  * agreement. Index = number of the resource in a policy. */
@@ -54,20 +55,24 @@ struct disclose_who disclosure_who(const struct side *s, const struct peer *p);
 
 /* --- views --- */
 /* A lens: what one caller sees of one thing. key NULL: what is hidden is left out; else it is
- * replaced by {"redacted": digest} salted with the key, seq and the member's path. */
+ * replaced by {"redacted": digest}, as of codec/commit.h with the event's salt of the key. */
 struct disclosure_lens {
 	const struct side *side;
 	struct disclose_who who;
 	const uint8_t *key;
 };
 
-/* An event as its row's JSON; *ret a new reference, or NULL when it is not seen. whole: nothing of
- * it was hidden. */
+/* An event as its row's JSON, new references; event NULL: it is not seen. */
+struct disclosure_seen {
+	json_t *event;
+	json_t *salts; /* with a key: for commit_shown() */
+	bool whole;    /* nothing of it was hidden */
+};
 int disclosure_event(const struct disclosure_lens *l, const struct event *ev, const json_t *row,
-		     json_t **ret, bool *whole, struct err *e) must_check;
+		     struct disclosure_seen *ret, struct err *e) must_check;
 /* The same from the log's bytes. */
 int disclosure_row(const struct disclosure_lens *l, uint64_t seq, const char *body, size_t len,
-		   json_t **ret, bool *whole, struct err *e) must_check;
+		   struct disclosure_seen *ret, struct err *e) must_check;
 /* May this tool be asked at all, and about this? -EACCES with the rule. */
 int disclosure_ask(const struct disclosure_lens *l, const char *tool, const json_t *args,
 		   struct err *e) must_check;
@@ -81,10 +86,8 @@ int disclosure_sight(const struct disclosure_lens *l, uint64_t seq, const char *
 int disclosure_answer(const struct disclosure_lens *l, const char *tool, const json_t *args,
 		      json_t **io, struct err *e) must_check;
 
-/* The salt of a member of an event, and the digest of its value under it. */
+/* The salt of a member in exports of before LOG_COMMITTED: there the digest was always a leaf's. */
 void disclosure_salt(const uint8_t key[32], uint64_t seq, const char *path, uint8_t salt[32]);
-int disclosure_digest(const uint8_t salt[32], const json_t *value, digest_t *ret,
-		      struct err *e) must_check;
 /* The database's own salt key. */
 int disclosure_key(const struct side *s, uint8_t ret[32], struct err *e) must_check;
 

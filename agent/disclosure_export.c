@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an audience may see of the log, as one signed document: each event whole, or with salted
- * digests where something is hidden; its leaf, the proof that the leaf is in the tree, and the
- * checkpoint of that tree. */
+ * digests where something is hidden; its leaf, the proof that the leaf is in the tree, the proof
+ * that the digests were fixed in it, and the checkpoint of that tree. */
 #include "disclosure.h"
+#include "disclosure_proof.h"
 
 #include "agent/codec/event_json.h"
 #include "agent/codec/json.h"
@@ -23,31 +24,15 @@ struct exporting {
 	const struct deal *deal; /* NULL = all */
 	struct store_prover *prover;
 	uint8_t key[32];
-	json_t *events;
+	json_t *events, *roots;
 	uint64_t size, scanned, next;
 	size_t bytes;
 	struct err *e;
 };
 
-static json_t *hash_text(const struct hash *h)
-{
-	char text[48];
-
-	(void)base64_encode(h->b, HASH_LEN, text, sizeof(text));
-	return json_string(text);
-}
-
-static json_t *path_json(const struct merkle_proof *p)
-{
-	json_t *a = json_array();
-
-	for (unsigned i = 0; i < p->n; i++)
-		(void)json_array_append_new(a, hash_text(&p->node[i]));
-	return a;
-}
-
-/* Whole: the bytes of the leaf. Else what is seen of them, with salted digests. */
-static int add(struct exporting *x, const struct store_event *row, json_t *seen, bool whole)
+/* Whole: the bytes of the leaf. Else what is seen of them, with the digests of the rest. */
+static int add(struct exporting *x, const struct store_event *row,
+	       const struct disclosure_seen *seen)
 {
 	struct merkle_proof proof;
 	json_t *o;
@@ -55,10 +40,11 @@ static int add(struct exporting *x, const struct store_event *row, json_t *seen,
 
 	if (r)
 		return err_set(x->e, r, "event %llu: no proof", (unsigned long long)row->seq);
-	o = json_pack("{s:I, s:o, s:o}", "seq", (json_int_t)row->seq, "leaf", hash_text(&row->leaf),
-		      "path", path_json(&proof));
-	if (!o || (whole ? json_object_set_new(o, "body", json_stringn(row->body, row->len))
-			 : json_object_set(o, "event", seen))) {
+	o = json_pack("{s:I, s:o, s:o}", "seq", (json_int_t)row->seq, "leaf",
+		      disclosure_hash(&row->leaf), "path", disclosure_path(&proof));
+	if (!o || (seen->whole ? json_object_set_new(o, "body", json_stringn(row->body, row->len))
+			       : json_object_set(o, "event", seen->event) ||
+					 json_object_set(o, "salts", seen->salts))) {
 		json_decref(o);
 		return err_set(x->e, -ENOMEM, "out of memory");
 	}
@@ -78,9 +64,8 @@ static int export_row(void *arg, const struct store_event *row)
 {
 	struct exporting *x = arg;
 	struct event *ev;
-	json_t *seen = NULL;
+	struct disclosure_seen seen = { 0 };
 	auto_json json_t *js = NULL;
-	bool whole = true;
 	int r;
 
 	if (row->seq > x->size)
@@ -96,11 +81,12 @@ static int export_row(void *arg, const struct store_event *row)
 	r = event_read(row->body, row->len, ev, NULL, x->e);
 	if (!r && wanted(x, ev)) {
 		js = json_loadb(row->body, row->len, JSON_REJECT_DUPLICATES, NULL);
-		r = js ? disclosure_event(&x->lens, ev, js, &seen, &whole, x->e) : -ENOMEM;
+		r = js ? disclosure_event(&x->lens, ev, js, &seen, x->e) : -ENOMEM;
 	}
-	if (!r && seen)
-		r = add(x, row, seen, whole);
-	json_decref(seen);
+	if (!r && seen.event)
+		r = add(x, row, &seen);
+	json_decref(seen.event);
+	json_decref(seen.salts);
 	free(ev);
 	return r;
 }
@@ -128,13 +114,14 @@ static json_t *document(const struct exporting *x, const struct disclosure_ask_e
 	char digest[DIGEST_MULTIBASE_MAX];
 
 	digest_encode(d->digest.b, digest);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:{s:I, s:s}, s:I, s:I, s:s, s:O}",
-			 "type", DISCLOSURE_EXPORT, "side", x->lens.side->cfg->daemon.did, "log",
-			 cp->origin, "for", role[__builtin_ctz(q->role)], "to", q->did, "agreement",
-			 q->agreement, "made", json_time(engine_now(x->lens.side->engine)),
-			 "policy", "version", (json_int_t)d->version, "digest", digest, "after",
-			 (json_int_t)q->after, "upTo", (json_int_t)(x->next ? x->next : x->size),
-			 "checkpoint", note, "events", x->events);
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:{s:I, s:s}, s:I, s:I, s:s, s:O, s:O}",
+		"type", DISCLOSURE_EXPORT, "side", x->lens.side->cfg->daemon.did, "log", cp->origin,
+		"for", role[__builtin_ctz(q->role)], "to", q->did, "agreement", q->agreement,
+		"made", json_time(engine_now(x->lens.side->engine)), "policy", "version",
+		(json_int_t)d->version, "digest", digest, "after", (json_int_t)q->after, "upTo",
+		(json_int_t)(x->next ? x->next : x->size), "checkpoint", note, "events", x->events,
+		"commitments", x->roots);
 }
 
 static int collect(struct exporting *x, const struct disclosure_ask_export *q, struct err *e)
@@ -144,7 +131,13 @@ static int collect(struct exporting *x, const struct disclosure_ask_export *q, s
 
 	if (!r && q->after < x->size)
 		r = store_replay(st, q->after + 1, export_row, x, e);
-	return r < 0 ? r : 0;
+	return r < 0 ? r
+		     : disclosure_prove(&(struct disclosure_proving){ .st = st,
+								      .key = x->key,
+								      .prover = x->prover,
+								      .size = x->size,
+								      .events = x->events },
+					&x->roots, e);
 }
 
 int disclosure_export(struct side *s, const struct disclosure_ask_export *q, json_t **ret,
@@ -178,6 +171,7 @@ int disclosure_export(struct side *s, const struct disclosure_ask_export *q, jso
 		r = doc ? secure(s, doc, ret, e) : err_set(e, -ENOMEM, "out of memory");
 	}
 	json_decref(x.events);
+	json_decref(x.roots);
 	*next = x.next;
 	return r;
 }

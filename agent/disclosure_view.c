@@ -3,7 +3,7 @@
  * a rule shows, another consumer's DID leaves as an operational label only. */
 #include "disclosure.h"
 
-#include "agent/codec/canon.h"
+#include "agent/codec/commit.h"
 #include "agent/codec/event_json.h"
 #include "agent/codec/json.h"
 #include "agent/crypto/crypto.h"
@@ -124,9 +124,9 @@ none:
 struct reducing {
 	const struct disclosure_lens *l;
 	uint32_t rules;
-	uint64_t seq;
 	bool whole;
 	char path[PATH_CAP];
+	uint8_t salt[32]; /* of the value around, when the lens has a key */
 };
 
 void disclosure_salt(const uint8_t key[32], uint64_t seq, const char *path, uint8_t salt[32])
@@ -144,43 +144,61 @@ void disclosure_salt(const uint8_t key[32], uint64_t seq, const char *path, uint
 	sha256_end(&c, salt);
 }
 
-int disclosure_digest(const uint8_t salt[32], const json_t *value, digest_t *ret, struct err *e)
+/* What a later check needs of a value besides what is seen of it; NULL where it is hidden. */
+static json_t *note(const struct reducing *x, const json_t *v, bool masked)
 {
-	auto_free char *text = NULL;
-	auto_json json_t *box = json_pack("[O]", value); /* a text of its own, whatever it is */
-	struct sha256_ctx c;
-	size_t n;
-	int r = box ? canon_text(box, DISCLOSURE_BYTES, &text, &n, e) : -ENOMEM;
+	uint8_t d[COMMIT_LEN];
 
-	if (r)
-		return r;
-	sha256_begin(&c);
-	sha256_add(&c, salt, 32);
-	sha256_add(&c, text, n);
-	sha256_end(&c, ret->b);
-	return 0;
+	if (!masked)
+		return commit_note(x->salt, false);
+	return commit_value(x->salt, v, d, NULL) ? NULL : commit_note(d, true);
 }
 
-static json_t *hidden(struct reducing *x, const json_t *v)
+static json_t *hidden(const struct reducing *x, const json_t *v)
 {
-	char text[DIGEST_MULTIBASE_MAX];
-	uint8_t salt[32];
-	digest_t d;
+	uint8_t d[COMMIT_LEN];
 
-	disclosure_salt(x->l->key, x->seq, x->path, salt);
-	if (disclosure_digest(salt, v, &d, NULL))
-		return NULL;
-	digest_encode(d.b, text);
-	return json_pack("{s:s}", "redacted", text);
+	return commit_value(x->salt, v, d, NULL) ? NULL : commit_hidden(d);
 }
 
-static json_t *reduce(struct reducing *x, const json_t *v);
+static json_t *reduce(struct reducing *x, const json_t *v, json_t **ret_notes);
 
-static int reduce_member(struct reducing *x, const char *key, const json_t *v, json_t *out)
+/* One value, with x->salt its own: what is seen of it (NULL: nothing), and the note beside it. */
+static int reduce_value(struct reducing *x, enum disclose_sight sight, const json_t *v,
+			json_t **seen, json_t **ret_note)
+{
+	const bool keyed = x->l->key != NULL;
+	bool masks;
+
+	/* Where there are no members to choose from, a value is seen whole or not at all. */
+	if (sight == DISCLOSE_PART &&
+	    (keyed ? commit_is_leaf(v) : !json_is_object(v) && !json_is_array(v)))
+		sight = DISCLOSE_HIDE;
+	x->whole &= sight != DISCLOSE_HIDE;
+	if (sight == DISCLOSE_HIDE) {
+		*seen = keyed ? hidden(x, v) : NULL;
+		return *seen || !keyed ? 0 : -ENOMEM;
+	}
+	if (sight == DISCLOSE_PART) {
+		*seen = reduce(x, v, ret_note);
+		return *seen ? 0 : -ENOMEM;
+	}
+	*seen = masked(x->l, v);
+	if (!*seen)
+		return -ENOMEM;
+	masks = !json_equal(*seen, v);
+	x->whole &= !masks;
+	if (keyed)
+		*ret_note = note(x, v, masks);
+	return *ret_note || !keyed ? 0 : -ENOMEM;
+}
+
+static int reduce_member(struct reducing *x, const char *key, const json_t *v, json_t *out,
+			 json_t *notes)
 {
 	size_t n = strlen(x->path);
-	enum disclose_sight sight;
-	json_t *seen = NULL;
+	json_t *seen = NULL, *with = NULL;
+	uint8_t around[32];
 	int r = 0;
 
 	if (snprintf(x->path + n, sizeof(x->path) - n, "%s%s", n ? "." : "", key) >=
@@ -188,49 +206,70 @@ static int reduce_member(struct reducing *x, const char *key, const json_t *v, j
 		x->path[n] = '\0';
 		return -EMSGSIZE;
 	}
-	sight = disclose_member(disclosure_of(x->l->side), x->rules, x->path);
-	if (sight == DISCLOSE_PART && !json_is_object(v) && !json_is_array(v))
-		sight = DISCLOSE_HIDE;
-	if (sight == DISCLOSE_SHOW)
-		seen = masked(x->l, v);
-	else if (sight == DISCLOSE_PART)
-		seen = reduce(x, v);
-	else if (x->l->key)
-		seen = hidden(x, v);
-	x->whole &= sight == DISCLOSE_SHOW || sight == DISCLOSE_PART;
-	if (sight == DISCLOSE_SHOW && seen && !json_equal(seen, v))
-		x->whole = false;
-	if (seen)
-		r = json_object_set_new(out, key, seen) ? -ENOMEM : 0;
-	else if (sight != DISCLOSE_HIDE || x->l->key)
-		r = -ENOMEM;
+	memcpy(around, x->salt, sizeof(around));
+	if (x->l->key)
+		commit_salt(around, key, x->salt);
+	r = reduce_value(x, disclose_member(disclosure_of(x->l->side), x->rules, x->path), v, &seen,
+			 &with);
+	memcpy(x->salt, around, sizeof(around));
+	if (!r && seen)
+		r = json_object_set_new(out, key, json_incref(seen)) ? -ENOMEM : 0;
+	if (!r && with)
+		r = json_object_set_new(notes, key, json_incref(with)) ? -ENOMEM : 0;
+	json_decref(seen);
+	json_decref(with);
 	x->path[n] = '\0';
 	return r;
 }
 
-/* An object or array of which parts are seen; the elements of an array have its path. */
-static json_t *reduce(struct reducing *x, const json_t *v)
+/* The elements have the array's path; one without members of its own is not seen. */
+static int reduce_element(struct reducing *x, size_t i, const json_t *v, json_t *out, json_t *notes)
+{
+	json_t *seen = NULL, *with = NULL;
+	uint8_t around[32];
+	int r;
+
+	memcpy(around, x->salt, sizeof(around));
+	if (x->l->key)
+		commit_salt_at(around, i, x->salt);
+	r = reduce_value(x, DISCLOSE_PART, v, &seen, &with);
+	memcpy(x->salt, around, sizeof(around));
+	if (!r && seen)
+		r = json_array_append_new(out, json_incref(seen)) ? -ENOMEM : 0;
+	if (!r && x->l->key)
+		r = json_array_append_new(notes, with ? json_incref(with) : json_null()) ? -ENOMEM
+											 : 0;
+	json_decref(seen);
+	json_decref(with);
+	return r;
+}
+
+/* An object or array of which parts are seen. */
+static json_t *reduce(struct reducing *x, const json_t *v, json_t **ret_notes)
 {
 	bool arr = json_is_array(v);
 	json_t *out = arr ? json_array() : json_object(), *m;
+	json_t *notes = arr ? json_array() : json_object();
 	const char *k;
 	size_t i;
+	int r = out && notes ? 0 : -ENOMEM;
 
-	if (arr) {
+	if (!r && arr)
 		json_array_foreach (v, i, m)
-			if (!json_is_object(m) && !json_is_array(m))
-				x->whole = false;
-			else if (json_array_append_new(out, reduce(x, m)))
-				goto none;
-		return out;
+			r = r ? r : reduce_element(x, i, m, out, notes);
+	else if (!r)
+		json_object_foreach ((json_t *)(uintptr_t)v, k, m)
+			r = r ? r : reduce_member(x, k, m, out, notes);
+	if (r) {
+		json_decref(out);
+		json_decref(notes);
+		return NULL;
 	}
-	json_object_foreach ((json_t *)(uintptr_t)v, k, m)
-		if (reduce_member(x, k, m, out))
-			goto none;
+	if (x->l->key)
+		*ret_notes = notes;
+	else
+		json_decref(notes);
 	return out;
-none:
-	json_decref(out);
-	return NULL;
 }
 
 /* --- subjects ----------------------------------------------------------------------------------
@@ -252,42 +291,66 @@ static const struct deal *deal_of(const struct side *s, const struct event *ev)
 	return id && !ident_empty(*id) ? world_deal(engine_world(s->engine), id) : NULL;
 }
 
-int disclosure_event(const struct disclosure_lens *l, const struct event *ev, const json_t *row,
-		     json_t **ret, bool *whole, struct err *e)
+/* Members that are seen of every event that is seen at all. A root of digests has nothing to hide.
+ */
+static bool frame(const char *key)
 {
-	static const char *const frame[] = { "v", "seq", "time", "actor", "tool", "event" };
+	static const char *const name[] = { "v", "seq", "time", "actor", "tool", "event" };
+
+	for (size_t i = 0; i < ARRAY_LEN(name); i++)
+		if (!strcmp(name[i], key))
+			return true;
+	return false;
+}
+
+static int frame_member(struct reducing *x, const char *key, json_t *v, json_t *out, json_t *notes)
+{
+	uint8_t salt[32];
+
+	if (json_object_set(out, key, v))
+		return -ENOMEM;
+	if (!x->l->key)
+		return 0;
+	commit_salt(x->salt, key, salt);
+	return json_object_set_new(notes, key, commit_note(salt, false)) ? -ENOMEM : 0;
+}
+
+int disclosure_event(const struct disclosure_lens *l, const struct event *ev, const json_t *row,
+		     struct disclosure_seen *ret, struct err *e)
+{
 	struct disclose_what what = { .event = ev->kind, .at = ev->at };
-	struct reducing x = { .l = l, .seq = ev->seq, .whole = true };
-	auto_json json_t *out = json_object(), *rest = json_copy((json_t *)(uintptr_t)row);
+	struct reducing x = { .l = l, .whole = true };
+	auto_json json_t *out = json_object(), *notes = json_object();
 	const char *k;
 	json_t *v;
+	int r = 0;
 
-	*ret = NULL;
-	*whole = true;
+	*ret = (struct disclosure_seen){ .whole = true };
 	if (l->who.owner) {
-		*ret = json_deep_copy(row);
-		return *ret ? 0 : -ENOMEM;
+		ret->event = json_deep_copy(row);
+		return ret->event ? 0 : -ENOMEM;
 	}
 	about(l, deal_of(l->side, ev), &what);
 	x.rules = disclose_rules(disclosure_of(l->side), &l->who, &what);
 	if (!x.rules)
 		return 0;
-	for (size_t i = 0; i < ARRAY_LEN(frame); i++) {
-		v = json_object_get(rest, frame[i]);
-		if (v && json_object_set(out, frame[i], v))
-			return err_set(e, -ENOMEM, "out of memory");
-		(void)json_object_del(rest, frame[i]);
-	}
-	json_object_foreach (rest, k, v)
-		if (reduce_member(&x, k, v, out))
-			return err_set(e, -ENOMEM, "out of memory");
-	*whole = x.whole;
-	*ret = json_incref(out);
+	if (l->key)
+		commit_event_salt(l->key, ev->seq, x.salt);
+	json_object_foreach ((json_t *)(uintptr_t)row, k, v)
+		if (!r)
+			r = frame(k) || ev->kind == EV_LOG_COMMITTED
+				    ? frame_member(&x, k, v, out, notes)
+				    : reduce_member(&x, k, v, out, notes);
+	if (r)
+		return err_set(e, -ENOMEM, "out of memory");
+	ret->whole = x.whole;
+	ret->event = json_incref(out);
+	ret->salts = l->key ? json_incref(notes) : NULL;
 	return 0;
 }
 
 int disclosure_row(const struct disclosure_lens *l, uint64_t seq, const char *body, size_t len,
-		   json_t **ret, bool *whole, struct err *e)
+		   struct disclosure_seen *ret, struct err *e)
 {
 	auto_json json_t *row = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
 	struct event *ev = malloc(sizeof(*ev));
@@ -295,7 +358,7 @@ int disclosure_row(const struct disclosure_lens *l, uint64_t seq, const char *bo
 
 	if (!r) {
 		ev->seq = seq;
-		r = disclosure_event(l, ev, row, ret, whole, e);
+		r = disclosure_event(l, ev, row, ret, e);
 	}
 	free(ev);
 	return r;
@@ -322,13 +385,16 @@ bool disclosure_about(const struct disclosure_lens *l, const char *tool, const c
 int disclosure_sight(const struct disclosure_lens *l, uint64_t seq, const char *text, char **ret,
 		     struct err *e)
 {
-	auto_json json_t *seen = NULL;
-	bool whole = true;
-	int r = l->who.owner ? 1 : disclosure_row(l, seq, text, strlen(text), &seen, &whole, e);
+	struct disclosure_seen seen = { 0 };
+	int r = l->who.owner ? 1 : disclosure_row(l, seq, text, strlen(text), &seen, e);
 
-	if (r || !seen || whole)
-		return r ? r : seen != NULL;
-	*ret = json_dumps(seen, JSON_COMPACT | JSON_SORT_KEYS);
+	if (r || !seen.event || seen.whole) {
+		r = r ? r : seen.event != NULL;
+		json_decref(seen.event);
+		return r;
+	}
+	*ret = json_dumps(seen.event, JSON_COMPACT | JSON_SORT_KEYS);
+	json_decref(seen.event);
 	return *ret ? 2 : err_set(e, -ENOMEM, "out of memory");
 }
 
@@ -361,7 +427,7 @@ static int answer_whole(const struct disclosure_lens *l, uint32_t rules, json_t 
 
 	if (!rules)
 		return err_set(e, -EACCES, "not_authorized: no rule of the disclosure policy");
-	out = reduce(&x, *io);
+	out = reduce(&x, *io, NULL);
 	if (!out)
 		return err_set(e, -ENOMEM, "out of memory");
 	json_decref(*io);
@@ -380,20 +446,19 @@ static int keep_row(const struct disclosure_lens *l, unsigned resource, size_t l
 
 	if (!x.rules)
 		return 0;
-	seen = reduce(&x, row);
+	seen = reduce(&x, row, NULL);
 	return seen ? json_array_append_new(out, seen) : -ENOMEM;
 }
 
 static int keep_event(const struct disclosure_lens *l, const json_t *row, json_t *out)
 {
 	auto_free char *text = json_dumps(row, JSON_COMPACT);
-	json_t *seen = NULL;
-	bool whole;
+	struct disclosure_seen seen = { 0 };
 	int r = text ? disclosure_row(l, (uint64_t)json_integer_value(json_object_get(row, "seq")),
-				      text, strlen(text), &seen, &whole, NULL)
+				      text, strlen(text), &seen, NULL)
 		     : -ENOMEM;
 
-	return r || !seen ? r : json_array_append_new(out, seen);
+	return r || !seen.event ? r : json_array_append_new(out, seen.event);
 }
 
 /* A list of rows that name no agreement is seen by rules that ask for none. */
@@ -409,7 +474,7 @@ static int keep_list(const struct disclosure_lens *l, unsigned resource, const c
 	while (i < ARRAY_LEN(v->list) && v->list[i].rows && strcmp(v->list[i].rows, key) != 0)
 		i++;
 	if (i == ARRAY_LEN(v->list) || !v->list[i].rows) {
-		kept = x.rules ? reduce(&x, rows) : json_array();
+		kept = x.rules ? reduce(&x, rows, NULL) : json_array();
 	} else {
 		kept = json_array();
 		json_array_foreach (rows, n, m)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The disclosure policy over MCP: shown, signed, taken into force; exports of the log, and what a
  * digest in one of them stands for. All but showing is for the owner alone. */
+#include "agent/codec/commit.h"
 #include "agent/crypto/crypto.h"
 #include "agent/disclosure.h"
 #include "agent/store/store.h"
@@ -160,9 +161,11 @@ static int on_export(struct side *s, const struct peer *p, const json_t *args, c
 /* --- log_open ----------------------------------------------------------------------------------
  */
 
-static const json_t *member_at(const json_t *v, const char *path)
+/* The member, with its salt in place of that of the whole. */
+static const json_t *member_at(const json_t *v, const char *path, uint8_t salt[32])
 {
 	char key[DISCLOSE_PATH_MAX];
+	uint8_t around[32];
 
 	while (v && *path) {
 		size_t n = strcspn(path, ".");
@@ -172,6 +175,8 @@ static const json_t *member_at(const json_t *v, const char *path)
 		memcpy(key, path, n);
 		key[n] = '\0';
 		v = json_object_get(v, key);
+		memcpy(around, salt, sizeof(around));
+		commit_salt(around, key, salt);
 		path += n + (path[n] == '.');
 	}
 	return v;
@@ -183,10 +188,10 @@ static int on_open(struct side *s, const struct peer *p, const json_t *args, con
 {
 	auto_free char *body = NULL;
 	auto_json json_t *row = NULL;
-	uint8_t secret[32], salt[32];
+	uint8_t secret[32], salt[32], old[32];
 	const char *path = "";
 	const json_t *v;
-	char text[48];
+	char text[48], before[48];
 	int64_t seq = 0;
 	size_t n = 0;
 	int r = json_only(args, "", e, "seq", "member", NULL);
@@ -204,14 +209,16 @@ static int on_open(struct side *s, const struct peer *p, const json_t *args, con
 	if (r < 0)
 		return r;
 	row = json_loadb(body, n, JSON_REJECT_DUPLICATES, NULL);
-	v = member_at(row, path);
+	commit_event_salt(secret, (uint64_t)seq, salt);
+	v = member_at(row, path, salt);
 	if (!v)
 		return err_set(e, -ENOENT, "member: event %lld has no %.60s", (long long)seq, path);
-	disclosure_salt(secret, (uint64_t)seq, path, salt);
+	disclosure_salt(secret, (uint64_t)seq, path, old);
 	(void)base64_encode(salt, sizeof(salt), text, sizeof(text));
+	(void)base64_encode(old, sizeof(old), before, sizeof(before));
 	return query_answer(t,
-			    json_pack("{s:I, s:s, s:s, s:O}", "seq", (json_int_t)seq, "member",
-				      path, "salt", text, "value", v),
+			    json_pack("{s:I, s:s, s:s, s:s, s:O}", "seq", (json_int_t)seq, "member",
+				      path, "salt", text, "saltBefore", before, "value", v),
 			    e);
 }
 

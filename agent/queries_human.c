@@ -4,6 +4,7 @@
 #include "agent/crypto/crypto.h"
 #include "agent/codec/noun.h"
 #include "agent/log.h"
+#include "agent/disclosure.h"
 #include "agent/store/ledger.h"
 #include "queries_int.h"
 #include "side_make.h"
@@ -288,7 +289,7 @@ static int on_erase(struct side *s, const struct peer *p, const json_t *args, co
 {
 	struct ev_ref ref = { 0 };
 	char did[DID_MAX];
-	uint8_t d[SHA256_LEN];
+	uint8_t salted[32 + DID_MAX], d[SHA256_LEN];
 	enum refusal no;
 	int r = query_id_reason(args, did, sizeof(did), &ref.why, e);
 
@@ -297,10 +298,14 @@ static int on_erase(struct side *s, const struct peer *p, const json_t *args, co
 	if (!r && has_living(s, did))
 		r = err_set(e, -EBUSY, "%s: has an agreement that has not ended", did);
 	if (!r)
+		r = disclosure_key(s, salted, e);
+	if (!r)
 		r = store_consumer_erase(engine_store(s->engine), did, e);
 	if (r)
 		return r;
-	sha256(did, strlen(did), d);
+	/* Who was erased is not to be guessed from the log by who has not the database. */
+	memcpy(salted + 32, did, strlen(did));
+	sha256(salted, 32 + strlen(did), d);
 	(void)hex_encode(d, 16, ref.about.s, sizeof(ref.about.s));
 	no = tool_call(s->engine, TOOL_consumer_erase, &ref);
 	if (no != REFUSE_NONE) {

@@ -4,6 +4,7 @@
 #include "agent/bss_negotiation/bss_negotiation_core.h"
 #include "agent/bss_policy/bss_policy_core.h"
 #include "agent/codec/canon.h"
+#include "agent/codec/commit.h"
 #include "agent/codec/event_json.h"
 #include "agent/codec/noun.h"
 #include "agent/ent_policy/ent_edge_core.h"
@@ -15,6 +16,8 @@
 #include "agent/oss_planning/oss_planning_core.h"
 #include "agent/state/forecast_core.h"
 #include "agent/state/scarcity_core.h"
+#include "agent/disclosure.h"
+#include "agent/log_commit.h"
 #include "agent/store/store.h"
 
 #include <errno.h>
@@ -132,9 +135,14 @@ static int decide_again(const struct redecide_core *c, const json_t *inputs, str
 	return 0;
 }
 
+/* Digests of the last events: a root stands soon after what it is over. */
+enum { DIGESTS = 65536 };
+
 struct deciding {
 	struct redecide_report *rep;
 	struct event *ev;
+	uint8_t key[32];     /* of the salts */
+	struct hash *digest; /* NULL: this database has no key */
 	struct err *e;
 };
 
@@ -172,6 +180,42 @@ static int decision(struct deciding *to, uint64_t seq, const json_t *inputs)
 	return 0;
 }
 
+/* Whether the root is of the events that it names. */
+static bool root_holds(const struct deciding *to, uint64_t seq)
+{
+	const struct ev_commit *c = &to->ev->u.commit;
+	struct merkle tree = { .size = 0 };
+	struct hash root;
+
+	if (!to->digest || !c->first || c->count > LOG_COMMIT_MAX || c->first > seq ||
+	    c->count > seq - c->first || seq - c->first >= DIGESTS)
+		return false;
+	for (uint64_t i = c->first; i < c->first + c->count; i++)
+		merkle_append(&tree, &to->digest[i % DIGESTS]);
+	root = merkle_root(&tree);
+	return !memcmp(root.b, c->root.b, sizeof(root.b));
+}
+
+static int commitment(struct deciding *to, const struct store_event *ev)
+{
+	uint8_t d[COMMIT_LEN];
+	int r;
+
+	if (to->digest) {
+		r = commit_event(to->key, ev->seq, ev->body, ev->len, d, to->e);
+		if (r)
+			return r;
+		to->digest[ev->seq % DIGESTS] = hash_leaf(d, sizeof(d));
+	}
+	if (to->ev->kind != EV_LOG_COMMITTED)
+		return 0;
+	to->rep->roots++;
+	if (!root_holds(to, ev->seq))
+		differs(to->rep, to->rep->n_cores, ev->seq, "LOG_COMMITTED",
+			"the root is not of these events");
+	return 0;
+}
+
 static int row(void *arg, const struct store_event *ev)
 {
 	struct deciding *to = arg;
@@ -184,7 +228,22 @@ static int row(void *arg, const struct store_event *ev)
 	if (inputs)
 		r = decision(to, ev->seq, inputs);
 	json_decref(inputs);
-	return r;
+	return r ? r : commitment(to, ev);
+}
+
+static int keys_of(struct store *s, struct deciding *to, struct err *e)
+{
+	auto_free void *p = NULL;
+	size_t n = 0;
+	int r = store_kv_get(s, DISCLOSURE_SALT_KEY, &p, &n, e);
+
+	if (r == -ENOENT) /* a database in which nothing was ever disclosed */
+		return 0;
+	if (r || n != sizeof(to->key))
+		return r ? r : err_set(e, -EUCLEAN, DISCLOSURE_SALT_KEY ": 32 bytes required");
+	memcpy(to->key, p, n);
+	to->digest = calloc(DIGESTS, sizeof(*to->digest));
+	return to->digest ? 0 : err_set(e, -ENOMEM, "out of memory");
 }
 
 int redecide_log(struct store *s, struct redecide_report *ret, struct err *e)
@@ -195,10 +254,13 @@ int redecide_log(struct store *s, struct redecide_report *ret, struct err *e)
 	*ret = (struct redecide_report){ .n_cores = redecide_n_cores };
 	for (size_t i = 0; i < redecide_n_cores; i++)
 		ret->core[i].name = redecide_cores[i].name;
+	r = keys_of(s, &to, e);
 	to.ev = malloc(sizeof(*to.ev));
 	if (!to.ev)
-		return err_set(e, -ENOMEM, "out of memory");
-	r = store_replay(s, 1, row, &to, e);
+		r = err_set(e, -ENOMEM, "out of memory");
+	if (!r)
+		r = store_replay(s, 1, row, &to, e);
 	free(to.ev);
+	free(to.digest);
 	return r;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* redecide.h - every core that decides, by the name that the log gives it, so that an audit runs
  * the decision again: the logged input through the core must give the logged output, byte by
- * byte. */
+ * byte. So does a root over the events' members (log_commit.h): it must be of these events. */
 #ifndef TREATY_REDECIDE_H
 #define TREATY_REDECIDE_H
 
@@ -32,6 +32,7 @@ struct redecide_report {
 		const char *name;
 		uint64_t decisions, equal, first_bad; /* seq of the first that differs, 0 = none */
 	} core[REDECIDE_CORES_MAX];
+	uint64_t roots;         /* LOG_COMMITTED events, made again as well */
 	char why[ERR_TEXT_MAX]; /* of the first difference */
 };
 

@@ -22,6 +22,7 @@ struct msg_client;
 struct node;
 struct tokens;
 struct witness;
+struct log_commit;
 struct disclosure_state;
 
 /* One link of the operator's view: filled by the OSS telemetry, read by pricing and assurance. */
@@ -68,6 +69,7 @@ struct side {
 	struct node *node;        /* the local node; NULL without that role */
 	struct tokens *tokens;    /* NULL: no token stands for anybody */
 	struct witness *witness;  /* NULL without a checkpoint key */
+	struct log_commit *commits;            /* log_commit.h; the same */
 	struct disclosure_state *disclosure;   /* NULL before its start: the built-in policy */
 	struct sign_port port[SIGN_KIND_MAX_]; /* by enum sign_kind; method empty = no such key */
 	/* did:key, pinned did:web documents, fetched ones (-EAGAIN: not at hand yet) */

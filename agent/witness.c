@@ -5,6 +5,7 @@
 #include "agent/codec/nego.h"
 #include "agent/crypto/crypto.h"
 #include "agent/log.h"
+#include "agent/log_commit.h"
 #include "agent/peer.h"
 #include "agent/side_make.h"
 #include "agent/store/store.h"
@@ -38,6 +39,7 @@ struct witness {
 	char note[NOTE_MAX]; /* newest own checkpoint, "" = none */
 	uint64_t size;
 	mono_t at;
+	bool committed; /* for the head that is due */
 	struct other other[CFG_PEERS];
 	size_t n;
 };
@@ -286,13 +288,16 @@ static void tick(void *arg)
 	const struct cfg_keys *k = &w->s->cfg->keys;
 	mono_t now = loop_now(w->s->loop);
 	uint64_t more = store_durable(store_of(w)) - w->size;
+	bool due = !w->lost && more &&
+		   (more >= k->checkpoint_events ||
+		    now.us - w->at.us >= (int64_t)k->checkpoint_s * 1000000);
 	struct err e = { 0 };
 	int r = 0;
 
-	if (!w->lost && more &&
-	    (more >= k->checkpoint_events ||
-	     now.us - w->at.us >= (int64_t)k->checkpoint_s * 1000000))
-		r = checkpoint_make(w, &e);
+	/* First what the head shall commit to besides; it is durable by the next tick. */
+	if (due)
+		r = w->committed ? checkpoint_make(w, &e) : log_commit_put(w->s, &e);
+	w->committed = due && !w->committed;
 	for (size_t i = 0; !r && !w->lost && i < w->n; i++) {
 		struct other *o = &w->other[i];
 

@@ -2,11 +2,13 @@
 /* The disclosure policy, exports of the log under it, and their check by whoever gets one. */
 #include "evidence.h"
 
-#include "agent/codec/canon.h"
+#include "agent/codec/commit.h"
+#include "agent/codec/event_json.h"
 #include "agent/codec/json.h"
 #include "agent/codec/vc.h"
 #include "agent/crypto/crypto.h"
 #include "agent/disclosure.h"
+#include "agent/log_commit.h"
 #include "agent/store/merkle.h"
 
 #include <errno.h>
@@ -101,11 +103,19 @@ int ctl_log_open(struct ctl *c)
 /* --- check-export ------------------------------------------------------------------------------
  */
 
+/* A root over salted digests, and the events that are under it. */
+struct commitment {
+	int64_t by, first, end;
+	struct hash root;
+};
+
 struct checking {
 	const struct ctl *c;
 	struct evidence ev;
 	struct hash root;
-	int64_t whole, partly, digests, opened, first, last;
+	struct commitment *roots;
+	size_t n_roots;
+	int64_t whole, partly, proven, late, digests, masked, opened, first, last;
 };
 
 static bool hash_of(const json_t *v, struct hash *ret)
@@ -145,6 +155,43 @@ static int64_t redacted(const json_t *v)
 	return n;
 }
 
+/* What is shown of an event and the digests of the rest make the digest that a root is over: fixed
+ * when the log went on, not when this was exported. Without a root it rests on the exporter. */
+static int check_part(struct checking *k, const json_t *o, int64_t seq)
+{
+	const json_t *with = json_object_get(o, "committed");
+	int64_t by = json_integer_value(json_object_get(with, "by"));
+	struct commit_seen seen = { 0 };
+	struct merkle_proof p;
+	uint8_t d[COMMIT_LEN];
+	struct err e = { 0 };
+	struct hash leaf;
+	size_t i = 0;
+
+	if (commit_shown(json_object_get(o, "event"), json_object_get(o, "salts"), &seen, d, &e))
+		return fail(CTL_REFUSED, "event %lld: salts: %s", (long long)seq, e.text);
+	k->digests += seen.hidden;
+	k->masked += seen.masked;
+	if (!with)
+		return CTL_OK;
+	while (i < k->n_roots && k->roots[i].by != by)
+		i++;
+	if (i == k->n_roots || seq < k->roots[i].first || seq >= k->roots[i].end ||
+	    path_of(json_object_get(with, "path"), &p))
+		return fail(CTL_REFUSED, "event %lld: committed: by no root that is here",
+			    (long long)seq);
+	leaf = hash_leaf(d, sizeof(d));
+	if (merkle_check_inclusion(&leaf, (uint64_t)(seq - k->roots[i].first),
+				   (uint64_t)(k->roots[i].end - k->roots[i].first), &p,
+				   &k->roots[i].root))
+		return fail(CTL_REFUSED,
+			    "event %lld: is not what was committed to when it was logged",
+			    (long long)seq);
+	k->proven++;
+	k->late = by - seq > k->late ? by - seq : k->late;
+	return CTL_OK;
+}
+
 /* The leaf of a whole event is that of its bytes; what is partly hidden carries its seq. */
 static int check_body(struct checking *k, const json_t *o, int64_t seq, const struct hash *leaf)
 {
@@ -165,27 +212,98 @@ static int check_body(struct checking *k, const json_t *o, int64_t seq, const st
 	if (json_integer_value(json_object_get(part, "seq")) != seq)
 		return fail(CTL_REFUSED, "event %lld: names another seq", (long long)seq);
 	k->partly++;
+	if (json_object_get(o, "salts"))
+		return check_part(k, o, seq);
 	k->digests += redacted(part);
 	return CTL_OK;
 }
 
-static int check_event(struct checking *k, const json_t *o, uint64_t size)
+/* In the tree, and behind `last`. */
+static int check_leaf(const struct checking *k, const json_t *o, int64_t last, int64_t *ret_seq,
+		      struct hash *leaf)
 {
 	int64_t seq = json_integer_value(json_object_get(o, "seq"));
+	uint64_t size = k->ev.cp.size;
 	struct merkle_proof p;
-	struct hash leaf;
 
-	if (seq < 1 || (uint64_t)seq > size || seq <= k->last)
+	if (seq < 1 || (uint64_t)seq > size || seq <= last)
 		return fail(CTL_REFUSED, "event %lld: not in order, or beyond the checkpoint",
 			    (long long)seq);
-	if (!hash_of(json_object_get(o, "leaf"), &leaf) || path_of(json_object_get(o, "path"), &p))
+	if (!hash_of(json_object_get(o, "leaf"), leaf) || path_of(json_object_get(o, "path"), &p))
 		return fail(CTL_REFUSED, "event %lld: leaf and path required", (long long)seq);
-	if (merkle_check_inclusion(&leaf, (uint64_t)seq - 1, size, &p, &k->root))
+	if (merkle_check_inclusion(leaf, (uint64_t)seq - 1, size, &p, &k->root))
 		return fail(CTL_REFUSED, "event %lld: is not shown to be in the tree",
 			    (long long)seq);
+	*ret_seq = seq;
+	return CTL_OK;
+}
+
+static int check_event(struct checking *k, const json_t *o)
+{
+	struct hash leaf;
+	int64_t seq = 0;
+	int r = check_leaf(k, o, k->last, &seq, &leaf);
+
+	if (r)
+		return r;
 	k->first = k->first ? k->first : seq;
 	k->last = seq;
 	return check_body(k, o, seq, &leaf);
+}
+
+/* A LOG_COMMITTED event, whole; *ret what it says. */
+static int read_root(const json_t *o, int64_t seq, const struct hash *leaf, struct commitment *ret)
+{
+	const char *body = json_string_value(json_object_get(o, "body"));
+	struct event *ev = malloc(sizeof(*ev));
+	int r = ev ? CTL_OK : fail(CTL_FAILED, "out of memory");
+	const struct ev_commit *c;
+	struct hash own;
+
+	if (!r && body)
+		own = hash_leaf(body, strlen(body));
+	if (!r && (!body || !hash_eq(&own, leaf) ||
+		   event_read(body, strlen(body), ev, NULL, NULL) || ev->kind != EV_LOG_COMMITTED))
+		r = fail(CTL_REFUSED, "commitment %lld: not the event of its leaf", (long long)seq);
+	c = &ev->u.commit;
+	if (!r && (!c->first || !c->count || c->count > LOG_COMMIT_MAX ||
+		   c->first > (uint64_t)seq - c->count))
+		r = fail(CTL_REFUSED, "commitment %lld: is not over what was before it",
+			 (long long)seq);
+	if (!r) {
+		*ret = (struct commitment){
+			seq, (int64_t)c->first, (int64_t)(c->first + c->count), { { 0 } }
+		};
+		memcpy(ret->root.b, c->root.b, sizeof(ret->root.b));
+	}
+	free(ev);
+	return r;
+}
+
+/* In the order of the log, no event under two of them. */
+static int check_roots(struct checking *k, const json_t *doc)
+{
+	const json_t *list = json_object_get(doc, "commitments"), *o;
+	int64_t last = 0, end = 1;
+	struct hash leaf;
+	size_t i;
+	int r = CTL_OK;
+
+	k->roots = calloc(json_array_size(list) + 1, sizeof(*k->roots));
+	if (!k->roots)
+		return fail(CTL_FAILED, "out of memory");
+	for (i = 0; !r && (o = json_array_get(list, i)); i++) {
+		struct commitment *c = &k->roots[k->n_roots];
+
+		r = check_leaf(k, o, last, &last, &leaf);
+		r = r ? r : read_root(o, last, &leaf, c);
+		if (!r && c->first < end)
+			r = fail(CTL_REFUSED, "commitment %lld: of events of another one",
+				 (long long)last);
+		end = c->end;
+		k->n_roots++;
+	}
+	return r;
 }
 
 struct document_keys {
@@ -256,15 +374,26 @@ static const json_t *at_path(const json_t *v, const char *path)
 	return v;
 }
 
+/* before: its salt in an export of before there were commitments, or NULL. */
+static bool opens(const json_t *value, const char *want, const uint8_t salt[32],
+		  const struct hash *before)
+{
+	uint8_t d[COMMIT_LEN], is[COMMIT_LEN];
+
+	if (!value || digest_decode(want, is))
+		return false;
+	if (!commit_value(salt, value, d, NULL) && !memcmp(d, is, sizeof(d)))
+		return true;
+	return before && !commit_leaf(before->b, value, d, NULL) && !memcmp(d, is, sizeof(d));
+}
+
 /* A member that was opened later: its digest in the export is that of this value and salt. */
 static int check_opened(struct checking *k, const json_t *doc, const char *file)
 {
 	const json_t *events = json_object_get(doc, "events"), *v = NULL;
 	auto_json json_t *o = NULL;
 	const char *path, *want;
-	char text[DIGEST_MULTIBASE_MAX];
-	struct hash salt;
-	digest_t d;
+	struct hash salt, old, *before = NULL;
 	json_t *x;
 	size_t i;
 	int r = file_json(file, &o);
@@ -274,16 +403,15 @@ static int check_opened(struct checking *k, const json_t *doc, const char *file)
 	path = json_string_value(json_object_get(o, "member"));
 	if (!path || !hash_of(json_object_get(o, "salt"), &salt))
 		return fail(CTL_USAGE, "%s: member and salt required", file);
+	if (hash_of(json_object_get(o, "saltBefore"), &old))
+		before = &old;
 	json_array_foreach (events, i, x)
 		if (json_equal(json_object_get(x, "seq"), json_object_get(o, "seq")))
 			v = at_path(json_object_get(x, "event"), path);
 	want = json_string_value(json_object_get(v, "redacted"));
 	if (!want)
 		return fail(CTL_REFUSED, "%s: no digest at %s in this export", file, path);
-	if (disclosure_digest(salt.b, json_object_get(o, "value"), &d, NULL))
-		return fail(CTL_FAILED, "out of memory");
-	digest_encode(d.b, text);
-	if (strcmp(text, want) != 0)
+	if (!opens(json_object_get(o, "value"), want, salt.b, before))
 		return fail(CTL_REFUSED, "%s: %s is not what the export's digest stands for", file,
 			    path);
 	k->opened++;
@@ -293,12 +421,13 @@ static int check_opened(struct checking *k, const json_t *doc, const char *file)
 static int show(const struct checking *k, const json_t *doc)
 {
 	auto_json json_t *o = json_pack(
-		"{s:s, s:I, s:O, s:O, s:O, s:I, s:I, s:I, s:I, s:I, s:I}", "log", k->ev.cp.origin,
-		"logSize", (json_int_t)k->ev.cp.size, "for", json_object_get(doc, "for"), "to",
-		json_object_get(doc, "to"), "policy", json_object_get(doc, "policy"), "whole",
-		(json_int_t)k->whole, "partly", (json_int_t)k->partly, "digests",
-		(json_int_t)k->digests, "opened", (json_int_t)k->opened, "first",
-		(json_int_t)k->first, "last", (json_int_t)k->last);
+		"{s:s, s:I, s:O, s:O, s:O, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "log",
+		k->ev.cp.origin, "logSize", (json_int_t)k->ev.cp.size, "for",
+		json_object_get(doc, "for"), "to", json_object_get(doc, "to"), "policy",
+		json_object_get(doc, "policy"), "whole", (json_int_t)k->whole, "partly",
+		(json_int_t)k->partly, "proven", (json_int_t)k->proven, "late", (json_int_t)k->late,
+		"masked", (json_int_t)k->masked, "digests", (json_int_t)k->digests, "opened",
+		(json_int_t)k->opened, "first", (json_int_t)k->first, "last", (json_int_t)k->last);
 
 	if (!o || json_object_update(o, k->ev.who))
 		return fail(CTL_REFUSED, "for, to and policy required");
@@ -317,8 +446,12 @@ static int check(struct checking *k, const json_t *doc)
 	r = r ? r : check_checkpoint(k, doc);
 	if (!r && !json_is_array(events))
 		r = fail(CTL_REFUSED, "events: array required");
+	r = r ? r : check_roots(k, doc);
 	json_array_foreach (events, i, o)
-		r = r ? r : check_event(k, o, k->ev.cp.size);
+		r = r ? r : check_event(k, o);
+	if (!r && opt_get(k->c, "proven") && k->proven != k->partly)
+		r = fail(CTL_REFUSED, "%lld events rest on the exporter's word",
+			 (long long)(k->partly - k->proven));
 	for (i = 0; !r && (file = opt_nth(k->c, "opened", i)); i++)
 		r = check_opened(k, doc, file);
 	return r ? r : show(k, doc);
@@ -346,5 +479,6 @@ int ctl_log_check_export(struct ctl *c)
 		return fail(CTL_REFUSED, "%s: %s", c->arg[0], e.text);
 	r = check(&k, doc);
 	json_decref(k.ev.who);
+	free(k.roots);
 	return r;
 }

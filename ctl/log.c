@@ -259,9 +259,10 @@ static json_t *redecide_json(const struct redecide_report *rep)
 					 "decisions", (json_int_t)rep->core[i].decisions, "equal",
 					 (json_int_t)rep->core[i].equal, "firstDifferent",
 					 (json_int_t)rep->core[i].first_bad));
-	return json_pack("{s:I, s:I, s:I, s:o, s:s}", "events", (json_int_t)rep->events,
-			 "decisions", (json_int_t)rep->decisions, "different",
-			 (json_int_t)rep->different, "cores", cores, "reason", rep->why);
+	return json_pack("{s:I, s:I, s:I, s:I, s:o, s:s}", "events", (json_int_t)rep->events,
+			 "decisions", (json_int_t)rep->decisions, "roots", (json_int_t)rep->roots,
+			 "different", (json_int_t)rep->different, "cores", cores, "reason",
+			 rep->why);
 }
 
 int ctl_log_redecide(struct ctl *c)
@@ -287,8 +288,9 @@ int ctl_log_redecide(struct ctl *c)
 		print_json(o);
 	} else {
 		print_table(json_object_get(o, "cores"), "core decisions equal firstDifferent");
-		(void)printf("%" PRIu64 " events, %" PRIu64 " decisions, %" PRIu64 " different\n",
-			     rep.events, rep.decisions, rep.different);
+		(void)printf("%" PRIu64 " events, %" PRIu64 " decisions, %" PRIu64
+			     " different, %" PRIu64 " roots\n",
+			     rep.events, rep.decisions, rep.different, rep.roots);
 	}
 	return rep.different ? fail(CTL_REFUSED, "%s", rep.why) : CTL_OK;
 }

@@ -101,7 +101,8 @@ const struct verb verbs[] = {
 	{ "log", "replay", NULL, "state=DIR", ctl_log_replay, NULL,
 	  "build the world from the log twice and compare, offline" },
 	{ "log", "redecide", NULL, "state=DIR", ctl_log_redecide, NULL,
-	  "run every logged decision again and compare, offline" },
+	  "run every logged decision and make every root of salted digests again and compare, "
+	  "offline" },
 	{ "log", "prove", "[SEQ]", "from=SIZE state=DIR out=FILE", ctl_log_prove, NULL,
 	  "write one event with its inclusion proof and the newest signed checkpoint, offline; "
 	  "with --from the proof that the log only grew since it had SIZE events" },
@@ -124,9 +125,11 @@ const struct verb verbs[] = {
 	  ctl_log_export, NULL,
 	  "what the disclosure policy lets a consumer, an operator or an auditor see of the log, "
 	  "signed, with salted digests for what is hidden and proofs for each event" },
-	{ "log", "check-export", "FILE", "document=FILE+ opened=FILE+", ctl_log_check_export, NULL,
+	{ "log", "check-export", "FILE", "document=FILE+ opened=FILE+ proven", ctl_log_check_export,
+	  NULL,
 	  "check such a file against the DID documents of the log's side and of its cosigners; "
-	  "--opened: that a hidden member was what log open says" },
+	  "--opened: that a hidden member was what log open says; --proven: every event that is "
+	  "shown in part was committed to when it was logged" },
 	{ "log", "open", "SEQ MEMBER", "out=FILE", ctl_log_open, NULL,
 	  "print the value and the salt behind a digest of an export" },
 	{ "disclosure", "show", NULL, NULL, ctl_disclosure_show, NULL,

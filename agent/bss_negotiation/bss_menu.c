@@ -72,6 +72,8 @@ int bss_quote_body(struct quote *q, const struct deal *d, json_t **ret_body, str
 	desk_parties(bss.side, d->peer.s, &parties);
 	r = tmf648_write(q, &parties, &body, e);
 	if (!r)
+		r = tmf_salt(body, e);
+	if (!r)
 		r = desk_body_put(bss.side, d->peer.s, body, &q->digest, e);
 	if (r) {
 		json_decref(body);

@@ -135,6 +135,8 @@ enum refusal bss_order(const struct deal *d, const struct agreement *old,
 	desk_parties(bss.side, d->peer.s, &parties);
 	r = tmf622_write(&o, a, &parties, &body, &e);
 	if (!r)
+		r = tmf_salt(body, &e);
+	if (!r)
 		r = desk_body_put(bss.side, d->peer.s, body, &digest, &e);
 	if (r) {
 		log_error("order for %s: %s", a->lineage.s, e.text);

@@ -48,6 +48,11 @@ int tmf638_write(const struct tmf_service *s, const struct tmf_parties *p, json_
 		 struct err *e) must_check;
 int tmf638_read(const json_t *js, struct tmf_service *ret, struct err *e) must_check;
 
+/* Gives a body that nobody signs a "salt" of 256 random bits, so that its digest tells nothing to
+ * who guesses the rest. It travels with the body and is erased with it. Before tmf_digest(). */
+int tmf_salt(json_t *body, struct err *e) must_check;
+/* Absent, or at least 128 bits of base64url. -EINVAL. */
+int tmf_salt_check(const json_t *body, struct err *e) must_check;
 /* SHA-256 of the JCS form of a body: the name by which the other side binds to it. */
 int tmf_digest(const json_t *body, digest_t *ret, struct err *e) must_check;
 

@@ -87,8 +87,10 @@ int tmf622_read(const json_t *js, struct order *ret, struct err *e)
 	struct order o = { 0 };
 	json_t *agreements, *items, *product;
 	int r = json_only(js, "", e, "@type", "id", "category", "externalId", "agreement", "quote",
-			  "relatedParty", "productOrderItem", NULL);
+			  "relatedParty", "productOrderItem", "salt", NULL);
 
+	if (!r)
+		r = tmf_salt_check(js, e);
 	if (!r)
 		r = tmf_type(js, "", "ProductOrder", e);
 	if (!r)

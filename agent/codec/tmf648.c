@@ -298,8 +298,10 @@ int tmf648_read(const json_t *js, const struct tmf_parties *p, struct quote *ret
 	json_t *items, *o;
 	int r = json_only(js, "", e, "@type", "instantSyncQuote", "id", "version", "category",
 			  "description", "externalId", "relatedParty", "quoteItem", "state",
-			  "creationDate", "validFor", "agreement", NULL);
+			  "creationDate", "validFor", "agreement", "salt", NULL);
 
+	if (!r)
+		r = tmf_salt_check(js, e);
 	if (!r)
 		r = tmf_type(js, "", "Quote", e);
 	if (!r)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tmf_common.h"
 
+#include "agent/crypto/crypto.h"
+
 #include "agent/codec/canon.h"
 #include "agent/codec/noun.h"
 
@@ -279,6 +281,30 @@ int tmf_done(json_t *js, json_t **ret, struct err *e)
 		return err_set(e, -ENOMEM, "body");
 	*ret = js;
 	return 0;
+}
+
+int tmf_salt(json_t *body, struct err *e)
+{
+	uint8_t raw[32];
+	char text[48];
+
+	random_fill(raw, sizeof(raw));
+	(void)base64url_encode(raw, sizeof(raw), text, sizeof(text));
+	return json_object_set_new(body, "salt", json_string(text))
+		       ? err_set(e, -ENOMEM, "out of memory")
+		       : 0;
+}
+
+int tmf_salt_check(const json_t *body, struct err *e)
+{
+	const char *text = "";
+	uint8_t raw[64];
+	int r = json_opt_str(body, "", "salt", &text, e), n;
+
+	if (r <= 0)
+		return r;
+	n = base64url_decode(text, strlen(text), raw, sizeof(raw));
+	return n < 16 ? err_set(e, -EINVAL, "salt: 16 to 64 bytes as base64url required") : 0;
 }
 
 int tmf_digest(const json_t *body, digest_t *ret, struct err *e)

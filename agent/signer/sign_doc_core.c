@@ -6,7 +6,7 @@
 
 #include "treaty/pure.h"
 
-enum field { TYPE, AUTHOR, LINEAGE, REVISION, AMOUNT, ABOUT, FIELDS };
+enum field { TYPE, AUTHOR, LINEAGE, REVISION, AMOUNT, ABOUT, WALLET, CURRENCY, FIELDS };
 _Static_assert((int)FIELDS <= (int)SCAN_FIELDS, "");
 
 #define S "credentialSubject."
@@ -29,7 +29,8 @@ static const struct rule {
 				  NULL,
 				  false },
 	[SIGNER_AGREEMENT] = { { "type", "issuer", S "treaty.lineageId", S "treaty.revision",
-				 S "treaty.amount.amount" },
+				 S "treaty.amount.amount", NULL, S "treaty.walletId",
+				 S "treaty.amount.currency" },
 			       { "[\"VerifiableCredential\",\"AgreementCredential\"]" },
 			       "assertionMethod",
 			       NULL,
@@ -100,7 +101,7 @@ static bool of_type(const struct sign_scan *s, const struct rule *r)
 }
 
 static enum sign_verdict facts_of(const struct rule *r, const struct sign_scan *s,
-				  struct sign_facts *ret)
+				  const char *currency, struct sign_facts *ret)
 {
 	struct sign_facts f = { .lineage = r->lineage };
 	int64_t revision = 0;
@@ -114,6 +115,10 @@ static enum sign_verdict facts_of(const struct rule *r, const struct sign_scan *
 		return SIGN_NO_REVISION;
 	if (r->path[AMOUNT] && !scan_int(s, AMOUNT, &f.amount))
 		return SIGN_NO_AMOUNT;
+	if (r->path[WALLET] && (!scan_text(s, WALLET, &f.wallet, &f.wallet_len) || !f.wallet_len))
+		return SIGN_NO_WALLET;
+	if (r->path[CURRENCY] && !says(s, CURRENCY, currency))
+		return SIGN_OTHER_MONEY;
 	f.revision = (uint64_t)revision;
 	*ret = f;
 	return SIGN_OK;
@@ -121,7 +126,7 @@ static enum sign_verdict facts_of(const struct rule *r, const struct sign_scan *
 
 /* An acceptance commits what the agreement says that it names. */
 static enum sign_verdict accepted(const struct sign_scan *doc, const struct sign_scan *about,
-				  const char *digest, struct sign_facts *f)
+				  const char *digest, const char *currency, struct sign_facts *f)
 {
 	const struct rule *r = &rules[SIGNER_AGREEMENT];
 	struct sign_facts a;
@@ -129,19 +134,22 @@ static enum sign_verdict accepted(const struct sign_scan *doc, const struct sign
 
 	if (!about || !scan_whole(about) || !of_type(about, r) || !says(doc, ABOUT, digest))
 		return SIGN_NOT_ABOUT;
-	v = facts_of(r, about, &a);
+	v = facts_of(r, about, currency, &a);
 	if (v != SIGN_OK)
 		return v;
 	if (a.revision != f->revision || a.lineage_len != f->lineage_len ||
 	    memcmp(a.lineage, f->lineage, a.lineage_len) != 0)
 		return SIGN_NOT_ABOUT;
 	f->amount = a.amount;
+	f->wallet = a.wallet;
+	f->wallet_len = a.wallet_len;
 	return SIGN_OK;
 }
 
 enum sign_verdict sign_check_text(uint32_t kind, const struct sign_scan *doc,
 				  const struct sign_scan *about, const char *about_digest,
-				  const char *did, int64_t limit, struct sign_facts *ret)
+				  const char *did, const struct sign_limits *lim,
+				  struct sign_facts *ret)
 {
 	const struct rule *r = &rules[kind];
 	enum sign_verdict v;
@@ -152,10 +160,10 @@ enum sign_verdict sign_check_text(uint32_t kind, const struct sign_scan *doc,
 		return SIGN_NO_TYPE;
 	if (!says(doc, AUTHOR, did))
 		return SIGN_NO_AUTHOR;
-	v = facts_of(r, doc, ret);
+	v = facts_of(r, doc, lim->currency, ret);
 	if (v == SIGN_OK && kind == SIGNER_ACCEPTANCE)
-		v = accepted(doc, about, about_digest, ret);
-	if (v == SIGN_OK && ret->amount > limit)
+		v = accepted(doc, about, about_digest, lim->currency, ret);
+	if (v == SIGN_OK && ret->amount > lim->one)
 		v = SIGN_OVER_LIMIT;
 	return v;
 }

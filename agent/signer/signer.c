@@ -31,6 +31,11 @@ static const struct {
 	[SIGN_STALE] = { "revision: a later one was signed", -EACCES },
 	[SIGN_FORK] = { "revision: was signed with other content", -EACCES },
 	[SIGN_OVER_LIMIT] = { "amount: above the configured ledger.ceiling", -EACCES },
+	[SIGN_NO_WALLET] = { "walletId: must be given", -EACCES },
+	[SIGN_OTHER_MONEY] = { "currency: not the configured ledger.currency", -EACCES },
+	[SIGN_OVER_WALLET] = { "amount: this wallet's sum would be above ledger.wallet-ceiling",
+			       -EACCES },
+	[SIGN_OVER_TOTAL] = { "amount: the sum would be above ledger.total-ceiling", -EACCES },
 	[SIGN_NOT_CHECKPOINT] = { "data: is no checkpoint", -EACCES },
 	[SIGN_NOT_ATTESTED] = { "state: the log has not confirmed it", -EACCES },
 	[SIGN_TOO_FAST] = { "rate: above keys.rate", -EAGAIN },
@@ -88,7 +93,21 @@ struct signing {
 	uint8_t hash[64];
 	uint8_t lineage[SIGN_LINEAGE_LEN];
 	struct sign_last now;
+	int64_t amount;
+	struct sign_commit commit; /* of an agreement, own or accepted */
 };
+
+static struct sign_limits limits_of(const struct config *c)
+{
+	const struct cfg_ledger *l = &c->ledger;
+
+	return (struct sign_limits){
+		.currency = l->currency,
+		.one = l->ceiling.minor,
+		.wallet = l->wallet_ceiling.minor ? l->wallet_ceiling.minor : l->ceiling.minor,
+		.total = l->total_ceiling.minor ? l->total_ceiling.minor : INT64_MAX,
+	};
+}
 
 /* A checkpoint is known by its origin, moves by its size and means its root: cosigning the same
  * root at another time is the same statement. */
@@ -110,10 +129,24 @@ static struct sign_doc *shown(struct signer *s, const struct sign_req *q, enum s
 	return d->open && d->kind == q->kind ? d : NULL;
 }
 
+static void read_commit(const struct signer *s, const struct sign_facts *f, struct signing *w)
+{
+	uint8_t h[SHA256_LEN];
+
+	w->amount = f->amount;
+	if (!f->wallet)
+		return;
+	(void)crypto_hash_sha256(h, (const uint8_t *)f->wallet, f->wallet_len);
+	memcpy(w->commit.wallet, h, sizeof(w->commit.wallet));
+	w->commit.period = sign_period((uint64_t)clock_us(CLOCK_REALTIME) / 1000000,
+				       s->c->ledger.period_s, sstate_total(s->state).period);
+}
+
 static enum sign_verdict read_document(struct signer *s, const struct sign_req *q,
 				       struct signing *w)
 {
 	struct sign_doc *doc = shown(s, q, SIGN_DOCUMENT), *about = shown(s, q, SIGN_ABOUT);
+	const struct sign_limits lim = limits_of(s->c);
 	char digest[DIGEST_MULTIBASE_MAX] = "";
 	uint8_t h[SHA256_LEN];
 	struct sign_facts f;
@@ -126,7 +159,7 @@ static enum sign_verdict read_document(struct signer *s, const struct sign_req *
 	v = sign_check_proof(q, s->c->daemon.did);
 	if (v == SIGN_OK)
 		v = sign_check_text(q->kind, doc ? &doc->scan : NULL, about ? &about->scan : NULL,
-				    digest, s->c->daemon.did, s->c->ledger.ceiling.minor, &f);
+				    digest, s->c->daemon.did, &lim, &f);
 	if (v != SIGN_OK || !doc)
 		return v;
 	(void)crypto_hash_sha256(w->hash, q->data, q->data_len);
@@ -134,19 +167,59 @@ static enum sign_verdict read_document(struct signer *s, const struct sign_req *
 	(void)crypto_hash_sha256(w->now.digest, w->hash, sizeof(w->hash));
 	(void)crypto_hash_sha256(w->lineage, (const uint8_t *)f.lineage, f.lineage_len);
 	w->now.revision = f.revision;
+	read_commit(s, &f, w);
 	return SIGN_OK;
+}
+
+/* What this signature commits beyond what its lineage did before, on top of the wallet's sum. Of an
+ * agreement's revisions the dearest counts, as in the ledger; signed again, nothing is added. */
+static int add_commit(struct signer *s, uint32_t kind, const struct signing *w,
+		      struct sstate_new *ret, unsigned *n, struct err *e)
+{
+	const struct sign_limits lim = limits_of(s->c);
+	uint32_t record = sign_commits(kind);
+	struct sign_sum wallet, total;
+	enum sign_verdict v;
+	int64_t more;
+
+	if (!record)
+		return 0;
+	more = w->amount - sstate_committed(s->state, record, w->lineage);
+	if (more <= 0)
+		return 0;
+	wallet = sstate_wallet(s->state, &w->commit);
+	total = sstate_total(s->state);
+	v = sign_check_sums(sign_sum_of(&wallet, w->commit.period),
+			    sign_sum_of(&total, w->commit.period), more, &lim);
+	if (v != SIGN_OK)
+		return refuse(v, e);
+	ret->kind = record;
+	memcpy(ret->lineage, w->lineage, sizeof(ret->lineage));
+	ret->now.revision = (uint64_t)w->amount;
+	memcpy(ret->now.digest, &w->commit, sizeof(w->commit));
+	*n = 1;
+	return 0;
 }
 
 static int record(struct signer *s, uint32_t kind, const struct signing *w, struct err *e)
 {
-	struct sign_last last;
-	enum sign_verdict v;
+	struct sign_last last = sstate_last(s->state, kind, w->lineage);
+	enum sign_verdict v = sign_check_revision(&last, w->now.revision, w->now.digest);
+	struct sstate_new add[SSTATE_ADD_MAX];
+	unsigned n = 0;
+	int r;
 
-	last = sstate_last(s->state, kind, w->lineage);
-	v = sign_check_revision(&last, w->now.revision, w->now.digest);
-	if (v == SIGN_OK)
-		return sstate_add(s->state, kind, w->lineage, &w->now, e);
-	return v == SIGN_AGAIN ? 0 : refuse(v, e);
+	if (v != SIGN_OK && v != SIGN_AGAIN)
+		return refuse(v, e);
+	/* The money first: after a crash between the two it is counted, and not again. */
+	r = add_commit(s, kind, w, add, &n, e);
+	if (r)
+		return r;
+	if (v == SIGN_OK) {
+		add[n] = (struct sstate_new){ .kind = kind, .now = w->now };
+		memcpy(add[n++].lineage, w->lineage, sizeof(w->lineage));
+	}
+	return n ? sstate_add(s->state, add, n, e) : 0;
 }
 
 /* Each key has a bucket of its own: a flood at one does not keep the others from signing. */

@@ -14,7 +14,20 @@ bool sign_has_revisions(uint32_t kind)
 
 bool sign_recorded(uint32_t kind)
 {
-	return sign_has_revisions(kind) || kind == SIGN_STATE_KEY || kind == SIGN_STATE_DEAD;
+	return sign_has_revisions(kind) || kind == SIGN_STATE_KEY || kind == SIGN_STATE_DEAD ||
+	       sign_is_commit(kind);
+}
+
+uint32_t sign_commits(uint32_t kind)
+{
+	return kind == SIGNER_AGREEMENT    ? SIGN_STATE_AGREED
+	       : kind == SIGNER_ACCEPTANCE ? SIGN_STATE_ACCEPTED
+					   : 0;
+}
+
+bool sign_is_commit(uint32_t record)
+{
+	return record == SIGN_STATE_AGREED || record == SIGN_STATE_ACCEPTED;
 }
 
 static bool all_zero(const uint8_t *p, size_t n)
@@ -47,6 +60,49 @@ enum sign_verdict sign_check_revision(const struct sign_last *last, uint64_t rev
 	if (revision < last->revision)
 		return SIGN_STALE;
 	return memcmp(digest, last->digest, 32) ? SIGN_FORK : SIGN_AGAIN;
+}
+
+uint64_t sign_period(uint64_t now_s, uint32_t length, uint64_t last)
+{
+	uint64_t begin = length ? now_s - now_s % length : 0;
+
+	return length && begin < last ? last : begin;
+}
+
+bool sign_sum_add(struct sign_sum *s, uint64_t period, int64_t more)
+{
+	struct sign_sum now = *s;
+
+	if (period > now.period) {
+		now.period = period;
+		now.in_period = 0;
+	}
+	if (__builtin_add_overflow(now.ever, more, &now.ever) ||
+	    (period && __builtin_add_overflow(now.in_period, more, &now.in_period)))
+		return false;
+	*s = now;
+	return true;
+}
+
+int64_t sign_sum_of(const struct sign_sum *s, uint64_t period)
+{
+	if (!period)
+		return s->ever;
+	return period > s->period ? 0 : s->in_period;
+}
+
+/* Sums of earlier records may lie above a limit that was lowered since: then nothing more fits. */
+static bool fits(int64_t sum, int64_t more, int64_t limit)
+{
+	return !more || (sum <= limit && more <= limit - sum);
+}
+
+enum sign_verdict sign_check_sums(int64_t wallet, int64_t total, int64_t more,
+				  const struct sign_limits *lim)
+{
+	if (!fits(wallet, more, lim->wallet))
+		return SIGN_OVER_WALLET;
+	return fits(total, more, lim->total) ? SIGN_OK : SIGN_OVER_TOTAL;
 }
 
 /* A bucket as one instant: each token moves it forward by its refill time, and it may be at most

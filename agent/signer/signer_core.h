@@ -22,6 +22,10 @@ enum sign_verdict {
 	SIGN_STALE, /* an older revision than the last signed */
 	SIGN_FORK,  /* the last signed revision with other content */
 	SIGN_OVER_LIMIT,
+	SIGN_NO_WALLET,
+	SIGN_OTHER_MONEY,
+	SIGN_OVER_WALLET,
+	SIGN_OVER_TOTAL,
 	SIGN_NOT_CHECKPOINT,
 	SIGN_NOT_ATTESTED,
 	SIGN_TOO_FAST,
@@ -51,7 +55,35 @@ bool sign_has_revisions(uint32_t kind);
 enum {
 	SIGN_STATE_KEY = 64, /* per role: revision = generation, digest = its key, zeros = none */
 	SIGN_STATE_DEAD,     /* per public key: compromised */
+	/* Per lineage of an own agreement, and of an accepted one: revision = the most that any of
+	 * its revisions committed, digest = struct sign_commit. */
+	SIGN_STATE_AGREED,
+	SIGN_STATE_ACCEPTED,
+	SIGN_STATE_WALLET, /* never in the file: the sum of a wallet in memory */
 };
+
+/* What a commitment is added to. */
+struct sign_commit {
+	uint64_t period;    /* its begin, seconds since 1970; 0 = none */
+	uint8_t wallet[24]; /* of its name's digest */
+};
+_Static_assert(sizeof(struct sign_commit) == 32, "in the place of a digest");
+
+/* The kind of record that adds up what this kind of signature commits; 0 = it commits nothing. */
+uint32_t sign_commits(uint32_t kind);
+bool sign_is_commit(uint32_t record);
+
+struct sign_sum {
+	int64_t ever, in_period;
+	uint64_t period;
+};
+/* In the period that now_s lies in, but never in an earlier one than `last`: a clock that is set
+ * back frees nothing. length 0 = no periods. */
+uint64_t sign_period(uint64_t now_s, uint32_t length, uint64_t last);
+/* False: beyond what can be counted. */
+bool sign_sum_add(struct sign_sum *s, uint64_t period, int64_t more);
+/* What the limit is held against: of this period, or of all time. */
+int64_t sign_sum_of(const struct sign_sum *s, uint64_t period);
 bool sign_recorded(uint32_t kind);
 /* Kind, sizes, and the lines of a checkpoint. */
 enum sign_verdict sign_check(const struct sign_req *q);
@@ -62,6 +94,8 @@ struct sign_facts {
 	size_t lineage_len;
 	uint64_t revision;
 	int64_t amount;
+	const char *wallet; /* that an agreement spends; NULL = it commits nothing */
+	size_t wallet_len;
 };
 
 /* Members that are read out of a document of this kind: for scan_begin(). NULL: of a kind that has
@@ -69,11 +103,19 @@ struct sign_facts {
 const char *const *sign_paths(uint32_t kind, enum sign_part part);
 /* The proof's options say that they are for this kind's key, named by a method of did. */
 enum sign_verdict sign_check_proof(const struct sign_req *q, const char *did);
-/* The document is of this kind's type, by did, and at most limit is committed by it. about: the
+struct sign_limits {
+	const char *currency; /* of agreements */
+	int64_t one, wallet, total;
+};
+/* The document is of this kind's type, by did, and at most lim->one is committed by it. about: the
  * agreement that an acceptance names by about_digest ("u..."), else ignored. */
 enum sign_verdict sign_check_text(uint32_t kind, const struct sign_scan *doc,
 				  const struct sign_scan *about, const char *about_digest,
-				  const char *did, int64_t limit, struct sign_facts *ret);
+				  const char *did, const struct sign_limits *lim,
+				  struct sign_facts *ret);
+/* `more` on top of these sums stays within the limits; the sums are already of one period. */
+enum sign_verdict sign_check_sums(int64_t wallet, int64_t total, int64_t more,
+				  const struct sign_limits *lim);
 /* Forward only. */
 enum sign_verdict sign_check_revision(const struct sign_last *last, uint64_t revision,
 				      const uint8_t digest[32]);

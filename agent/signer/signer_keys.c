@@ -114,17 +114,16 @@ int keys_on_pubkey(void *ctx, const void *req, void *rep, int *ret_fd, struct er
 
 static int record_key(struct signer *s, uint32_t role, const struct key_pair *k, struct err *e)
 {
-	struct sign_last now = { .revision = s->generation[role] + 1 };
-	uint8_t lineage[SIGN_LINEAGE_LEN];
+	struct sstate_new n = { .kind = SIGN_STATE_KEY, .now.revision = s->generation[role] + 1 };
 	int r;
 
-	lineage_of(role, lineage);
+	lineage_of(role, n.lineage);
 	if (k)
-		memcpy(now.digest, k->public, sizeof(now.digest));
-	r = sstate_add(s->state, SIGN_STATE_KEY, lineage, &now, e);
+		memcpy(n.now.digest, k->public, sizeof(n.now.digest));
+	r = sstate_add(s->state, &n, 1, e);
 	if (r)
 		return r;
-	s->generation[role] = now.revision;
+	s->generation[role] = n.now.revision;
 	s->key[role] = k;
 	return 0;
 }
@@ -145,12 +144,13 @@ static int rotate(struct signer *s, uint32_t role, const uint8_t public[KEY_PUBL
 static int compromise(struct signer *s, uint32_t role, const uint8_t public[KEY_PUBLIC_LEN],
 		      struct err *e)
 {
-	struct sign_last now = { .revision = 1 };
+	struct sstate_new n = { .kind = SIGN_STATE_DEAD, .now.revision = 1 };
 	int r = 0;
 
 	if (!dead(s, public)) {
-		memcpy(now.digest, public, sizeof(now.digest));
-		r = sstate_add(s->state, SIGN_STATE_DEAD, public, &now, e);
+		memcpy(n.lineage, public, sizeof(n.lineage));
+		memcpy(n.now.digest, public, sizeof(n.now.digest));
+		r = sstate_add(s->state, &n, 1, e);
 	}
 	return !r && same(s->key[role], public) ? record_key(s, role, NULL, e) : r;
 }

@@ -26,6 +26,7 @@ struct slot {
 	uint32_t kind;
 	uint8_t lineage[SIGN_LINEAGE_LEN];
 	struct sign_last last;
+	struct sign_sum sum; /* ever: of a lineage, the most that a revision committed */
 };
 
 struct signer_state {
@@ -34,6 +35,7 @@ struct signer_state {
 	uint64_t count;
 	uint8_t head[32];
 	uint32_t lineages;
+	struct sign_sum total;
 	struct slot table[2 * SIGNER_LINEAGES]; /* open addressing, at most half full */
 };
 
@@ -63,23 +65,86 @@ static size_t slot_of(const struct signer_state *s, uint32_t kind, const uint8_t
 	return i;
 }
 
+/* What a lineage committed stands beside what was signed of it. */
+static uint32_t kind_of(uint32_t kind)
+{
+	return kind == SIGN_STATE_AGREED     ? SIGNER_AGREEMENT
+	       : kind == SIGN_STATE_ACCEPTED ? SIGNER_ACCEPTANCE
+					     : kind;
+}
+
+static void wallet_key(const struct sign_commit *c, uint8_t ret[SIGN_LINEAGE_LEN])
+{
+	memset(ret, 0, SIGN_LINEAGE_LEN);
+	memcpy(ret, c->wallet, sizeof(c->wallet));
+}
+
+/* NULL: the table is full. */
+static struct slot *slot_new(struct signer_state *s, uint32_t kind, const uint8_t *lineage)
+{
+	struct slot *x = &s->table[slot_of(s, kind, lineage)];
+
+	if (x->used)
+		return x;
+	if (s->lineages == SIGNER_LINEAGES)
+		return NULL;
+	s->lineages++;
+	x->used = true;
+	x->kind = kind;
+	memcpy(x->lineage, lineage, SIGN_LINEAGE_LEN);
+	return x;
+}
+
+/* -ERANGE: beyond what can be counted, which record_good() found. */
+static int add_up(struct signer_state *s, struct slot *x, const struct record *r)
+{
+	int64_t more = (int64_t)r->revision - x->sum.ever;
+	uint8_t key[SIGN_LINEAGE_LEN];
+	struct sign_commit c;
+	struct slot *w;
+
+	memcpy(&c, r->digest, sizeof(c));
+	wallet_key(&c, key);
+	w = slot_new(s, SIGN_STATE_WALLET, key);
+	if (!w)
+		return -ENOSPC;
+	if (!sign_sum_add(&w->sum, c.period, more) || !sign_sum_add(&s->total, c.period, more))
+		return -ERANGE;
+	x->sum.ever = (int64_t)r->revision;
+	return 0;
+}
+
 static int remember(struct signer_state *s, const struct record *r)
 {
-	struct slot *x = &s->table[slot_of(s, r->kind, r->lineage)];
+	struct slot *x = slot_new(s, kind_of(r->kind), r->lineage);
+	int err = 0;
 
-	if (!x->used && s->lineages == SIGNER_LINEAGES)
+	if (!x)
 		return -ENOSPC;
-	if (!x->used) {
-		s->lineages++;
-		x->used = true;
-		x->kind = r->kind;
-		memcpy(x->lineage, r->lineage, SIGN_LINEAGE_LEN);
+	if (sign_is_commit(r->kind)) {
+		err = add_up(s, x, r);
+	} else {
+		x->last.revision = r->revision;
+		memcpy(x->last.digest, r->digest, sizeof(r->digest));
 	}
-	x->last.revision = r->revision;
-	memcpy(x->last.digest, r->digest, sizeof(r->digest));
+	if (err)
+		return err;
 	memcpy(s->head, r->chain, sizeof(s->head));
 	s->count++;
 	return 0;
+}
+
+/* A sum only grows, and so do the periods. */
+static bool commit_good(const struct signer_state *s, const struct record *r)
+{
+	struct sign_sum total = s->total;
+	int64_t before = sstate_committed(s, r->kind, r->lineage);
+	struct sign_commit c;
+
+	memcpy(&c, r->digest, sizeof(c));
+	return r->revision <= INT64_MAX && (int64_t)r->revision > before &&
+	       (!c.period || c.period >= total.period) &&
+	       sign_sum_add(&total, c.period, (int64_t)r->revision - before);
 }
 
 static bool record_good(const struct signer_state *s, const struct record *r)
@@ -88,9 +153,12 @@ static bool record_good(const struct signer_state *s, const struct record *r)
 	uint8_t chain[32];
 
 	chain_of(chain, s->head, r);
-	return r->magic == RECORD_MAGIC && sign_recorded(r->kind) &&
-	       !memcmp(chain, r->chain, sizeof(chain)) &&
-	       sign_check_revision(&last, r->revision, r->digest) == SIGN_OK;
+	if (r->magic != RECORD_MAGIC || !sign_recorded(r->kind) ||
+	    memcmp(chain, r->chain, sizeof(chain)) != 0)
+		return false;
+	return sign_is_commit(r->kind)
+		       ? commit_good(s, r)
+		       : sign_check_revision(&last, r->revision, r->digest) == SIGN_OK;
 }
 
 static int replay(struct signer_state *s, const char *path, struct err *e)
@@ -172,25 +240,75 @@ struct sign_last sstate_last(const struct signer_state *s, uint32_t kind,
 	return x->used ? x->last : (struct sign_last){ 0 };
 }
 
-int sstate_add(struct signer_state *s, uint32_t kind, const uint8_t lineage[SIGN_LINEAGE_LEN],
-	       const struct sign_last *now, struct err *e)
+int64_t sstate_committed(const struct signer_state *s, uint32_t kind,
+			 const uint8_t lineage[SIGN_LINEAGE_LEN])
 {
-	struct record r = { .magic = RECORD_MAGIC, .kind = kind, .revision = now->revision };
+	const struct slot *x = &s->table[slot_of(s, kind_of(kind), lineage)];
+
+	return x->used ? x->sum.ever : 0;
+}
+
+struct sign_sum sstate_wallet(const struct signer_state *s, const struct sign_commit *c)
+{
+	uint8_t key[SIGN_LINEAGE_LEN];
+	const struct slot *x;
+
+	wallet_key(c, key);
+	x = &s->table[slot_of(s, SIGN_STATE_WALLET, key)];
+	return x->used ? x->sum : (struct sign_sum){ 0 };
+}
+
+struct sign_sum sstate_total(const struct signer_state *s)
+{
+	return s->total;
+}
+
+/* Room for what they may add to the table: a lineage, and a wallet of a commitment. */
+static bool room(const struct signer_state *s, const struct sstate_new *in, unsigned n)
+{
+	uint8_t key[SIGN_LINEAGE_LEN];
+	struct sign_commit c;
+	uint32_t need = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		need += !s->table[slot_of(s, kind_of(in[i].kind), in[i].lineage)].used;
+		if (!sign_is_commit(in[i].kind))
+			continue;
+		memcpy(&c, in[i].now.digest, sizeof(c));
+		wallet_key(&c, key);
+		need += !s->table[slot_of(s, SIGN_STATE_WALLET, key)].used;
+	}
+	return s->lineages + need <= SIGNER_LINEAGES;
+}
+
+int sstate_add(struct signer_state *s, const struct sstate_new *in, unsigned n, struct err *e)
+{
+	struct record r[SSTATE_ADD_MAX];
+	const uint8_t *prev = s->head;
+	int err = 0;
 
 	if (s->broken)
 		return err_set(e, -EIO, "signer state: an earlier write failed");
-	if (!s->table[slot_of(s, kind, lineage)].used && s->lineages == SIGNER_LINEAGES)
+	if (!room(s, in, n))
 		return err_set(e, -ENOSPC, "signer state: more than %d lineages", SIGNER_LINEAGES);
-	memcpy(r.lineage, lineage, sizeof(r.lineage));
-	memcpy(r.digest, now->digest, sizeof(r.digest));
-	chain_of(r.chain, s->head, &r);
+	for (unsigned i = 0; i < n; i++, prev = r[i - 1].chain) {
+		r[i] = (struct record){ .magic = RECORD_MAGIC,
+					.kind = in[i].kind,
+					.revision = in[i].now.revision };
+		memcpy(r[i].lineage, in[i].lineage, sizeof(r[i].lineage));
+		memcpy(r[i].digest, in[i].now.digest, sizeof(r[i].digest));
+		chain_of(r[i].chain, prev, &r[i]);
+	}
 	errno = EIO;
-	if (pwrite(s->fd, &r, sizeof(r), (off_t)(s->count * sizeof(r))) != sizeof(r) ||
+	if (pwrite(s->fd, r, n * sizeof(*r), (off_t)(s->count * sizeof(*r))) !=
+		    (ssize_t)(n * sizeof(*r)) ||
 	    fdatasync(s->fd)) {
 		s->broken = true;
 		return err_set(e, -errno, "signer state: %s", strerror(errno));
 	}
-	return remember(s, &r);
+	for (unsigned i = 0; i < n && !err; i++)
+		err = remember(s, &r[i]);
+	return err ? err_set(e, err, "signer state: beyond what can be counted") : 0;
 }
 
 uint64_t sstate_count(const struct signer_state *s)

@@ -17,10 +17,23 @@ struct signer_state *sstate_free(struct signer_state *s); /* NULL in, NULL out *
 /* The last record of a lineage, or zeros. */
 struct sign_last sstate_last(const struct signer_state *s, uint32_t kind,
 			     const uint8_t lineage[SIGN_LINEAGE_LEN]);
-/* On disk when it returns 0. After a failure the state refuses everything: what is on disk is then
- * unknown. */
-int sstate_add(struct signer_state *s, uint32_t kind, const uint8_t lineage[SIGN_LINEAGE_LEN],
-	       const struct sign_last *now, struct err *e) must_check;
+/* What was committed: by a lineage (kind: of the record that adds it up), with a wallet, in all. */
+int64_t sstate_committed(const struct signer_state *s, uint32_t kind,
+			 const uint8_t lineage[SIGN_LINEAGE_LEN]);
+struct sign_sum sstate_wallet(const struct signer_state *s, const struct sign_commit *c);
+struct sign_sum sstate_total(const struct signer_state *s);
+
+enum { SSTATE_ADD_MAX = 2 };
+struct sstate_new {
+	uint32_t kind;
+	uint8_t lineage[SIGN_LINEAGE_LEN];
+	struct sign_last now;
+};
+/* n records, 1..SSTATE_ADD_MAX, by one write: on disk when it returns 0. A crash leaves all, none,
+ * or those before the torn one. After a failure the state refuses everything: what is on disk is
+ * then unknown. */
+int sstate_add(struct signer_state *s, const struct sstate_new *r, unsigned n,
+	       struct err *e) must_check;
 
 uint64_t sstate_count(const struct signer_state *s);
 /* Chain hash after `count` records (0 = zeros). -ERANGE when there are not so many. */

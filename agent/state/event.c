@@ -131,6 +131,11 @@ static const struct field ev_act_f[] = {
 FIELD_TABLE(ev_act_fields, struct ev_act, ev_act_f);
 #undef T
 
+#define T struct ev_commit
+static const struct field ev_commit_f[] = { F_UINT(T, first), F_UINT(T, count), F_BYTES(T, root) };
+FIELD_TABLE(ev_commit_fields, struct ev_commit, ev_commit_f);
+#undef T
+
 static const struct {
 	const char *name;
 	const struct field_table *table;

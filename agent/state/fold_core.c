@@ -58,6 +58,7 @@ const ident_t *event_deal(const struct event *ev)
 	case EV_ACT_GRANTED:
 	case EV_ACT_DENIED:
 	case EV_ACT_LAPSED:
+	case EV_LOG_COMMITTED:
 	case EV_WALLET_REVOKED: return NULL;
 	default: return &ev->u.ref.deal;
 	}
@@ -267,6 +268,14 @@ static enum refusal guard_steps(const struct world *w, const struct plan *p)
 	return room < p->n_steps ? REFUSE_LIMIT_REACHED : REFUSE_NONE;
 }
 
+/* Each event is committed to once, and not before it is there. */
+static enum refusal guard_commit(const struct world *w, const struct ev_commit *c)
+{
+	if (!c->first || !c->count || c->count > w->seq || c->first > w->seq - c->count + 1)
+		return REFUSE_BODY_MALFORMED;
+	return c->first < w->committed ? REFUSE_DUPLICATE : REFUSE_NONE;
+}
+
 enum refusal fold_guard(const struct world *w, const struct event *ev)
 {
 	const ident_t *id = event_deal(ev);
@@ -290,6 +299,8 @@ enum refusal fold_guard(const struct world *w, const struct event *ev)
 	if (ev->kind == EV_LEDGER_FROZEN || ev->kind == EV_LEDGER_THAWED)
 		return w->ledger_frozen == (ev->kind == EV_LEDGER_FROZEN) ? REFUSE_DUPLICATE
 									  : REFUSE_NONE;
+	if (ev->kind == EV_LOG_COMMITTED)
+		return guard_commit(w, &ev->u.commit);
 	if (!id)
 		return act_guard(w, ev);
 	d = world_deal(w, id);
@@ -528,6 +539,8 @@ void fold(struct world *w, const struct event *ev)
 		w->disclosure_rev = ev->u.ref.rev;
 		w->disclosure = ev->u.ref.about;
 	}
+	if (ev->kind == EV_LOG_COMMITTED)
+		w->committed = ev->u.commit.first + ev->u.commit.count;
 	if (ev->kind == EV_INTENT_DECLARED)
 		fold_intent(w, &ev->u.intent, ev);
 	else if (ev->kind == EV_WALLET_ADMITTED)

@@ -56,7 +56,7 @@ struct world *world_free(struct world *w)
 int world_compare(const struct world *a, const struct world *b)
 {
 	if (a->n_deals != b->n_deals || a->n_wanted != b->n_wanted || a->seq != b->seq ||
-	    a->n_debts != b->n_debts || a->n_acts != b->n_acts)
+	    a->committed != b->committed || a->n_debts != b->n_debts || a->n_acts != b->n_acts)
 		return 1;
 	return memcmp(a->deal, b->deal, a->n_deals * sizeof(*a->deal)) ||
 	       memcmp(a->wanted, b->wanted, a->n_wanted * sizeof(*a->wanted)) ||

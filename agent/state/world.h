@@ -142,6 +142,7 @@ struct world {
 				  */
 	ident_t disclosure;      /* its digest, hexadecimal */
 	uint64_t seq;            /* last event folded */
+	uint64_t committed;      /* the first event that no LOG_COMMITTED covers; 0 = none was */
 	uint64_t events, refusals;
 	uint64_t agreements;  /* revisions that both sides signed */
 	digest_t fingerprint; /* unused by cores: set by world_fingerprint() */

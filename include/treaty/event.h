@@ -167,6 +167,12 @@ enum event_kind {
 	EV_MAX_
 };
 
+/* The digests of `count` events from `first` on, as members can be opened one by one. */
+struct ev_commit {
+	uint64_t first, count;
+	digest_t root; /* of the RFC 6962 tree over them */
+};
+
 union event_body {
 	struct ev_ref ref;
 	struct ev_refused refused;
@@ -180,6 +186,7 @@ union event_body {
 	struct ev_approval approval;
 	struct ev_key key;
 	struct ev_act act;
+	struct ev_commit commit;
 	struct intent intent;
 	struct quote quote;
 	struct agreement agreement;
@@ -199,7 +206,7 @@ struct event {
 
 extern const struct field_table ev_ref_fields, ev_refused_fields, ev_admit_fields, ev_accept_fields,
 	ev_counter_fields, ev_progress_fields, ev_spur_fields, ev_advice_fields, ev_credit_fields,
-	ev_approval_fields, ev_key_fields, ev_act_fields;
+	ev_approval_fields, ev_key_fields, ev_act_fields, ev_commit_fields;
 
 /* Name ("INTENT_DECLARED") and payload table of a kind; "?" and NULL when unknown. */
 const char *event_name(enum event_kind k);

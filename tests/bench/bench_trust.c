@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/bss_policy/wallet_admit.h"
+#include "agent/codec/commit.h"
 #include "agent/store/store.h"
 #include "tests/unit/trust_fixture.h"
 
@@ -109,6 +110,57 @@ static void run(const struct bench *b)
 	report("presentation_bytes", (double)b->len, "bytes");
 }
 
+/* --- the salted digests of an event (LOG_COMMITTED), made beside other work ----------------------
+ */
+
+/* As long as an offer with its decision: four paths looked at, three items quoted. */
+static json_t *event_fixture(void)
+{
+	json_t *paths = json_array(), *items = json_array();
+
+	for (int i = 0; i < 4; i++)
+		(void)json_array_append_new(
+			paths, json_pack("{s:i, s:i, s:i, s:i, s:i, s:b, s:i, s:i}", "path", i,
+					 "capacity", 1000000000, "reserved", 20000000, "delay_us",
+					 12000 + i, "loss_ppm", i, "alive", 1, "jitter_us", 80 + i,
+					 "surge_pct", 110));
+	for (int i = 0; i < 3; i++)
+		(void)json_array_append_new(
+			items,
+			json_pack("{s:i, s:s, s:i, s:i, s:i, s:i, s:i, s:b}", "no", i, "type",
+				  "det", "bandwidth", 20000000, "latency", 28000, "availability",
+				  999000, "scarcity", 4100, "margin", 410, "withdrawn", 0));
+	return json_pack("{s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:o}, s:{s:s, s:s, s:s, s:i, "
+			 "s:s, s:i, s:o}}",
+			 "v", 1, "seq", 4711, "time", "2026-08-01T12:00:00.000Z", "actor",
+			 "bss_negotiation", "tool", "quote_offer", "event", "QUOTE_OFFERED",
+			 "body_digest", "uEiAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "input",
+			 "decision", "bss_menu", "paths", paths, "output", "id",
+			 "quo-0011223344556677", "negotiation", "neg-0011223344556677",
+			 "class_name", "market-data", "version", 1, "currency", "EUR", "term_ms",
+			 3600000, "items", items);
+}
+
+static void commits(void)
+{
+	enum { N = 4000 };
+	auto_json json_t *row = event_fixture();
+	auto_free char *text = NULL;
+	uint8_t key[32] = { 1 }, d[COMMIT_LEN];
+	size_t len = 0;
+	int64_t t;
+
+	if (!row || canon_text(row, 65536, &text, &len, NULL))
+		exit(1);
+	t = now_ns();
+	for (uint64_t i = 0; i < N; i++)
+		if (commit_event(key, i, text, len, d, NULL))
+			exit(1);
+	t = now_ns() - t;
+	report("commit_events_per_s", N * 1e9 / (double)t, "1/s");
+	report("commit_event_bytes", (double)len, "bytes");
+}
+
 /* --- the durable part, apart: a challenge issued and used up, each on disk before it counts ------
  */
 
@@ -201,6 +253,7 @@ int main(void)
 		return 1;
 	b.vc = p->vc;
 	run(&b);
+	commits();
 	durable();
 	p = presentation_free(p);
 	json_decref(b.vp);

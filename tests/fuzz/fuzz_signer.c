@@ -11,6 +11,7 @@
 
 #define ROUNDS 6
 #define LIMIT  1000
+#define SUM    2000 /* of a wallet, so that three lineages reach it */
 #define OWN    "did:web:a.example"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -54,7 +55,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	}
 	(void)snprintf(conf.keys.state, sizeof(cfg_file), "%s/state", dir);
 	(void)snprintf(conf.daemon.did, sizeof(conf.daemon.did), OWN);
-	conf.ledger.ceiling.minor = LIMIT;
+	conf.ledger = (struct cfg_ledger){ .currency = "EUR",
+					   .ceiling.minor = LIMIT,
+					   .wallet_ceiling.minor = SUM };
 	conf.keys.rate_per_s = 100000;
 	conf.keys.burst = 100000;
 	must(!signer_open(&s, &conf, NULL));
@@ -83,11 +86,12 @@ static void near_document(struct sign_text *t, const uint8_t *x)
 	t->len = (uint32_t)snprintf(
 		(char *)t->data, sizeof(t->data),
 		"{\"credentialSubject\":{\"amount\":%u,\"envelope\":{\"ceiling\":{\"amount\":%u}},"
-		"\"lineageId\":\"%c\",\"revision\":%u,\"treaty\":{\"amount\":{\"amount\":%u},"
-		"\"lineageId\":\"%c\",\"revision\":%u}},\"id\":%u,\"issuer\":\"" OWN
+		"\"lineageId\":\"%c\",\"revision\":%u,\"treaty\":{\"amount\":{\"amount\":%u,"
+		"\"currency\":\"EUR\"},\"lineageId\":\"%c\",\"revision\":%u,"
+		"\"walletId\":\"%c\"}},\"id\":%u,\"issuer\":\"" OWN
 		"\",\"type\":[\"VerifiableCredential\",\"%s\"]}",
 		amount, amount, 'a' + x[3] % 3, x[4] % 8, amount, 'a' + x[3] % 3, x[4] % 8,
-		x[5] % 4, type[x[6] % ARRAY_LEN(type)]);
+		'a' + x[7] % 2, x[5] % 4, type[x[6] % ARRAY_LEN(type)]);
 }
 
 static void near_request(struct sign_req *q, const uint8_t *x)
@@ -106,28 +110,38 @@ static void near_request(struct sign_req *q, const uint8_t *x)
 			'A' + x[5] % 3, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
 }
 
-/* An agreement by its letters, not by the signer's scan: below the ceiling, and per lineage only
- * forward, one content a revision. */
+/* An agreement by its letters, not by the signer's scan: below the ceiling, per lineage only
+ * forward, one content a revision, and all of a wallet below its own. */
 static void signed_agreement(const uint8_t hash[2 * SHA256_LEN])
 {
 	static const char key[] = "\"treaty\":{\"amount\":{\"amount\":";
 	static struct {
 		unsigned revision;
 		uint8_t hash[2 * SHA256_LEN];
-	} last[256];
+		unsigned long long most;
+	} last[256], *l;
+	static unsigned long long sum[256];
 	const char *at = memmem(shown.text, shown.len, key, sizeof(key) - 1);
 	unsigned long long amount = 0;
 	unsigned revision = 0;
-	char lineage = 0;
+	char lineage = 0, wallet = 0;
 
-	if (!at || sscanf(at + sizeof(key) - 1, "%llu},\"lineageId\":\"%c\",\"revision\":%u",
-			  &amount, &lineage, &revision) != 3)
+	if (!at || sscanf(at + sizeof(key) - 1,
+			  "%llu,\"currency\":\"EUR\"},\"lineageId\":\"%c\",\"revision\":%u,"
+			  "\"walletId\":\"%c\"}",
+			  &amount, &lineage, &revision, &wallet) != 4)
 		return; /* spelt otherwise: for its signature alone */
-	must(amount <= LIMIT && revision >= last[(uint8_t)lineage].revision);
-	if (revision == last[(uint8_t)lineage].revision)
-		must(!memcmp(hash, last[(uint8_t)lineage].hash, 2 * SHA256_LEN));
-	last[(uint8_t)lineage].revision = revision;
-	memcpy(last[(uint8_t)lineage].hash, hash, 2 * SHA256_LEN);
+	l = &last[(uint8_t)lineage];
+	must(amount <= LIMIT && revision >= l->revision);
+	if (revision == l->revision)
+		must(!memcmp(hash, l->hash, 2 * SHA256_LEN));
+	l->revision = revision;
+	memcpy(l->hash, hash, 2 * SHA256_LEN);
+	if (amount > l->most) {
+		sum[(uint8_t)wallet] += amount - l->most;
+		l->most = amount;
+	}
+	must(sum[(uint8_t)wallet] <= SUM);
 }
 
 /* The signature is of what was shown. */

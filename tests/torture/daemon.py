@@ -308,6 +308,8 @@ def audit(s):
             r = s.lab.ctl(node, 'log', verb, '--state', where, check=False)
             if r.returncode:
                 wrong[f'{node}: log {verb}'] = (r.stderr or r.stdout).strip()[-200:]
+            if verb == 'redecide':
+                print(f'  {node}: {r.stdout.strip().splitlines()[-1] if r.stdout else ""}')
         with contextlib.closing(sqlite3.connect(f'file:{database(s.lab, node)}?mode=ro', uri=True)) as c:
             wrong[f'{node}: over a ceiling'] = over_ceiling(c, s)
             wrong[f'{node}: captured twice'] = number(

@@ -47,7 +47,7 @@ static inline int setup(void **state)
 		return -1;
 	if (sodium_init() < 0 || !mkdtemp(dir))
 		return -1;
-	conf = (struct config){ .ledger.ceiling.minor = 1000,
+	conf = (struct config){ .ledger = { .currency = "EUR", .ceiling.minor = 1000 },
 				.keys = { .rate_per_s = 1000, .burst = 1000 } };
 	(void)snprintf(conf.daemon.user, sizeof(conf.daemon.user), "64000");
 	(void)snprintf(conf.daemon.did, sizeof(conf.daemon.did), OWN);
@@ -108,6 +108,7 @@ struct ask {
 	uint64_t revision;
 	uint8_t content;
 	int64_t amount;
+	uint8_t wallet;
 };
 
 struct texts {
@@ -117,7 +118,7 @@ struct texts {
 
 static inline struct ask want(uint32_t kind, uint8_t lineage, uint64_t revision, uint8_t content)
 {
-	return (struct ask){ kind, lineage, revision, content, 10 };
+	return (struct ask){ kind, lineage, revision, content, 10, 0 };
 }
 
 #define VC(type, subject)                                           \
@@ -125,12 +126,13 @@ static inline struct ask want(uint32_t kind, uint8_t lineage, uint64_t revision,
 	"\"issuer\":\"" OWN "\",\"type\":[\"VerifiableCredential\",\"" type "\"]}"
 #define AGREED                                                                                     \
 	VC("AgreementCredential", "\"treaty\":{\"amount\":{\"amount\":%lld,\"currency\":\"EUR\"}," \
-				  "\"lineageId\":\"l%d\",\"revision\":%llu}")
+				  "\"lineageId\":\"l%d\",\"revision\":%llu,"                       \
+				  "\"walletId\":\"w%d\"}")
 
 static inline int agreement_text(const struct ask *x, char *out, size_t cap)
 {
 	return snprintf(out, cap, AGREED, (long long)x->amount, x->lineage,
-			(unsigned long long)x->revision, x->content);
+			(unsigned long long)x->revision, x->wallet, x->content);
 }
 
 static inline void acceptance_text(const struct ask *x, struct texts *t)

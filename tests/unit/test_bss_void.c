@@ -18,6 +18,7 @@ static unsigned signed_new;
 static int strict_sign(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_SIG_LEN])
 {
 	uint8_t digest[32];
+	const struct sign_limits lim = { "EUR", INT64_MAX, INT64_MAX, INT64_MAX };
 	struct sign_facts f;
 	struct sign_scan scan;
 	enum sign_verdict v;
@@ -26,9 +27,9 @@ static int strict_sign(void *arg, const struct sign_request *rq, uint8_t sig[SIG
 	if (rq->kind == SIGN_AGREEMENT) {
 		scan_begin(&scan, sign_paths(SIGNER_AGREEMENT, SIGN_DOCUMENT));
 		scan_feed(&scan, (const uint8_t *)rq->document, rq->document_len);
-		assert_int_equal(sign_check_text(SIGNER_AGREEMENT, &scan, NULL, "", lab.op.did,
-						 INT64_MAX, &f),
-				 SIGN_OK);
+		assert_int_equal(
+			sign_check_text(SIGNER_AGREEMENT, &scan, NULL, "", lab.op.did, &lim, &f),
+			SIGN_OK);
 		sha256(rq->hash, sizeof(rq->hash), digest);
 		v = sign_check_revision(&signed_last, f.revision, digest);
 		if (v != SIGN_OK && v != SIGN_AGAIN)

@@ -48,7 +48,8 @@ static const char good[] =
 	"[trust]\nissuers = did:web:a.example, did:web:b.example\nrevoked-file = /etc/t/revoked\n"
 	"documents = /etc/t/documents\n"
 	"[wallet]\ncredential = /etc/t/wallet.json\n"
-	"[ledger]\ncurrency = USD\nceiling = 1000000\n"
+	"[ledger]\ncurrency = USD\nceiling = 1000000\nwallet-ceiling = 5000000\n"
+	"total-ceiling = 9000000\nceiling-period = 86400\n"
 	"[operator]\nquote-ttl = 30\nsurge-max-ppm = 2000000\npolice-percent = 110\n"
 	"[enterprise]\nbargain = no\n"
 	"[keys]\nwallet = /etc/t/w.key\npresentation = /etc/t/p.key\nagreement = credential:a.key\n"
@@ -113,6 +114,9 @@ static void test_good(void **state)
 	assert_string_equal(c->trust.documents, "/etc/t/documents");
 	assert_string_equal(c->wallet.credential, "/etc/t/wallet.json");
 	assert_int_equal(c->ledger.ceiling.minor, 1000000);
+	assert_int_equal(c->ledger.wallet_ceiling.minor, 5000000);
+	assert_int_equal(c->ledger.total_ceiling.minor, 9000000);
+	assert_int_equal(c->ledger.period_s, 86400);
 	assert_int_equal(c->op.surge_max_ppm, 2000000);
 	assert_int_equal(c->op.police_pct, 110);
 	assert_false(c->enterprise.bargain);

@@ -1,51 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The disclosure policy: what each caller sees by each way, what is refused, and exports that are
  * checked by build/treatyctl where there is no daemon; every bent export is refused. */
-#include "checkpoint.h"
-#include "query_lab.h"
-#include "tool_run.h"
-
-#include <errno.h>
-
-#include "agent/codec/canon.h"
-#include "agent/codec/did.h"
-#include "agent/codec/event_json.h"
-#include "agent/codec/json.h"
-#include "agent/disclosure.h"
-#include "agent/signer/client.h"
-#include "agent/store/witness.h"
-#include "agent/witness_file.h"
-
-#define US  "did:web:edge.lab.example"
-#define OP  "did:web:op.lab.example"
-#define AUD "did:web:auditor.example"
-
-static struct query_lab lab;
-static uint8_t seed[32] = { 7 };
-static const struct peer owner = { .local = true };
-static const struct peer app = { .local = true, .uid = 54321 };
-static const struct peer op = { .did = OP };
-static const struct peer auditor = { .did = AUD };
-static const struct peer stranger = { .did = "did:web:nobody.example" };
-
-int __wrap_signer_public(struct msg_client *c, enum cfg_key_kind key, uint8_t ret[32],
-			 struct err *e);
-int __wrap_signer_public(struct msg_client *c, enum cfg_key_kind key, uint8_t ret[32],
-			 struct err *e)
-{
-	(void)c;
-	(void)e;
-	assert_int_equal(key, KEY_AGREEMENT);
-	ed25519_public(seed, ret);
-	return 0;
-}
-
-static int sign_it(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_SIG_LEN])
-{
-	(void)arg;
-	ed25519_sign(sig, rq->hash, sizeof(rq->hash), seed);
-	return 0;
-}
+#include "disclosure_lab.h"
 
 /* --- policies ----------------------------------------------------------------------------------
  */
@@ -57,37 +13,6 @@ static int sign_it(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_SI
 	"{\"name\":\"audit\",\"to\":[\"auditor\"],\"events\":[\"*\"],\"members\":[\"output\"," \
 	"\"body_digest\"]},{\"name\":\"whole\",\"to\":[\"auditor\"],"                          \
 	"\"events\":[\"SERVICE_ACTIVE\"],\"members\":[\"*\"]}]"
-
-static json_t *policy(int version, const char *rules)
-{
-	json_t *doc =
-		json_pack("{s:s, s:s, s:i, s:[s], s:o}", "type", "DisclosurePolicy", "side", US,
-			  "version", version, "auditors", AUD, "rules", json_loads(rules, 0, NULL));
-
-	assert_non_null(doc);
-	return doc;
-}
-
-static json_t *signed_policy(int version, const char *rules)
-{
-	auto_json json_t *doc = policy(version, rules);
-	json_t *ret = NULL;
-	struct err e = { 0 };
-
-	if (disclosure_sign(&lab.side, doc, &ret, &e))
-		fail_msg("sign: %s", e.text);
-	return ret;
-}
-
-static void load(json_t *doc)
-{
-	struct err e = { 0 };
-
-	if (disclosure_load(&lab.side, doc, &e))
-		fail_msg("load: %s", e.text);
-	assert_int_equal(engine_turn(lab.side.engine), 0);
-	json_decref(doc);
-}
 
 static void load_refused(json_t *doc, int code, const char *text)
 {
@@ -104,61 +29,12 @@ static void load_refused(json_t *doc, int code, const char *text)
 	json_decref(doc);
 }
 
-/* --- asking ------------------------------------------------------------------------------------
- */
-
-static char *said;
-
-static void on_reply(void *to, const struct wire_response *r)
-{
-	(void)to;
-	free(said);
-	said = strndup(r->body ? r->body : "", r->len);
-}
-
-/* The structured answer, or NULL when the caller was refused. */
-static json_t *ask(const struct peer *p, const char *name, const char *args)
-{
-	auto_json json_t *a = args ? json_loads(args, 0, NULL) : NULL, *root;
-	struct mcp_call c = { .method = name ? "tools/call" : "tools/list",
-			      .tool = name,
-			      .args = a,
-			      .client_name = "test",
-			      .client_version = "0",
-			      .rpc_id = 7 };
-	auto_free char *body = mcp_build(&c);
-	struct wire_header h[5];
-	struct wire_request rq = { .method = "POST",
-				   .path = "/mcp",
-				   .query = "",
-				   .headers = h,
-				   .nheaders = mcp_client_headers(h, &c),
-				   .body = body,
-				   .len = strlen(body),
-				   .peer = p };
-
-	mcp_server_handle(lab.mcp, &rq, (struct wire_sink){ .fn = on_reply });
-	assert_int_equal(engine_turn(lab.side.engine), 0);
-	root = json_loads(said, 0, NULL);
-	return json_incref(json_object_get(json_object_get(root, "result"),
-					   name ? "structuredContent" : "tools"));
-}
-
 static void denied(const struct peer *p, const char *name, const char *args)
 {
 	auto_json json_t *r = ask(p, name, args);
 
 	if (r)
 		fail_msg("%s: %s was told %s", name, p->did, said);
-}
-
-static json_t *told(const struct peer *p, const char *name, const char *args)
-{
-	json_t *r = ask(p, name, args);
-
-	if (!r)
-		fail_msg("%s: %s", name ? name : "tools/list", said);
-	return r;
 }
 
 #define AGR "{\"id\":\"agr-1\"}"
@@ -361,9 +237,8 @@ static void test_identity(void **state)
 		"]}}",
 		0, NULL);
 	struct event ev = { .kind = EV_SERVICE_ACTIVE, .seq = 9, .u.ref.deal = { "agr-1" } };
-	json_t *seen = NULL;
+	struct disclosure_seen seen;
 	auto_free char *text = NULL;
-	bool whole = true;
 
 	(void)state;
 	cfg.peers = 2;
@@ -371,50 +246,18 @@ static void test_identity(void **state)
 	str_cut(cfg.peer[1].did, "did:web:y.example");
 	cfg.peer[0].role = cfg.peer[1].role = PEER_ENTERPRISE;
 	side.cfg = &cfg;
-	assert_int_equal(disclosure_event(&l, &ev, row, &seen, &whole, NULL), 0);
-	assert_non_null(seen);
-	assert_false(whole);
-	text = json_dumps(seen, 0);
+	assert_int_equal(disclosure_event(&l, &ev, row, &seen, NULL), 0);
+	assert_non_null(seen.event);
+	assert_null(seen.salts); /* not without a key */
+	assert_false(seen.whole);
+	text = json_dumps(seen.event, 0);
 	assert_null(strstr(text, "did:web:"));
 	assert_non_null(strstr(text, "consumer-"));
-	json_decref(seen);
+	json_decref(seen.event);
 }
 
 /* --- exports -----------------------------------------------------------------------------------
  */
-
-static void run(const char *args, int code, const char *text)
-{
-	tool_want(lab.dir, "", args, code, text);
-}
-
-static void put_file(const char *name, const json_t *v)
-{
-	char path[128];
-
-	(void)snprintf(path, sizeof(path), "%s/%s", lab.dir, name);
-	assert_int_equal(json_dump_file(v, path, JSON_SORT_KEYS), 0);
-}
-
-static void documents(void)
-{
-	struct did_document_key_row rows[2] = {
-		{ .fragment = "agreement", .purpose = "assertionMethod" },
-		{ .fragment = "checkpoint", .purpose = "assertionMethod" },
-	};
-	json_t *doc;
-
-	ed25519_public(seed, rows[0].pub);
-	ed25519_public(seed, rows[1].pub);
-	doc = did_document_new(US, rows, 2);
-	put_file("us.json", doc);
-	json_decref(doc);
-	doc = did_document_new(OP, rows, 2);
-	put_file("op.json", doc);
-	json_decref(doc);
-}
-
-#define CHECK "log check-export x.json --document us.json"
 
 /* Each: a member somewhere in the export is changed; nothing of it may pass. */
 static void mutations(const json_t *good)
@@ -494,32 +337,6 @@ static void test_export(void **state)
 
 /* --- set-up ------------------------------------------------------------------------------------
  */
-
-static int setup(void **state)
-{
-	(void)state;
-	lab_dir(&lab);
-	lab_open(&lab);
-	lab_serve(&lab, true);
-	str_cut(lab.cfg->daemon.agents_dir, lab.dir);
-	for (int k = SIGN_DISCLOSURE; k <= SIGN_EXPORT; k++) {
-		lab.side.port[k].sign = sign_it;
-		str_cut(lab.side.port[k].method, US "#agreement");
-	}
-	lab_walk(&lab);
-	lab_wallet(&lab);
-	assert_int_equal(disclosure_start(&lab.side, NULL), 0);
-	return engine_turn(lab.side.engine);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	disclosure_free(&lab.side);
-	lab_drop(&lab);
-	free(said);
-	return 0;
-}
 
 int main(void)
 {

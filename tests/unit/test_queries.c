@@ -2,6 +2,9 @@
 /* The query rows over the real MCP core, bytes in and bytes out, on a world of real events. */
 #include "query_call.h"
 
+#include "agent/disclosure.h"
+#include "agent/redecide.h"
+
 static struct peer stranger = { .did = "did:web:nobody.example" };
 
 /* The same bytes as a client's, for the methods that call no tool. */
@@ -308,6 +311,28 @@ static void test_approvals(void **state)
 	mcp_result_clear(&r);
 }
 
+/* Nothing of the log says who was erased, and it is whole: it verifies and decides as before. */
+static void erased_leaves_the_log(void)
+{
+	struct redecide_report dec;
+	struct store_report rep;
+	auto_free char *last = NULL;
+	uint8_t digest[SHA256_LEN];
+	char hex[2 * 16 + 1];
+	size_t n;
+
+	assert_int_equal(store_get(lab.store, store_durable(lab.store), &last, &n, NULL), 0);
+	assert_non_null(strstr(last, "CONSUMER_ERASED"));
+	assert_null(strstr(last, "edge.lab"));
+	sha256("did:web:edge.lab.example", 24, digest);
+	(void)hex_encode(digest, 16, hex, sizeof(hex));
+	assert_null(strstr(last, hex));
+	assert_int_equal(store_verify(lab.dir, &rep, NULL), 0);
+	assert_int_equal(rep.fault, STORE_SOUND);
+	assert_int_equal(redecide_log(lab.store, &dec, NULL), 0);
+	assert_int_equal(dec.different, 0);
+}
+
 static void test_human(void **state)
 {
 	const uint64_t before = store_durable(lab.store);
@@ -353,6 +378,7 @@ static void test_human(void **state)
 	expect(&r, "erased", "true");
 	mcp_result_clear(&r);
 	assert_int_equal(store_body_get(lab.store, &body, &text, &n, NULL), -ENODATA);
+	erased_leaves_the_log();
 }
 
 /* Every row is seen by a human and none by a stranger. */
@@ -388,12 +414,14 @@ static int setup(void **state)
 	lab_wallet(&lab);
 	lab_serve(&lab, true);
 	human.uid = geteuid();
-	return 0;
+	assert_int_equal(disclosure_start(&lab.side, NULL), 0);
+	return engine_turn(lab.side.engine);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
+	disclosure_free(&lab.side);
 	lab_drop(&lab);
 	free(got.body);
 	return 0;

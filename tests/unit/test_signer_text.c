@@ -29,7 +29,8 @@ static void test_signature_verifies(void **state)
 		sha256(t.doc, strlen(t.doc), hash + 32);
 		assert_int_equal(crypto_sign_verify_detached(p.signature, hash, 64, pub), 0);
 	}
-	assert_int_equal(p.count, 3); /* an agreement, an acceptance, a policy */
+	/* an agreement and an acceptance, each with its sum, a policy */
+	assert_int_equal(p.count, 5);
 	assert_int_equal(halt(), 0);
 }
 
@@ -63,6 +64,9 @@ static const struct {
 	{ SIGNER_AGREEMENT, "\"amount\":10", "\"amount\":1001", false,
 	  "amount: above the configured ledger.ceiling" },
 	{ SIGNER_AGREEMENT, "\"amount\":10", "\"amount\":1000", false, "" },
+	{ SIGNER_AGREEMENT, "EUR", "USD", false, "currency: not the configured ledger.currency" },
+	{ SIGNER_AGREEMENT, "\"walletId\"", "\"walletid\"", false, "walletId: must be given" },
+	{ SIGNER_AGREEMENT, "\"w0\"", "\"\"", false, "walletId: must be given" },
 	{ SIGNER_AGREEMENT, "\"amount\":10", "\"amount\":-1", false,
 	  "amount: must be given, from 0" },
 	{ SIGNER_AGREEMENT, "\"amount\":10", "\"amount\":1e+30", false,

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "agent/codec/json.h"
 #include "agent/codec/tmf.h"
 #include "agent/crypto/crypto.h"
 
@@ -183,6 +184,41 @@ static void comes_back(void **state)
 	}
 }
 
+/* A body that nobody signs has a salt beside what it says; one of before may have none. */
+static void salted(void **state)
+{
+	static const char *const bad[] = { "", "AAAA", "AAAAAAAAAAAAAAAAAAAAAA==",
+					   "!AAAAAAAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAA" };
+
+	(void)state;
+	for (int k = 1; k < 4; k += 2) { /* a quote, an order */
+		union noun a = sample(k), b;
+		auto_json json_t *js = write_kind(k, &a), *other = write_kind(k, &a), *back = NULL;
+		digest_t none, one, two;
+
+		assert_int_equal(tmf_digest(js, &none, NULL), 0);
+		assert_int_equal(tmf_salt(js, NULL), 0);
+		assert_int_equal(tmf_salt(other, NULL), 0);
+		assert_int_equal(tmf_digest(js, &one, NULL), 0);
+		assert_int_equal(tmf_digest(other, &two, NULL), 0);
+		assert_false(digest_eq(none, one));
+		assert_false(digest_eq(one, two));
+		assert_int_equal(read_kind(k, js, &b, NULL), 0);
+		back = write_kind(k, &b); /* it says nothing */
+		(void)json_object_del(other, "salt");
+		assert_true(json_equal(back, other));
+		for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+			struct err e = { 0 };
+
+			(void)json_object_set_new(js, "salt", json_string(bad[i]));
+			assert_int_equal(read_kind(k, js, &b, &e), -EINVAL);
+			assert_non_null(strstr(e.text, "salt"));
+		}
+		(void)json_object_set_new(js, "salt", json_integer(1));
+		assert_int_equal(read_kind(k, js, &b, NULL), -EINVAL);
+	}
+}
+
 static unsigned walked, refused;
 
 /* Every member at every depth: removed, then replaced by a number. The twin stays as it was. */
@@ -262,6 +298,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comes_back),
+		cmocka_unit_test(salted),
 		cmocka_unit_test(mutations_are_refused_or_ignored_members),
 		cmocka_unit_test(intent_expression_is_bound),
 	};

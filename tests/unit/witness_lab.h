@@ -49,18 +49,18 @@ int __wrap_signer_sign(struct msg_client *c, const struct sign_req *q, struct si
 {
 	struct lab *l = (struct lab *)(void *)c;
 	struct checkpoint_view v;
-	struct sign_last now, last;
-	uint8_t origin[32];
+	struct sstate_new n = { .kind = q->kind };
+	struct sign_last last;
 
 	if (sign_check(q) != SIGN_OK || !checkpoint_parse(&v, q->data, q->data_len))
 		return err_set(e, -EACCES, "data: is no checkpoint");
-	sha256(q->data + v.origin, v.origin_len, origin);
-	sha256(q->data + v.root, v.root_len, now.digest);
-	now.revision = v.size;
-	last = sstate_last(l->state, q->kind, origin);
-	switch (sign_check_revision(&last, now.revision, now.digest)) {
+	sha256(q->data + v.origin, v.origin_len, n.lineage);
+	sha256(q->data + v.root, v.root_len, n.now.digest);
+	n.now.revision = v.size;
+	last = sstate_last(l->state, q->kind, n.lineage);
+	switch (sign_check_revision(&last, n.now.revision, n.now.digest)) {
 	case SIGN_OK:
-		if (sstate_add(l->state, q->kind, origin, &now, e))
+		if (sstate_add(l->state, &n, 1, e))
 			return -EIO;
 		break;
 	case SIGN_AGAIN: break;
