@@ -12,19 +12,17 @@
 
 /* --- what is free ----------------------------------------------------------------------------- */
 
-static bool pending_counts(const struct deal *d, wall_t now)
+static bool next_counts(const struct deal_brief *b, wall_t now)
 {
-	return d->has_pending && d->has_accept && d->life != LIFE_TERMINATED &&
-	       now.ms <= d->accept.start.ms + SETTLE_MS;
+	return b->next.is && b->life != LIFE_TERMINATED && now.ms <= b->chosen.ms + SETTLE_MS;
 }
 
 /* In life a revision replaces the one before it, on its own path only. */
-static uint64_t reserved(const struct deal *d, uint8_t path, wall_t now)
+static uint64_t reserved(const struct deal_brief *b, uint8_t path, wall_t now)
 {
-	bool live = d->cur.rev && d->life != LIFE_TERMINATED;
-	uint64_t cur = live && d->cur.path == path ? d->cur.g.bandwidth.bps : 0;
-	uint64_t next =
-		pending_counts(d, now) && d->pending.path == path ? d->pending.g.bandwidth.bps : 0;
+	bool live = b->cur.is && b->life != LIFE_TERMINATED;
+	uint64_t cur = live && b->cur.path == path ? b->cur.rate.bps : 0;
+	uint64_t next = next_counts(b, now) && b->next.path == path ? b->next.rate.bps : 0;
 
 	return cur > next ? cur : next;
 }
@@ -35,10 +33,10 @@ static uint32_t admitted(const struct world *w, wall_t now)
 	uint32_t n = 0;
 
 	for (uint32_t k = 0; k < w->n_deals; k++) {
-		const struct deal *d = &w->deal[k];
+		const struct deal_brief *b = &w->brief[k];
 
-		n += d->operator_side && d->life != LIFE_TERMINATED && !d->applied.rev &&
-		     (d->cur.rev || pending_counts(d, now));
+		n += b->operator_side && b->life != LIFE_TERMINATED && !b->applied.is &&
+		     (b->cur.is || next_counts(b, now));
 	}
 	return n;
 }
@@ -55,8 +53,8 @@ uint8_t bss_paths(struct path_view ret[PATHS_MAX])
 		table_expect(&ret[i].least, coming);
 		ret[i].reserved.bps = 0;
 		for (uint32_t k = 0; k < w->n_deals; k++)
-			if (w->deal[k].operator_side)
-				ret[i].reserved.bps += reserved(&w->deal[k], ret[i].path, now);
+			if (w->brief[k].operator_side)
+				ret[i].reserved.bps += reserved(&w->brief[k], ret[i].path, now);
 	}
 	return p->n;
 }

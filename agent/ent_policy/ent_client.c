@@ -165,6 +165,7 @@ static void flush(void *arg)
 	if (c->step == CONV_IDLE || c->busy || c->wait || c->timer)
 		return;
 	c->queued = c->step == CONV_ACCEPTANCE && en->settling >= SETTLING_MAX;
+	en->queued |= c->queued;
 	if (c->queued)
 		return;
 	/* A challenge belongs to no task, and neither does what opens a new one. */
@@ -192,9 +193,10 @@ static void settled(struct conv *c)
 		return;
 	c->settling = false;
 	en->settling--;
-	for (struct conv *k = en->convs; k; k = k->next)
+	for (struct conv *k = en->queued ? en->convs : NULL; k; k = k->next)
 		if (k->queued && (!first || k->order < first->order))
 			first = k;
+	en->queued = first;
 	if (first)
 		flush(first);
 }

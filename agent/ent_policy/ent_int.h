@@ -65,6 +65,7 @@ struct ent {
 	struct ledger_wallet_id wid;
 	struct conv *convs;
 	unsigned settling;     /* acceptances in flight */
+	bool queued;           /* perhaps one waits for them */
 	uint64_t receipts;     /* given out by this process */
 	struct conv **conv_at; /* as the world's deals; NULL, or whose deal stood there once */
 	struct event *scratch; /* for fold_guard() ahead of the ledger */

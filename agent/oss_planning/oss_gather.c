@@ -219,11 +219,11 @@ void oss_gather_check(const struct side *s, const struct deal *d, const struct o
 	for (uint8_t i = 0; i < s->paths.n; i++)
 		along(ret, &s->paths.def[i], (rate_t){ 0 });
 	for (uint32_t i = 0; i < w->n_deals; i++) {
-		const struct order *o =
-			w->deal[i].has_plan ? &w->deal[i].planned : &w->deal[i].applied;
-		const struct path_def *q = path_of(s, o->path);
+		const struct deal_brief *b = &w->brief[i];
+		const struct deal_part *o = b->has_plan ? &b->planned : &b->applied;
+		const struct path_def *q = o->is ? path_of(s, o->path) : NULL;
 
-		if (&w->deal[i] != d && o->rev && q)
-			along(ret, q, o->g.bandwidth);
+		if (&w->deal[i] != d && q)
+			along(ret, q, o->rate);
 	}
 }

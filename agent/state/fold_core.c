@@ -512,10 +512,8 @@ static void fold_deal(struct deal *d, const struct event *ev)
 	}
 }
 
-void fold(struct world *w, const struct event *ev)
+static void fold_event(struct world *w, const struct event *ev, struct deal *d)
 {
-	const ident_t *id = event_deal(ev);
-	struct deal *d = id ? world_deal(w, id) : NULL;
 	enum life_event lev;
 	ident_t lineage;
 	enum life to;
@@ -554,4 +552,16 @@ void fold(struct world *w, const struct event *ev)
 		d->life = to;
 		d->changed = ev->at;
 	}
+}
+
+void fold(struct world *w, const struct event *ev)
+{
+	const ident_t *id = event_deal(ev);
+	struct deal *d = id ? world_deal(w, id) : NULL;
+
+	fold_event(w, ev, d);
+	if (!d && id)
+		d = world_deal(w, id);
+	if (d)
+		deal_brief(d, &w->brief[d - w->deal]);
 }

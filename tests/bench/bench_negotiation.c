@@ -260,14 +260,14 @@ static void operator_(uint32_t deals)
 static int before_sleep(void *arg)
 {
 	const struct world *w = engine_world(ent.engine);
-	unsigned active = 0;
+	unsigned active;
 	int r = engine_turn(ent.engine);
 
 	(void)arg;
 	if (!r)
 		r = engine_turn(op.engine);
-	for (uint32_t i = 0; i < w->n_deals; i++)
-		active += w->deal[i].active;
+	active = w->n_deals;
+	active -= active && !w->deal[active - 1].active;
 	if (active > done || loop_now(loop).us > limit_us)
 		loop_stop(loop, 0);
 	done = active;
