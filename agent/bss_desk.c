@@ -307,6 +307,14 @@ int desk_body_put(struct side *s, const char *consumer, const json_t *body, dige
 	return r;
 }
 
+int desk_vc_put(struct side *s, const char *consumer, const struct vc *vc, struct err *e)
+{
+	struct hash h;
+
+	memcpy(h.b, vc->digest, sizeof(h.b));
+	return store_body_put(engine_store(s->engine), &h, consumer, vc->text, vc->len, e);
+}
+
 int desk_body_get(struct side *s, const digest_t *digest, json_t **ret, struct err *e)
 {
 	struct json_limits lim = { .bytes = BODY_MAX, .depth = 32, .nodes = 16384 };

@@ -6,6 +6,7 @@
 #define TREATY_BSS_DESK_H
 
 #include "agent/codec/nego.h"
+#include "agent/codec/vc.h"
 #include "agent/side.h"
 #include "agent/wire/a2a.h"
 #include "treaty/event.h"
@@ -72,6 +73,9 @@ const char *desk_unbound(const struct desk_call *c, const ident_t *negotiation, 
  * -ENODATA when the consumer was erased. */
 int desk_body_put(struct side *s, const char *consumer, const json_t *body, digest_t *ret,
 		  struct err *e) must_check;
+/* The same of a document that was canonicalised when it was read or made. */
+int desk_vc_put(struct side *s, const char *consumer, const struct vc *vc,
+		struct err *e) must_check;
 int desk_body_get(struct side *s, const digest_t *digest, json_t **ret, struct err *e) must_check;
 
 #endif

@@ -46,7 +46,7 @@ enum refusal bss_agreement(const struct deal *d, const struct ev_accept *a, stru
 			   const char **why);
 /* Signs *a; a->digest is the stored body's. The same input gives the same bytes, so that a signer
  * that signs each revision once answers again after a crash. */
-int bss_sign(const struct deal *d, struct agreement *a, json_t **ret, struct err *e) must_check;
+int bss_sign(const struct deal *d, struct agreement *a, struct vc **ret, struct err *e) must_check;
 
 /* --- bss_settle.c --- */
 int bss_take_acceptance(struct desk_call *c);

@@ -147,7 +147,7 @@ static void credential_id(const struct agreement *g, char id[URN_MAX])
 		       hex + 16, hex + 20);
 }
 
-int bss_sign(const struct deal *d, struct agreement *g, json_t **ret, struct err *e)
+int bss_sign(const struct deal *d, struct agreement *g, struct vc **ret, struct err *e)
 {
 	struct agreement_terms t = { .revision = g->rev,
 				     .generation = d->admit.generation,
@@ -158,7 +158,6 @@ int bss_sign(const struct deal *d, struct agreement *g, json_t **ret, struct err
 				     .accept_by = { g->start.ms + SETTLE_MS } };
 	struct tmf_parties parties;
 	auto_json json_t *body = NULL;
-	json_t *vc = NULL;
 	int r;
 
 	credential_id(g, t.id);
@@ -172,11 +171,8 @@ int bss_sign(const struct deal *d, struct agreement *g, json_t **ret, struct err
 	desk_parties(bss.side, d->peer.s, &parties);
 	r = tmf651_write(g, &parties, &body, e);
 	if (!r)
-		r = agreement_issue(&t, body, g->start, &bss.side->port[SIGN_AGREEMENT], &vc, e);
-	if (r) {
-		json_decref(vc);
-		return r;
-	}
-	*ret = vc;
-	return 0;
+		r = agreement_make(&t, body, g->start, &bss.side->port[SIGN_AGREEMENT], ret, e);
+	if (!r)
+		memcpy(g->digest.b, (*ret)->digest, sizeof(g->digest.b));
+	return r;
 }

@@ -182,6 +182,8 @@ struct a2a_send {
 	const char *message_id; /* unique; the same again asks for the same answer again */
 	const char *task_id, *context_id; /* NULL: none */
 	const json_t *data;               /* borrowed array, one data part each; at least one */
+	const char *const *text;          /* in place of data: the parts' own texts, JSON .. */
+	size_t texts;                     /* .. and how many */
 	const json_t *metadata;           /* borrowed object or NULL */
 	const char *extension;            /* URI to activate, or NULL */
 };
