@@ -161,6 +161,8 @@ static int put_number(struct out *o, const json_t *v)
 		 */
 		return err_set(o->e, -EINVAL, "number: integers only, without point or exponent");
 	} else {
+		if (o->rules.reals)
+			*o->rules.reals = true;
 		n = es6_number(json_real_value(v), t);
 	}
 	if (n < 0)

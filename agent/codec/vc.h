@@ -81,8 +81,8 @@ struct vc {
 	struct canon_mark marks[VC_MARKS];
 };
 
-/* Shape only, no key is touched. in is not copied where integers_only holds (its canonical text
- * says the same), so it must not be changed before vc_free(). Canonicalized once, hashed from that
+/* Shape only, no key is touched. in is not copied where it holds no reals (its canonical text says
+ * the same), so it must not be changed before vc_free(). Canonicalized once, hashed from that
  * text. -EINVAL with the member and the rule, -EMSGSIZE, -ERANGE, -ENOMEM. */
 int vc_read(struct vc **ret, const json_t *in, const struct vc_profile *pf,
 	    struct err *e) must_check;
