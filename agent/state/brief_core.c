@@ -21,6 +21,7 @@ void deal_brief(const struct deal *d, struct deal_brief *ret)
 		.applied = ordered(&d->applied, d->applied.rev),
 		.planned = ordered(&d->planned, d->has_plan && d->planned.rev),
 		.chosen = d->accept.start,
+		.rule = d->applied.rev || d->has_plan ? d->rule : 0,
 		.old_label = d->old.rev && !d->active ? d->old.label : 0,
 		.life = d->life,
 		.operator_side = d->operator_side,

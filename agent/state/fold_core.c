@@ -422,6 +422,14 @@ static void fold_wanted(struct world *w, const struct plan *p)
 	}
 }
 
+/* An agreement keeps the id of its rule for life: it is not to follow from the row it stands in. */
+static void fold_rule(struct deal *d, const struct plan *p)
+{
+	for (uint16_t i = 0; i < p->n_steps; i++)
+		if (p->step[i].step.kind == STEP_RULE_SET)
+			d->rule = p->step[i].step.rule.id;
+}
+
 /* From the order to what the kernels hold. */
 static void fold_order(struct deal *d, const struct event *ev)
 {
@@ -435,6 +443,7 @@ static void fold_order(struct deal *d, const struct event *ev)
 		d->planned = d->order;
 		d->plan_upto = d->plan_failed = 0;
 		d->has_plan = true;
+		fold_rule(d, &ev->u.plan);
 		break;
 	case EV_PLAN_STEP_DONE:
 		d->plan_upto = ev->u.progress.upto;

@@ -64,6 +64,7 @@ struct deal {
 	struct order order;   /* latest; it waits while a plan is under way */
 	struct order planned; /* the one that the plan under way carries out */
 	struct order applied; /* the one whose plan the kernels hold; rev 0 = none */
+	uint32_t rule;        /* id of its rule in the nodes' tables, as its plans say; 0 = none yet */
 	struct plan plan;
 	uint16_t plan_upto;
 	uint16_t plan_failed; /* the step that ended it: it is being rolled back; 0 = none */
@@ -139,6 +140,7 @@ struct deal_brief {
 	struct deal_part applied; /* what the kernels hold */
 	struct deal_part planned; /* what the plan under way brings */
 	wall_t chosen;            /* the start that the choice names */
+	uint32_t rule;            /* nodes' tables hold, or will; 0 = none */
 	uint32_t old_label;       /* still held until cur is applied; 0 = none */
 	enum life life;
 	bool operator_side, has_order, has_plan;
