@@ -15,9 +15,10 @@
 
 static int say_agreement(struct desk_call *c, const struct deal *d, const digest_t *digest)
 {
-	json_t *vc = NULL;
+	char *vc = NULL;
 	struct err e = { 0 };
-	int r = desk_body_get(bss.side, digest, &vc, &e);
+	size_t len;
+	int r = desk_body_text(bss.side, digest, &vc, &len, &e);
 
 	if (!r)
 		desk_task(c, d, A2A_INPUT_REQUIRED, "agreement", vc);
@@ -157,7 +158,7 @@ static int settle(struct desk_call *c, const struct deal *d, const struct ev_acc
 		no = tool_agreement_sign(&bss.cap, g, NULL, &g->digest);
 	if (no != REFUSE_NONE)
 		return bss_refuse(c, "agreement_sign", &d->negotiation, no, "agreement_sign");
-	desk_task(c, d, A2A_INPUT_REQUIRED, "agreement", json_incref(vc->doc));
+	desk_task(c, d, A2A_INPUT_REQUIRED, "agreement", TAKE_PTR(vc->text));
 	return 0;
 }
 

@@ -61,22 +61,15 @@ uint8_t bss_paths(struct path_view ret[PATHS_MAX])
 
 /* --- bodies ----------------------------------------------------------------------------------- */
 
-int bss_quote_body(struct quote *q, const struct deal *d, json_t **ret_body, struct err *e)
+int bss_quote_body(struct quote *q, const struct deal *d, char **ret, struct err *e)
 {
 	struct tmf_parties parties;
-	json_t *body = NULL;
+	auto_json json_t *body = NULL;
 	int r;
 
 	desk_parties(bss.side, d->peer.s, &parties);
 	r = tmf648_write(q, &parties, &body, e);
-	if (!r)
-		r = desk_body_put(bss.side, d->peer.s, body, &q->digest, e);
-	if (r) {
-		json_decref(body);
-		return r;
-	}
-	*ret_body = body;
-	return 0;
+	return r ? r : desk_body_put(bss.side, d->peer.s, body, &q->digest, ret, e);
 }
 
 /* The margins as first quoted, for the bargaining that may follow. */
@@ -163,12 +156,12 @@ static void answer_refused(const struct deal *d, enum refusal r, const char *why
 		engine_refuse(bss.side->engine, ACTOR, "quote_offer", &d->negotiation, r, why);
 }
 
-static void answer_quote(const struct deal *d, json_t *body)
+static void answer_quote(const struct deal *d, const char *body)
 {
 	struct desk_call c;
 
 	while (desk_take(bss.side, d, &c))
-		desk_task(&c, d, A2A_INPUT_REQUIRED, "quote", json_incref(body));
+		desk_task(&c, d, A2A_INPUT_REQUIRED, "quote", strdup(body));
 }
 
 void bss_offer_menu(const struct event *ev)
@@ -179,7 +172,7 @@ void bss_offer_menu(const struct event *ev)
 	struct bss_menu_in in;
 	struct bss_menu_out out;
 	struct decision dec = { "bss_menu", &bss_menu_in_fields, &bss_menu_out_fields, &in, &out };
-	json_t *body = NULL;
+	auto_free char *body = NULL;
 	struct quote q;
 	struct err e = { 0 };
 	enum refusal no;
@@ -205,7 +198,6 @@ void bss_offer_menu(const struct event *ev)
 		answer_quote(d, body);
 	else
 		answer_refused(d, no, "quote_offer");
-	json_decref(body);
 }
 
 /* --- bargaining ------------------------------------------------------------------------------- */
@@ -234,7 +226,7 @@ static int offer_again(struct desk_call *c, const struct deal *d, uint8_t index,
 		       const struct decision *dec)
 {
 	struct quote q = d->quote;
-	json_t *body = NULL;
+	auto_free char *body = NULL;
 	struct err e = { 0 };
 	enum refusal no;
 	int r;
@@ -246,18 +238,18 @@ static int offer_again(struct desk_call *c, const struct deal *d, uint8_t index,
 		return r;
 	no = tool_quote_offer(&bss.cap, &q, dec, &q.digest);
 	if (no == REFUSE_NONE) {
-		desk_task(c, d, A2A_INPUT_REQUIRED, "quote", body);
+		desk_task(c, d, A2A_INPUT_REQUIRED, "quote", TAKE_PTR(body));
 		return 0;
 	}
-	json_decref(body);
 	return bss_refuse(c, "quote_offer", &d->negotiation, no, "quote_offer");
 }
 
 static int same_quote(struct desk_call *c, const struct deal *d)
 {
-	json_t *body = NULL;
+	char *body = NULL;
 	struct err e = { 0 };
-	int r = desk_body_get(bss.side, &d->quote.digest, &body, &e);
+	size_t len;
+	int r = desk_body_text(bss.side, &d->quote.digest, &body, &len, &e);
 
 	if (!r)
 		desk_task(c, d, A2A_INPUT_REQUIRED, "quote", body);
