@@ -37,8 +37,8 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
-#define WANTED_EACH 8 /* steps of a deal at an edge or a node */
-#define FILES_MORE 256 /* beside connections: calls of our own, the database, the log */
+#define WANTED_EACH 8   /* steps of a deal at an edge or a node */
+#define FILES_MORE  256 /* beside connections: calls of our own, the database, the log */
 /* A turn works as many times as long as its commit takes, or at least so long: the commits' share
  * of the time stays small, and so does the wait of who is answered by them. */
 #define SLICE_COMMITS  4

@@ -30,8 +30,7 @@ enum refusal bss_guard(enum event_kind kind, const void *payload);
 /* The operator's paths as they are now, with what agreements reserve; returns how many. */
 uint8_t bss_paths(struct path_view ret[PATHS_MAX]);
 /* Body of q under q->digest, stored. The caller owns *ret, its text. */
-int bss_quote_body(struct quote *q, const struct deal *d, char **ret,
-		   struct err *e) must_check;
+int bss_quote_body(struct quote *q, const struct deal *d, char **ret, struct err *e) must_check;
 void bss_offer_menu(const struct event *ev);
 int bss_take_counter(struct desk_call *c);
 int bss_take_reject(struct desk_call *c);

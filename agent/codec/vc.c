@@ -274,8 +274,8 @@ static void ask_marks(struct vc *v, const json_t *in)
 	}
 }
 
-/* From here on only what was signed counts, in the one spelling that it has: without reals, or where
- * it is our own, the tree says just that, else it is read again. */
+/* From here on only what was signed counts, in the one spelling that it has: without reals, or
+ * where it is our own, the tree says just that, else it is read again. */
 static int take(struct vc *v, const json_t *in, const struct vc_profile *pf, bool own,
 		struct err *e)
 {
@@ -370,8 +370,8 @@ struct vc *vc_free(struct vc *v)
 	return NULL;
 }
 
-/* Signatures that were found good, with what they sign and whose key: the same three are good again.
- * A wallet comes along with every intent. */
+/* Signatures that were found good, with what they sign and whose key: the same three are good
+ * again. A wallet comes along with every intent. */
 enum { GOOD_MAX = 64 };
 static struct good {
 	uint8_t pub[ED25519_PUB_LEN], sig[SIGN_SIG_LEN], hash[SIGN_HASH_LEN];

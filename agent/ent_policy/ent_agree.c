@@ -276,8 +276,8 @@ enum refusal ent_agree(struct conv *c, struct deal *d, const json_t *vc, struct 
 	(void)snprintf(id, sizeof(id), "m-acceptance-%.40s-%u", c->deal.s, a.rev);
 	c->overtaken = 0;
 	c->order = ++en->receipts;
-	if (no == REFUSE_NONE && ent_say(c, CONV_ACCEPTANCE, id,
-					 (const char *[]){ acc->text, rcp->text }, 2, e))
+	if (no == REFUSE_NONE &&
+	    ent_say(c, CONV_ACCEPTANCE, id, (const char *[]){ acc->text, rcp->text }, 2, e))
 		return REFUSE_MAX_;
 	/* What the network will not carry any more must not be sent when it stops. */
 	if (no == REFUSE_NONE && ent_edge_lowers(d)) {

@@ -48,8 +48,8 @@ void ent_begin(struct conv *c, const struct deal *d)
 	engine_id(&id, "m-chal");
 	if (!c->ent->vc)
 		ent_refused(c, REFUSE_WALLET_MISSING, "wallet.credential: none is loaded");
-	else if (ent_say_part(c, CONV_CHALLENGE, id.s, nego_part(NEGO_CHALLENGE_REQUEST, NULL, NULL),
-			      &e))
+	else if (ent_say_part(c, CONV_CHALLENGE, id.s,
+			      nego_part(NEGO_CHALLENGE_REQUEST, NULL, NULL), &e))
 		log_error("%s: %s", c->deal.s, e.text);
 }
 

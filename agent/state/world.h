@@ -64,7 +64,7 @@ struct deal {
 	struct order order;   /* latest; it waits while a plan is under way */
 	struct order planned; /* the one that the plan under way carries out */
 	struct order applied; /* the one whose plan the kernels hold; rev 0 = none */
-	uint32_t rule;        /* id of its rule in the nodes' tables, as its plans say; 0 = none yet */
+	uint32_t rule; /* id of its rule in the nodes' tables, as its plans say; 0 = none yet */
 	struct plan plan;
 	uint16_t plan_upto;
 	uint16_t plan_failed; /* the step that ended it: it is being rolled back; 0 = none */

@@ -84,8 +84,8 @@ int a2a_made_extend(struct a2a_task *t, const char *id, const json_t *parts, boo
 
 	if (!m)
 		return -ENOENT;
-	if (longer && !json_array_extend(json_object_get(longer, "parts"),
-					 (json_t *)(uintptr_t)parts))
+	if (longer &&
+	    !json_array_extend(json_object_get(longer, "parts"), (json_t *)(uintptr_t)parts))
 		text = json_text_new(longer);
 	if (!text)
 		return -ENOMEM;
@@ -100,7 +100,8 @@ json_t *a2a_made_json(const struct a2a_task *t)
 	json_t *list = json_array();
 
 	for (size_t i = 0; list && i < t->n_made; i++)
-		if (json_array_append_new(list, json_loads(t->made[i].text, JSON_ALLOW_NUL, NULL))) {
+		if (json_array_append_new(list,
+					  json_loads(t->made[i].text, JSON_ALLOW_NUL, NULL))) {
 			json_decref(list);
 			return NULL;
 		}

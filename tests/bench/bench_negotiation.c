@@ -133,8 +133,7 @@ int __wrap_peer_tool(struct side *s, const char *name, const char *tool, const j
 	c.client_name = name;
 	c.client_version = "1";
 	body = mcp_build(&c);
-	if (!k || !p || !body ||
-	    noun_decode(&plan_fields, json_object_get(args, "plan"), p, e))
+	if (!k || !p || !body || noun_decode(&plan_fields, json_object_get(args, "plan"), p, e))
 		return -EINVAL;
 	for (uint16_t i = 0; i < p->n_steps; i++) {
 		struct step_receipt rc = { .plan = p->id, .no = p->step[i].no, .took_us = 50 };

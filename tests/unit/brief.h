@@ -21,9 +21,10 @@ static inline void briefs_hold(const struct world *w)
 		assert_true(same_part(&b.cur, &k->cur) && same_part(&b.next, &k->next));
 		assert_true(same_part(&b.applied, &k->applied));
 		assert_true(same_part(&b.planned, &k->planned));
-		assert_true(b.rule == k->rule && b.chosen.ms == k->chosen.ms && b.old_label == k->old_label &&
-			    b.life == k->life && b.operator_side == k->operator_side &&
-			    b.has_order == k->has_order && b.has_plan == k->has_plan);
+		assert_true(b.rule == k->rule && b.chosen.ms == k->chosen.ms &&
+			    b.old_label == k->old_label && b.life == k->life &&
+			    b.operator_side == k->operator_side && b.has_order == k->has_order &&
+			    b.has_plan == k->has_plan);
 	}
 }
 

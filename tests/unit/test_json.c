@@ -483,8 +483,8 @@ static void plain_bytes_end_where_they_do(void **state)
 	for (unsigned c = 0; c < 256; c++)
 		for (size_t at = 0; at < sizeof(text); at++)
 			for (int ascii = 0; ascii < 2; ascii++) {
-				bool plain = c >= 0x20 && c != '"' && c != '\\' &&
-					     (!ascii || c < 0x80);
+				bool plain =
+					c >= 0x20 && c != '"' && c != '\\' && (!ascii || c < 0x80);
 
 				memset(text, at % 2 ? 0x20 : 0x7f, sizeof(text));
 				text[at] = (char)c;
@@ -498,10 +498,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plain_bytes_end_where_they_do),
-		cmocka_unit_test(texts_come_back), cmocka_unit_test(same_as_jansson),
-		cmocka_unit_test(read_table),      cmocka_unit_test(deep_and_wide),
-		cmocka_unit_test(getters),         cmocka_unit_test(unknown_members),
-		cmocka_unit_test(money),           cmocka_unit_test(money_there_and_back),
+		cmocka_unit_test(texts_come_back),
+		cmocka_unit_test(same_as_jansson),
+		cmocka_unit_test(read_table),
+		cmocka_unit_test(deep_and_wide),
+		cmocka_unit_test(getters),
+		cmocka_unit_test(unknown_members),
+		cmocka_unit_test(money),
+		cmocka_unit_test(money_there_and_back),
 		cmocka_unit_test(times),
 	};
 

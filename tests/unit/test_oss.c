@@ -264,40 +264,6 @@ static void a_replacement_leaves_only_the_new_label(void **state)
 	assert_int_equal(lab_held("popB", &rule)->step.rule.label, LABEL + 1);
 }
 
-static void terminate(void)
-{
-	struct ev_ref r = { .deal = lab_deal()->lineage };
-
-	lab_emit(EV_TERMINATED, &r);
-	lab_order(ORDER_DELETE);
-}
-
-/* After a start with a table of another size: another agreement has the rule of this one's row. */
-static void a_rule_id_is_one_agreement_s(void **state)
-{
-	struct step rule = { .kind = STEP_RULE_SET, .rule.id = 4 };
-	struct world *w;
-
-	(void)state;
-	lab_run(500);
-	lab_agree(&lab_add);
-	w = (struct world *)(uintptr_t)engine_world(lab.side.engine);
-	w->deal[1].rule = 4;
-	w->deal[1].applied.rev = 1;
-	deal_brief(&w->deal[1], &w->brief[1]);
-	w->n_deals = 2;
-	lab_until_life(LIFE_ASSURED, 5000);
-	assert_null(lab_held("popB", &rule));
-	rule.rule.id = (w->max_deals + 1) * 4;
-	assert_non_null(lab_held("popB", &rule));
-	assert_int_equal(lab_deal()->rule, rule.rule.id);
-	w->deal[1].rule = 0;
-	deal_brief(&w->deal[1], &w->brief[1]);
-	terminate();
-	lab_run(3000);
-	assert_int_equal(lab.n_held, 0); /* taken away by the id that was given, not by the row's */
-}
-
 /* From the log alone; and no event comes near the largest that the log takes. */
 static void every_decision_can_be_made_again(void **state)
 {
@@ -406,6 +372,14 @@ static void a_crash_while_undoing_goes_on_undoing(void **state)
 }
 
 /* --- the end --------------------------------------------------------------------------------- */
+
+static void terminate(void)
+{
+	struct ev_ref r = { .deal = lab_deal()->lineage };
+
+	lab_emit(EV_TERMINATED, &r);
+	lab_order(ORDER_DELETE);
+}
 
 static void an_ended_agreement_leaves_nothing(void **state)
 {
@@ -618,7 +592,6 @@ int main(void)
 		T(a_swap_that_would_break_the_promise_is_refused),
 		T(a_revision_in_the_middle_of_a_swap),
 		T(a_restart_is_a_replay),
-		T(a_rule_id_is_one_agreement_s),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
