@@ -56,7 +56,7 @@ enum refusal ent_would(struct ent *en, enum event_kind kind, const void *payload
 {
 	struct event *ev = en->scratch;
 
-	memset(ev, 0, sizeof(*ev));
+	memset(ev, 0, offsetof(struct event, u)); /* the payload follows */
 	ev->kind = kind;
 	ev->at = engine_now(en->s->engine);
 	memcpy(&ev->u, payload, event_table(kind)->size);
@@ -335,7 +335,7 @@ static int add_rows(struct err *e)
 
 static int prepare(struct side *s, struct err *e)
 {
-	struct event *scratch = ent.scratch ? ent.scratch : malloc(sizeof(*scratch));
+	struct event *scratch = ent.scratch ? ent.scratch : calloc(1, sizeof(*scratch));
 
 	ent_conv_reset(&ent);
 	json_decref(ent.vc);
