@@ -125,8 +125,9 @@ $(B)/tests/lab/diskfault.so: tests/lab/shim/diskfault.c
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -shared -o $@ $<
+BENCH_LDFLAGS_bench_negotiation := -Wl,--wrap=peer_send,--wrap=peer_tool
 $(BENCHES): %: %.o $(LIB) $(LLHTTP)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpthread
+	$(Q)$(CC) $(LDFLAGS) $(BENCH_LDFLAGS_$(notdir $@)) -o $@ $^ $(LDLIBS) -lpthread
 
 # The operator's shells are tested against nodes and a table that the test plays.
 TEST_LDFLAGS_test_oss := -Wl,--wrap=peer_tool,--wrap=mcp_table_add,--wrap=mcp_turn_result,--wrap=mcp_refuse

@@ -53,7 +53,8 @@ struct answer {
 	bool is_task;
 	enum a2a_state state;
 	const char *name;
-	json_t *data, *artifact, *metadata;
+	char *artifact; /* JSON text */
+	json_t *data, *metadata;
 };
 
 /* The envelope of A2A-T's Negotiation-T: which negotiation, which round, answering what. */
@@ -75,9 +76,10 @@ static void release(void *arg)
 
 	if (a->metadata)
 		(void)a2a_turn_metadata(a->turn, a->metadata);
-	if (a2a_turn_brief(a->turn))
+	a2a_turn_brief(a->turn);
+	if (a->name && !a->artifact)
 		a2a_turn_fail(a->turn, A2A_E_INTERNAL, "out of memory", NULL);
-	else if (a->artifact && a2a_turn_artifact(a->turn, a->name, a->artifact))
+	else if (a->artifact && a2a_turn_artifact_text(a->turn, a->name, a->artifact))
 		a2a_turn_fail(a->turn, A2A_E_INTERNAL, "too many tasks or artifacts", NULL);
 	else if (a->is_task)
 		a2a_turn_task(a->turn, a->state, a->data);
@@ -86,7 +88,7 @@ static void release(void *arg)
 	else
 		a2a_turn_fail(a->turn, A2A_E_INTERNAL, "internal error", NULL);
 	json_decref(a->data);
-	json_decref(a->artifact);
+	free(a->artifact);
 	json_decref(a->metadata);
 	free(a);
 }
@@ -97,7 +99,7 @@ static void answer(struct desk_call *c, const struct answer *a)
 
 	if (!copy) {
 		json_decref(a->data);
-		json_decref(a->artifact);
+		free(a->artifact);
 		json_decref(a->metadata);
 		a2a_turn_fail(c->turn, A2A_E_INTERNAL, "internal error", NULL);
 		return;
@@ -114,7 +116,7 @@ void desk_say(struct desk_call *c, const ident_t *deal, json_t *data)
 }
 
 void desk_task(struct desk_call *c, const struct deal *d, enum a2a_state st, const char *name,
-	       json_t *artifact)
+	       char *artifact)
 {
 	const char *status = st == A2A_COMPLETED        ? "agreed"
 			     : st == A2A_INPUT_REQUIRED ? "in-progress"
@@ -291,7 +293,7 @@ const struct deal *desk_deal(const struct desk_call *c, const ident_t *id)
 /* --- bodies ----------------------------------------------------------------------------------- */
 
 int desk_body_put(struct side *s, const char *consumer, const json_t *body, digest_t *ret,
-		  struct err *e)
+		  char **ret_text, struct err *e)
 {
 	auto_free char *text = NULL;
 	struct hash h;
@@ -302,20 +304,41 @@ int desk_body_put(struct side *s, const char *consumer, const json_t *body, dige
 		return r;
 	sha256(text, len, h.b);
 	r = store_body_put(engine_store(s->engine), &h, consumer, text, len, e);
+	if (r)
+		return r;
+	memcpy(ret->b, h.b, sizeof(ret->b));
+	if (ret_text)
+		*ret_text = TAKE_PTR(text);
+	return 0;
+}
+
+int desk_vc_put(struct side *s, const char *consumer, const struct vc *vc, struct err *e)
+{
+	struct hash h;
+
+	memcpy(h.b, vc->digest, sizeof(h.b));
+	return store_body_put(engine_store(s->engine), &h, consumer, vc->text, vc->len, e);
+}
+
+int desk_body_text(struct side *s, const digest_t *digest, char **ret, size_t *len, struct err *e)
+{
+	struct hash h;
+	void *text = NULL;
+	int r;
+
+	memcpy(h.b, digest->b, sizeof(h.b));
+	r = store_body_get(engine_store(s->engine), &h, &text, len, e);
 	if (!r)
-		memcpy(ret->b, h.b, sizeof(ret->b));
+		*ret = text;
 	return r;
 }
 
 int desk_body_get(struct side *s, const digest_t *digest, json_t **ret, struct err *e)
 {
 	struct json_limits lim = { .bytes = BODY_MAX, .depth = 32, .nodes = 16384 };
-	auto_free void *text = NULL;
-	struct hash h;
+	auto_free char *text = NULL;
 	size_t len = 0;
-	int r;
+	int r = desk_body_text(s, digest, &text, &len, e);
 
-	memcpy(h.b, digest->b, sizeof(h.b));
-	r = store_body_get(engine_store(s->engine), &h, &text, &len, e);
 	return r ? r : json_read(ret, text, len, &lim, e);
 }

@@ -6,6 +6,7 @@
 #define TREATY_BSS_DESK_H
 
 #include "agent/codec/nego.h"
+#include "agent/codec/vc.h"
 #include "agent/side.h"
 #include "agent/wire/a2a.h"
 #include "treaty/event.h"
@@ -39,11 +40,11 @@ int desk_add(const struct desk_row *rows, size_t n) must_check;
 int desk_message(struct side *s, const struct peer *p, const struct a2a_message *m,
 		 struct a2a_turn *t);
 
-/* Answers leave after the commit of this engine turn. data and artifact are stolen (NULL data of a
- * message is an internal error). deal may be NULL. */
+/* Answers leave after the commit of this engine turn. data and artifact, a JSON text, are stolen
+ * (NULL data of a message is an internal error). deal may be NULL. */
 void desk_say(struct desk_call *c, const ident_t *deal, json_t *data);
 void desk_task(struct desk_call *c, const struct deal *d, enum a2a_state st, const char *name,
-	       json_t *artifact);
+	       char *artifact);
 /* Records the refusal in the log, answers with the Problem and the refusal's task state. 0. */
 int desk_refuse(struct desk_call *c, const char *actor, const char *tool, const ident_t *deal,
 		enum refusal r, const char *why);
@@ -68,10 +69,16 @@ const struct deal *desk_deal(const struct desk_call *c, const ident_t *id);
 const char *desk_unbound(const struct desk_call *c, const ident_t *negotiation, uint32_t round,
 			 const digest_t *answers);
 
-/* Canonical text under its digest, in this turn, encrypted for the consumer of that DID. Get:
- * -ENODATA when the consumer was erased. */
+/* Canonical text under its digest, in this turn, encrypted for the consumer of that DID; *ret_text
+ * (NULL: not asked) is freed by the caller. Get: -ENODATA when the consumer was erased. */
 int desk_body_put(struct side *s, const char *consumer, const json_t *body, digest_t *ret,
-		  struct err *e) must_check;
+		  char **ret_text, struct err *e) must_check;
+/* The same of a document that was canonicalised when it was read or made. */
+int desk_vc_put(struct side *s, const char *consumer, const struct vc *vc,
+		struct err *e) must_check;
+/* *ret, NUL-terminated, is freed by the caller. */
+int desk_body_text(struct side *s, const digest_t *digest, char **ret, size_t *len,
+		   struct err *e) must_check;
 int desk_body_get(struct side *s, const digest_t *digest, json_t **ret, struct err *e) must_check;
 
 #endif

@@ -38,9 +38,8 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
-#define DEALS_MAX  1024
-#define WANTED_MAX 8192
-#define FILES_MORE 256 /* beside connections: calls of our own, the database, the log */
+#define WANTED_EACH 8   /* steps of a deal at an edge or a node */
+#define FILES_MORE  256 /* beside connections: calls of our own, the database, the log */
 /* A turn works as many times as long as its commit takes, or at least so long: the commits' share
  * of the time stays small, and so does the wait of who is answered by them. */
 #define SLICE_COMMITS  4
@@ -480,8 +479,8 @@ static int start_shells(struct compose *m, struct err *e)
 
 static int start_engine(struct compose *m, struct err *e)
 {
-	struct engine_config ec = { .max_deals = DEALS_MAX,
-				    .max_wanted = WANTED_MAX,
+	struct engine_config ec = { .max_deals = m->side.cfg->daemon.max_deals,
+				    .max_wanted = WANTED_EACH * m->side.cfg->daemon.max_deals,
 				    .now = side_clock_now,
 				    .now_arg = &m->clock };
 	const struct cfg_daemon *d = &m->side.cfg->daemon;

@@ -89,6 +89,7 @@ struct cfg_daemon {
 	uint32_t max_peer_streams;       /* of MCP of one, and of A2A */
 	uint32_t max_peer_calls;         /* of one under way over MCP, and over A2A */
 	uint32_t max_peer_readers;       /* of /events of one */
+	uint32_t max_deals; /* rows of the table; each is some 35 kB once it was used */
 };
 
 /* Whose certificate, or whose token, may use the tools of which owners (agent/tools/tools.h). */

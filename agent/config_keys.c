@@ -225,6 +225,7 @@ static const struct cfg_key daemon_keys[] = {
 	{ "max-peer-streams", cfg_u32, AT(max_peer_streams), BETWEEN(1, 1024), "16" },
 	{ "max-peer-calls", cfg_u32, AT(max_peer_calls), BETWEEN(1, 256), "64" },
 	{ "max-peer-readers", cfg_u32, AT(max_peer_readers), BETWEEN(1, 65536), "256" },
+	{ "max-deals", cfg_u32, AT(max_deals), BETWEEN(16, 65536), "1024" },
 };
 #undef AT
 

@@ -435,7 +435,7 @@ static void reserve(void)
 
 		v->reserved.bps = 0;
 		for (uint32_t k = 0; k < w->n_deals; k++)
-			v->reserved.bps += deal_promised(&w->deal[k], v->path).bps;
+			v->reserved.bps += brief_promised(&w->brief[k], v->path).bps;
 	}
 	tell();
 }

@@ -15,9 +15,10 @@
 
 static int say_agreement(struct desk_call *c, const struct deal *d, const digest_t *digest)
 {
-	json_t *vc = NULL;
+	char *vc = NULL;
 	struct err e = { 0 };
-	int r = desk_body_get(bss.side, digest, &vc, &e);
+	size_t len;
+	int r = desk_body_text(bss.side, digest, &vc, &len, &e);
 
 	if (!r)
 		desk_task(c, d, A2A_INPUT_REQUIRED, "agreement", vc);
@@ -138,7 +139,7 @@ static int settle(struct desk_call *c, const struct deal *d, const struct ev_acc
 {
 	struct store *st = engine_store(bss.side->engine);
 	struct ledger_result res;
-	auto_json json_t *vc = NULL;
+	auto_vc struct vc *vc = NULL;
 	struct err e = { 0 };
 	enum refusal no;
 	int r = bss_sign(d, g, &vc, &e);
@@ -151,7 +152,7 @@ static int settle(struct desk_call *c, const struct deal *d, const struct ev_acc
 			 : bss_refuse(c, "agreement_sign", &d->negotiation, REFUSE_LEDGER_FORK,
 				      "the signer holds another content of this revision");
 	}
-	r = desk_body_put(bss.side, c->peer->did, vc, &g->digest, &e);
+	r = desk_vc_put(bss.side, c->peer->did, vc, &e);
 	if (r)
 		return r;
 	no = tool_accept_record(&bss.cap, a, NULL, &a->quote_digest);
@@ -159,7 +160,7 @@ static int settle(struct desk_call *c, const struct deal *d, const struct ev_acc
 		no = tool_agreement_sign(&bss.cap, g, NULL, &g->digest);
 	if (no != REFUSE_NONE)
 		return bss_refuse(c, "agreement_sign", &d->negotiation, no, "agreement_sign");
-	desk_task(c, d, A2A_INPUT_REQUIRED, "agreement", TAKE_PTR(vc));
+	desk_task(c, d, A2A_INPUT_REQUIRED, "agreement", TAKE_PTR(vc->text));
 	return 0;
 }
 

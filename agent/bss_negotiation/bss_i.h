@@ -29,9 +29,8 @@ enum refusal bss_guard(enum event_kind kind, const void *payload);
 /* --- bss_menu.c --- */
 /* The operator's paths as they are now, with what agreements reserve; returns how many. */
 uint8_t bss_paths(struct path_view ret[PATHS_MAX]);
-/* Body of q under q->digest, stored. The caller owns *ret_body. */
-int bss_quote_body(struct quote *q, const struct deal *d, json_t **ret_body,
-		   struct err *e) must_check;
+/* Body of q under q->digest, stored. The caller owns *ret, its text. */
+int bss_quote_body(struct quote *q, const struct deal *d, char **ret, struct err *e) must_check;
 void bss_offer_menu(const struct event *ev);
 int bss_take_counter(struct desk_call *c);
 int bss_take_reject(struct desk_call *c);
@@ -48,7 +47,7 @@ enum refusal bss_agreement(const struct deal *d, const struct ev_accept *a, stru
 			   const char **why);
 /* Signs *a; a->digest is the stored body's. The same input gives the same bytes, so that a signer
  * that signs each revision once answers again after a crash. */
-int bss_sign(const struct deal *d, struct agreement *a, json_t **ret, struct err *e) must_check;
+int bss_sign(const struct deal *d, struct agreement *a, struct vc **ret, struct err *e) must_check;
 
 /* --- bss_settle.c --- */
 int bss_take_acceptance(struct desk_call *c);

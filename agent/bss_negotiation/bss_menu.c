@@ -12,19 +12,17 @@
 
 /* --- what is free ----------------------------------------------------------------------------- */
 
-static bool pending_counts(const struct deal *d, wall_t now)
+static bool next_counts(const struct deal_brief *b, wall_t now)
 {
-	return d->has_pending && d->has_accept && d->life != LIFE_TERMINATED &&
-	       now.ms <= d->accept.start.ms + SETTLE_MS;
+	return b->next.is && b->life != LIFE_TERMINATED && now.ms <= b->chosen.ms + SETTLE_MS;
 }
 
 /* In life a revision replaces the one before it, on its own path only. */
-static uint64_t reserved(const struct deal *d, uint8_t path, wall_t now)
+static uint64_t reserved(const struct deal_brief *b, uint8_t path, wall_t now)
 {
-	bool live = d->cur.rev && d->life != LIFE_TERMINATED;
-	uint64_t cur = live && d->cur.path == path ? d->cur.g.bandwidth.bps : 0;
-	uint64_t next =
-		pending_counts(d, now) && d->pending.path == path ? d->pending.g.bandwidth.bps : 0;
+	bool live = b->cur.is && b->life != LIFE_TERMINATED;
+	uint64_t cur = live && b->cur.path == path ? b->cur.rate.bps : 0;
+	uint64_t next = next_counts(b, now) && b->next.path == path ? b->next.rate.bps : 0;
 
 	return cur > next ? cur : next;
 }
@@ -35,10 +33,10 @@ static uint32_t admitted(const struct world *w, wall_t now)
 	uint32_t n = 0;
 
 	for (uint32_t k = 0; k < w->n_deals; k++) {
-		const struct deal *d = &w->deal[k];
+		const struct deal_brief *b = &w->brief[k];
 
-		n += d->operator_side && d->life != LIFE_TERMINATED && !d->applied.rev &&
-		     (d->cur.rev || pending_counts(d, now));
+		n += b->operator_side && b->life != LIFE_TERMINATED && !b->applied.is &&
+		     (b->cur.is || next_counts(b, now));
 	}
 	return n;
 }
@@ -55,32 +53,25 @@ uint8_t bss_paths(struct path_view ret[PATHS_MAX])
 		table_expect(&ret[i].least, coming);
 		ret[i].reserved.bps = 0;
 		for (uint32_t k = 0; k < w->n_deals; k++)
-			if (w->deal[k].operator_side)
-				ret[i].reserved.bps += reserved(&w->deal[k], ret[i].path, now);
+			if (w->brief[k].operator_side)
+				ret[i].reserved.bps += reserved(&w->brief[k], ret[i].path, now);
 	}
 	return p->n;
 }
 
 /* --- bodies ----------------------------------------------------------------------------------- */
 
-int bss_quote_body(struct quote *q, const struct deal *d, json_t **ret_body, struct err *e)
+int bss_quote_body(struct quote *q, const struct deal *d, char **ret, struct err *e)
 {
 	struct tmf_parties parties;
-	json_t *body = NULL;
+	auto_json json_t *body = NULL;
 	int r;
 
 	desk_parties(bss.side, d->peer.s, &parties);
 	r = tmf648_write(q, &parties, &body, e);
 	if (!r)
 		r = tmf_salt(body, e);
-	if (!r)
-		r = desk_body_put(bss.side, d->peer.s, body, &q->digest, e);
-	if (r) {
-		json_decref(body);
-		return r;
-	}
-	*ret_body = body;
-	return 0;
+	return r ? r : desk_body_put(bss.side, d->peer.s, body, &q->digest, ret, e);
 }
 
 /* The margins as first quoted, for the bargaining that may follow. */
@@ -167,12 +158,12 @@ static void answer_refused(const struct deal *d, enum refusal r, const char *why
 		engine_refuse(bss.side->engine, ACTOR, "quote_offer", &d->negotiation, r, why);
 }
 
-static void answer_quote(const struct deal *d, json_t *body)
+static void answer_quote(const struct deal *d, const char *body)
 {
 	struct desk_call c;
 
 	while (desk_take(bss.side, d, &c))
-		desk_task(&c, d, A2A_INPUT_REQUIRED, "quote", json_incref(body));
+		desk_task(&c, d, A2A_INPUT_REQUIRED, "quote", strdup(body));
 }
 
 void bss_offer_menu(const struct event *ev)
@@ -183,7 +174,7 @@ void bss_offer_menu(const struct event *ev)
 	struct bss_menu_in in;
 	struct bss_menu_out out;
 	struct decision dec = { "bss_menu", &bss_menu_in_fields, &bss_menu_out_fields, &in, &out };
-	json_t *body = NULL;
+	auto_free char *body = NULL;
 	struct quote q;
 	struct err e = { 0 };
 	enum refusal no;
@@ -209,7 +200,6 @@ void bss_offer_menu(const struct event *ev)
 		answer_quote(d, body);
 	else
 		answer_refused(d, no, "quote_offer");
-	json_decref(body);
 }
 
 /* --- bargaining ------------------------------------------------------------------------------- */
@@ -238,7 +228,7 @@ static int offer_again(struct desk_call *c, const struct deal *d, uint8_t index,
 		       const struct decision *dec)
 {
 	struct quote q = d->quote;
-	json_t *body = NULL;
+	auto_free char *body = NULL;
 	struct err e = { 0 };
 	enum refusal no;
 	int r;
@@ -250,18 +240,18 @@ static int offer_again(struct desk_call *c, const struct deal *d, uint8_t index,
 		return r;
 	no = tool_quote_offer(&bss.cap, &q, dec, &q.digest);
 	if (no == REFUSE_NONE) {
-		desk_task(c, d, A2A_INPUT_REQUIRED, "quote", body);
+		desk_task(c, d, A2A_INPUT_REQUIRED, "quote", TAKE_PTR(body));
 		return 0;
 	}
-	json_decref(body);
 	return bss_refuse(c, "quote_offer", &d->negotiation, no, "quote_offer");
 }
 
 static int same_quote(struct desk_call *c, const struct deal *d)
 {
-	json_t *body = NULL;
+	char *body = NULL;
 	struct err e = { 0 };
-	int r = desk_body_get(bss.side, &d->quote.digest, &body, &e);
+	size_t len;
+	int r = desk_body_text(bss.side, &d->quote.digest, &body, &len, &e);
 
 	if (!r)
 		desk_task(c, d, A2A_INPUT_REQUIRED, "quote", body);

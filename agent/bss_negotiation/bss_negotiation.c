@@ -24,7 +24,7 @@ enum refusal bss_guard(enum event_kind kind, const void *payload)
 {
 	static struct event ev; /* too large for a stack; one thread */
 
-	memset(&ev, 0, sizeof(ev));
+	memset(&ev, 0, offsetof(struct event, u)); /* the payload follows */
 	ev.kind = kind;
 	ev.at = engine_now(bss.side->engine);
 	memcpy(&ev.u, payload, event_table(kind)->size);

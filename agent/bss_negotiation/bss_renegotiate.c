@@ -313,7 +313,7 @@ static void open_offer(const struct deal *d, const struct bss_strategy_in *in,
 {
 	struct decision dec = { "bss_strategy", &bss_strategy_in_fields, &bss_strategy_out_fields,
 				in, out };
-	json_t *body = NULL;
+	auto_free char *body = NULL;
 	struct quote q;
 	struct err e = { 0 };
 
@@ -324,7 +324,6 @@ static void open_offer(const struct deal *d, const struct bss_strategy_in *in,
 		log_error("offer for %s: %s", d->lineage.s, e.text);
 		return;
 	}
-	json_decref(body);
 	if (tool_renegotiation_open(&bss.cap, &q, &dec, &q.digest) == REFUSE_NONE)
 		bss_offers_soon();
 }

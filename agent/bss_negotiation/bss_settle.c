@@ -28,14 +28,18 @@ static void say_service(struct desk_call *c, const struct deal *d)
 				  .state = "active",
 				  .operating = "running" };
 	struct tmf_parties parties;
-	json_t *body = NULL;
+	auto_json json_t *body = NULL;
+	auto_free char *text = NULL;
 	struct err e = { 0 };
+	int r;
 
 	desk_parties(bss.side, d->peer.s, &parties);
-	if (tmf638_write(&sv, &parties, &body, &e))
-		desk_fail(c, d, REFUSE_LIMIT_REACHED, e.text);
+	r = tmf638_write(&sv, &parties, &body, &e);
+	text = r ? NULL : json_text_new(body);
+	if (!text)
+		desk_fail(c, d, REFUSE_LIMIT_REACHED, r ? e.text : "service: no memory");
 	else
-		desk_task(c, d, A2A_COMPLETED, "service", body);
+		desk_task(c, d, A2A_COMPLETED, "service", TAKE_PTR(text));
 }
 
 /* A repeated acceptance, or the first: says what has become of the revision, or waits for it. */
@@ -137,7 +141,7 @@ enum refusal bss_order(const struct deal *d, const struct agreement *old,
 	if (!r)
 		r = tmf_salt(body, &e);
 	if (!r)
-		r = desk_body_put(bss.side, d->peer.s, body, &digest, &e);
+		r = desk_body_put(bss.side, d->peer.s, body, &digest, NULL, &e);
 	if (r) {
 		log_error("order for %s: %s", a->lineage.s, e.text);
 		return REFUSE_ORDER_INVALID;
@@ -309,10 +313,10 @@ static int keep(struct settle *s, enum refusal *no, struct err *e)
 		last_put(&s->rcp_prev, &s->rcp_digest, &s->rcp);
 	if (!r)
 		r = desk_body_put(bss.side, s->c->peer->did, json_array_get(s->c->msg->data, 0),
-				  &unused, e);
+				  &unused, NULL, e);
 	if (!r)
 		r = desk_body_put(bss.side, s->c->peer->did, json_array_get(s->c->msg->data, 1),
-				  &unused, e);
+				  &unused, NULL, e);
 	return r;
 }
 

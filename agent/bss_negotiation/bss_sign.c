@@ -19,16 +19,15 @@ static void derived(ident_t *ret, const char *prefix, const ident_t *negotiation
 }
 
 /* The labels that a deal keeps from others, 0 = none. */
-static void labels_of(const struct deal *d, bool self, wall_t now, uint32_t ret[3])
+static void labels_of(const struct deal_brief *b, bool self, wall_t now, uint32_t ret[3])
 {
 	/* After the end the label stays taken until its steps are gone. */
-	bool gone = d->life == LIFE_TERMINATED && !d->has_order && !d->has_plan;
-	bool signed_now = !self && d->has_accept && d->has_pending &&
-			  now.ms <= d->accept.start.ms + SETTLE_MS;
+	bool gone = b->life == LIFE_TERMINATED && !b->has_order && !b->has_plan;
+	bool signed_now = !self && b->next.is && now.ms <= b->chosen.ms + SETTLE_MS;
 
-	ret[0] = !gone && d->cur.rev ? d->cur.label : 0;
-	ret[1] = !gone && d->old.rev && !d->active ? d->old.label : 0;
-	ret[2] = !gone && signed_now ? d->pending.label : 0;
+	ret[0] = !gone && b->cur.is ? b->cur.label : 0;
+	ret[1] = !gone ? b->old_label : 0;
+	ret[2] = !gone && signed_now ? b->next.label : 0;
 }
 
 /* The lowest free label, 0 when there is none. Each deal takes three at most, so one of the first
@@ -43,7 +42,7 @@ static uint32_t label_free(const struct deal *self, wall_t now)
 	look = look < many ? look : many;
 	used = calloc(look, 1);
 	for (uint32_t i = 0; used && i < w->n_deals; i++) {
-		labels_of(&w->deal[i], &w->deal[i] == self, now, label);
+		labels_of(&w->brief[i], &w->deal[i] == self, now, label);
 		for (unsigned k = 0; k < ARRAY_LEN(label); k++)
 			if (label[k] >= r->low && label[k] - r->low < look)
 				used[label[k] - r->low] = 1;
@@ -153,7 +152,7 @@ static void credential_id(const struct agreement *g, char id[URN_MAX])
 		       hex + 16, hex + 20);
 }
 
-int bss_sign(const struct deal *d, struct agreement *g, json_t **ret, struct err *e)
+int bss_sign(const struct deal *d, struct agreement *g, struct vc **ret, struct err *e)
 {
 	struct agreement_terms t = { .revision = g->rev,
 				     .generation = d->admit.generation,
@@ -164,7 +163,6 @@ int bss_sign(const struct deal *d, struct agreement *g, json_t **ret, struct err
 				     .accept_by = { g->start.ms + SETTLE_MS } };
 	struct tmf_parties parties;
 	auto_json json_t *body = NULL;
-	json_t *vc = NULL;
 	int r;
 
 	credential_id(g, t.id);
@@ -178,11 +176,8 @@ int bss_sign(const struct deal *d, struct agreement *g, json_t **ret, struct err
 	desk_parties(bss.side, d->peer.s, &parties);
 	r = tmf651_write(g, &parties, &body, e);
 	if (!r)
-		r = agreement_issue(&t, body, g->start, &bss.side->port[SIGN_AGREEMENT], &vc, e);
-	if (r) {
-		json_decref(vc);
-		return r;
-	}
-	*ret = vc;
-	return 0;
+		r = agreement_make(&t, body, g->start, &bss.side->port[SIGN_AGREEMENT], ret, e);
+	if (!r)
+		memcpy(g->digest.b, (*ret)->digest, sizeof(g->digest.b));
+	return r;
 }

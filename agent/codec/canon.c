@@ -9,6 +9,7 @@
 
 #include "agent/codec/json.h"
 #include "agent/codec/json_out.h"
+#include "agent/codec/plain.h"
 #include "agent/crypto/crypto.h"
 
 #define INT_SAFE_MAX 9007199254740991LL /* 2^53 - 1 */
@@ -160,6 +161,8 @@ static int put_number(struct out *o, const json_t *v)
 		 */
 		return err_set(o->e, -EINVAL, "number: integers only, without point or exponent");
 	} else {
+		if (o->rules.reals)
+			*o->rules.reals = true;
 		n = es6_number(json_real_value(v), t);
 	}
 	if (n < 0)
@@ -183,37 +186,9 @@ static int put_escape(struct out *o, unsigned char c)
 	return out_put(o, t, (size_t)n);
 }
 
-static bool plain(unsigned char c)
-{
-	return c >= 0x20 && c != '"' && c != '\\';
-}
-
-#define EACH(c) (0x0101010101010101u * (c))
-
-/* How many bytes from s on need no escape. Eight at a time: the high bit of a byte of x - EACH(1)
- * & ~x tells that one of x is 0, of x - EACH(c) & ~x that one is below c (c <= 0x80). */
-static size_t plain_run(const char *s, size_t n)
-{
-	size_t i = 0;
-
-	for (; i + 8 <= n; i += 8) {
-		uint64_t w, q, b;
-
-		memcpy(&w, s + i, 8);
-		q = w ^ EACH('"');
-		b = w ^ EACH('\\');
-		if ((((w - EACH(0x20)) & ~w) | ((q - EACH(1)) & ~q) | ((b - EACH(1)) & ~b)) &
-		    EACH(0x80))
-			break;
-	}
-	while (i < n && plain((unsigned char)s[i]))
-		i++;
-	return i;
-}
-
 static int put_string(struct out *o, const char *s, size_t n)
 {
-	size_t run = plain_run(s, n), from = 0;
+	size_t run = plain_run(s, n, false), from = 0;
 	int r;
 
 	if (run == n && o->used + n + 2 <= sizeof(o->buf)) {
@@ -231,7 +206,7 @@ static int put_string(struct out *o, const char *s, size_t n)
 		from += run;
 		if (!r && from < n)
 			r = put_escape(o, (unsigned char)s[from++]);
-		run = plain_run(s + from, n - from);
+		run = plain_run(s + from, n - from, false);
 	}
 	return r ? r : out_char(o, '"');
 }

@@ -19,6 +19,7 @@ struct canon_rules {
 	bool integers_only; /* refuse every real, however whole: -EINVAL */
 	unsigned depth;     /* objects and arrays inside each other: -EMSGSIZE */
 	unsigned nodes;     /* values: -EMSGSIZE */
+	bool *reals;        /* not NULL: set where a real is met */
 };
 
 /* Where a value of the tree stands in the text: text[start..end). */

@@ -176,8 +176,8 @@ static json_t *treaty_new(const struct agreement_terms *t)
 		json_time(t->accept_by));
 }
 
-int agreement_issue(const struct agreement_terms *t, const json_t *tmf651, wall_t now,
-		    const struct sign_port *port, json_t **ret, struct err *e)
+int agreement_make(const struct agreement_terms *t, const json_t *tmf651, wall_t now,
+		   const struct sign_port *port, struct vc **ret, struct err *e)
 {
 	struct sign_request rq = { .kind = SIGN_AGREEMENT };
 	struct vc_proof_options po = { .created = now };
@@ -197,7 +197,7 @@ int agreement_issue(const struct agreement_terms *t, const json_t *tmf651, wall_
 	r = read_agreement(&back, body, e);
 	if (r)
 		return r;
-	return vc_issue(body, &agreement_profile, &po, port, &rq, ret, e);
+	return vc_make(body, &agreement_profile, &po, port, &rq, ret, e);
 }
 
 static int body_of(const json_t *doc, json_t **ret, struct err *e)
@@ -227,8 +227,8 @@ static int open_vc(struct vc **ret, const json_t *vc, const struct vc_profile *p
 	return 0;
 }
 
-int agreement_verify(const json_t *vc, const struct did_resolver *keys, struct agreement_terms *ret,
-		     json_t **body, uint8_t digest[DIGEST_LEN], struct err *e)
+int agreement_open(const json_t *vc, const struct did_resolver *keys, struct agreement_terms *ret,
+		   json_t **body, struct vc **kept, struct err *e)
 {
 	struct vc *v = NULL;
 	struct agreement_terms t;
@@ -239,12 +239,13 @@ int agreement_verify(const json_t *vc, const struct did_resolver *keys, struct a
 	r = read_agreement(&t, v->doc, e);
 	if (!r && body)
 		r = body_of(v->doc, body, e);
-	if (!r) {
-		memcpy(ret, &t, sizeof(t));
-		memcpy(digest, v->digest, DIGEST_LEN);
+	if (r) {
+		(void)vc_free(v);
+		return r;
 	}
-	(void)vc_free(v);
-	return r;
+	memcpy(ret, &t, sizeof(t));
+	*kept = v;
+	return 0;
 }
 
 /* --- acceptance --- */
@@ -273,14 +274,13 @@ static int read_acceptance(struct acceptance *ret, const json_t *doc, struct err
 	return s.r;
 }
 
-int acceptance_issue(const struct acceptance *a, const json_t *agreement,
-		     const struct sign_port *port, json_t **ret, struct err *e)
+int acceptance_make(const struct acceptance *a, const char *about, size_t len,
+		    const struct sign_port *port, struct vc **ret, struct err *e)
 {
-	struct sign_request rq = { .kind = SIGN_ACCEPTANCE };
+	struct sign_request rq = { .kind = SIGN_ACCEPTANCE, .about = about, .about_len = len };
 	struct vc_proof_options po = { .created = a->accepted_at };
 	char digest[DIGEST_MULTIBASE_MAX];
 	auto_json json_t *body = NULL;
-	auto_free char *text = NULL;
 	struct acceptance back;
 	int r;
 
@@ -294,12 +294,7 @@ int acceptance_issue(const struct acceptance *a, const json_t *agreement,
 	r = read_acceptance(&back, body, e);
 	if (r)
 		return r;
-	if (agreement)
-		r = canon_text(agreement, agreement_profile.limits.bytes, &text, &rq.about_len, e);
-	if (r)
-		return r;
-	rq.about = text;
-	return vc_issue(body, &acceptance_profile, &po, port, &rq, ret, e);
+	return vc_make(body, &acceptance_profile, &po, port, &rq, ret, e);
 }
 
 int acceptance_verify(const json_t *vc, const struct did_resolver *keys, struct acceptance *ret,
@@ -353,8 +348,8 @@ static int read_receipt(struct receipt *ret, const json_t *doc, struct err *e)
 	return s.r;
 }
 
-int receipt_issue(const struct receipt *c, const struct sign_port *port, json_t **ret,
-		  struct err *e)
+int receipt_make(const struct receipt *c, const struct sign_port *port, struct vc **ret,
+		 struct err *e)
 {
 	struct sign_request rq = { .kind = SIGN_RECEIPT };
 	struct vc_proof_options po = { .created = c->issued_at };
@@ -377,7 +372,7 @@ int receipt_issue(const struct receipt *c, const struct sign_port *port, json_t 
 	r = read_receipt(&back, body, e);
 	if (r)
 		return r;
-	return vc_issue(body, &receipt_profile, &po, port, &rq, ret, e);
+	return vc_make(body, &receipt_profile, &po, port, &rq, ret, e);
 }
 
 int receipt_verify(const json_t *vc, const struct did_resolver *keys, struct receipt *ret,
@@ -392,6 +387,59 @@ int receipt_verify(const json_t *vc, const struct did_resolver *keys, struct rec
 	if (!r)
 		memcpy(digest, v->digest, DIGEST_LEN);
 	(void)vc_free(v);
+	return r;
+}
+
+/* --- the document alone --- */
+
+int agreement_issue(const struct agreement_terms *t, const json_t *tmf651, wall_t now,
+		    const struct sign_port *port, json_t **ret, struct err *e)
+{
+	struct vc *v = NULL;
+	int r = agreement_make(t, tmf651, now, port, &v, e);
+
+	if (!r)
+		*ret = vc_take(v);
+	return r;
+}
+
+int agreement_verify(const json_t *vc, const struct did_resolver *keys, struct agreement_terms *ret,
+		     json_t **body, uint8_t digest[DIGEST_LEN], struct err *e)
+{
+	struct vc *v = NULL;
+	int r = agreement_open(vc, keys, ret, body, &v, e);
+
+	if (r)
+		return r;
+	memcpy(digest, v->digest, DIGEST_LEN);
+	(void)vc_free(v);
+	return 0;
+}
+
+int acceptance_issue(const struct acceptance *a, const json_t *agreement,
+		     const struct sign_port *port, json_t **ret, struct err *e)
+{
+	auto_free char *text = NULL;
+	struct vc *v = NULL;
+	size_t len = 0;
+	int r = agreement ? canon_text(agreement, agreement_profile.limits.bytes, &text, &len, e)
+			  : 0;
+
+	if (!r)
+		r = acceptance_make(a, text, len, port, &v, e);
+	if (!r)
+		*ret = vc_take(v);
+	return r;
+}
+
+int receipt_issue(const struct receipt *c, const struct sign_port *port, json_t **ret,
+		  struct err *e)
+{
+	struct vc *v = NULL;
+	int r = receipt_make(c, port, &v, e);
+
+	if (!r)
+		*ret = vc_take(v);
 	return r;
 }
 

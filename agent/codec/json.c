@@ -3,6 +3,7 @@
  */
 #include "agent/codec/json.h"
 #include "agent/codec/json_parse.h"
+#include "agent/codec/plain.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -28,10 +29,14 @@ static struct shown show(const char *s)
 /* The index after the string that begins at i, escapes stepped over; len when it does not end. */
 static size_t after_string(const char *p, size_t len, size_t i)
 {
-	for (i++; i < len && p[i] != '"'; i++)
-		if (p[i] == '\\')
+	for (i++; i < len; i++) {
+		i += plain_run(p + i, len - i, false);
+		if (i < len && p[i] == '"')
+			return i + 1;
+		if (i < len && p[i] == '\\')
 			i++;
-	return i < len ? i + 1 : len;
+	}
+	return len;
 }
 
 /* One pass over the bytes, strings skipped: wrong nesting is left for the parser to find. Most

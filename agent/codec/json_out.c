@@ -4,6 +4,7 @@
 #include "agent/codec/canon.h"
 #include "agent/codec/json.h"
 #include "agent/codec/json_parse.h"
+#include "agent/codec/plain.h"
 #include "agent/crypto/crypto.h"
 
 #include <errno.h>
@@ -66,12 +67,12 @@ void json_out_str(struct json_out *o, const char *s, size_t n)
 		return;
 	put(o, '"');
 	while (i < n && !o->failed) {
-		unsigned char c = (unsigned char)s[i];
+		unsigned char c;
 
-		if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
-			i++;
-			continue;
-		}
+		i += plain_run(s + i, n - i, true);
+		if (i == n)
+			break;
+		c = (unsigned char)s[i];
 		if (c >= 0x80) {
 			size_t len = json_utf8(s + i, n - i);
 

@@ -3,6 +3,7 @@
  * and copied once, which is most of what a signed document consists of. */
 #include "agent/codec/json_parse.h"
 
+#include "agent/codec/plain.h"
 #include "agent/crypto/crypto.h"
 
 #include <errno.h>
@@ -134,11 +135,7 @@ static int plain(struct in *in)
 	size_t n = 1;
 
 	while (n) {
-		unsigned char c;
-
-		while (p < in->end && (c = (unsigned char)*p) >= 0x20 && c < 0x80 && c != '"' &&
-		       c != '\\')
-			p++;
+		p += plain_run(p, (size_t)(in->end - p), true);
 		in->p = p;
 		if (p == in->end)
 			return bad(in, "a string does not end");

@@ -85,6 +85,11 @@ static json_t *put_field(const struct field *f, const uint8_t *base)
 	return NULL;
 }
 
+json_t *noun_field(const struct field *f, const void *obj)
+{
+	return put_field(f, obj);
+}
+
 json_t *noun_encode(const struct field_table *t, const void *obj)
 {
 	json_t *js = json_object();

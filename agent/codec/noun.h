@@ -13,6 +13,9 @@
  * JCS keeps exact (RFC 8785 section 3.2.2.3). */
 json_t *noun_encode(const struct field_table *t, const void *obj);
 
+/* One member's value. */
+json_t *noun_field(const struct field *f, const void *obj);
+
 /* 0 and *obj filled (all of it: bytes outside the fields are zero), or -EINVAL / -ERANGE with the
  * member's path in e and *obj untouched. */
 int noun_decode(const struct field_table *t, const json_t *js, void *obj, struct err *e) must_check;

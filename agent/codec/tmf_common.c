@@ -11,10 +11,20 @@
 
 #define TEXT_LONGEST 255
 
+/* Steals value. The names are ours, ASCII: nothing to check. */
 static json_t *typed(const char *type, const char *value_type, const char *name, json_t *value)
 {
-	return json_pack("{s:s, s:s, s:s, s:o}", "@type", type, "name", name, "valueType",
-			 value_type, "value", value);
+	json_t *o = json_object();
+	int bad = json_object_set_new_nocheck(o, "@type", json_string_nocheck(type));
+
+	bad |= json_object_set_new_nocheck(o, "name", json_string_nocheck(name));
+	bad |= json_object_set_new_nocheck(o, "valueType", json_string_nocheck(value_type));
+	bad |= json_object_set_new_nocheck(o, "value", value);
+	if (bad) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
 }
 
 static bool is_empty(const json_t *v)
@@ -29,19 +39,15 @@ json_t *ch_write(const struct field *f, size_t n, const void *obj)
 	json_t *arr = json_array();
 
 	for (size_t i = 0; arr && i < n; i++) {
-		const struct field_table one = { "", 0, &f[i], 1 };
-		json_t *o = noun_encode(&one, obj), *v = json_object_get(o, f[i].name), *c;
+		json_t *v = noun_field(&f[i], obj), *c;
 
 		if (json_is_string(v) && is_empty(v)) {
-			json_decref(o);
+			json_decref(v);
 			continue;
 		}
-		c = json_is_boolean(v)
-			    ? typed("BooleanCharacteristic", "boolean", f[i].name, json_incref(v))
-		    : json_is_integer(v)
-			    ? typed("IntegerCharacteristic", "integer", f[i].name, json_incref(v))
-			    : typed("StringCharacteristic", "string", f[i].name, json_incref(v));
-		json_decref(o);
+		c = json_is_boolean(v)   ? typed("BooleanCharacteristic", "boolean", f[i].name, v)
+		    : json_is_integer(v) ? typed("IntegerCharacteristic", "integer", f[i].name, v)
+					 : typed("StringCharacteristic", "string", f[i].name, v);
 		if (!c || json_array_append_new(arr, c)) {
 			json_decref(arr);
 			return NULL;

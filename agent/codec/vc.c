@@ -274,26 +274,30 @@ static void ask_marks(struct vc *v, const json_t *in)
 	}
 }
 
-/* From here on only what was signed counts, in the one spelling that it has: without reals the
- * tree says just that, else it is read again. */
-static int take(struct vc *v, const json_t *in, const struct vc_profile *pf, struct err *e)
+/* From here on only what was signed counts, in the one spelling that it has: without reals, or
+ * where it is our own, the tree says just that, else it is read again. */
+static int take(struct vc *v, const json_t *in, const struct vc_profile *pf, bool own,
+		struct err *e)
 {
+	bool reals = false;
 	struct canon_rules rules = { .integers_only = pf->integers_only,
 				     .depth = pf->limits.depth,
-				     .nodes = pf->limits.nodes };
+				     .nodes = pf->limits.nodes,
+				     .reals = &reals };
 	int r;
 
 	ask_marks(v, in);
 	r = canon_marked(in, pf->limits.bytes, &rules, v->marks, VC_MARKS, &v->text, &v->len, e);
 	if (r)
 		return r;
-	if (!pf->integers_only)
+	if (reals && !own)
 		return json_read(&v->doc, v->text, v->len, &pf->limits, e);
 	v->doc = json_incref((json_t *)(uintptr_t)in);
 	return 0;
 }
 
-int vc_read(struct vc **ret, const json_t *in, const struct vc_profile *pf, struct err *e)
+static int read_doc(struct vc **ret, const json_t *in, const struct vc_profile *pf, bool own,
+		    struct err *e)
 {
 	struct vc *v = calloc(1, sizeof(*v));
 	struct canon_mark whole = { 0 };
@@ -301,7 +305,7 @@ int vc_read(struct vc **ret, const json_t *in, const struct vc_profile *pf, stru
 
 	if (!v)
 		return err_set(e, -ENOMEM, "document: no memory");
-	r = take(v, in, pf, e);
+	r = take(v, in, pf, own, e);
 	whole.end = v->len;
 	if (!r)
 		r = read_all(v, v->text, &whole, &v->marks[0], pf, e);
@@ -311,6 +315,11 @@ int vc_read(struct vc **ret, const json_t *in, const struct vc_profile *pf, stru
 	}
 	*ret = v;
 	return 0;
+}
+
+int vc_read(struct vc **ret, const json_t *in, const struct vc_profile *pf, struct err *e)
+{
+	return read_doc(ret, in, pf, false, e);
 }
 
 int vc_read_inner(struct vc **ret, const struct vc *outer, size_t i, const struct vc_profile *pf,
@@ -361,6 +370,28 @@ struct vc *vc_free(struct vc *v)
 	return NULL;
 }
 
+/* Signatures that were found good, with what they sign and whose key: the same three are good
+ * again. A wallet comes along with every intent. */
+enum { GOOD_MAX = 64 };
+static struct good {
+	uint8_t pub[ED25519_PUB_LEN], sig[SIGN_SIG_LEN], hash[SIGN_HASH_LEN];
+} good[GOOD_MAX];
+
+static bool signature_ok(const struct vc *v, const uint8_t pub[ED25519_PUB_LEN])
+{
+	struct good *g = &good[v->sig[0] % GOOD_MAX];
+
+	if (!memcmp(g->sig, v->sig, sizeof(g->sig)) && !memcmp(g->hash, v->hash, sizeof(g->hash)) &&
+	    !memcmp(g->pub, pub, sizeof(g->pub)))
+		return true;
+	if (!ed25519_verify(v->sig, v->hash, sizeof(v->hash), pub))
+		return false;
+	memcpy(g->pub, pub, sizeof(g->pub));
+	memcpy(g->sig, v->sig, sizeof(g->sig));
+	memcpy(g->hash, v->hash, sizeof(g->hash));
+	return true;
+}
+
 int vc_verified(const struct vc *v, const struct vc_profile *pf, const struct did_resolver *keys,
 		struct err *e)
 {
@@ -373,7 +404,7 @@ int vc_verified(const struct vc *v, const struct vc_profile *pf, const struct di
 	r = keys->resolve(keys->arg, v->method, pf->purpose, pub, e);
 	if (r)
 		return r;
-	if (!ed25519_verify(v->sig, v->hash, sizeof(v->hash), pub))
+	if (!signature_ok(v, pub))
 		return err_set(e, -EKEYREJECTED, "proof.proofValue: the signature does not verify");
 	return 0;
 }
@@ -394,38 +425,50 @@ static json_t *options_new(const struct vc_profile *pf, const struct vc_proof_op
 }
 
 /* What we sign must pass our own reader, and the key must be the author's. */
-static int check_own(const json_t *doc, const struct vc_profile *pf, struct err *e)
+static int check_own(struct vc **ret, const json_t *doc, const struct vc_profile *pf, struct err *e)
 {
 	struct vc *v = NULL;
-	int r = vc_read(&v, doc, pf, e);
+	int r = read_doc(&v, doc, pf, true, e);
 
-	if (r)
-		return r;
-	if (strcmp(v->controller, v->author))
+	if (!r && strcmp(v->controller, v->author)) {
+		(void)vc_free(v);
 		r = err_set(e, -EPERM, "%s: does not control the signing key", pf->author);
-	(void)vc_free(v);
+	}
+	if (!r)
+		*ret = v;
 	return r;
 }
 
-int vc_issue(const json_t *body, const struct vc_profile *pf, const struct vc_proof_options *po,
-	     const struct sign_port *port, struct sign_request *rq, json_t **ret, struct err *e)
+int vc_make(const json_t *body, const struct vc_profile *pf, const struct vc_proof_options *po,
+	    const struct sign_port *port, struct sign_request *rq, struct vc **ret, struct err *e)
 {
 	auto_json json_t *doc = json_copy((json_t *)(uintptr_t)body);
 	auto_json json_t *options = options_new(pf, po, port->method);
-	json_t *secured = NULL;
+	auto_json json_t *secured = NULL;
 	int r;
 
 	if (!doc || !options || json_object_set_new(doc, "@context", new_list(pf->contexts)) ||
 	    json_object_set_new(doc, "type", new_list(pf->types)))
 		return err_set(e, -ENOMEM, "document: no memory");
 	r = proof_create(doc, options, port, rq, &secured, e);
-	if (r)
-		return r;
-	r = check_own(secured, pf, e);
-	if (r) {
-		json_decref(secured);
-		return r;
-	}
-	*ret = secured;
-	return 0;
+	return r ? r : check_own(ret, secured, pf, e);
+}
+
+json_t *vc_take(struct vc *v)
+{
+	json_t *doc = json_incref(v->doc);
+
+	(void)vc_free(v);
+	return doc;
+}
+
+int vc_issue(const json_t *body, const struct vc_profile *pf, const struct vc_proof_options *po,
+	     const struct sign_port *port, struct sign_request *rq, json_t **ret, struct err *e)
+{
+	struct vc *v = NULL;
+	int r = vc_make(body, pf, po, port, rq, &v, e);
+
+	if (!r)
+		*ret = vc_take(v);
+	return r;
 }

@@ -81,8 +81,8 @@ struct vc {
 	struct canon_mark marks[VC_MARKS];
 };
 
-/* Shape only, no key is touched. in is not copied where integers_only holds (its canonical text
- * says the same), so it must not be changed before vc_free(). Canonicalized once, hashed from that
+/* Shape only, no key is touched. in is not copied where it holds no reals (its canonical text says
+ * the same), so it must not be changed before vc_free(). Canonicalized once, hashed from that
  * text. -EINVAL with the member and the rule, -EMSGSIZE, -ERANGE, -ENOMEM. */
 int vc_read(struct vc **ret, const json_t *in, const struct vc_profile *pf,
 	    struct err *e) must_check;
@@ -93,6 +93,11 @@ int vc_read_inner(struct vc **ret, const struct vc *outer, size_t i, const struc
 int vc_read_parent(struct vc **ret, const struct vc *outer, size_t i, const struct vc_profile *pf,
 		   struct err *e) must_check;
 struct vc *vc_free(struct vc *v);
+static inline void vc_free_p(struct vc **v)
+{
+	*v = vc_free(*v);
+}
+#define auto_vc cleanup(vc_free_p)
 /* 0; -ENOKEY: no such key; -EPERM: the key's controller is not the author; -EKEYREJECTED. */
 int vc_verified(const struct vc *v, const struct vc_profile *pf, const struct did_resolver *keys,
 		struct err *e) must_check;
@@ -102,7 +107,13 @@ struct vc_proof_options {
 	wall_t expires;                 /* 0 = none */
 	const char *domain, *challenge; /* presentations only, else NULL */
 };
-/* body holds everything but @context, type and proof. What we issue must pass our own vc_read(). */
+/* body holds everything but @context, type and proof. What we issue must pass our own vc_read();
+ * vc_make() gives what that found: the document, its canonical text and digest. */
+int vc_make(const json_t *body, const struct vc_profile *pf, const struct vc_proof_options *po,
+	    const struct sign_port *port, struct sign_request *rq, struct vc **ret,
+	    struct err *e) must_check;
+/* Ends v; its document is the caller's. */
+json_t *vc_take(struct vc *v);
 int vc_issue(const json_t *body, const struct vc_profile *pf, const struct vc_proof_options *po,
 	     const struct sign_port *port, struct sign_request *rq, json_t **ret,
 	     struct err *e) must_check;

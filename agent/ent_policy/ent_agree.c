@@ -4,7 +4,6 @@
  * crash between our signer and our log signs the same bytes again, never a second version. */
 #include "ent_int.h"
 
-#include "agent/codec/canon.h"
 #include "agent/codec/credential.h"
 #include "agent/crypto/crypto.h"
 #include "agent/log.h"
@@ -102,19 +101,19 @@ static enum refusal same_terms(const struct ent *en, const struct deal *d,
 	return REFUSE_NONE;
 }
 
+/* *kept: the document as it was read, also when it is refused. */
 static enum refusal verify(struct ent *en, const struct deal *d, const json_t *vc,
-			   struct agreement *ret, struct err *e)
+			   struct agreement *ret, struct vc **kept, struct err *e)
 {
 	struct agreement_terms t;
 	auto_json json_t *body = NULL;
-	digest_t digest;
 	enum refusal no;
 
 	if (!vc) {
 		(void)err_set(e, -EINVAL, "artifact: agreement: required");
 		return REFUSE_BODY_MALFORMED;
 	}
-	if (agreement_verify(vc, &en->s->keys, &t, &body, digest.b, e))
+	if (agreement_open(vc, &en->s->keys, &t, &body, kept, e))
 		return REFUSE_SIGNATURE_BAD;
 	if (tmf651_read(body, &en->parties, ret, e))
 		return REFUSE_BODY_MALFORMED;
@@ -123,7 +122,7 @@ static enum refusal verify(struct ent *en, const struct deal *d, const json_t *v
 		no = same_money(d, ret, e);
 	if (no == REFUSE_NONE)
 		no = same_service(d, ret, e);
-	ret->digest = digest;
+	memcpy(ret->digest.b, (*kept)->digest, DIGEST_LEN);
 	memcpy(ret->prev.b, t.previous, DIGEST_LEN);
 	if (no == REFUSE_NONE && (!str_set(ret->enterprise.s, en->s->cfg->daemon.did) ||
 				  !str_set(ret->op.s, en->op->did)))
@@ -150,17 +149,20 @@ static void urn_of(const char *purpose, const digest_t *d, char out[URN_MAX])
 		       x + 20);
 }
 
-static int acceptance(struct ent *en, const struct agreement *a, const json_t *vc, wall_t at,
-		      json_t **ret, struct err *e)
+/* At the agreement's own time: signed again it is the same. */
+static int acceptance(struct ent *en, const struct agreement *a, const struct vc *vc,
+		      struct vc **ret, struct err *e)
 {
-	struct acceptance c = { .revision = a->rev, .accepted_at = at };
+	struct acceptance c = { .revision = a->rev, .accepted_at = vc->valid_from };
 
 	urn_of("acceptance", &a->digest, c.id);
 	str_cut(c.issuer, en->s->cfg->daemon.did);
 	memcpy(c.agreement_digest, a->digest.b, DIGEST_LEN);
 	str_cut(c.lineage, a->lineage.s);
 	str_cut(c.hold_id, a->hold.s);
-	return acceptance_issue(&c, vc, &en->s->port[SIGN_ACCEPTANCE], ret, e);
+	if (!c.accepted_at.ms)
+		return err_set(e, -EINVAL, "agreement: validFrom: required");
+	return acceptance_make(&c, vc->text, vc->len, &en->s->port[SIGN_ACCEPTANCE], ret, e);
 }
 
 /* All debits of the wallet before this one, as its last receipt says. */
@@ -175,6 +177,10 @@ static int debited(struct ent *en, const struct hash *last, money_t *ret, struct
 	*ret = (money_t){ 0 };
 	if (!memcmp(last, &none, sizeof(none)))
 		return 0;
+	if (!memcmp(last, &en->last_receipt, sizeof(*last))) {
+		*ret = en->last_sum;
+		return 0;
+	}
 	r = store_body_get(engine_store(en->s->engine), last, &text, &len, e);
 	if (r)
 		return r;
@@ -184,7 +190,7 @@ static int debited(struct ent *en, const struct hash *last, money_t *ret, struct
 }
 
 static int receipt(struct ent *en, const struct agreement *a, const struct ledger_result *res,
-		   json_t **ret, struct err *e)
+		   struct vc **ret, struct err *e)
 {
 	struct store *st = engine_store(en->s->engine);
 	struct receipt c = { .revision = a->rev,
@@ -210,17 +216,20 @@ static int receipt(struct ent *en, const struct agreement *a, const struct ledge
 	str_cut(c.currency, a->currency);
 	c.has_previous = memcmp(&w.receipt, &none, sizeof(none)) != 0;
 	memcpy(c.previous, w.receipt.b, DIGEST_LEN);
-	r = receipt_issue(&c, &en->s->port[SIGN_RECEIPT], ret, e);
-	if (!r)
-		r = canon_sha256(*ret, digest.b, e);
-	if (!r)
-		r = ledger_receipt(st, &en->wid, &w.receipt, &digest, c.issued_at, &put, e);
+	r = receipt_make(&c, &en->s->port[SIGN_RECEIPT], ret, e);
+	if (r)
+		return r;
+	memcpy(digest.b, (*ret)->digest, sizeof(digest.b));
+	r = ledger_receipt(st, &en->wid, &w.receipt, &digest, c.issued_at, &put, e);
 	if (!r && put.why != REFUSE_NONE)
 		r = err_set(e, -EUCLEAN, "receipt: %s", refusal_name(put.why));
+	en->last_receipt = digest;
+	en->last_sum = c.cumulative_after;
 	return r;
 }
 
-static enum refusal capture(struct conv *c, const struct agreement *a, json_t **rcp, struct err *e)
+static enum refusal capture(struct conv *c, const struct agreement *a, struct vc **rcp,
+			    struct err *e)
 {
 	struct ent *en = c->ent;
 	struct hash digest = ent_hash(&a->digest);
@@ -246,31 +255,29 @@ static void lowered(void *arg, enum refusal no, const char *why)
 enum refusal ent_agree(struct conv *c, struct deal *d, const json_t *vc, struct err *e)
 {
 	struct ent *en = c->ent;
-	auto_json json_t *acc = NULL, *rcp = NULL;
+	auto_vc struct vc *agr = NULL, *acc = NULL, *rcp = NULL;
 	struct agreement a = { 0 };
 	char id[A2A_ID_MAX];
-	wall_t signed_at = { 0 };
-	enum refusal no = verify(en, d, vc, &a, e);
+	enum refusal no = verify(en, d, vc, &a, &agr, e);
 
 	if (no == REFUSE_NONE)
 		no = ent_would(en, EV_AGREEMENT_ACCEPTED, &a);
 	if (no != REFUSE_NONE)
 		return no;
 	/* The signature first: without it nothing of the rest may happen. */
-	if (json_need_time(vc, "", "validFrom", &signed_at, e) ||
-	    acceptance(en, &a, vc, signed_at, &acc, e))
+	if (acceptance(en, &a, agr, &acc, e))
 		return REFUSE_MAX_;
 	no = capture(c, &a, &rcp, e);
 	if (no != REFUSE_NONE)
 		return no;
-	if (ent_keep(en, vc, &a.digest, e) || ent_keep(en, acc, NULL, e) ||
-	    ent_keep(en, rcp, NULL, e))
+	if (ent_keep_vc(en, agr, e) || ent_keep_vc(en, acc, e) || ent_keep_vc(en, rcp, e))
 		return REFUSE_MAX_;
 	no = tool_agreement_accept(&en->cap, &a, NULL, &a.digest);
 	(void)snprintf(id, sizeof(id), "m-acceptance-%.40s-%u", c->deal.s, a.rev);
 	c->overtaken = 0;
 	c->order = ++en->receipts;
-	if (no == REFUSE_NONE && ent_say(c, CONV_ACCEPTANCE, id, json_pack("[O, O]", acc, rcp), e))
+	if (no == REFUSE_NONE &&
+	    ent_say(c, CONV_ACCEPTANCE, id, (const char *[]){ acc->text, rcp->text }, 2, e))
 		return REFUSE_MAX_;
 	/* What the network will not carry any more must not be sent when it stops. */
 	if (no == REFUSE_NONE && ent_edge_lowers(d)) {

@@ -4,7 +4,7 @@
  */
 #include "ent_int.h"
 
-#include "agent/codec/canon.h"
+#include "agent/codec/json_out.h"
 #include "agent/log.h"
 #include "agent/store/store.h"
 
@@ -23,22 +23,82 @@ static void key_of(const struct conv *c, char key[64])
 	(void)snprintf(key, 64, "ent/%s", c->deal.s);
 }
 
+static void put_str(struct json_out *o, const char *name, const char *s)
+{
+	json_out_text(o, name);
+	json_out_str(o, s, strlen(s));
+}
+
+static void put_int(struct json_out *o, const char *name, int64_t v)
+{
+	char t[JSON_INT_MAX];
+
+	json_out_text(o, name);
+	json_out_add(o, t, (size_t)json_int_text(v, t));
+}
+
+static size_t parts_of(const struct conv *c)
+{
+	size_t n = 0;
+
+	while (n < PARTS_MAX && c->part[n])
+		n++;
+	return n;
+}
+
 static int conv_save(struct conv *c, struct err *e)
 {
 	struct store *st = engine_store(c->ent->s->engine);
-	auto_json json_t *js = json_pack(
-		"{s:s, s:s, s:I, s:I, s:I, s:i, s:s, s:s, s:s, s:O?, s:O?}", "intent", c->intent.s,
-		"quote", c->quote.s, "rounds", (json_int_t)c->rounds, "margin",
-		(json_int_t)c->margin.minor_h, "attempt", (json_int_t)c->attempt, "step",
-		(int)c->step, "message", c->message, "task", c->task, "context", c->context, "data",
-		c->data, "metadata", c->metadata);
-	auto_free char *text = json_text_new(js);
+	struct json_out o = { 0 };
+	auto_free char *text = NULL;
 	char key[64];
+	size_t len = 0;
 
+	put_str(&o, "{\"intent\":", c->intent.s);
+	put_str(&o, ",\"quote\":", c->quote.s);
+	put_int(&o, ",\"rounds\":", c->rounds);
+	put_int(&o, ",\"margin\":", c->margin.minor_h);
+	put_int(&o, ",\"attempt\":", c->attempt);
+	put_int(&o, ",\"step\":", c->step);
+	put_str(&o, ",\"message\":", c->message);
+	put_str(&o, ",\"task\":", c->task);
+	put_str(&o, ",\"context\":", c->context);
+	for (size_t i = 0; i < parts_of(c); i++) {
+		json_out_text(&o, i ? "," : ",\"data\":[");
+		json_out_text(&o, c->part[i]);
+	}
+	if (c->part[0])
+		json_out_lit(&o, "]");
+	if (c->metadata) {
+		json_out_lit(&o, ",\"metadata\":");
+		json_out_value(&o, c->metadata);
+	}
+	json_out_lit(&o, "}");
+	text = json_out_take(&o, &len);
 	if (!text)
 		return err_set(e, -ENOMEM, "conversation of %s", c->deal.s);
 	key_of(c, key);
-	return store_kv_put(st, key, text, strlen(text), e);
+	return store_kv_put(st, key, text, len, e);
+}
+
+static void parts_free(struct conv *c)
+{
+	for (size_t i = 0; i < PARTS_MAX; i++) {
+		free(c->part[i]);
+		c->part[i] = NULL;
+	}
+}
+
+static int read_parts(struct conv *c, const json_t *list)
+{
+	size_t n = json_array_size(list);
+
+	for (size_t i = 0; i < n && i < PARTS_MAX; i++) {
+		c->part[i] = json_text_new(json_array_get(list, i));
+		if (!c->part[i])
+			return -ENOMEM;
+	}
+	return n && n <= PARTS_MAX ? 0 : -EUCLEAN;
 }
 
 static void read_texts(struct conv *c, const json_t *js)
@@ -84,9 +144,9 @@ int ent_conv_load(struct conv *c, struct err *e)
 	c->step = (enum conv_step)json_integer_value(json_object_get(js, "step"));
 	if (c->step == CONV_IDLE)
 		return 0;
-	c->data = json_incref(json_object_get(js, "data"));
 	c->metadata = json_incref(json_object_get(js, "metadata"));
-	return 0;
+	r = read_parts(c, json_object_get(js, "data"));
+	return r ? err_set(e, r, "conversation of %s: its message", c->deal.s) : 0;
 }
 
 struct conv *ent_conv(struct ent *en, const struct deal *d)
@@ -108,7 +168,7 @@ struct conv *ent_conv(struct ent *en, const struct deal *d)
 
 static void conv_free(struct conv *c)
 {
-	json_decref(c->data);
+	parts_free(c);
 	json_decref(c->metadata);
 	free(c);
 }
@@ -157,7 +217,8 @@ static void flush(void *arg)
 	struct a2a_send m = { .message_id = c->message,
 			      .task_id = c->task[0] ? c->task : NULL,
 			      .context_id = c->context[0] ? c->context : NULL,
-			      .data = c->data,
+			      .text = (const char *const *)c->part,
+			      .texts = parts_of(c),
 			      .metadata = c->metadata,
 			      .extension = NEGO_EXTENSION };
 	struct err e = { 0 };
@@ -165,6 +226,7 @@ static void flush(void *arg)
 	if (c->step == CONV_IDLE || c->busy || c->wait || c->timer)
 		return;
 	c->queued = c->step == CONV_ACCEPTANCE && en->settling >= SETTLING_MAX;
+	en->queued |= c->queued;
 	if (c->queued)
 		return;
 	/* A challenge belongs to no task, and neither does what opens a new one. */
@@ -192,9 +254,10 @@ static void settled(struct conv *c)
 		return;
 	c->settling = false;
 	en->settling--;
-	for (struct conv *k = en->convs; k; k = k->next)
+	for (struct conv *k = en->queued ? en->convs : NULL; k; k = k->next)
 		if (k->queued && (!first || k->order < first->order))
 			first = k;
+	en->queued = first;
 	if (first)
 		flush(first);
 }
@@ -290,18 +353,14 @@ static bool asked_anew(const struct conv *c, enum conv_step step)
 	return step == CONV_CHALLENGE || (step == CONV_INTENT && d && !d->cur.rev);
 }
 
-int ent_say(struct conv *c, enum conv_step step, const char *message_id, json_t *data,
-	    struct err *e)
+/* What is said is in c->part. */
+static int said(struct conv *c, enum conv_step step, const char *message_id, struct err *e)
 {
-	json_t *metadata = data ? envelope(c, step) : NULL;
+	json_t *metadata = c->part[0] ? envelope(c, step) : NULL;
 
-	if (!data || !metadata) {
-		json_decref(data);
+	if (!metadata)
 		return err_set(e, -ENOMEM, "message %s", message_id);
-	}
-	json_decref(c->data);
 	json_decref(c->metadata);
-	c->data = data;
 	c->metadata = metadata;
 	c->step = step;
 	c->wait = c->queued = false;
@@ -311,13 +370,40 @@ int ent_say(struct conv *c, enum conv_step step, const char *message_id, json_t 
 	return asked_anew(c, step) ? 0 : conv_save(c, e);
 }
 
+int ent_say(struct conv *c, enum conv_step step, const char *message_id, const char *const *part,
+	    size_t n, struct err *e)
+{
+	parts_free(c);
+	for (size_t i = 0; i < n && i < PARTS_MAX; i++) {
+		c->part[i] = part[i] ? strdup(part[i]) : NULL;
+		if (!c->part[i])
+			return err_set(e, -ENOMEM, "message %s", message_id);
+	}
+	return said(c, step, message_id, e);
+}
+
+int ent_say_part(struct conv *c, enum conv_step step, const char *message_id, json_t *part,
+		 struct err *e)
+{
+	parts_free(c);
+	c->part[0] = json_text_new(part);
+	json_decref(part);
+	return said(c, step, message_id, e);
+}
+
+int ent_say_again(struct conv *c, const char *message_id, struct err *e)
+{
+	c->task[0] = c->context[0] = '\0';
+	return said(c, c->step, message_id, e);
+}
+
 int ent_idle(struct conv *c, struct err *e)
 {
 	c->step = CONV_IDLE;
 	c->queued = false;
-	json_decref(c->data);
+	parts_free(c);
 	json_decref(c->metadata);
-	c->data = c->metadata = NULL;
+	c->metadata = NULL;
 	forget_timer(c);
 	return conv_save(c, e);
 }

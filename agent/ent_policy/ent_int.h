@@ -25,6 +25,8 @@ enum conv_step {
 	CONV_TERMINATE,
 };
 
+enum { PARTS_MAX = 2 }; /* of a message */
+
 /* One deal's conversation with the operator: one message under way at a time. What stands above
  * `busy` is written to the store in the turn that decided it, so a restart says the same bytes
  * again under the same message id. */
@@ -39,7 +41,8 @@ struct conv {
 	uint32_t attempt; /* of the intent: presentations so far */
 	enum conv_step step;
 	char message[A2A_ID_MAX], task[A2A_ID_MAX], context[A2A_ID_MAX];
-	json_t *data, *metadata;
+	char *part[PARTS_MAX]; /* JSON texts; the first NULL ends them */
+	json_t *metadata;
 
 	bool busy, wait;       /* a call is in flight; the edge goes first */
 	bool later;            /* it is sent after the commit of this turn */
@@ -63,8 +66,11 @@ struct ent {
 	struct wallet_line line; /* those above it */
 	uint8_t wallet_digest[DIGEST_LEN];
 	struct ledger_wallet_id wid;
+	struct hash last_receipt; /* of this process, and the sum that it says */
+	money_t last_sum;
 	struct conv *convs;
 	unsigned settling;     /* acceptances in flight */
+	bool queued;           /* perhaps one waits for them */
 	uint64_t receipts;     /* given out by this process */
 	struct conv **conv_at; /* as the world's deals; NULL, or whose deal stood there once */
 	struct event *scratch; /* for fold_guard() ahead of the ledger */
@@ -76,8 +82,10 @@ struct ent {
 void ent_lineage(const struct deal *d, ident_t *ret);
 /* Whether the tool for this event would be refused: asked before the ledger moves. */
 enum refusal ent_would(struct ent *en, enum event_kind kind, const void *payload);
-/* Canonical body into the store under its digest; NULL: it is worked out. */
+/* Canonical body into the store under its digest. */
 int ent_keep(struct ent *en, const json_t *body, const digest_t *digest, struct err *e) must_check;
+/* The same of a document that was canonicalised when it was read or made. */
+int ent_keep_vc(struct ent *en, const struct vc *vc, struct err *e) must_check;
 struct hash ent_hash(const digest_t *d);
 why_t ent_why(const char *text);
 
@@ -90,10 +98,15 @@ int ent_wallet_limits(struct ent *en, const name_t *class_name, struct wallet_li
 int ent_wallet_start(struct ent *en, json_t *file, struct err *e) must_check;
 int ent_wallet_load(struct ent *en, const json_t *args, struct mcp_turn *t, struct err *e);
 
-/* ent_client.c: the conversation's transport. data is taken over. */
+/* ent_client.c: the conversation's transport. Parts are JSON texts, copied. */
 struct conv *ent_conv(struct ent *en, const struct deal *d); /* NULL: no memory */
-int ent_say(struct conv *c, enum conv_step step, const char *message_id, json_t *data,
-	    struct err *e) must_check;
+int ent_say(struct conv *c, enum conv_step step, const char *message_id, const char *const *part,
+	    size_t n, struct err *e) must_check;
+/* With one part, which is stolen; NULL: no memory. */
+int ent_say_part(struct conv *c, enum conv_step step, const char *message_id, json_t *part,
+		 struct err *e) must_check;
+/* The same as another message, outside the task. */
+int ent_say_again(struct conv *c, const char *message_id, struct err *e) must_check;
 int ent_idle(struct conv *c, struct err *e) must_check;
 void ent_release(struct conv *c); /* the edge is done: what waits for it may go */
 void ent_again(struct conv *c);   /* the same message once more, later */

@@ -56,7 +56,7 @@ enum refusal ent_would(struct ent *en, enum event_kind kind, const void *payload
 {
 	struct event *ev = en->scratch;
 
-	memset(ev, 0, sizeof(*ev));
+	memset(ev, 0, offsetof(struct event, u)); /* the payload follows */
 	ev->kind = kind;
 	ev->at = engine_now(en->s->engine);
 	memcpy(&ev->u, payload, event_table(kind)->size);
@@ -66,19 +66,24 @@ enum refusal ent_would(struct ent *en, enum event_kind kind, const void *payload
 int ent_keep(struct ent *en, const json_t *body, const digest_t *digest, struct err *e)
 {
 	auto_free char *text = NULL;
-	struct hash h;
+	struct hash h = ent_hash(digest);
 	size_t len;
 	int r = canon_text(body, BODY_TEXT_MAX, &text, &len, e);
 
 	if (r)
 		return r;
-	if (digest)
-		h = ent_hash(digest);
-	else
-		sha256(text, len, h.b);
 	/* Our own: one consumer. */
 	return store_body_put(engine_store(en->s->engine), &h, en->s->cfg->daemon.did, text, len,
 			      e);
+}
+
+int ent_keep_vc(struct ent *en, const struct vc *vc, struct err *e)
+{
+	struct hash h;
+
+	memcpy(h.b, vc->digest, sizeof(h.b));
+	return store_body_put(engine_store(en->s->engine), &h, en->s->cfg->daemon.did, vc->text,
+			      vc->len, e);
 }
 
 /* --- the wallet's file --------------------------------------------------------------------------
@@ -129,7 +134,7 @@ static void on_terminated(struct ent *en, struct deal *d, const struct event *ev
 	part = ours ? nego_part(NEGO_TERMINATE, &ev_ref_fields, &ev->u.ref) : NULL;
 	(void)snprintf(id, sizeof(id), "m-terminate-%s", d->negotiation.s);
 	c->task[0] = c->context[0] = '\0';
-	if (part ? ent_say(c, CONV_TERMINATE, id, json_pack("[o]", part), &e) : ent_idle(c, &e))
+	if (part ? ent_say_part(c, CONV_TERMINATE, id, part, &e) : ent_idle(c, &e))
 		log_error("%s: %s", d->negotiation.s, e.text);
 }
 
@@ -330,7 +335,7 @@ static int add_rows(struct err *e)
 
 static int prepare(struct side *s, struct err *e)
 {
-	struct event *scratch = ent.scratch ? ent.scratch : malloc(sizeof(*scratch));
+	struct event *scratch = ent.scratch ? ent.scratch : calloc(1, sizeof(*scratch));
 
 	ent_conv_reset(&ent);
 	json_decref(ent.vc);

@@ -53,18 +53,13 @@ enum refusal ent_quote_read(struct ent *en, const struct deal *d, const json_t *
 /* --- answering ---------------------------------------------------------------------------------
  */
 
-static json_t *one(json_t *part)
-{
-	return part ? json_pack("[o]", part) : NULL;
-}
-
 static int say(struct conv *c, const struct quote *q, enum conv_step step, const char *purpose,
 	       json_t *part, struct err *e)
 {
 	char id[A2A_ID_MAX];
 
 	(void)snprintf(id, sizeof(id), "m-%s-%s-%u", purpose, q->id.s, q->version);
-	return ent_say(c, step, id, one(part), e);
+	return ent_say_part(c, step, id, part, e);
 }
 
 void ent_reject(struct conv *c, const struct deal *d, const char *why)

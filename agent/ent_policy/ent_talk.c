@@ -5,6 +5,7 @@
 
 #include "agent/codec/canon.h"
 #include "agent/codec/wallet.h"
+#include "agent/crypto/crypto.h"
 #include "agent/log.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 #define OVERTAKEN_MAX    50
 #define TERMINATE_FOR_MS (10 * 60 * 1000)
 #define CLIENT_TOOL      "intent_declare"
+#define INTENT_TEXT_MAX  65536
 
 wall_t ent_deadline(const struct conv *c, const struct deal *d)
 {
@@ -34,12 +36,9 @@ wall_t ent_deadline(const struct conv *c, const struct deal *d)
 
 void ent_begin(struct conv *c, const struct deal *d)
 {
-	json_t *data = json_array();
 	struct err e = { 0 };
 	ident_t id;
 
-	if (data)
-		(void)json_array_append_new(data, nego_part(NEGO_CHALLENGE_REQUEST, NULL, NULL));
 	if (!ident_eq(c->intent, d->intent.id))
 		c->attempt = 0;
 	c->intent = d->intent.id;
@@ -47,12 +46,11 @@ void ent_begin(struct conv *c, const struct deal *d)
 	c->rounds = 0;
 	c->margin.minor_h = 0;
 	engine_id(&id, "m-chal");
-	if (!c->ent->vc) {
-		json_decref(data);
+	if (!c->ent->vc)
 		ent_refused(c, REFUSE_WALLET_MISSING, "wallet.credential: none is loaded");
-	} else if (ent_say(c, CONV_CHALLENGE, id.s, data, &e)) {
+	else if (ent_say_part(c, CONV_CHALLENGE, id.s,
+			      nego_part(NEGO_CHALLENGE_REQUEST, NULL, NULL), &e))
 		log_error("%s: %s", c->deal.s, e.text);
-	}
 }
 
 static int present(struct conv *c, const struct deal *d, const struct nego_challenge *ch,
@@ -64,21 +62,26 @@ static int present(struct conv *c, const struct deal *d, const struct nego_chall
 				      .challenge = ch->challenge,
 				      .intent_id = d->intent.id.s,
 				      .created = engine_now(en->s->engine) };
-	auto_json json_t *intent = NULL, *vp = NULL;
+	auto_json json_t *intent = NULL;
+	auto_free char *text = NULL;
+	auto_vc struct vc *vp = NULL;
+	size_t len = 0;
 	ident_t id;
 	int r = tmf921_write(&d->intent, &en->parties, &intent, e);
 
 	if (!r)
-		r = canon_sha256(intent, a.intent_digest, e);
+		r = canon_text(intent, INTENT_TEXT_MAX, &text, &len, e);
+	if (!r)
+		sha256(text, len, a.intent_digest);
 	ent_wallet_staple(en, a.stapled);
 	if (!r)
-		r = presentation_new(en->vc, &a, &en->s->port[SIGN_PRESENTATION], &vp, e);
+		r = presentation_make(en->vc, &a, &en->s->port[SIGN_PRESENTATION], &vp, e);
 	if (r)
 		return r;
 	c->intent = d->intent.id; /* a newer one may have come while the challenge was asked */
 	c->attempt++;
 	engine_id(&id, "m-intent");
-	return ent_say(c, CONV_INTENT, id.s, json_pack("[O, O]", intent, vp), e);
+	return ent_say(c, CONV_INTENT, id.s, (const char *[]){ text, vp->text }, 2, e);
 }
 
 static void on_challenge(struct conv *c, const struct deal *d, const struct a2a_result *r)
@@ -204,9 +207,8 @@ static bool overtook(struct conv *c, enum refusal no)
 	if (!other || c->overtaken >= OVERTAKEN_MAX)
 		return false;
 	c->overtaken++;
-	c->task[0] = c->context[0] = '\0';
 	engine_id(&id, "m-again");
-	if (ent_say(c, CONV_ACCEPTANCE, id.s, json_incref(c->data), &e)) {
+	if (ent_say_again(c, id.s, &e)) {
 		log_error("%s: %s", c->deal.s, e.text);
 		return false;
 	}

@@ -14,12 +14,12 @@ static struct side *side;
 static bool label_taken(const struct world *w, const struct deal *own, uint32_t label)
 {
 	for (uint32_t i = 0; i < w->n_deals; i++) {
-		const struct deal *d = &w->deal[i];
+		const struct deal_brief *b = &w->brief[i];
 
-		if (d == own)
+		if (&w->deal[i] == own)
 			continue;
-		if ((d->cur.rev && d->life != LIFE_TERMINATED && d->cur.label == label) ||
-		    (d->applied.rev && d->applied.label == label))
+		if ((b->cur.is && b->life != LIFE_TERMINATED && b->cur.label == label) ||
+		    (b->applied.is && b->applied.label == label))
 			return true;
 	}
 	return false;
@@ -43,7 +43,7 @@ static uint32_t coming(const struct world *w, const struct deal *own)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < w->n_deals; i++)
-		n += &w->deal[i] != own && w->deal[i].has_plan && !w->deal[i].applied.rev;
+		n += &w->deal[i] != own && w->brief[i].has_plan && !w->brief[i].applied.is;
 	return n;
 }
 

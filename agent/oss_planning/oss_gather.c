@@ -53,6 +53,25 @@ static void mirrored(const struct cfg_class *c, uint32_t id, uint32_t label, str
 	}
 }
 
+static bool rule_taken(const struct world *w, const struct deal *own, uint32_t id)
+{
+	for (uint32_t i = 0; i < w->n_deals; i++)
+		if (w->brief[i].rule == id && &w->deal[i] != own)
+			return true;
+	return false;
+}
+
+/* The one that it has, else its row's. A table of another size had other rows: that one may be
+ * taken, and then one behind all rows is free. */
+static uint32_t rule_of(const struct world *w, const struct deal *d)
+{
+	uint32_t id = d->rule ? d->rule : (uint32_t)(d - w->deal + 1) * RULES_EACH;
+
+	for (uint32_t row = w->max_deals; rule_taken(w, d, id); row++)
+		id = (row + 1) * RULES_EACH;
+	return id;
+}
+
 /* --- the customer ------------------------------------------------------------------------------
  */
 
@@ -115,8 +134,7 @@ static void rest(const struct side *s, const struct deal *d, struct oss_plan_in 
 		return;
 	in->prio = (uint8_t)c->priority;
 	sources(c, in);
-	mirrored(c, (uint32_t)(d - engine_world(s->engine)->deal + 1) * RULES_EACH, in->order.label,
-		 &in->rule[0]);
+	mirrored(c, rule_of(engine_world(s->engine), d), in->order.label, &in->rule[0]);
 	in->n_rules = 1;
 }
 
@@ -219,11 +237,11 @@ void oss_gather_check(const struct side *s, const struct deal *d, const struct o
 	for (uint8_t i = 0; i < s->paths.n; i++)
 		along(ret, &s->paths.def[i], (rate_t){ 0 });
 	for (uint32_t i = 0; i < w->n_deals; i++) {
-		const struct order *o =
-			w->deal[i].has_plan ? &w->deal[i].planned : &w->deal[i].applied;
-		const struct path_def *q = path_of(s, o->path);
+		const struct deal_brief *b = &w->brief[i];
+		const struct deal_part *o = b->has_plan ? &b->planned : &b->applied;
+		const struct path_def *q = o->is ? path_of(s, o->path) : NULL;
 
-		if (&w->deal[i] != d && o->rev && q)
-			along(ret, q, o->g.bandwidth);
+		if (&w->deal[i] != d && q)
+			along(ret, q, o->rate);
 	}
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which deal is meant, and what it comes to: its money so far, its next number, what it holds on a
- * path. */
+/* Which deal is meant, and what it comes to: its money so far, its next number. */
 #include "world.h"
 #include "treaty/pure.h"
 
@@ -70,27 +69,6 @@ const struct credit_line *deal_credit_open(const struct deal *d)
 		if (!d->credit[i].taken)
 			return &d->credit[i];
 	return NULL;
-}
-
-static void promise(rate_t *most, uint8_t wanted, uint8_t path, rate_t rate)
-{
-	if (path == wanted && rate.bps > most->bps)
-		*most = rate;
-}
-
-rate_t deal_promised(const struct deal *d, uint8_t path)
-{
-	rate_t most = { 0 };
-
-	if (d->applied.rev)
-		promise(&most, path, d->applied.path, d->applied.g.bandwidth);
-	if (d->life == LIFE_TERMINATED)
-		return most;
-	if (d->cur.rev && d->life != LIFE_NEGOTIATED)
-		promise(&most, path, d->cur.path, d->cur.g.bandwidth);
-	if (d->has_pending && d->has_accept)
-		promise(&most, path, d->pending.path, d->pending.g.bandwidth);
-	return most;
 }
 
 /* A revision's own order is never taken for a swap: it is not applied yet. */

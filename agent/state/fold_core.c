@@ -433,6 +433,14 @@ static void fold_wanted(struct world *w, const struct plan *p)
 	}
 }
 
+/* An agreement keeps the id of its rule for life: it is not to follow from the row it stands in. */
+static void fold_rule(struct deal *d, const struct plan *p)
+{
+	for (uint16_t i = 0; i < p->n_steps; i++)
+		if (p->step[i].step.kind == STEP_RULE_SET)
+			d->rule = p->step[i].step.rule.id;
+}
+
 /* From the order to what the kernels hold. */
 static void fold_order(struct deal *d, const struct event *ev)
 {
@@ -446,6 +454,7 @@ static void fold_order(struct deal *d, const struct event *ev)
 		d->planned = d->order;
 		d->plan_upto = d->plan_failed = 0;
 		d->has_plan = true;
+		fold_rule(d, &ev->u.plan);
 		break;
 	case EV_PLAN_STEP_DONE:
 		d->plan_upto = ev->u.progress.upto;
@@ -523,10 +532,8 @@ static void fold_deal(struct deal *d, const struct event *ev)
 	}
 }
 
-void fold(struct world *w, const struct event *ev)
+static void fold_event(struct world *w, const struct event *ev, struct deal *d)
 {
-	const ident_t *id = event_deal(ev);
-	struct deal *d = id ? world_deal(w, id) : NULL;
 	enum life_event lev;
 	ident_t lineage;
 	enum life to;
@@ -567,4 +574,16 @@ void fold(struct world *w, const struct event *ev)
 		d->life = to;
 		d->changed = ev->at;
 	}
+}
+
+void fold(struct world *w, const struct event *ev)
+{
+	const ident_t *id = event_deal(ev);
+	struct deal *d = id ? world_deal(w, id) : NULL;
+
+	fold_event(w, ev, d);
+	if (!d && id)
+		d = world_deal(w, id);
+	if (d)
+		deal_brief(d, &w->brief[d - w->deal]);
 }

@@ -29,8 +29,9 @@ int world_new(struct world **ret, uint32_t max_deals, uint32_t max_wanted)
 	if (!w)
 		return -ENOMEM;
 	w->deal = calloc(max_deals, sizeof(*w->deal));
+	w->brief = calloc(max_deals, sizeof(*w->brief));
 	w->wanted = calloc(max_wanted, sizeof(*w->wanted));
-	if (!w->deal || !w->wanted || index_new(&w->by_negotiation, max_deals) ||
+	if (!w->deal || !w->brief || !w->wanted || index_new(&w->by_negotiation, max_deals) ||
 	    index_new(&w->by_lineage, max_deals)) {
 		world_free(w);
 		return -ENOMEM;
@@ -46,6 +47,7 @@ struct world *world_free(struct world *w)
 	if (!w)
 		return NULL;
 	free(w->deal);
+	free(w->brief);
 	free(w->wanted);
 	index_free(&w->by_negotiation);
 	index_free(&w->by_lineage);

@@ -64,6 +64,7 @@ struct deal {
 	struct order order;   /* latest; it waits while a plan is under way */
 	struct order planned; /* the one that the plan under way carries out */
 	struct order applied; /* the one whose plan the kernels hold; rev 0 = none */
+	uint32_t rule; /* id of its rule in the nodes' tables, as its plans say; 0 = none yet */
 	struct plan plan;
 	uint16_t plan_upto;
 	uint16_t plan_failed; /* the step that ended it: it is being rolled back; 0 = none */
@@ -123,9 +124,32 @@ struct world_index {
 	uint32_t *head, *next;
 };
 
+/* A revision as it counts against labels and capacity. */
+struct deal_part {
+	rate_t rate;
+	uint32_t label;
+	uint8_t path;
+	bool is;
+};
+
+/* What the searches through all deals ask of each. A deal is 32 kB; these stand side by side. They
+ * follow from the deal alone: fold() keeps them. */
+struct deal_brief {
+	struct deal_part cur;     /* in force, also after its end */
+	struct deal_part next;    /* signed for a choice that still stands */
+	struct deal_part applied; /* what the kernels hold */
+	struct deal_part planned; /* what the plan under way brings */
+	wall_t chosen;            /* the start that the choice names */
+	uint32_t rule;            /* nodes' tables hold, or will; 0 = none */
+	uint32_t old_label;       /* still held until cur is applied; 0 = none */
+	enum life life;
+	bool operator_side, has_order, has_plan;
+};
+
 struct world {
 	uint32_t n_deals, max_deals;
 	struct deal *deal;
+	struct deal_brief *brief; /* of the deal in the same row */
 	struct world_index by_negotiation, by_lineage;
 	uint32_t hand; /* where the search for a deal that may go begins */
 	uint32_t n_wanted, max_wanted;
@@ -196,8 +220,11 @@ void act_fold(struct world *w, const struct event *ev);
 enum refusal approval_guard(const struct deal *d, const struct event *ev);
 void approval_fold(struct deal *d, const struct event *ev);
 
+/* brief_core.c */
+void deal_brief(const struct deal *d, struct deal_brief *ret);
 /* Bandwidth that the deal holds on a path: on paper (in force, or signed and not yet countersigned)
  * or still in the kernels, whatever is most. */
+rate_t brief_promised(const struct deal_brief *b, uint8_t path);
 rate_t deal_promised(const struct deal *d, uint8_t path);
 
 /* For fold_core.c: an order that came while a swap was under way replaces what that left behind. */

@@ -139,19 +139,21 @@ void a2a_server_handle(struct a2a_server *s, const struct wire_request *r, struc
 const char *a2a_turn_task_id(struct a2a_turn *t);
 const char *a2a_turn_context_id(const struct a2a_turn *t);
 const struct peer *a2a_turn_peer(const struct a2a_turn *t);
-/* An artifact with one data part of the task of this turn. The name is borrowed, the data is
- * shared: it may not be changed afterwards; so is that of the ends below. One of that name is
+/* An artifact with one data part of the task of this turn. Name and data are borrowed; the data of
+ * the ends below is shared: it may not be changed afterwards. One of that name is
  * replaced, under its id: each answer carries all of a task's, and of a menu only the newest is of
  * use. -ENOSPC: full. */
 int a2a_turn_artifact(struct a2a_turn *t, const char *name, const json_t *data);
+/* The same with the data as JSON text, borrowed. */
+int a2a_turn_artifact_text(struct a2a_turn *t, const char *name, const char *data);
 /* The same with parts (borrowed array of A2A parts, checked by the caller) under an id of the
  * caller's; one of that id is replaced. append adds them to the artifact of that id (-ENOENT:
  * none); last says that no more come. */
 int a2a_turn_artifact_parts(struct a2a_turn *t, const char *id, const char *name,
 			    const json_t *parts, bool append, bool last);
 /* From here on: the answer carries the artifacts that this turn adds, not those before it, which
- * GetTask has. For an extension whose messages say so. -ENOMEM. */
-int a2a_turn_brief(struct a2a_turn *t);
+ * GetTask has. For an extension whose messages say so. */
+void a2a_turn_brief(struct a2a_turn *t);
 /* Metadata of the answer (task or message); borrowed object, replaces what was set. */
 int a2a_turn_metadata(struct a2a_turn *t, const json_t *metadata);
 /* SUBMITTED or WORKING, while the turn goes on. The others end it: a2a_turn_task(). */
@@ -182,6 +184,8 @@ struct a2a_send {
 	const char *message_id; /* unique; the same again asks for the same answer again */
 	const char *task_id, *context_id; /* NULL: none */
 	const json_t *data;               /* borrowed array, one data part each; at least one */
+	const char *const *text;          /* in place of data: the parts' own texts, JSON .. */
+	size_t texts;                     /* .. and how many */
 	const json_t *metadata;           /* borrowed object or NULL */
 	const char *extension;            /* URI to activate, or NULL */
 };

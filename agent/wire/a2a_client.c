@@ -4,6 +4,7 @@
 #include "a2a_i.h"
 
 #include "agent/codec/json.h"
+#include "agent/codec/json_out.h"
 
 #include <errno.h>
 
@@ -18,31 +19,52 @@ static char *request(const char *method, json_t *params, int64_t rpc_id)
 	return text;
 }
 
+static void put_part(struct json_out *o, bool first, const json_t *data, const char *text)
+{
+	json_out_text(o, first ? "{\"data\":" : ",{\"data\":");
+	if (text)
+		json_out_text(o, text);
+	else
+		json_out_value(o, data);
+	json_out_lit(o, ",\"mediaType\":\"application/json\"}");
+}
+
+static void put_id(struct json_out *o, const char *name, const char *id)
+{
+	if (!id)
+		return;
+	json_out_text(o, name);
+	json_out_str(o, id, strlen(id));
+}
+
 char *a2a_build_send(const struct a2a_send *m, int64_t rpc_id)
 {
-	json_t *parts = a2a_data_parts(m->data, true);
-	json_t *msg;
-	int bad = 0;
+	struct json_out o = { 0 };
+	char id[JSON_INT_MAX];
+	size_t n = m->text ? m->texts : json_array_size(m->data);
 
-	if (!parts || !json_array_size(parts)) {
-		json_decref(parts);
+	if (!n)
 		return NULL;
+	json_out_lit(&o, "{\"jsonrpc\":\"2.0\",\"id\":");
+	json_out_add(&o, id, (size_t)json_int_text(rpc_id, id));
+	json_out_lit(&o, ",\"method\":\"SendMessage\",\"params\":{\"message\":{");
+	put_id(&o, "\"messageId\":", m->message_id);
+	json_out_lit(&o, ",\"role\":\"ROLE_USER\",\"parts\":[");
+	for (size_t i = 0; i < n; i++)
+		put_part(&o, !i, json_array_get(m->data, i), m->text ? m->text[i] : NULL);
+	json_out_lit(&o, "]");
+	put_id(&o, ",\"taskId\":", m->task_id);
+	put_id(&o, ",\"contextId\":", m->context_id);
+	if (m->metadata) {
+		json_out_lit(&o, ",\"metadata\":");
+		json_out_value(&o, m->metadata);
 	}
-	msg = json_pack("{s:s, s:s, s:o}", "messageId", m->message_id, "role", "ROLE_USER", "parts",
-			parts);
-	if (msg && m->task_id)
-		bad |= json_object_set_new(msg, "taskId", json_string(m->task_id));
-	if (msg && m->context_id)
-		bad |= json_object_set_new(msg, "contextId", json_string(m->context_id));
-	if (msg && m->metadata)
-		bad |= json_object_set(msg, "metadata", (json_t *)(uintptr_t)m->metadata);
-	if (msg && m->extension)
-		bad |= json_object_set_new(msg, "extensions", json_pack("[s]", m->extension));
-	if (bad) {
-		json_decref(msg);
-		return NULL;
+	if (m->extension) {
+		put_id(&o, ",\"extensions\":[", m->extension);
+		json_out_lit(&o, "]");
 	}
-	return request("SendMessage", msg ? json_pack("{s:o}", "message", msg) : NULL, rpc_id);
+	json_out_lit(&o, "}}}");
+	return json_out_take(&o, NULL);
 }
 
 char *a2a_build_task(const char *method, const char *task_id, int64_t rpc_id)

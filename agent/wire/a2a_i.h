@@ -45,6 +45,13 @@ struct a2a_push_cfg {
 	char scheme[64], credentials[A2A_URL_MAX];
 };
 
+/* An artifact of a task. */
+struct a2a_made {
+	char *id, *name; /* name NULL: it has none */
+	char *text;      /* the Artifact object */
+	bool fresh;      /* of the turn under way, which is brief */
+};
+
 struct a2a_task {
 	TAILQ_ENTRY(a2a_task) entry; /* newest status first */
 	LIST_ENTRY(a2a_task) bucket;
@@ -52,7 +59,9 @@ struct a2a_task {
 	enum a2a_state state;
 	uint64_t order; /* of the last change, server-wide: the page token */
 	wall_t at;
-	json_t *artifacts, *metadata, *status_parts;
+	json_t *metadata, *status_parts;
+	struct a2a_made *made;
+	size_t n_made;
 	struct a2a_turn *turn; /* under way, or NULL */
 	LIST_HEAD(, a2a_sub) subs;
 	TAILQ_HEAD(, a2a_push_cfg) pushes;
@@ -88,7 +97,7 @@ struct a2a_turn {
 	struct a2a_task *task;
 	struct a2a_seen *seen;
 	json_t *metadata;
-	json_t *fresh;             /* brief: the artifacts of this turn, as the task holds them */
+	bool brief;                /* its answer carries the artifacts of this turn alone */
 	struct a2a_push_cfg *push; /* came with the message: becomes the task's */
 	struct a2a_to waiters[A2A_WAITERS_MAX];
 	size_t nwaiters;
@@ -149,6 +158,21 @@ int a2a_task_move(struct a2a_server *s, struct a2a_task *t, enum a2a_state st,
 		  const json_t *parts) must_check;
 json_t *a2a_status_json(const struct a2a_task *t);
 json_t *a2a_task_json(const struct a2a_task *t, bool artifacts);
+/* {"task": ...} with all its artifacts, or the fresh ones. NULL: no memory. */
+char *a2a_task_text(const struct a2a_task *t, bool fresh);
+
+/* a2a_made.c: text is taken over. -ENOSPC: full. */
+struct a2a_made *a2a_made_by_id(const struct a2a_task *t, const char *id);
+struct a2a_made *a2a_made_by_name(const struct a2a_task *t, const char *name);
+void a2a_made_free(struct a2a_task *t);
+int a2a_made_put(struct a2a_task *t, const char *id, const char *name, char *text,
+		 bool fresh) must_check;
+/* More parts (borrowed) for the one of that id; -ENOENT: none. */
+int a2a_made_extend(struct a2a_task *t, const char *id, const json_t *parts, bool fresh) must_check;
+json_t *a2a_made_json(const struct a2a_task *t);
+struct json_out;
+/* A comma, the member's name and the artifacts; nothing when there are none. */
+void a2a_made_write(const struct a2a_task *t, bool fresh, struct json_out *o);
 /* 0 and *ret the result, or the JSON-RPC code with e. */
 int a2a_task_list(json_t **ret, const struct a2a_server *s, const char *owner, const json_t *params,
 		  struct err *e) must_check;

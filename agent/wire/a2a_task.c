@@ -33,7 +33,7 @@ void a2a_task_free(struct a2a_server *s, struct a2a_task *t)
 	s->ntasks--;
 	if (t->turn)
 		t->turn->task = NULL;
-	json_decref(t->artifacts);
+	a2a_made_free(t);
 	json_decref(t->metadata);
 	json_decref(t->status_parts);
 	a2a_streams_end(t, NULL, NULL);
@@ -89,10 +89,7 @@ int a2a_task_new(struct a2a_task **ret, struct a2a_server *s, const char *owner,
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
-	t->artifacts = json_array();
-	if (!t->artifacts || rpc_random_id(t->id) || !str_set(t->owner, owner) ||
-	    !str_set(t->context, context)) {
-		json_decref(t->artifacts);
+	if (rpc_random_id(t->id) || !str_set(t->owner, owner) || !str_set(t->context, context)) {
 		free(t);
 		return -ENOMEM;
 	}
@@ -174,8 +171,8 @@ json_t *a2a_task_json(const struct a2a_task *t, bool artifacts)
 	root = status ? json_pack("{s:s, s:s, s:o}", "id", t->id, "contextId", t->context, "status",
 				  status)
 		      : NULL;
-	if (root && artifacts && json_array_size(t->artifacts))
-		bad |= json_object_set_new(root, "artifacts", json_copy(t->artifacts));
+	if (root && artifacts && t->n_made)
+		bad |= json_object_set_new(root, "artifacts", a2a_made_json(t));
 	if (root && t->metadata)
 		bad |= json_object_set(root, "metadata", t->metadata);
 	if (bad) {
@@ -183,6 +180,26 @@ json_t *a2a_task_json(const struct a2a_task *t, bool artifacts)
 		return NULL;
 	}
 	return root;
+}
+
+char *a2a_task_text(const struct a2a_task *t, bool fresh)
+{
+	auto_json json_t *status = a2a_status_json(t);
+	struct json_out o = { 0 };
+
+	json_out_lit(&o, "{\"task\":{\"id\":");
+	json_out_str(&o, t->id, strlen(t->id));
+	json_out_lit(&o, ",\"contextId\":");
+	json_out_str(&o, t->context, strlen(t->context));
+	json_out_lit(&o, ",\"status\":");
+	json_out_value(&o, status);
+	a2a_made_write(t, fresh, &o);
+	if (t->metadata) {
+		json_out_lit(&o, ",\"metadata\":");
+		json_out_value(&o, t->metadata);
+	}
+	json_out_lit(&o, "}}");
+	return json_out_take(&o, NULL);
 }
 
 /* --- ListTasks -------------------------------------------------------------------------------- */

@@ -3,6 +3,8 @@
  * worked on waits beside the first; whoever repeats an answered one gets the kept answer. */
 #include "a2a_i.h"
 
+#include "agent/codec/json_out.h"
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -14,7 +16,6 @@ static const char internal[] = "{\"code\":-32603,\"message\":\"internal error\"}
 static void turn_free(struct a2a_turn *t)
 {
 	json_decref(t->metadata);
-	json_decref(t->fresh);
 	free(t->push);
 	for (size_t i = 0; i < t->nwaiters; i++)
 		json_decref(t->waiters[i].id);
@@ -229,13 +230,8 @@ static void run(struct a2a_turn *t, const struct a2a_params *p)
 	} else if (r < 0) {
 		turn_end(t, true, NULL);
 	} else if (p->return_now && t->s) {
-		json_t *task = a2a_turn_task_id(t) ? a2a_task_json(t->task, true) : NULL;
-		auto_free char *text = NULL;
+		auto_free char *text = a2a_turn_task_id(t) ? a2a_task_text(t->task, false) : NULL;
 
-		if (task)
-			task = json_pack("{s:o}", "task", task);
-		text = json_text_new(task);
-		json_decref(task);
 		if (text)
 			answer_waiters(t, false, text);
 	}
@@ -330,120 +326,103 @@ const struct peer *a2a_turn_peer(const struct a2a_turn *t)
 	return &t->peer;
 }
 
-/* key: "artifactId" or "name", which not every artifact has. */
-static int find_artifact(const json_t *list, const char *key, const char *value, size_t *ret)
+void a2a_turn_brief(struct a2a_turn *t)
 {
-	size_t i;
-	json_t *a;
-
-	json_array_foreach (list, i, a) {
-		const char *has = json_string_value(json_object_get(a, key));
-
-		if (has && !strcmp(has, value)) {
-			*ret = i;
-			return 0;
-		}
-	}
-	return -ENOENT;
+	for (size_t i = 0; t->task && i < t->task->n_made; i++)
+		t->task->made[i].fresh = false;
+	t->brief = true;
 }
 
-/* Kept answers share the old object, so a longer one takes its place. */
-static int artifact_extend(json_t *list, const char *id, const json_t *parts)
-{
-	json_t *longer;
-	size_t i;
-	int r = find_artifact(list, "artifactId", id, &i);
-
-	if (r)
-		return r;
-	longer = json_deep_copy(json_array_get(list, i));
-	if (!longer ||
-	    json_array_extend(json_object_get(longer, "parts"), (json_t *)(uintptr_t)parts)) {
-		json_decref(longer);
-		return -ENOMEM;
-	}
-	return json_array_set_new(list, i, longer) ? -ENOMEM : 0;
-}
-
-int a2a_turn_brief(struct a2a_turn *t)
-{
-	if (!t->fresh)
-		t->fresh = json_array();
-	return t->fresh ? 0 : -ENOMEM;
-}
-
-/* The artifact of that id as the task holds it now. */
-static int artifact_fresh(struct a2a_turn *t, const char *id)
-{
-	size_t i, at;
-	int r = find_artifact(t->task->artifacts, "artifactId", id, &i);
-
-	if (r || !find_artifact(t->fresh, "artifactId", id, &at))
-		return r ? r : json_array_set(t->fresh, at, json_array_get(t->task->artifacts, i));
-	return json_array_append(t->fresh, json_array_get(t->task->artifacts, i));
-}
-
-/* Steals artifact: the piece as it goes out. */
-static int artifact_add(struct a2a_turn *t, json_t *piece, const char *id, bool append, bool last)
+static void tell_artifact(struct a2a_turn *t, const char *text, bool append, bool last)
 {
 	struct a2a_task *task = t->task;
-	size_t i;
-	int r;
+	json_t *ev;
 
-	if (!piece)
-		return -ENOMEM;
-	if (append)
-		r = artifact_extend(task->artifacts, id, json_object_get(piece, "parts"));
-	else if (!find_artifact(task->artifacts, "artifactId", id, &i))
-		r = json_array_set(task->artifacts, i, piece) ? -ENOMEM : 0;
-	else if (json_array_size(task->artifacts) >= A2A_ARTIFACTS_MAX)
-		r = -ENOSPC;
-	else
-		r = json_array_append(task->artifacts, piece) ? -ENOMEM : 0;
-	if (!r && (!LIST_EMPTY(&task->subs) || task->npushes)) {
-		json_t *ev = json_pack("{s:s, s:s, s:O}", "taskId", task->id, "contextId",
-				       task->context, "artifact", piece);
+	if (LIST_EMPTY(&task->subs) && !task->npushes)
+		return;
+	ev = json_pack("{s:s, s:s, s:o}", "taskId", task->id, "contextId", task->context,
+		       "artifact", json_loads(text, JSON_ALLOW_NUL, NULL));
+	if (ev && append)
+		(void)json_object_set_new(ev, "append", json_true());
+	if (ev && last)
+		(void)json_object_set_new(ev, "lastChunk", json_true());
+	a2a_event(t->s, task, "artifactUpdate", ev);
+}
 
-		if (ev && append)
-			(void)json_object_set_new(ev, "append", json_true());
-		if (ev && last)
-			(void)json_object_set_new(ev, "lastChunk", json_true());
-		a2a_event(t->s, task, "artifactUpdate", ev);
+/* An Artifact object: parts is its list's text. */
+static char *artifact_text(const char *id, const char *name, const char *parts)
+{
+	struct json_out o = { 0 };
+
+	json_out_lit(&o, "{\"artifactId\":");
+	json_out_str(&o, id, strlen(id));
+	if (name) {
+		json_out_lit(&o, ",\"name\":");
+		json_out_str(&o, name, strlen(name));
 	}
-	json_decref(piece);
-	if (!r && t->fresh && artifact_fresh(t, id))
-		r = -ENOMEM;
+	json_out_lit(&o, ",\"parts\":");
+	json_out_text(&o, parts);
+	json_out_lit(&o, "}");
+	return json_out_take(&o, NULL);
+}
+
+/* Steals piece: the artifact as it goes out. */
+static int artifact_add(struct a2a_turn *t, const char *id, const char *name, char *piece,
+			bool last)
+{
+	int r = a2a_made_put(t->task, id, name, piece, t->brief);
+
+	if (!r)
+		tell_artifact(t, a2a_made_by_id(t->task, id)->text, false, last);
 	return r;
 }
 
 int a2a_turn_artifact_parts(struct a2a_turn *t, const char *id, const char *name,
 			    const json_t *parts, bool append, bool last)
 {
+	auto_free char *list = json_text_new(parts), *piece = NULL;
+	int r;
+
 	if (!a2a_turn_task_id(t))
 		return t->s ? -ENOSPC : -EPIPE;
-	return artifact_add(t,
-			    json_pack("{s:s, s:s*, s:o}", "artifactId", id, "name", name, "parts",
-				      json_deep_copy(parts)),
-			    id, append, last);
+	piece = list ? artifact_text(id, name, list) : NULL;
+	if (!piece)
+		return -ENOMEM;
+	if (!append)
+		return artifact_add(t, id, name, TAKE_PTR(piece), last);
+	r = a2a_made_extend(t->task, id, parts, t->brief);
+	if (!r)
+		tell_artifact(t, piece, true, last);
+	return r;
+}
+
+int a2a_turn_artifact_text(struct a2a_turn *t, const char *name, const char *data)
+{
+	const struct a2a_made *was;
+	struct json_out o = { 0 };
+	auto_free char *list = NULL;
+	char id[32];
+
+	if (!a2a_turn_task_id(t))
+		return t->s ? -ENOSPC : -EPIPE;
+	was = a2a_made_by_name(t->task, name);
+	(void)snprintf(id, sizeof(id), "artifact-%zu",
+		       (was ? (size_t)(was - t->task->made) : t->task->n_made) + 1);
+	json_out_lit(&o, "[{\"data\":");
+	json_out_text(&o, data);
+	json_out_lit(&o, ",\"mediaType\":\"application/json\"}]");
+	list = json_out_take(&o, NULL);
+	return list ? artifact_add(t, id, name, artifact_text(id, name, list), true) : -ENOMEM;
 }
 
 int a2a_turn_artifact(struct a2a_turn *t, const char *name, const json_t *data)
 {
-	char id[32];
-	json_t *parts;
-	size_t i;
+	auto_free char *text = NULL;
 
 	if (!a2a_turn_task_id(t))
 		return t->s ? -ENOSPC : -EPIPE;
-	if (find_artifact(t->task->artifacts, "name", name, &i))
-		i = json_array_size(t->task->artifacts);
-	(void)snprintf(id, sizeof(id), "artifact-%zu", i + 1);
-	parts = a2a_data_parts(data, false);
-	return artifact_add(
-		t,
-		parts ? json_pack("{s:s, s:s, s:o}", "artifactId", id, "name", name, "parts", parts)
-		      : NULL,
-		id, false, true);
+	text = json_text_new(data);
+	return text ? a2a_turn_artifact_text(t, name, text) : -ENOMEM;
 }
 
 int a2a_turn_metadata(struct a2a_turn *t, const json_t *metadata)
@@ -470,7 +449,7 @@ int a2a_turn_state(struct a2a_turn *t, enum a2a_state s)
 
 void a2a_turn_task_parts(struct a2a_turn *t, enum a2a_state s, const json_t *parts)
 {
-	json_t *task = NULL;
+	char *text = NULL;
 
 	if (s > A2A_WORKING && s < A2A_STATE_MAX_ && a2a_turn_task_id(t)) {
 		if (t->metadata) {
@@ -478,13 +457,9 @@ void a2a_turn_task_parts(struct a2a_turn *t, enum a2a_state s, const json_t *par
 			t->task->metadata = TAKE_PTR(t->metadata);
 		}
 		if (!a2a_task_move(t->s, t->task, s, parts))
-			task = a2a_task_json(t->task, !t->fresh);
+			text = a2a_task_text(t->task, t->brief);
 	}
-	if (task && json_array_size(t->fresh) && json_object_set(task, "artifacts", t->fresh)) {
-		json_decref(task);
-		task = NULL;
-	}
-	turn_end_json(t, false, task ? json_pack("{s:o}", "task", task) : NULL);
+	turn_end(t, false, text);
 }
 
 void a2a_turn_task(struct a2a_turn *t, enum a2a_state s, const json_t *data)

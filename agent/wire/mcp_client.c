@@ -24,7 +24,8 @@ char *mcp_build(const struct mcp_call *c)
 	if (!bad && is_call) {
 		bad |= json_object_set_new(params, "name", json_string(c->tool));
 		bad |= json_object_set_new(params, "arguments",
-					   c->args ? json_deep_copy(c->args) : json_object());
+					   c->args ? json_incref((json_t *)(uintptr_t)c->args)
+						   : json_object());
 	}
 	if (!bad && c->idempotency_key)
 		bad |= json_object_set_new(json_object_get(params, "_meta"), MCP_IDEMPOTENCY_KEY,

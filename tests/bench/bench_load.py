@@ -24,7 +24,7 @@ from disk import fdatasync_ms  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 sys.dont_write_bytecode = True
-USER, ISSUER, TERM_S, WARM_S = 64000, 'did:web:treasury.load.example', 4, 3
+USER, ISSUER, TERM_S, WARM_S, DEALS = 64000, 'did:web:treasury.load.example', 4, 3, 4096
 PORTS = {'ent': 8443, 'op': 8444, 'node': 8445}
 ROLES = {'ent': 'enterprise', 'op': 'bss,oss', 'node': 'node'}
 CLASS = 'load'
@@ -59,7 +59,7 @@ def sections(who, home, top):
     yield 'daemon', {'roles': ROLES[who], 'name': who, 'state-dir': f'{home}/state', 'run-dir': f'{home}/run',
                      'user': USER, 'listen': f'127.0.0.1:{PORTS[who]}', 'did': did(who), 'tls-cert': f'{home}/tls.pem',
                      'tls-key': f'{home}/tls.key', 'tls-ca': f'{home}/ca.pem', 'log-level': 'warn',
-                     'sample-interval-ms': 1000}
+                     'sample-interval-ms': 1000, 'max-deals': DEALS}
     roles = {'ent': {'op': 'operator'}, 'op': {'ent': 'enterprise', 'node': 'node'}, 'node': {'op': 'oss'}}
     for peer, role in roles[who].items():
         yield f'peer {peer}', {'did': did(peer), 'role': role, 'url': f'https://127.0.0.1:{PORTS[peer]}'}

@@ -73,7 +73,7 @@ static int on_message(void *arg, const struct peer *p, const struct a2a_message 
 	} else if (!strcmp(act, "brief")) {
 		json_t *first = json_pack("{s:s}", "act", "replaced");
 
-		assert_int_equal(a2a_turn_brief(t), 0);
+		a2a_turn_brief(t);
 		assert_int_equal(a2a_turn_artifact(t, "Agreement", first), 0);
 		assert_int_equal(a2a_turn_artifact(t, "Agreement", d), 0);
 		json_decref(first);

@@ -5,6 +5,7 @@
 #define TREATY_TEST_BSS_LAB_H
 
 #include "store_util.h"
+#include "brief.h"
 #include "trust_fixture.h"
 
 #include "agent/side_clock.h"
@@ -180,6 +181,7 @@ static inline void lab_turn(void)
 {
 	if (engine_turn(lab.side.engine))
 		fail_msg("turn: %s", engine_error(lab.side.engine)->text);
+	briefs_hold(lab_world());
 }
 
 static inline void lab_stop(void *arg)

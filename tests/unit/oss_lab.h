@@ -6,6 +6,7 @@
 #define TREATY_TEST_OSS_LAB_H
 
 #include "store_util.h"
+#include "brief.h"
 
 #include "agent/codec/json.h"
 #include "agent/codec/batch.h"
@@ -372,6 +373,7 @@ static inline void lab_run(int64_t ms)
 	r = loop_run(lab.side.loop);
 	if (r)
 		fail_msg("engine: %s", engine_error(lab.side.engine)->text);
+	briefs_hold(engine_world(lab.side.engine));
 }
 
 static const struct deal *lab_deal(void)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "brief.h"
 
 #include "agent/crypto/crypto.h"
 #include "agent/store/store.h"
@@ -267,6 +268,7 @@ static void the_quote_binds_every_number(void **state)
 /* By every id that a deal has, against a look at all of them. */
 static void indexed(const struct world *w)
 {
+	briefs_hold(w);
 	for (uint32_t i = 0; i < w->n_deals; i++) {
 		const struct deal *d = &w->deal[i];
 

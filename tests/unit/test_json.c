@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #include "agent/codec/json_parse.h"
+#include "agent/codec/plain.h"
 #include "tests/unit/trust_fixture.h"
 
 #include <cmocka.h>
@@ -473,13 +474,38 @@ static void texts_come_back(void **state)
 	json_decref(b);
 }
 
+/* Every byte at every place of a text longer than the steps that the search takes. */
+static void plain_bytes_end_where_they_do(void **state)
+{
+	char text[27];
+
+	(void)state;
+	for (unsigned c = 0; c < 256; c++)
+		for (size_t at = 0; at < sizeof(text); at++)
+			for (int ascii = 0; ascii < 2; ascii++) {
+				bool plain =
+					c >= 0x20 && c != '"' && c != '\\' && (!ascii || c < 0x80);
+
+				memset(text, at % 2 ? 0x20 : 0x7f, sizeof(text));
+				text[at] = (char)c;
+				assert_int_equal(plain_run(text, sizeof(text), ascii),
+						 plain ? sizeof(text) : at);
+				assert_int_equal(plain_run(text, at, ascii), at);
+			}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(texts_come_back), cmocka_unit_test(same_as_jansson),
-		cmocka_unit_test(read_table),      cmocka_unit_test(deep_and_wide),
-		cmocka_unit_test(getters),         cmocka_unit_test(unknown_members),
-		cmocka_unit_test(money),           cmocka_unit_test(money_there_and_back),
+		cmocka_unit_test(plain_bytes_end_where_they_do),
+		cmocka_unit_test(texts_come_back),
+		cmocka_unit_test(same_as_jansson),
+		cmocka_unit_test(read_table),
+		cmocka_unit_test(deep_and_wide),
+		cmocka_unit_test(getters),
+		cmocka_unit_test(unknown_members),
+		cmocka_unit_test(money),
+		cmocka_unit_test(money_there_and_back),
 		cmocka_unit_test(times),
 	};
 

@@ -467,6 +467,35 @@ static void ipv4_stays_where_it_is_carried(void **state)
 	assert_string_equal(side_path(&lab.side, 2)->no_v4.s, "");
 }
 
+/* After a start with a table of another size: another agreement has the rule of this one's row. */
+static void a_rule_id_is_one_agreement_s(void **state)
+{
+	struct step rule = { .kind = STEP_RULE_SET, .rule.id = 4 };
+	struct ev_ref end = { 0 };
+	struct world *w;
+
+	(void)state;
+	lab_run(500);
+	lab_agree(&lab_add);
+	w = (struct world *)(uintptr_t)engine_world(lab.side.engine);
+	w->deal[1].rule = 4;
+	w->deal[1].applied.rev = 1;
+	deal_brief(&w->deal[1], &w->brief[1]);
+	w->n_deals = 2;
+	lab_until_life(LIFE_ASSURED, 5000);
+	assert_null(lab_held("popB", &rule));
+	rule.rule.id = (w->max_deals + 1) * 4;
+	assert_non_null(lab_held("popB", &rule));
+	assert_int_equal(lab_deal()->rule, rule.rule.id);
+	w->deal[1].rule = 0;
+	deal_brief(&w->deal[1], &w->brief[1]);
+	end.deal = lab_deal()->lineage;
+	lab_emit(EV_TERMINATED, &end);
+	lab_order(ORDER_DELETE);
+	lab_run(3000);
+	assert_int_equal(lab.n_held, 0); /* taken away by the id that was given, not by the row's */
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, lab_make, lab_drop)
@@ -488,6 +517,7 @@ int main(void)
 		T(no_order_with_a_foreign_label),
 		T(no_plan_that_a_device_cannot_keep),
 		T(good_seconds),
+		T(a_rule_id_is_one_agreement_s),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plain.h - bytes of a JSON string that stand for themselves. Private to agent/codec. */
+#ifndef TREATY_CODEC_PLAIN_H
+#define TREATY_CODEC_PLAIN_H
+
+#include <string.h>
+
+#include "treaty/base.h"
+
+static inline bool plain_byte(unsigned char c, bool ascii)
+{
+	return c >= 0x20 && c != '"' && c != '\\' && (!ascii || c < 0x80);
+}
+
+#define PLAIN_EACH(c) (0x0101010101010101u * (c))
+
+/* How many bytes from s on need no escape; ascii: and are ASCII, so that there is nothing to check.
+ * Eight at a time: the high bit of a byte of x - EACH(1) & ~x tells that one of x is 0, of
+ * x - EACH(c) & ~x that one is below c (c <= 0x80). */
+static inline size_t plain_run(const char *s, size_t n, bool ascii)
+{
+	size_t i = 0;
+
+	for (; i + 8 <= n; i += 8) {
+		uint64_t w, q, b;
+
+		memcpy(&w, s + i, 8);
+		q = w ^ PLAIN_EACH('"');
+		b = w ^ PLAIN_EACH('\\');
+		if ((((w - PLAIN_EACH(0x20)) & ~w) | ((q - PLAIN_EACH(1)) & ~q) |
+		     ((b - PLAIN_EACH(1)) & ~b) | (ascii ? w : 0)) &
+		    PLAIN_EACH(0x80))
+			break;
+	}
+	while (i < n && plain_byte((unsigned char)s[i], ascii))
+		i++;
+	return i;
+}
+
+#endif
