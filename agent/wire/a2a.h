@@ -5,11 +5,12 @@
  * once terminal.
  *
  * To lift it into another program: agent/wire/{a2a_*,jws,rpc,sse_in,wire}.c,
- * agent/codec/{canon,json,json_out,json_parse,json_units}.c, agent/crypto/{crypto,sha256}.c,
- * agent/err.c, agent/refusal.c and the headers that they name, with jansson, libsodium and
- * OpenSSL's libcrypto; tests/lint/lift.sh links just these. The program owns sockets, TLS and time.
- * It fills struct a2a_config, gives every request whose path a2a_server_path() knows to
- * a2a_server_handle(), and ends each turn that on_message hands to it. One thread. */
+ * agent/codec/{canon,json,json_out,json_parse,json_print,json_units}.c,
+ * agent/crypto/{crypto,sha256}.c, agent/err.c, agent/refusal.c and the headers that they name, with
+ * jansson, libsodium and OpenSSL's libcrypto; tests/lint/lift.sh links just these. The program owns
+ * sockets, TLS and time. It fills struct a2a_config, gives every request whose path
+ * a2a_server_path() knows to a2a_server_handle(), and ends each turn that on_message hands to it.
+ * One thread. */
 #ifndef TREATY_A2A_H
 #define TREATY_A2A_H
 
