@@ -515,8 +515,12 @@ void sse_publish(struct sse_hub *h, const struct sse_event *ev)
 {
 	struct kept *k = h->n ? sse_kept_new(h, ev) : NULL;
 
-	if (!k)
+	if (!k) {
+		/* What is kept has no gaps: who comes later reads the log up to it. */
+		while (h->first < h->end)
+			sse_forget_first(h);
 		return;
+	}
 	h->kept[h->end++ % KEPT_MAX] = k;
 	TAILQ_CONCAT(&h->behind, &h->current, entry);
 	if (!TAILQ_EMPTY(&h->behind))

@@ -260,6 +260,32 @@ static void who_wants_little_of_the_log_gets_it_in_pieces(void **state)
 	crowd_close(&c);
 }
 
+/* What was kept for readers who left does not stand for what came while there was none. */
+static void nothing_is_missed_that_came_while_nobody_read(void **state)
+{
+	struct crowd c = { 0 };
+
+	(void)state;
+	crowd_ask(&c, 0, "");
+	crowd_wait(1);
+	sse_publish(hub, &(struct sse_event){ .seq = 4, .type = "tick", .data = "y" });
+	run_for(1000);
+	crowd_close(&c);
+	memset(&c, 0, sizeof(c));
+	for (log_end = 5; log_end < 8; log_end++)
+		sse_publish(hub, &(struct sse_event){ .seq = log_end, .type = "old", .data = "x" });
+	log_end = 7;
+	crowd_ask(&c, 0, "?after=5");
+	for (int k = 0; k < 1000 && (!c.got[0] || !strstr(c.got[0], "id: 7\n")); k++) {
+		run_for(1000);
+		crowd_read(&c, 0);
+	}
+	assert_non_null(strstr(c.got[0], "id: 6\n"));
+	assert_non_null(strstr(c.got[0], "id: 7\n"));
+	assert_null(strstr(c.got[0], "id: 5\n"));
+	crowd_close(&c);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -267,6 +293,7 @@ int main(void)
 		T(one_that_does_not_read_holds_up_nobody),
 		T(those_who_see_the_same_read_the_log_once),
 		T(who_wants_little_of_the_log_gets_it_in_pieces),
+		T(nothing_is_missed_that_came_while_nobody_read),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
