@@ -6,7 +6,8 @@
  * them to milliseconds). The clock is read at the first use after a sleep and then kept.
  *
  * Virtual mode asks libevent what is ready and never sleeps. Whether anything was ready is known
- * from a sentinel event of the highest priority: it runs first and counts what waits behind it. */
+ * from a sentinel event of the highest priority: it runs first and counts what waits behind it. So
+ * does real mode while there are spare timers, which run when nothing was. */
 #include "loop.h"
 
 #include <errno.h>
@@ -19,6 +20,8 @@
 #define VIRTUAL_EPOCH 1767225600000 /* virtual wall time starts at 2026-01-01T00:00:00Z */
 
 struct loop_timer {
+	LIST_ENTRY(loop_timer) entry; /* of a spare one */
+	bool spare;
 	mono_t at;
 	uint64_t seq; /* ties fire in the order they were made */
 	size_t slot;  /* where in the heap */
@@ -56,6 +59,7 @@ struct loop {
 	size_t n, cap;
 	uint64_t next_seq;
 	LIST_HEAD(loop_fds, loop_fd) fds;
+	LIST_HEAD(loop_spares, loop_timer) spare;
 };
 
 static int64_t clock_us(clockid_t id)
@@ -75,6 +79,11 @@ mono_t loop_now(const struct loop *l)
 		c->mono_fresh = true;
 	}
 	return c->now;
+}
+
+mono_t loop_read(const struct loop *l)
+{
+	return l->is_virtual ? l->clock->now : (mono_t){ clock_us(CLOCK_BOOTTIME) };
 }
 
 wall_t loop_wall(const struct loop *l)
@@ -153,6 +162,17 @@ struct loop_timer *loop_after(struct loop *l, int64_t us, loop_timer_fn fn, void
 	return t;
 }
 
+struct loop_timer *loop_spare(struct loop *l, int64_t us, loop_timer_fn fn, void *arg)
+{
+	struct loop_timer *t = loop_after(l, us, fn, arg);
+
+	if (!t)
+		return NULL;
+	t->spare = true;
+	LIST_INSERT_HEAD(&l->spare, t, entry);
+	return t;
+}
+
 /* Out of the heap, not freed. */
 static void heap_take(struct loop *l, struct loop_timer *t)
 {
@@ -171,7 +191,18 @@ void loop_cancel(struct loop *l, struct loop_timer *t)
 	if (!t)
 		return;
 	heap_take(l, t);
+	if (t->spare)
+		LIST_REMOVE(t, entry);
 	free(t);
+}
+
+static void fire(struct loop *l, struct loop_timer *t)
+{
+	loop_timer_fn fn = t->fn;
+	void *arg = t->arg;
+
+	loop_cancel(l, t);
+	fn(arg);
 }
 
 /* Timers made by a callback of this pass wait for the next turn: a zero-delay timer that re-arms
@@ -181,14 +212,8 @@ static void fire_due(struct loop *l)
 	uint64_t end = l->next_seq;
 	mono_t now = loop_now(l);
 
-	while (l->n && !l->stopped && mono_cmp(l->heap[0]->at, now) <= 0 && l->heap[0]->seq < end) {
-		struct loop_timer *t = l->heap[0];
-		loop_timer_fn fn = t->fn;
-		void *arg = t->arg;
-
-		loop_cancel(l, t);
-		fn(arg);
-	}
+	while (l->n && !l->stopped && mono_cmp(l->heap[0]->at, now) <= 0 && l->heap[0]->seq < end)
+		fire(l, l->heap[0]);
 }
 
 /* --- fds ----------------------------------------------------------------------------------- */
@@ -320,6 +345,7 @@ int loop_new(struct loop **ret, bool is_virtual)
 	l->timerfd = -1;
 	l->is_virtual = is_virtual;
 	LIST_INIT(&l->fds);
+	LIST_INIT(&l->spare);
 	r = loop_init(l);
 	if (r) {
 		l = loop_free(l);
@@ -375,24 +401,49 @@ static int arm_wake(struct loop *l)
 	return 0;
 }
 
+/* Works on what is ready; l->was_busy says whether anything was. */
+static int poll_base(struct loop *l)
+{
+	event_active(l->sentinel, EV_TIMEOUT, 0);
+	return event_base_loop(l->base, EVLOOP_ONCE | EVLOOP_NONBLOCK | EVLOOP_NO_EXIT_ON_EMPTY) < 0
+		       ? -EIO
+		       : 0;
+}
+
+/* Nothing is ready: what may wait runs now, unless a timer is due. False: there is none. */
+static bool use_idle(struct loop *l)
+{
+	if (LIST_EMPTY(&l->spare))
+		return false;
+	if (mono_cmp(l->heap[0]->at, loop_now(l)) > 0)
+		fire(l, LIST_FIRST(&l->spare));
+	return true;
+}
+
 static int sleep_real(struct loop *l)
 {
-	int r = arm_wake(l);
+	int r;
 
-	if (r)
-		return r;
 	l->clock->mono_fresh = l->clock->wall_fresh = false;
 	l->worked_from = 0;
+	if (!LIST_EMPTY(&l->spare)) {
+		r = poll_base(l);
+		if (!r && !l->was_busy && !l->stopped)
+			(void)use_idle(l);
+		return r;
+	}
+	r = arm_wake(l);
+	if (r)
+		return r;
 	return event_base_loop(l->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0 ? -EIO : 0;
 }
 
 static int sleep_virtual(struct loop *l)
 {
-	event_active(l->sentinel, EV_TIMEOUT, 0);
-	if (event_base_loop(l->base, EVLOOP_ONCE | EVLOOP_NONBLOCK | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
-		return -EIO;
-	if (l->was_busy || l->stopped)
-		return 0;
+	int r = poll_base(l);
+
+	if (r || l->was_busy || l->stopped || use_idle(l))
+		return r;
 	if (!l->n)
 		loop_stop(l, 0);
 	else if (mono_cmp(l->heap[0]->at, l->clock->now) > 0)

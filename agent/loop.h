@@ -26,6 +26,7 @@ struct event_base *loop_base(struct loop *l);
 
 mono_t loop_now(const struct loop *l); /* as read at the start of this turn */
 wall_t loop_wall(const struct loop *l);
+mono_t loop_read(const struct loop *l); /* as it is now, to measure what a callback takes */
 
 /* Watches fd (borrowed) until loop_fd_free(). NULL on ENOMEM. */
 struct loop_fd *loop_watch(struct loop *l, int fd, unsigned what, loop_fd_fn fn, void *arg);
@@ -34,6 +35,8 @@ struct loop_fd *loop_fd_free(struct loop_fd *w);
 /* One-shot timer, us >= 0 from now; the loop frees it after it fired. NULL on ENOMEM. Timers of
  * the same instant fire in the order they were made. */
 struct loop_timer *loop_after(struct loop *l, int64_t us, loop_timer_fn fn, void *arg);
+/* For what may wait: the same, but sooner in a turn that has nothing else to do. */
+struct loop_timer *loop_spare(struct loop *l, int64_t us, loop_timer_fn fn, void *arg);
 void loop_cancel(struct loop *l, struct loop_timer *t); /* NULL is fine */
 
 /* Runs before every sleep: commit the log here, then release what waited for it. */

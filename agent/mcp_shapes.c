@@ -77,6 +77,7 @@ static const struct {
 	{ "dataplane_check", OBJECTS },
 	{ "dataplane_gc", "steps!:i ports!:i classes!:i queues!:i routes!:i" },
 	{ "intent_declare", "negotiation!:s intent!:s" },
+	{ "intent_withdraw", "negotiation!:s" },
 	{ "path_swap", "agreementId!:s path!:i why:s" },
 	{ "capacity_query", "paths!:[@pathView]" },
 	{ "topology", "paths!:[@pathDef]" },

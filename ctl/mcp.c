@@ -8,6 +8,7 @@
 #include "agent/loop.h"
 #include "agent/wire/http_client.h"
 #include "agent/wire/mcp_stdio.h"
+#include "agent/wire/sse_in.h"
 #include "agent/wire/tls.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@ struct call {
 	struct bridge *b;
 	struct http_call *http;
 	struct mcp_line line; /* method NULL and root NULL: the session's own stream */
-	struct mcp_events events;
+	struct sse_in events;
 	bool answered, quiet;
 };
 
@@ -81,7 +82,7 @@ static void call_end(struct call *k)
 	struct bridge *b = k->b;
 
 	LIST_REMOVE(k, entry);
-	mcp_events_clear(&k->events);
+	sse_in_clear(&k->events);
 	mcp_line_clear(&k->line);
 	free(k);
 	if (b->eof && LIST_EMPTY(&b->calls))
@@ -111,7 +112,7 @@ static int on_data(void *arg, const struct wire_response *head, const char *p, s
 	struct call *k = arg;
 
 	if (is_stream(head))
-		return mcp_events_feed(&k->events, p, n);
+		return sse_in_feed(&k->events, p, n);
 	/* A whole answer is collected in the same place. */
 	if (k->events.n + n >= ANSWER_MAX)
 		return -EMSGSIZE;
@@ -222,7 +223,7 @@ static struct call *call_new(struct bridge *b, const struct mcp_line *line)
 	k->b = b;
 	if (line)
 		k->line = *line;
-	k->events = (struct mcp_events){ .fn = on_event, .arg = k };
+	k->events = (struct sse_in){ .fn = on_event, .arg = k };
 	LIST_INSERT_HEAD(&b->calls, k, entry);
 	return k;
 }

@@ -38,8 +38,8 @@ int json_read(json_t **ret, const void *buf, size_t len, const struct json_limit
  * is NULL or deeper than 64 levels, a real is not finite, or no memory. Needs LC_NUMERIC=C. */
 char *json_text_new(const json_t *v);
 /* To tell whether two values are the same, in whatever order their members came, under a random key
- * that stays here; not for signatures, which want JCS (canon.h). 0 or -EINVAL, where
- * json_text_new() gives none. */
+ * that stays here; not for signatures, which want JCS (canon.h). 0, or -EINVAL when
+ * v is NULL or deeper than 64 levels, a real is not finite, or no memory. */
 enum { JSON_PRINT_LEN = 16 };
 int json_fingerprint(const json_t *v, const uint8_t key[16],
 		     uint8_t out[JSON_PRINT_LEN]) must_check;

@@ -5,14 +5,10 @@
 #include "agent/codec/json.h"
 #include "agent/codec/json_parse.h"
 #include "agent/codec/plain.h"
-#include "agent/crypto/crypto.h"
 
 #include <errno.h>
 
-enum {
-	FIRST = 480, /* bytes: most answers fit without growing twice */
-	FEW = 16,    /* members */
-};
+enum { FIRST = 480 }; /* bytes: most answers fit without growing twice */
 
 static bool room(struct json_out *o, size_t n)
 {
@@ -100,39 +96,6 @@ static void put_member(struct json_out *o, bool first, const char *key, const js
 	put_value(o, v, depth + 1);
 }
 
-static int key_cmp(const void *a, const void *b)
-{
-	const char *const *x = a, *const *y = b;
-
-	return strcmp(*x, *y);
-}
-
-static void put_sorted(struct json_out *o, json_t *m, unsigned depth)
-{
-	size_t n = 0, size = json_object_size(m);
-	const char *few[FEW], **keys = few;
-	auto_free const char **many = size > FEW ? calloc(size, sizeof(*many)) : NULL;
-
-	if (size > FEW)
-		keys = many;
-	if (!keys) {
-		o->failed = true;
-		return;
-	}
-	for (void *it = json_object_iter(m); it; it = json_object_iter_next(m, it)) {
-		const char *key = json_object_iter_key(it);
-		size_t i = n++;
-
-		for (; size <= FEW && i && strcmp(key, keys[i - 1]) < 0; i--)
-			keys[i] = keys[i - 1];
-		keys[i] = key;
-	}
-	if (size > FEW)
-		qsort(keys, n, sizeof(*keys), key_cmp);
-	for (size_t i = 0; i < n; i++)
-		put_member(o, !i, keys[i], json_object_get(m, keys[i]), depth);
-}
-
 /* jansson's iterators take a mutable object and change nothing. */
 static void put_object(struct json_out *o, const json_t *v, unsigned depth)
 {
@@ -140,14 +103,9 @@ static void put_object(struct json_out *o, const json_t *v, unsigned depth)
 	bool first = true;
 
 	put(o, '{');
-	if (o->sorted) {
-		put_sorted(o, m, depth);
-	} else {
-		for (void *it = json_object_iter(m); it; it = json_object_iter_next(m, it)) {
-			put_member(o, first, json_object_iter_key(it), json_object_iter_value(it),
-				   depth);
-			first = false;
-		}
+	for (void *it = json_object_iter(m); it; it = json_object_iter_next(m, it)) {
+		put_member(o, first, json_object_iter_key(it), json_object_iter_value(it), depth);
+		first = false;
 	}
 	put(o, '}');
 }
@@ -212,20 +170,6 @@ char *json_out_take(struct json_out *o, size_t *len)
 		*len = o->n;
 	*o = (struct json_out){ 0 };
 	return p;
-}
-
-int json_fingerprint(const json_t *v, const uint8_t key[16], uint8_t out[JSON_PRINT_LEN])
-{
-	struct json_out o = { .sorted = true };
-	auto_free char *text = NULL;
-	size_t len = 0;
-
-	json_out_value(&o, v);
-	text = json_out_take(&o, &len);
-	if (!text)
-		return -EINVAL;
-	hash_keyed(key, text, len, out);
-	return 0;
 }
 
 char *json_text_new(const json_t *v)

@@ -12,7 +12,7 @@
 struct json_out {
 	char *p;
 	size_t n, cap;
-	bool failed, sorted; /* sorted: members in the order of their names' bytes */
+	bool failed;
 };
 
 /* As it stands: punctuation, names of members, or a value that is text already. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* intent_declare over MCP: a TMF921 body, our own noun, or a class and what differs from it. Who
- * posts a body names the need; the ids of the conversation are given here. */
+/* intent_declare and intent_withdraw over MCP: a TMF921 body, our own noun, or a class and what
+ * differs from it. Who posts a body names the need; the ids of the conversation are given here. */
 #include "ent_requirement.h"
 #include "ent_requirement_int.h"
 
@@ -99,7 +99,7 @@ static int answer(struct side *s, struct mcp_turn *t, json_t *js, struct err *e)
 }
 
 struct idem {
-	char principal[32];
+	char principal[WIRE_DID_MAX]; /* keys of one caller are nobody else's */
 	const char *key;
 	struct hash request;
 };
@@ -148,7 +148,7 @@ static int call(struct side *s, const struct peer *p, const json_t *args, const 
 	json_t *js;
 	int r;
 
-	(void)snprintf(x.principal, sizeof(x.principal), "uid:%u", (unsigned)p->uid);
+	wire_owner(p, x.principal);
 	r = known(s, &x, args, t, e);
 	if (!r)
 		r = read_args(s, args, &i, e);
@@ -169,8 +169,57 @@ static int call(struct side *s, const struct peer *p, const json_t *args, const 
 	return answer(s, t, js, e);
 }
 
+static int withdraw(struct side *s, const struct peer *p, const json_t *args, const char *key,
+		    struct mcp_turn *t, struct err *e)
+{
+	struct idem x = { .key = key };
+	struct ev_ref ref = { 0 };
+	enum refusal no;
+	json_t *js;
+	int r;
+
+	wire_owner(p, x.principal);
+	r = known(s, &x, args, t, e);
+	if (r)
+		return r < 0 ? r : 0;
+	r = json_only(args, "", e, "negotiation", "why", NULL);
+	if (!r)
+		r = json_need_text(args, "", "negotiation", ref.deal.s, sizeof(ref.deal.s), e);
+	if (!r)
+		r = json_opt_text(args, "", "why", ref.why.s, sizeof(ref.why.s), e);
+	if (r < 0)
+		return r;
+	no = ent_intent_withdraw(s, &ref, e);
+	if (no != REFUSE_NONE) {
+		mcp_refuse(t, no, e->text);
+		return 0;
+	}
+	js = json_pack("{s:s}", "negotiation", ref.deal.s);
+	r = js ? remember(s, &x, js, e) : err_set(e, -ENOMEM, "answer");
+	if (r) {
+		json_decref(js);
+		return r;
+	}
+	return answer(s, t, js, e);
+}
+
 int ent_requirement_rows(struct err *e)
 {
+	static const struct mcp_row back = {
+		.name = "intent_withdraw",
+		.title = "Withdraw a service intent",
+		.help = "Takes back an intent of which nothing is accepted yet; its operator is "
+			"told. An "
+			"agreement is ended by agreement_terminate.",
+		.input_schema = "{\"type\":\"object\",\"properties\":{\"negotiation\":{\"type\":"
+				"\"string\"},\"why\":{\"type\":\"string\"}},\"required\":["
+				"\"negotiation\"],\"additionalProperties\":false}",
+		.destructive = true,
+		.idempotent = true,
+		.open_world = true,
+		.who = WHO_HUMAN,
+		.call = withdraw,
+	};
 	static const struct mcp_row row = {
 		.name = "intent_declare",
 		.title = "Declare a service intent",
@@ -193,5 +242,5 @@ int ent_requirement_rows(struct err *e)
 	if (added)
 		return 0;
 	added = true;
-	return mcp_table_add(&row, e);
+	return mcp_table_add(&row, e) || mcp_table_add(&back, e) ? -EINVAL : 0;
 }

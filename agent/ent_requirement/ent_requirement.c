@@ -95,6 +95,21 @@ enum refusal ent_intent_declare(struct side *s, struct intent *i, struct err *e)
 	return declare(s, i, NULL, e);
 }
 
+enum refusal ent_intent_withdraw(struct side *s, const struct ev_ref *ref, struct err *e)
+{
+	const struct deal *d = world_deal(engine_world(s->engine), &ref->deal);
+	enum refusal no;
+
+	if (!d || d->operator_side || !ident_eq(d->negotiation, ref->deal))
+		return refuse(e, REFUSE_AGREEMENT_UNKNOWN, "negotiation: no such intent");
+	/* What the operator may have signed by now is ended, not withdrawn. */
+	if (d->has_accept || d->cur.rev)
+		return refuse(e, REFUSE_WRONG_STATE,
+			      "negotiation: accepted already, end the agreement instead");
+	no = tool_intent_withdraw(&rq.cap, ref, NULL, NULL);
+	return no == REFUSE_NONE ? no : refuse(e, no, refusal_text(no));
+}
+
 /* --- detecting ----------------------------------------------------------------------------------
  */
 

@@ -4,9 +4,11 @@
  * server-sent events. Tasks live in memory, belong to the peer that began them, and never change
  * once terminal.
  *
- * To lift it into another program: a2a_*.c, rpc.[ch], wire.[ch], agent/refusal.c and the small
- * headers under include/treaty that they name, with jansson and OpenSSL's libcrypto. The program
- * owns sockets, TLS and time. It fills struct a2a_config, gives every request whose path
+ * To lift it into another program: agent/wire/{a2a_*,jws,rpc,sse_in,wire}.c,
+ * agent/codec/{canon,json,json_out,json_parse,json_print,json_units}.c,
+ * agent/crypto/{crypto,sha256}.c, agent/err.c, agent/refusal.c and the headers that they name, with
+ * jansson, libsodium and OpenSSL's libcrypto; tests/lint/lift.sh links just these. The program owns
+ * sockets, TLS and time. It fills struct a2a_config, gives every request whose path
  * a2a_server_path() knows to a2a_server_handle(), and ends each turn that on_message hands to it.
  * One thread. */
 #ifndef TREATY_A2A_H
@@ -20,7 +22,7 @@
 #define A2A_VERSION   "1.0"
 #define A2A_CARD_PATH "/.well-known/agent-card.json"
 
-enum { A2A_ID_MAX = 128, A2A_PARTS_MAX = 16, A2A_ARTIFACTS_MAX = 64 };
+enum { A2A_ID_MAX = 128, A2A_PARTS_MAX = 16, A2A_ARTIFACTS_MAX = 64, A2A_HOOKS_MAX = 8 };
 
 enum a2a_state {
 	A2A_SUBMITTED,
@@ -188,6 +190,15 @@ struct a2a_send {
 	size_t texts;                     /* .. and how many */
 	const json_t *metadata;           /* borrowed object or NULL */
 	const char *extension;            /* URI to activate, or NULL */
+	bool stream;                      /* SendStreamingMessage: read it by a2a_watch_*() */
+	const struct a2a_hook *hook;      /* where to tell what becomes of the task, or NULL */
+};
+
+/* Where a peer shall POST what becomes of a task. Borrowed; NULL or "" where there is none. */
+struct a2a_hook {
+	const char *id, *url;
+	const char *token;                /* comes back as X-A2A-Notification-Token, or */
+	const char *scheme, *credentials; /* as Authorization */
 };
 
 /* Is this card signed with that key? kid (NULL: any) as the signature must name it; pin both, the
@@ -195,10 +206,13 @@ struct a2a_send {
 int a2a_card_verify(const char *text, size_t len, const char *kid, const uint8_t pub[32],
 		    struct err *e) must_check;
 
-/* The JSON-RPC body of SendMessage, GetTask or CancelTask; NULL on ENOMEM. Free with free(). Send
- * it with the headers of a2a_client_headers(). */
+/* The JSON-RPC body of SendMessage, of GetTask, CancelTask or SubscribeToTask, and of
+ * {Create,Get,List,Delete}TaskPushNotificationConfig (List ignores the hook, Get and Delete look at
+ * its id); NULL on ENOMEM. Free with free(). Send it with the headers of a2a_client_headers(). */
 char *a2a_build_send(const struct a2a_send *m, int64_t rpc_id);
 char *a2a_build_task(const char *method, const char *task_id, int64_t rpc_id);
+char *a2a_build_hook(const char *method, const char *task_id, const struct a2a_hook *h,
+		     int64_t rpc_id);
 /* Fills up to 3 headers, returns how many: A2A-Version, Content-Type and A2A-Extensions. */
 size_t a2a_client_headers(struct wire_header h[3], const char *extension);
 
@@ -220,13 +234,43 @@ struct a2a_result {
 	size_t nartifacts;
 	const json_t *data;     /* array: data parts of the message or of the status message */
 	const json_t *metadata; /* of the task or message; object or NULL */
-	json_t *owned;          /* private */
+	struct a2a_hook hooks[A2A_HOOKS_MAX]; /* what a call about hooks tells; no credentials */
+	size_t nhooks;
+	json_t *owned; /* private */
 };
 
 /* Strict: HTTP status, JSON, id echoed, exactly one of result and error, closed objects, required
- * fields. method: "SendMessage" expects {task|message}, the others a bare Task. -EPROTO with e. */
+ * fields. method: "SendMessage" expects {task|message}, those about hooks theirs (Delete:
+ * anything), the others a bare Task. -EPROTO with e. */
 int a2a_parse(struct a2a_result *ret, const struct wire_response *r, const char *method,
 	      int64_t rpc_id, struct err *e) must_check;
 void a2a_result_clear(struct a2a_result *r);
+
+/* One event of a stream or notification. Of r: an error has its code; a task all of it; a message
+ * data, metadata and context_id; a status task_id, state and data; an artifact task_id and
+ * artifacts[0]. */
+struct a2a_told {
+	enum { A2A_TOLD_TASK, A2A_TOLD_MESSAGE, A2A_TOLD_STATUS, A2A_TOLD_ARTIFACT } kind;
+	struct a2a_result r;
+	bool append, last; /* an artifact's: adds to the one of that id; no more of it comes */
+};
+
+/* The body that a peer POSTs to a hook of ours. Clear r after use. -EPROTO with e. Whether it is
+ * the peer who calls, and of which task, is for the caller to check. */
+int a2a_told_read(struct a2a_told *ret, const char *text, size_t len, struct err *e) must_check;
+
+/* The answer to SendStreamingMessage or SubscribeToTask: bytes in, events out. */
+struct a2a_watch;
+typedef void (*a2a_told_fn)(void *arg, const struct a2a_told *t); /* borrowed */
+int a2a_watch_new(struct a2a_watch **ret, int64_t rpc_id, a2a_told_fn fn, void *arg) must_check;
+/* A piece of the body of a 200. Strict like a2a_parse(), and: the first event is the task or a
+ * message, all are of that task, none follows a message or the task's end. After an error (-EPROTO,
+ * -EMSGSIZE, -ENOMEM, with e) nothing more is told. */
+int a2a_watch_feed(struct a2a_watch *w, const struct wire_response *head, const char *p, size_t n,
+		   struct err *e) must_check;
+/* The body is over. 0: so is what it told, or the task waits for us; -EPIPE: it broke off, ask for
+ * the task or subscribe again; else as above. */
+int a2a_watch_end(struct a2a_watch *w, struct err *e) must_check;
+struct a2a_watch *a2a_watch_free(struct a2a_watch *w); /* NULL is fine */
 
 #endif

@@ -181,6 +181,10 @@ int a2a_task_list(json_t **ret, const struct a2a_server *s, const char *owner, c
 void a2a_turn_begin(struct a2a_call *c, struct a2a_params *p, struct a2a_push_cfg *push);
 void a2a_turns_abandon(struct a2a_server *s);
 
+/* a2a_client.c: one StreamResponse or error. Takes rpc->root, also when it fails. */
+struct rpc_response;
+int a2a_told_json(struct a2a_told *ret, const struct rpc_response *rpc, struct err *e) must_check;
+
 /* a2a_seen.c */
 void a2a_seen_free(struct a2a_server *s, struct a2a_seen *n);
 struct a2a_seen *a2a_seen_find(const struct a2a_server *s, const char *owner, const char *id);

@@ -276,7 +276,11 @@ void http_conn_settle(struct http_conn *c)
 
 static void on_drained(void *arg)
 {
-	http_conn_settle(arg);
+	struct http_conn *c = arg;
+
+	if (c->stream && c->stream->on_drained)
+		c->stream->on_drained(c->stream->arg);
+	http_conn_settle(c);
 }
 
 static void on_broken(void *arg)

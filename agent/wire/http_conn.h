@@ -48,6 +48,7 @@ struct http_reply {
 struct http_stream {
 	struct http_conn *conn; /* NULL: gone or closed */
 	void (*on_close)(void *arg);
+	void (*on_drained)(void *arg); /* or NULL */
 	void *arg;
 };
 

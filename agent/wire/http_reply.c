@@ -287,6 +287,11 @@ static int stream_fail(struct http_stream *st, int code)
 	return code;
 }
 
+void http_stream_watch(struct http_stream *st, void (*drained)(void *arg))
+{
+	st->on_drained = drained;
+}
+
 size_t http_stream_unread(const struct http_stream *st)
 {
 	return st->conn ? http_io_unsent(st->conn->io) : 0;

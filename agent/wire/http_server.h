@@ -98,6 +98,9 @@ struct http_stream *http_reply_stream(struct http_reply *token, const struct wir
 				      void (*on_close)(void *arg), void *arg);
 /* -EPIPE: the reader is gone. -ENOBUFS: it was too slow and is closed now. */
 int http_stream_write(struct http_stream *st, const void *data, size_t len);
+/* drained runs, with on_close's arg, each time that the socket has taken what it had not; it may
+ * neither write nor end. */
+void http_stream_watch(struct http_stream *st, void (*drained)(void *arg));
 /* Bytes, our framing included, that the socket has not taken. 0 when the reader is gone. */
 size_t http_stream_unread(const struct http_stream *st);
 /* Ends the body and frees the stream; on_close will not run. NULL is fine. */

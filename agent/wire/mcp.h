@@ -4,10 +4,12 @@
  * response comes out, now or later, or a stream of server-sent events where something is told on
  * the way.
  *
- * To lift it into another program: mcp_*.c, rpc.[ch], wire.[ch], agent/refusal.c and the small
- * headers under include/treaty that they name, with jansson. The program owns sockets, TLS and
- * time. It fills struct mcp_config, gives requests to mcp_server_handle(), and ends each turn that
- * it was given. One thread. */
+ * To lift it into another program: agent/wire/{mcp_*,jws,rpc,wire}.c,
+ * agent/codec/{canon,json,json_out,json_parse,json_print,json_units}.c,
+ * agent/crypto/{crypto,sha256}.c, agent/err.c, agent/refusal.c and the headers that they name, with
+ * jansson, libsodium and OpenSSL's libcrypto; tests/lint/lift.sh links just these. The program owns
+ * sockets, TLS and time. It fills struct mcp_config, gives requests to mcp_server_handle(), and
+ * ends each turn that it was given. One thread. */
 #ifndef TREATY_MCP_H
 #define TREATY_MCP_H
 

@@ -8,8 +8,7 @@
 #include "mcp.h"
 #include "rpc.h"
 
-#define META      "io.modelcontextprotocol/"
-#define EVENT_MAX ((size_t)8 << 20)
+#define META "io.modelcontextprotocol/"
 
 /* A header holds visible ASCII with blanks inside; all else travels as "=?base64?...?=". */
 static int name_set(struct mcp_line *l, const char *v)
@@ -110,79 +109,6 @@ char *mcp_line_error(const json_t *id, int code, const char *text)
 	char *line = NULL;
 
 	return body && asprintf(&line, "%s\n", body) >= 0 ? line : NULL;
-}
-
-/* --- event streams ------------------------------------------------------------------------------
- */
-
-void mcp_events_clear(struct mcp_events *ev)
-{
-	free(ev->buf);
-	ev->buf = NULL;
-	ev->n = ev->cap = 0;
-}
-
-/* Joins the data lines of one event in place and tells it. p is 0-terminated. */
-static void event_tell(const struct mcp_events *ev, char *p)
-{
-	char *out = p, *to = p, *next;
-
-	for (char *line = p; line; line = next) {
-		size_t len = strcspn(line, "\n");
-
-		next = line[len] ? line + len + 1 : NULL;
-		if (len && line[len - 1] == '\r')
-			len--;
-		if (len < 5 || strncmp(line, "data:", 5) != 0)
-			continue; /* a comment, an event's name or id */
-		line += 5;
-		len -= 5;
-		if (len && *line == ' ') {
-			line++;
-			len--;
-		}
-		memmove(to, line, len);
-		to += len;
-	}
-	if (to > out)
-		ev->fn(ev->arg, out, (size_t)(to - out));
-}
-
-static char *event_end(char *p, size_t *ret_skip)
-{
-	char *lf = strstr(p, "\n\n"), *cr = strstr(p, "\r\n\r\n");
-
-	*ret_skip = cr && (!lf || cr < lf) ? 4 : 2;
-	return cr && (!lf || cr < lf) ? cr : lf;
-}
-
-int mcp_events_feed(struct mcp_events *ev, const char *p, size_t n)
-{
-	size_t skip, used = 0;
-	char *end;
-
-	if (ev->n + n >= EVENT_MAX)
-		return -EMSGSIZE;
-	if (ev->n + n + 1 > ev->cap) {
-		size_t cap = 2 * (ev->n + n + 1);
-		char *b = realloc(ev->buf, cap);
-
-		if (!b)
-			return -ENOMEM;
-		ev->buf = b;
-		ev->cap = cap;
-	}
-	memcpy(ev->buf + ev->n, p, n);
-	ev->n += n;
-	ev->buf[ev->n] = '\0';
-	while ((end = event_end(ev->buf + used, &skip))) {
-		*end = '\0';
-		event_tell(ev, ev->buf + used);
-		used = (size_t)(end - ev->buf) + skip;
-	}
-	memmove(ev->buf, ev->buf + used, ev->n - used + 1);
-	ev->n -= used;
-	return 0;
 }
 
 /* --- the older revision's session ---------------------------------------------------------------

@@ -39,18 +39,6 @@ size_t mcp_line_headers(struct wire_header h[MCP_STDIO_HEADERS], const struct mc
 /* A line, with its newline, for a request that got no message: to be freed. NULL on ENOMEM. */
 char *mcp_line_error(const json_t *id, int code, const char *text);
 
-/* An event stream read as it arrives. text points into a whole event's data, which is one message;
- * it lives until the callback returns. */
-struct mcp_events {
-	char *buf;
-	size_t n, cap;
-	void (*fn)(void *arg, const char *text, size_t len);
-	void *arg;
-};
-/* -EMSGSIZE: an event beyond 8 MiB; -ENOMEM. */
-int mcp_events_feed(struct mcp_events *ev, const char *p, size_t n) must_check;
-void mcp_events_clear(struct mcp_events *ev);
-
 /* Takes the session from the answer to initialize: its header (NULL: none) and its body. */
 void mcp_stdio_begin(struct mcp_stdio_session *s, const char *session_id, const char *body,
 		     size_t len);

@@ -61,12 +61,14 @@ static void reader_drop(struct sse_reader *r)
 {
 	r->hub->n--;
 	(void)http_stream_end(r->stream);
-	sse_lens_put(r->lens);
+	sse_lens_put(r->hub, r->lens);
 	free(r);
 }
 
 static struct sse_readers *list_of(const struct sse_reader *r)
 {
+	if (r->stuck)
+		return &r->hub->stuck;
 	return r->from_log || r->next < r->hub->end ? &r->hub->behind : &r->hub->current;
 }
 
@@ -91,6 +93,7 @@ int sse_hub_new(struct sse_hub **ret, struct loop *l, size_t max_readers, sse_re
 		return -ENOMEM;
 	TAILQ_INIT(&h->current);
 	TAILQ_INIT(&h->behind);
+	TAILQ_INIT(&h->stuck);
 	LIST_INIT(&h->lenses);
 	h->loop = l;
 	h->max = h->max_peer = max_readers;
@@ -116,7 +119,8 @@ struct sse_hub *sse_hub_free(struct sse_hub *h)
 
 	if (!h)
 		return NULL;
-	while ((r = TAILQ_FIRST(&h->current)) || (r = TAILQ_FIRST(&h->behind)))
+	while ((r = TAILQ_FIRST(&h->current)) || (r = TAILQ_FIRST(&h->behind)) ||
+	       (r = TAILQ_FIRST(&h->stuck)))
 		reader_free(r);
 	while (h->first < h->end)
 		sse_forget_first(h);
@@ -203,7 +207,7 @@ int sse_send(struct sse_reader *r, const struct sse_event *ev)
 	if (n)
 		return n;
 	r->seen = ev->seq;
-	return r->hub->used >= SLICE;
+	return r->hub->used >= SLICE || ++r->hub->scanned >= SCAN_MAX;
 }
 
 /* What was published after the reader's place, up to a slice. */
@@ -230,14 +234,37 @@ static int from_kept(struct sse_reader *r)
 	return r->next < h->end;
 }
 
-/* Until the log has no more; then from where the kept begin, of which it has seen most. */
+/* Until the log has no more; then from where the kept begin, of which it has seen most. Somebody
+ * who sees the same may have read this piece of the log already. */
 static int from_log(struct sse_reader *r)
 {
-	int more = r->hub->replay(r->hub->arg, r->seen, r);
+	struct sse_hub *h = r->hub;
+	uint64_t after = r->seen;
+	const char *text;
+	size_t len;
+	int more;
 
+	if (sse_page_find(r->lens, after, &text, &len)) {
+		h->run = text;
+		h->run_len = len;
+		r->seen = r->lens->page.upto;
+		return 1;
+	}
+	more = h->replay(h->arg, after, r);
+	if (more >= 0)
+		sse_page_keep(h, r->lens, h->slice, h->used, after, r->seen);
 	r->from_log = more != 0;
-	r->next = r->hub->first;
-	return more ? more : r->next < r->hub->end;
+	r->next = h->first;
+	return more ? more : r->next < h->end;
+}
+
+/* The next event that it wants from the log is one that is still kept. */
+static bool rejoins(const struct sse_reader *r)
+{
+	const struct sse_hub *h = r->hub;
+	const struct kept *k = h->first < h->end ? h->kept[h->first % KEPT_MAX] : NULL;
+
+	return k && k->ev.seq && k->ev.seq <= r->seen + 1;
 }
 
 /* One slice. 1: there is more; 0: it has all; negative: it is to be closed. */
@@ -247,10 +274,14 @@ static int feed(struct sse_reader *r)
 	int more, w = 0;
 	bool whole; /* a piece of the ring as it is */
 
-	h->used = h->run_len = 0;
+	h->used = h->run_len = h->scanned = 0;
 	if (r->next < h->first && !h->replay)
 		return -ENOBUFS;
 	r->from_log |= r->next < h->first;
+	if (r->from_log && rejoins(r)) {
+		r->from_log = false;
+		r->next = h->first;
+	}
 	more = r->from_log ? from_log(r) : from_kept(r);
 	whole = !h->used;
 	if (more >= 0 && !whole && settle(h))
@@ -265,36 +296,65 @@ static int feed(struct sse_reader *r)
 	return w < 0 ? w : more;
 }
 
-static void arm(struct sse_hub *h, int64_t us);
+static bool is_full(const struct sse_reader *r)
+{
+	return http_stream_unread(r->stream) >= SLICE;
+}
 
+static void on_turn(void *arg);
+
+static void arm(struct sse_hub *h)
+{
+	int64_t us = h->rest.us - loop_now(h->loop).us;
+
+	if (!h->timer)
+		h->timer = loop_spare(h->loop, us > 0 ? us : 0, on_turn, h);
+}
+
+/* It reads again. */
+static void on_drained(void *arg)
+{
+	struct sse_reader *r = arg;
+
+	if (!r->stuck)
+		return;
+	TAILQ_REMOVE(&r->hub->stuck, r, entry);
+	r->stuck = false;
+	TAILQ_INSERT_TAIL(&r->hub->behind, r, entry);
+	arm(r->hub);
+}
+
+/* Some who are behind get what waits for them. Then the loop has nine times as long for its other
+ * work; what is published meanwhile goes out in one piece. */
 static void on_turn(void *arg)
 {
 	struct sse_hub *h = arg;
+	mono_t from = loop_read(h->loop);
 	struct sse_reader *r;
-	bool moved = false;
+	int64_t rest;
 
 	h->timer = NULL;
-	for (size_t i = 0; i < FEED_MAX && (r = TAILQ_FIRST(&h->behind)); i++) {
-		int more = 1;
+	for (size_t fed = 0; fed < FEED_MAX && (r = TAILQ_FIRST(&h->behind));) {
+		int more;
 
 		TAILQ_REMOVE(&h->behind, r, entry);
-		if (http_stream_unread(r->stream) < SLICE) {
-			more = feed(r);
-			moved = true;
+		if (is_full(r)) {
+			r->stuck = true;
+			TAILQ_INSERT_TAIL(&h->stuck, r, entry);
+			continue;
 		}
+		more = feed(r);
+		fed++;
 		if (more < 0)
 			reader_drop(r);
 		else
 			TAILQ_INSERT_TAIL(list_of(r), r, entry);
 	}
+	h->rest = loop_read(h->loop);
+	rest = (h->rest.us - from.us) * REST;
+	h->rest.us += rest < REST_MAX_US ? rest : REST_MAX_US;
 	if (!TAILQ_EMPTY(&h->behind))
-		arm(h, moved ? 0 : BLOCKED_US);
-}
-
-static void arm(struct sse_hub *h, int64_t us)
-{
-	if (!h->timer)
-		h->timer = loop_after(h->loop, us, on_turn, h);
+		arm(h);
 }
 
 /* --- subscribing ----------------------------------------------------------------------------- */
@@ -332,7 +392,9 @@ static bool has_room(const struct sse_hub *h, const struct peer *p, struct http_
 
 	if (h->n >= own.max) {
 		wire_owner(p, owner);
-		crowd = readers_of(&h->current, owner) + readers_of(&h->behind, owner) >= own.max;
+		crowd = readers_of(&h->current, owner) + readers_of(&h->behind, owner) +
+				readers_of(&h->stuck, owner) >=
+			own.max;
 	}
 	if (!crowd && h->n < all.max)
 		return true;
@@ -406,8 +468,8 @@ void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_
 					    .content_type = "text/event-stream",
 					    .headers = headers,
 					    .nheaders = ARRAY_LEN(headers) };
-	struct sse_reader *rd = h->n < h->max ? calloc(1, sizeof(*rd)) : NULL;
 	struct lens want = { .peer = *r->peer };
+	struct sse_reader *rd;
 	bool from;
 
 	if (!has_room(h, r->peer, token))
@@ -436,14 +498,15 @@ void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_
 	}
 	rd->stream = http_reply_stream(token, &head, on_close, rd);
 	if (!rd->stream) {
-		sse_lens_put(rd->lens);
+		sse_lens_put(h, rd->lens);
 		free(rd);
 		return;
 	}
+	http_stream_watch(rd->stream, on_drained);
 	h->n++;
-	TAILQ_INSERT_TAIL(list_of(rd), rd, entry);
+	TAILQ_INSERT_HEAD(list_of(rd), rd, entry); /* its first event does not wait for a round */
 	if (rd->from_log)
-		arm(h, 0);
+		arm(h);
 }
 
 /* --- publishing ------------------------------------------------------------------------------ */
@@ -452,11 +515,16 @@ void sse_publish(struct sse_hub *h, const struct sse_event *ev)
 {
 	struct kept *k = h->n ? sse_kept_new(h, ev) : NULL;
 
-	if (!k)
+	if (!k) {
+		/* What is kept has no gaps: who comes later reads the log up to it. */
+		while (h->first < h->end)
+			sse_forget_first(h);
 		return;
+	}
 	h->kept[h->end++ % KEPT_MAX] = k;
 	TAILQ_CONCAT(&h->behind, &h->current, entry);
-	arm(h, 0);
+	if (!TAILQ_EMPTY(&h->behind))
+		arm(h);
 }
 
 /* False when something waits for it, and it has taken nothing since the last ping. */
@@ -479,8 +547,10 @@ static bool ping(struct sse_reader *r)
 
 void sse_ping(struct sse_hub *h)
 {
-	struct sse_readers *const lists[] = { &h->current, &h->behind };
+	struct sse_readers *const lists[] = { &h->current, &h->behind, &h->stuck };
 	struct sse_reader *r, *next;
+
+	sse_pages_drop(h); /* what a principal sees may change */
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		for (r = TAILQ_FIRST(lists[i]); r; r = next) {

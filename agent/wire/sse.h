@@ -34,8 +34,10 @@ struct sse_event {
 typedef int (*sse_view_fn)(void *arg, const struct peer *p, const struct sse_event *ev, char **ret);
 
 /* Whoever publishes pays for one copy of the event, however many read. Readers are fed from later
- * turns of the loop, some at a time, each with all that waits for it in one piece; one that cannot
- * keep up is fed from the log when it reads on, and closed when it has read nothing for two pings.
+ * turns of the loop, some at a time, each with all that waits for it in one piece. They get what
+ * the loop does not need otherwise, and of a loop that is busy all the time a tenth. One that
+ * cannot keep up is fed from the log when it reads on, and closed when it has read nothing for two
+ * pings.
  */
 int sse_hub_new(struct sse_hub **ret, struct loop *l, size_t max_readers, sse_replay_fn replay,
 		void *arg) must_check;

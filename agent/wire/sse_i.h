@@ -9,11 +9,14 @@
 #include "sse.h"
 
 enum {
-	KEPT_MAX = 4096,    /* events held for readers that are behind; older ones are in the log */
-	RING = 4 << 20,     /* bytes of their texts */
-	SLICE = 32768,      /* bytes for one reader at a time */
-	FEED_MAX = 2,       /* readers in one turn: who publishes in every turn is not held up */
-	BLOCKED_US = 50000, /* when all who are behind do not read */
+	KEPT_MAX = 4096, /* events held for readers that are behind; older ones are in the log */
+	RING = 4 << 20,  /* bytes of their texts */
+	SLICE = 32768,   /* bytes for one reader at a time */
+	SCAN_MAX = 512,  /* events of the log looked at for one, whether it sees them or not */
+	FEED_MAX = 2,    /* readers in one turn: who publishes in every turn is not held up */
+	REST = 9,        /* times what such a turn took: readers cost a tenth of a busy loop */
+	REST_MAX_US = 50000,
+	PAGES_MAX = 64,
 };
 
 /* One event that was published: its text, made once and in the ring right behind the one before it,
@@ -27,9 +30,18 @@ struct kept {
 
 enum sight { NOTHING, ALL, OTHER };
 
+/* What readers with one lens get of the log: the text of all that they see of the events after
+ * `after`, up to and with `upto`. */
+struct page {
+	char *text; /* NULL: there is none */
+	size_t len;
+	uint64_t after, upto;
+};
+
 /* Readers with one principal and one filter see the same: each event is judged once for all. */
 struct lens {
 	LIST_ENTRY(lens) entry;
+	struct page page;
 	size_t readers;
 	char types[256], agreement[128], class_name[64]; /* "" = any */
 	struct peer peer;
@@ -46,6 +58,7 @@ struct sse_reader {
 	uint64_t seen;         /* in the log */
 	uint64_t next;         /* of the hub's events */
 	bool from_log;         /* until it has caught up */
+	bool stuck;            /* its connection is full */
 	bool told;             /* something, since the last ping */
 	uint64_t given, taken; /* bytes; taken of the connection, as of the last ping */
 	struct lens *lens;
@@ -54,9 +67,10 @@ struct sse_reader {
 struct sse_hub {
 	struct loop *loop;
 	struct loop_timer *timer;
-	struct sse_readers current, behind;
+	mono_t rest; /* until when nobody is fed while the loop has other work */
+	struct sse_readers current, behind, stuck;
 	LIST_HEAD(, lens) lenses;
-	size_t n, max, max_peer;
+	size_t n, max, max_peer, pages;
 	struct kept *kept[KEPT_MAX]; /* event number i at i % KEPT_MAX */
 	uint64_t first, end;         /* numbers of those that are kept */
 	char *ring;                  /* made with the first event */
@@ -64,7 +78,7 @@ struct sse_hub {
 	const char *run;             /* what the reader whose turn it is gets: the slice, */
 	size_t run_len;              /* and behind it this much of the ring */
 	char *slice;
-	size_t used, cap;
+	size_t used, cap, scanned;
 	sse_replay_fn replay;
 	sse_view_fn view;
 	void *arg;
@@ -76,7 +90,13 @@ struct kept *sse_kept_new(struct sse_hub *h, const struct sse_event *ev);
 void sse_forget_first(struct sse_hub *h);
 /* The one of those who see as want does, with one reader more; NULL on ENOMEM. */
 struct lens *sse_lens_get(struct sse_hub *h, const struct lens *want);
-void sse_lens_put(struct lens *l); /* with one less; NULL is fine */
+void sse_lens_put(struct sse_hub *h, struct lens *l); /* with one less; NULL is fine */
+/* Keeps a copy of what was read of the log for l; without memory or beyond PAGES_MAX nothing is. */
+void sse_page_keep(struct sse_hub *h, struct lens *l, const char *text, size_t len, uint64_t after,
+		   uint64_t upto);
+/* What of the page comes after seen: false when that is not in it. Borrowed. */
+bool sse_page_find(const struct lens *l, uint64_t seen, const char **text, size_t *len);
+void sse_pages_drop(struct sse_hub *h);
 bool sse_wants(const struct lens *l, const struct sse_event *ev);
 /* What the lens shows of event number i, which is kept: enum sight, or negative: whoever looks
  * through it is let go. */

@@ -88,11 +88,19 @@ struct kept *sse_kept_new(struct sse_hub *h, const struct sse_event *ev)
 
 /* --- who sees what --------------------------------------------------------------------------- */
 
-void sse_lens_put(struct lens *l)
+static void page_drop(struct sse_hub *h, struct lens *l)
+{
+	h->pages -= l->page.text != NULL;
+	free(l->page.text);
+	l->page.text = NULL;
+}
+
+void sse_lens_put(struct sse_hub *h, struct lens *l)
 {
 	if (!l || --l->readers)
 		return;
 	LIST_REMOVE(l, entry);
+	page_drop(h, l);
 	free(l);
 }
 
@@ -177,4 +185,48 @@ int sse_sight(struct sse_hub *h, struct lens *l, uint64_t i)
 	if (l->to - l->from > KEPT_MAX)
 		l->from = l->to - KEPT_MAX;
 	return i < l->from ? judge(h, l, &h->kept[i % KEPT_MAX]->ev) : l->seen[i % KEPT_MAX];
+}
+
+/* --- pages of the log ------------------------------------------------------------------------ */
+
+void sse_page_keep(struct sse_hub *h, struct lens *l, const char *text, size_t len, uint64_t after,
+		   uint64_t upto)
+{
+	page_drop(h, l);
+	if (l->readers < 2 || h->pages == PAGES_MAX)
+		return;
+	l->page = (struct page){ malloc(len + 1), len, after, upto };
+	if (!l->page.text)
+		return;
+	if (len)
+		memcpy(l->page.text, text, len);
+	l->page.text[len] = 0;
+	h->pages++;
+}
+
+/* Each event begins with its id, and only its end is an empty line. */
+bool sse_page_find(const struct lens *l, uint64_t seen, const char **text, size_t *len)
+{
+	const struct page *p = &l->page;
+	const char *at = p->text;
+
+	if (!at || seen < p->after || seen >= p->upto)
+		return false;
+	while (at && *at && strtoull(at + 4, NULL, 10) <= seen) {
+		at = strstr(at, "\n\n");
+		at = at ? at + 2 : NULL;
+	}
+	if (!at)
+		return false;
+	*text = at;
+	*len = p->len - (size_t)(at - p->text);
+	return true;
+}
+
+void sse_pages_drop(struct sse_hub *h)
+{
+	struct lens *l;
+
+	LIST_FOREACH(l, &h->lenses, entry)
+	page_drop(h, l);
 }

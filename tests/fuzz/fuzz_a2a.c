@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any body to the A2A server (exactly one reply or one stream), any path of its HTTP+JSON binding,
- * and any answer to the client's reader. */
+ * any answer to the client's reader, any stream to its watch. */
 #include <errno.h>
 
 #include "agent/wire/a2a.h"
@@ -61,6 +61,40 @@ static int on_message(void *arg, const struct peer *p, const struct a2a_message 
 	return 0;
 }
 
+static void on_told(void *arg, const struct a2a_told *t)
+{
+	bool *over = arg;
+
+	if (*over || (t->kind == A2A_TOLD_ARTIFACT && !t->r.code && t->r.nartifacts != 1))
+		abort();
+	*over = t->r.code || t->kind == A2A_TOLD_MESSAGE ||
+		(t->kind != A2A_TOLD_ARTIFACT && a2a_state_terminal(t->r.state));
+}
+
+/* A stream in pieces, and the same as a notification. */
+static void read_stream(const char *p, size_t size)
+{
+	static const struct wire_response head = { .status = 200,
+						   .content_type = "text/event-stream" };
+	struct a2a_watch *w;
+	struct a2a_told t;
+	bool over = false;
+	int r = 0;
+
+	if (a2a_watch_new(&w, 1, on_told, &over))
+		return;
+	for (size_t at = 0, n; !r && at < size; at += n) {
+		n = 1 + (uint8_t)p[at] % 64;
+		n = n < size - at ? n : size - at;
+		r = a2a_watch_feed(w, &head, p + at, n, NULL);
+	}
+	if (a2a_watch_end(w, NULL) && over && !r)
+		abort();
+	w = a2a_watch_free(w);
+	if (!a2a_told_read(&t, p, size, NULL))
+		a2a_result_clear(&t.r);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const skills[] = { "s", "d", NULL };
@@ -116,6 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (replies != 1)
 			abort();
 	}
+	read_stream((const char *)data, size);
 	if (!a2a_parse(&res, &a, "SendMessage", 1, NULL))
 		a2a_result_clear(&res);
 	return 0;

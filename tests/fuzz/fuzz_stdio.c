@@ -5,6 +5,7 @@
 
 #include "agent/wire/a2a.h"
 #include "agent/wire/mcp_stdio.h"
+#include "agent/wire/sse_in.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,17 +27,17 @@ static void on_event(void *arg, const char *text, size_t len)
 static struct heard hear(const char *p, size_t n, size_t cut)
 {
 	struct heard h = { 7, 0 };
-	struct mcp_events ev = { .fn = on_event, .arg = &h };
+	struct sse_in ev = { .fn = on_event, .arg = &h };
 
 	while (n) {
 		size_t k = n < cut ? n : cut;
 
-		if (mcp_events_feed(&ev, p, k))
+		if (sse_in_feed(&ev, p, k))
 			break;
 		p += k;
 		n -= k;
 	}
-	mcp_events_clear(&ev);
+	sse_in_clear(&ev);
 	return h;
 }
 

@@ -104,7 +104,7 @@ static struct a2a_config config = { .path = "/a2a",
 				    .skills = skills,
 				    .now = now };
 
-static int setup(void **state)
+static inline int setup(void **state)
 {
 	static const struct a2a_app app = { .on_message = on_message, .on_cancel = on_cancel };
 
@@ -159,7 +159,7 @@ static void call(const struct peer *p, const char *method, const char *params)
 	post(p, body);
 }
 
-static int64_t code(void)
+static inline int64_t code(void)
 {
 	return json_integer_value(json_object_get(json_object_get(got.json, "error"), "code"));
 }
@@ -172,7 +172,7 @@ static inline const char *at(const char *a, const char *b, const char *c)
 	return json_string_value(c ? json_object_get(v, c) : v);
 }
 
-static void message(const struct peer *p, const char *id, const char *act, const char *more)
+static inline void message(const struct peer *p, const char *id, const char *act, const char *more)
 {
 	char params[2048];
 

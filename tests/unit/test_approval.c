@@ -108,6 +108,71 @@ static void denied(void **state)
 	assert_int_equal(answer(true, &a), REFUSE_WRONG_STATE);
 }
 
+static enum refusal withdraw(const char *negotiation)
+{
+	struct ev_ref ref = { 0 };
+	struct err e = { 0 };
+
+	must_set(ref.deal.s, negotiation);
+	must_set(ref.why.s, "the need is gone");
+	return ent_intent_withdraw(&lab.side, &ref, &e);
+}
+
+/* Whoever asked for it may take it back while it waits; afterwards there is nothing to allow. */
+static void withdrawn(void **state)
+{
+	struct ev_approval a = asked();
+	const struct deal *d = lab_deal(0);
+
+	(void)state;
+	assert_int_equal(withdraw("neg-nobody"), REFUSE_AGREEMENT_UNKNOWN);
+	assert_false(d->life == LIFE_TERMINATED);
+	assert_int_equal(withdraw(d->negotiation.s), REFUSE_NONE);
+	assert_true(lab_run(declined, 30));
+	nothing_moved();
+	assert_int_equal(lab_deal(0)->life, LIFE_TERMINATED);
+	assert_int_equal(answer(true, &a), REFUSE_WRONG_STATE);
+	assert_int_equal(withdraw(d->negotiation.s), REFUSE_WRONG_STATE);
+	nothing_moved();
+}
+
+static bool accepted(void)
+{
+	return lab_world()->n_deals && lab_deal(0)->has_accept;
+}
+
+/* What is accepted may be signed by now: it is not withdrawn, and goes on. */
+static void not_withdrawn_once_accepted(void **state)
+{
+	(void)state;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(accepted, 30));
+	assert_int_equal(withdraw(lab_deal(0)->negotiation.s), REFUSE_WRONG_STATE);
+	assert_true(lab_run(lab_settled, 60));
+	assert_true(lab_deal(0)->active);
+	assert_int_equal(withdraw(lab_deal(0)->negotiation.s), REFUSE_WRONG_STATE);
+	assert_true(lab_deal(0)->active);
+	assert_int_equal(lab_purse().captured.minor, lab_deal(0)->cur.amount.minor);
+}
+
+static bool declared(void)
+{
+	return lab_world()->n_deals == 1;
+}
+
+/* Before the first menu has come: it comes to nobody. */
+static void withdrawn_before_the_menu(void **state)
+{
+	(void)state;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(declared, 30));
+	assert_false(lab_deal(0)->has_quote);
+	assert_int_equal(withdraw(lab_deal(0)->negotiation.s), REFUSE_NONE);
+	assert_false(lab_run(never, 60));
+	assert_int_equal(lab_deal(0)->life, LIFE_TERMINATED);
+	nothing_moved();
+}
+
 static void lapsed(void **state)
 {
 	struct ev_approval a = asked();
@@ -211,9 +276,17 @@ int main(void)
 {
 #define T(f, s) cmocka_unit_test_setup_teardown(f, s, lab_teardown)
 	const struct CMUnitTest tests[] = {
-		T(granted, setup),   T(denied, setup),        T(lapsed, setup_short),
-		T(late, setup),      T(dearer, setup),        T(bent, setup),
-		T(restarted, setup), T(enough, setup_enough),
+		T(granted, setup),
+		T(denied, setup),
+		T(lapsed, setup_short),
+		T(late, setup),
+		T(dearer, setup),
+		T(bent, setup),
+		T(restarted, setup),
+		T(enough, setup_enough),
+		T(withdrawn, setup),
+		T(withdrawn_before_the_menu, setup),
+		T(not_withdrawn_once_accepted, setup_enough),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,6 +37,7 @@ static const struct {
 #define OPERATOR (ROLE_BSS | ROLE_OSS)
 #define ALL      (OPERATOR | ROLE_ENTERPRISE | ROLE_NODE)
 	{ TOOL_intent_declare, ROLE_ENTERPRISE },
+	{ TOOL_intent_withdraw, ROLE_ENTERPRISE },
 	{ TOOL_agreement_terminate, ALL },
 	{ TOOL_wallet_revoke, ALL },
 	{ TOOL_policy_load, ALL },
@@ -291,7 +292,8 @@ static void whole_table(const struct daemon *d, const char *who, enum owner owne
 		bool want = owns && is_wired((enum tool_id)i, d);
 
 		/* What the daemon's own people may do, its [principal] of the human's may too. */
-		if (owner == OWNER_human && (i == TOOL_intent_declare || i == TOOL_step_apply))
+		if (owner == OWNER_human &&
+		    (i == TOOL_intent_declare || i == TOOL_intent_withdraw || i == TOOL_step_apply))
 			want = is_wired((enum tool_id)i, d);
 		if (want != !unknown(&w, t->name) ||
 		    want != (json_object_get(names, t->name) != NULL))

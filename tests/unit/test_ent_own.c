@@ -300,6 +300,7 @@ static void ended_in_mid_talk(void **state)
  */
 
 static struct mcp_server *mcp;
+static struct peer mcp_peer; /* who calls; nobody: we */
 static char said[512];
 static bool is_error, has_said;
 static json_t *structured;
@@ -337,7 +338,8 @@ static void mcp_call(const char *tool, json_t *args, const char *key)
 			      .rpc_id = 1 };
 	auto_free char *body = mcp_build(&c);
 	struct wire_header h[5];
-	struct peer p = { .local = true, .uid = geteuid() };
+	struct peer p =
+		mcp_peer.did[0] ? mcp_peer : (struct peer){ .local = true, .uid = geteuid() };
 	struct wire_request rq = { .method = "POST",
 				   .path = "/mcp",
 				   .query = "",
@@ -394,6 +396,50 @@ static void declared_over_mcp(void **state)
 	assert_string_not_equal(lab_deal(1)->negotiation.s, "neg-theirs");
 	assert_true(lab_run(two_settled, 30));
 	assert_int_equal(lab_deal(0)->cur.g.bandwidth.bps, 15000000);
+}
+
+static int setup_app(void **state)
+{
+	return lab_setup_with(state, "[principal app]\ndid = did:web:app.example\n"
+				     "may = ent_requirement\n[principal other]\n"
+				     "did = did:web:other.example\nmay = node\n");
+}
+
+/* A key is its caller's: another caller's does its own, and does not hear the first one's answer.
+ */
+static void keys_are_each_callers_own(void **state)
+{
+	auto_json json_t *first = NULL, *second = NULL;
+
+	(void)state;
+	mcp_call("intent_declare", json_pack("{s:s}", "class", "market-data"), "k1");
+	assert_false(is_error);
+	first = json_incref(structured);
+	must_set(mcp_peer.did, "did:web:app.example");
+	mcp_call("intent_declare", json_pack("{s:s}", "class", "bulk-transfer"), "k1");
+	assert_false(is_error);
+	assert_false(json_equal(first, structured));
+	second = json_incref(structured);
+	mcp_call("intent_declare", json_pack("{s:s}", "class", "bulk-transfer"), "k1");
+	assert_true(json_equal(second, structured));
+	assert_int_equal(lab_world()->n_deals, 2);
+	mcp_call("intent_withdraw",
+		 json_pack("{s:O, s:s}", "negotiation", json_object_get(second, "negotiation"),
+			   "why", "the need is gone"),
+		 "k2");
+	assert_false(is_error);
+	assert_int_equal(lab_deal(1)->life, LIFE_TERMINATED);
+	mcp_call("intent_withdraw",
+		 json_pack("{s:O, s:s}", "negotiation", json_object_get(second, "negotiation"),
+			   "why", "the need is gone"),
+		 "k2"); /* the same answer again */
+	assert_false(is_error);
+	mcp_call("intent_withdraw", json_pack("{s:s}", "negotiation", "neg-none"), NULL);
+	assert_true(is_error);
+	mcp_call("intent_withdraw", json_pack("{}"), NULL);
+	assert_true(is_error);
+	memset(&mcp_peer, 0, sizeof(mcp_peer));
+	assert_false(lab_deal(0)->life == LIFE_TERMINATED);
 }
 
 static json_t *reissue(const char *supersedes, const struct party *issuer)
@@ -505,6 +551,7 @@ int main(void)
 		ROAD(ended_by_time),
 		ROAD(ended_in_mid_talk),
 		ROAD(declared_over_mcp),
+		cmocka_unit_test_setup_teardown(keys_are_each_callers_own, setup_app, own_teardown),
 		ROAD(wallet_reloaded),
 		ROAD(wallet_below),
 	};

@@ -474,6 +474,90 @@ static void texts_come_back(void **state)
 	json_decref(b);
 }
 
+/* Each differs from every other one; the last are written otherwise and are the first. */
+static const char *const apart[] = {
+	"null",
+	"true",
+	"false",
+	"0",
+	"1",
+	"-1",
+	"1.5",
+	"-1.5",
+	"1e300",
+	"\"\"",
+	"\"0\"",
+	"\"null\"",
+	"[]",
+	"{}",
+	"[[]]",
+	"[[],[]]",
+	"[null]",
+	"[0,0]",
+	"[1,0]",
+	"[[1],0]",
+	"[[1,0]]",
+	"\"ab\"",
+	"[\"ab\"]",
+	"[\"a\",\"b\"]",
+	"[\"\",\"ab\"]",
+	"{\"a\":1}",
+	"{\"a\":\"1\"}",
+	"{\"b\":1}",
+	"{\"a\":1,\"b\":2}",
+	"{\"a\":2,\"b\":1}",
+	"{\"a\":{\"b\":2}}",
+	"[{\"a\":1},{\"b\":2}]",
+	"[\"a\",1,\"b\",2]",
+	"\"\\\"\"",
+	"9007199254740993",
+	"9007199254740992",
+	"9007199254740992.0e1",
+	"\"\xc3\xa9\"",
+};
+static const char *const same[][2] = {
+	{ "{\"b\":2,\"a\":1}", "{\"a\":1,\"b\":2}" },
+	{ " [ 1.0 , 0 ]", "[1,0]" },
+	{ "-0.0", "0" },
+	{ "\"\\u0061b\"", "\"ab\"" },
+	{ "15e-1", "1.5" },
+};
+
+static void prints_tell_values_apart(void **state)
+{
+	static const uint8_t key[16] = { 7 };
+	uint8_t print[ARRAY_LEN(apart)][JSON_PRINT_LEN], one[2][JSON_PRINT_LEN];
+	json_t *deep = json_integer(1);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(apart); i++) {
+		json_t *v = json_loads(apart[i], JSON_DECODE_ANY, NULL);
+
+		assert_non_null(v);
+		assert_int_equal(json_fingerprint(v, key, print[i]), 0);
+		json_decref(v);
+		for (size_t k = 0; k < i; k++)
+			if (!memcmp(print[i], print[k], JSON_PRINT_LEN))
+				fail_msg("%s and %s", apart[i], apart[k]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+		for (size_t k = 0; k < 2; k++) {
+			json_t *v = json_loads(same[i][k], JSON_DECODE_ANY, NULL);
+
+			assert_int_equal(json_fingerprint(v, key, one[k]), 0);
+			json_decref(v);
+		}
+		assert_memory_equal(one[0], one[1], JSON_PRINT_LEN);
+	}
+	assert_int_equal(json_fingerprint(NULL, key, one[0]), -EINVAL);
+	for (int i = 0; i < 64; i++)
+		deep = json_pack("[o]", deep);
+	assert_int_equal(json_fingerprint(deep, key, one[0]), 0);
+	deep = json_pack("[o]", deep);
+	assert_int_equal(json_fingerprint(deep, key, one[0]), -EINVAL);
+	json_decref(deep);
+}
+
 /* Every byte at every place of a text longer than the steps that the search takes. */
 static void plain_bytes_end_where_they_do(void **state)
 {
@@ -497,6 +581,7 @@ static void plain_bytes_end_where_they_do(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(prints_tell_values_apart),
 		cmocka_unit_test(plain_bytes_end_where_they_do),
 		cmocka_unit_test(texts_come_back),
 		cmocka_unit_test(same_as_jansson),

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <cmocka.h>
@@ -283,7 +284,7 @@ static void slices(int64_t us, unsigned turns)
 		assert_non_null(loop_watch(p.l, sv[i][0], LOOP_READ, read_slowly, &p));
 	}
 	assert_int_equal(loop_run(p.l), 0);
-	assert_int_equal(p.n, 6);
+	assert_int_equal(p.n, 6); /* rrr and d in whichever order, then */
 	assert_int_equal(p.at[5] - p.at[0], turns - 1);
 	p.l = loop_free(p.l);
 	for (int i = 0; i < 12; i++)
@@ -366,6 +367,96 @@ static void test_bufferevents(void **state)
 	}
 }
 
+static void mark_and_read(void *arg, int fd, unsigned what)
+{
+	struct probe *p = arg;
+	char c;
+
+	(void)what;
+	p->seen[p->n++] = 'r';
+	assert_int_equal(read(fd, &c, 1), 1);
+}
+
+/* What may wait comes after what is ready and after what is due, and before the loop sleeps. */
+static void test_spare(void **state)
+{
+	struct probe p = { 0 };
+	struct tag s = { &p, 's' }, d = { &p, 'd' }, l = { &p, 'l' }, gone = { &p, 'g' };
+	struct loop_fd *w;
+	int pfd[2];
+
+	(void)state;
+	assert_int_equal(loop_new(&p.l, true), 0);
+	assert_int_equal(pipe(pfd), 0);
+	assert_int_equal(write(pfd[1], "abc", 3), 3);
+	w = loop_watch(p.l, pfd[0], LOOP_READ, mark_and_read, &p);
+	assert_non_null(w);
+	assert_non_null(loop_spare(p.l, 1000, mark, &s));
+	loop_cancel(p.l, loop_spare(p.l, 1, mark, &gone));
+	assert_non_null(loop_after(p.l, 0, mark, &d));
+	assert_non_null(loop_after(p.l, 10, mark, &l));
+	assert_int_equal(loop_run(p.l), 0);
+	assert_int_equal(p.n, 6); /* rrr and d in whichever order, then */
+	assert_int_equal(p.seen[4], 's');
+	assert_int_equal(p.at[4], 0);
+	assert_int_equal(p.seen[5], 'l');
+	assert_non_null(loop_spare(p.l, 5, mark, &s)); /* goes with the loop */
+	w = loop_fd_free(w);
+	p.l = loop_free(p.l);
+	(void)close(pfd[0]);
+	(void)close(pfd[1]);
+}
+
+static void mark_and_stop(void *arg)
+{
+	struct tag *t = arg;
+
+	mark(t);
+	loop_stop(t->p->l, 7);
+}
+
+struct busy {
+	struct probe p;
+	struct tag t;
+	unsigned turns;
+};
+
+static void stay_busy(void *arg, int fd, unsigned what)
+{
+	struct busy *b = arg;
+
+	(void)fd;
+	(void)what;
+	b->turns++;
+	if (b->p.n == 2)
+		loop_stop(b->p.l, 0);
+}
+
+/* A loop that is never idle comes to it in its time; one that is, at once, in real time too. */
+static void test_spare_in_a_busy_loop(void **state)
+{
+	struct busy b = { .t = { &b.p, 's' } };
+	struct loop_fd *w;
+	int fd = eventfd(1, EFD_CLOEXEC);
+	int64_t from;
+
+	(void)state;
+	assert_int_equal(loop_new(&b.p.l, false), 0);
+	from = loop_now(b.p.l).us;
+	assert_non_null(loop_spare(b.p.l, INT64_C(3600) * 1000000, mark_and_stop, &b.t));
+	assert_int_equal(loop_run(b.p.l), 7);
+	assert_true(b.p.at[0] - from < INT64_C(3600) * 1000000);
+	w = loop_watch(b.p.l, fd, LOOP_READ, stay_busy, &b);
+	assert_non_null(w);
+	from = loop_read(b.p.l).us;
+	assert_non_null(loop_spare(b.p.l, 3000, mark, &b.t));
+	assert_int_equal(loop_run(b.p.l), 0);
+	assert_true(b.p.at[1] - from >= 2000); /* from the turn's beginning, which was earlier */
+	w = loop_fd_free(w);
+	b.p.l = loop_free(b.p.l);
+	(void)close(fd);
+}
+
 /* What is still armed or watched goes with the loop (leak checker and ASAN watch this one). */
 static void test_free_with_everything_armed(void **state)
 {
@@ -398,6 +489,8 @@ int main(void)
 		cmocka_unit_test(test_real_timer),
 		cmocka_unit_test(test_stop_in_hook),
 		cmocka_unit_test(test_bufferevents),
+		cmocka_unit_test(test_spare),
+		cmocka_unit_test(test_spare_in_a_busy_loop),
 		cmocka_unit_test(test_free_with_everything_armed),
 	};
 

@@ -19,6 +19,7 @@
 #include "agent/wire/http_server.h"
 #include "agent/wire/mcp.h"
 #include "agent/wire/mcp_stdio.h"
+#include "agent/wire/sse_in.h"
 #include "wire_lab.h"
 
 static char tool[PATH_MAX], sock[128];
@@ -530,16 +531,16 @@ static void events_come_in_pieces(void **state)
 
 	(void)state;
 	for (size_t cut = 1; cut < sizeof(text); cut++) {
-		struct mcp_events ev = { .fn = on_event };
+		struct sse_in ev = { .fn = on_event };
 
 		heard[0] = '\0';
 		for (size_t at = 0; at < sizeof(text) - 1; at += cut)
-			assert_int_equal(mcp_events_feed(&ev, text + at,
-							 sizeof(text) - 1 - at < cut
-								 ? sizeof(text) - 1 - at
-								 : cut),
+			assert_int_equal(sse_in_feed(&ev, text + at,
+						     sizeof(text) - 1 - at < cut
+							     ? sizeof(text) - 1 - at
+							     : cut),
 					 0);
-		mcp_events_clear(&ev);
+		sse_in_clear(&ev);
 		assert_string_equal(heard, "[{\"a\":1}][{\"b\":2}][{}]");
 	}
 }

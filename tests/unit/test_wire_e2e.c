@@ -244,6 +244,89 @@ static void mcp_over_both(void **state)
 	}
 }
 
+struct raw {
+	int status;
+	json_int_t code;
+};
+
+static void on_raw(void *arg, int err, const struct wire_response *r, const char *text)
+{
+	struct raw *g = arg;
+	json_t *root = err ? NULL : json_loadb(r->body, r->len, 0, NULL);
+
+	if (err)
+		print_error("%s\n", text);
+	g->status = err ? err : r->status;
+	g->code = json_integer_value(json_object_get(json_object_get(root, "error"), "code"));
+	json_decref(root);
+	loop_stop(loop, 0);
+}
+
+/* A body of that many levels to one of the protocols. */
+static struct raw deep(bool tls, const char *path, const char *method, struct wire_header *h,
+		       size_t n, int levels)
+{
+	char url[100], body[512];
+	struct raw g = { 0 };
+	struct http_call_spec s = { .method = "POST",
+				    .url = url,
+				    .headers = h,
+				    .nheaders = n,
+				    .body = body,
+				    .did = "did:web:alice.example",
+				    .unix_path = tls ? NULL : sock };
+	int len = snprintf(
+		body, sizeof(body),
+		"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"%s\",\"params\":{\"x\":", method);
+
+	for (int i = 0; i < 2 * (levels - 2); i++)
+		body[len++] = i < levels - 2 ? '[' : ']';
+	body[len++] = '}';
+	body[len++] = '}';
+	s.len = (size_t)len;
+	if (tls)
+		(void)snprintf(url, sizeof(url), "https://127.0.0.1:%u%s", http_listen_port(srv, 0),
+			       path);
+	else
+		(void)snprintf(url, sizeof(url), "http://localhost%s", path);
+	assert_int_equal(http_call_start(NULL, client, &s, on_raw, &g, NULL), 0);
+	assert_int_equal(loop_run(loop), 0);
+	return g;
+}
+
+static void bodies_of_too_many_levels_are_no_json(void **state)
+{
+	const struct mcp_call c = { .method = "tools/call",
+				    .tool = "step",
+				    .client_name = "oss",
+				    .client_version = "1",
+				    .rpc_id = 7 };
+	struct wire_header h[5];
+
+	(void)state;
+	for (int tls = 0; tls < 2; tls++) {
+		size_t n = a2a_client_headers(h, NULL);
+		struct raw g = deep(tls, "/a2a", "GetTask", h, n, 32);
+
+		assert_int_equal(g.status, 200);
+		assert_int_equal(g.code, A2A_E_PARAMS);
+		for (int levels = 33; levels < 200; levels += 80) {
+			n = a2a_client_headers(h, NULL);
+			g = deep(tls, "/a2a", "GetTask", h, n, levels);
+			assert_int_equal(g.status, 200);
+			assert_int_equal(g.code, A2A_E_PARSE);
+			n = mcp_client_headers(h, &c);
+			g = deep(tls, "/mcp", "tools/call", h, n, levels);
+			assert_int_equal(g.status, 400);
+			assert_int_equal(g.code, MCP_E_PARSE);
+		}
+		n = mcp_client_headers(h, &c);
+		g = deep(tls, "/mcp", "tools/call", h, n, 32);
+		assert_int_equal(g.status, 400);
+		assert_int_not_equal(g.code, MCP_E_PARSE);
+	}
+}
+
 #define RES(r)  "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":" r "}"
 #define STATUS  "\"status\":{\"state\":\"TASK_STATE_WORKING\"}"
 #define TASK(m) RES("{\"task\":{\"id\":\"t\"," STATUS m "}}")
@@ -333,9 +416,8 @@ static int group_teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a2a_over_tls),
-		T(a2a_over_unix),
-		T(mcp_over_both),
+		T(a2a_over_tls),          T(a2a_over_unix),
+		T(mcp_over_both),         T(bodies_of_too_many_levels_are_no_json),
 		T(client_reads_strictly),
 	};
 

@@ -30,10 +30,19 @@ const task = (ctx, state) => ({
 const executor = {
 	async execute(ctx, bus) {
 		const id = ctx.userMessage.messageId;
-		if (id.startsWith('message'))
+		const update = (state) => bus.publish({ kind: 'statusUpdate', data: { taskId: ctx.taskId, contextId: ctx.contextId, status: { state, message: undefined, timestamp: new Date().toISOString() }, metadata: undefined } });
+		const streams = id.startsWith('tck-stream'), slow = id.startsWith('test-resubscribe');
+		if (streams || slow) {
+			bus.publish({ kind: 'task', data: task(ctx, 1) });
+			update(2);
+			if (slow)
+				await new Promise((r) => setTimeout(r, 1500));
+			bus.publish({ kind: 'artifactUpdate', data: { taskId: ctx.taskId, contextId: ctx.contextId, artifact: task(ctx, 3).artifacts[0], append: false, lastChunk: true, metadata: undefined } });
+			update(3);
+		} else if (id.startsWith('tck-message'))
 			bus.publish({ kind: 'message', data: { messageId: `re-${id}`, role: 2, contextId: ctx.contextId, taskId: '', parts: [data(given(ctx))], metadata: undefined, extensions: [], referenceTaskIds: [] } });
 		else
-			bus.publish({ kind: 'task', data: task(ctx, id.startsWith('input') ? 6 : 3) });
+			bus.publish({ kind: 'task', data: task(ctx, id.startsWith('tck-input') ? 6 : 3) });
 		bus.finished();
 	},
 	async cancelTask(taskId, bus, ctx) {
@@ -45,7 +54,7 @@ const executor = {
 const plain = AgentCard.fromJSON({
 	name: 'SDK agent', description: 'The SDK as a server', version: '1',
 	supportedInterfaces: [{ url, protocolBinding: 'JSONRPC', protocolVersion: '1.0', tenant: '' }],
-	capabilities: { streaming: false, pushNotifications: false },
+	capabilities: { streaming: true, pushNotifications: true },
 	defaultInputModes: ['application/json'], defaultOutputModes: ['application/json'],
 	skills: [{ id: 'echo', name: 'echo', description: 'Says it again', tags: ['x'] }],
 });
