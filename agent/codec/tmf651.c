@@ -7,28 +7,37 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define T struct agreement
+/* Whose bytes a rate counts is a term as well: IP packet and 14 bytes of Ethernet header, by
+ * contract, shaper and meter alike. Agreements of before do not say so and mean the same. */
+#define LAYER "L2"
+struct terms {
+	struct agreement a;
+	char layer[4];
+};
+
+#define T struct terms
 static const struct field fields[] = {
-	CH_STR("flowClass", T, class_name),
-	CH_STR("flowLabel", T, flow),
-	CH_UINT("flowLabelValue", T, label),
-	CH_UINT("bandwidthBps", T, g.bandwidth),
-	CH_UINT("latencyMicros", T, g.latency),
-	CH_UINT("availabilityPpm", T, g.availability),
-	CH_UINT("networkType", T, type),
-	CH_INT("pricePerHourMinor", T, price),
-	CH_INT("amountMinor", T, amount),
-	CH_STR("currency", T, currency),
-	CH_UINT("reason", T, reason),
-	CH_UINT("quoteItem", T, item),
-	CH_STR("quoteId", T, quote),
-	CH_BYTES("quoteDigest", T, quote_digest),
-	CH_STR("negotiationId", T, negotiation),
-	CH_STR("intentId", T, intent),
-	CH_STR("serviceId", T, service),
-	CH_STR("holdId", T, hold),
-	CH_STR("walletId", T, wallet),
-	CH_BOOL("refundable", T, refundable),
+	CH_STR("flowClass", T, a.class_name),
+	CH_STR("flowLabel", T, a.flow),
+	CH_UINT("flowLabelValue", T, a.label),
+	CH_UINT("bandwidthBps", T, a.g.bandwidth),
+	CH_UINT("latencyMicros", T, a.g.latency),
+	CH_UINT("availabilityPpm", T, a.g.availability),
+	CH_UINT("networkType", T, a.type),
+	CH_INT("pricePerHourMinor", T, a.price),
+	CH_INT("amountMinor", T, a.amount),
+	CH_STR("currency", T, a.currency),
+	CH_UINT("reason", T, a.reason),
+	CH_UINT("quoteItem", T, a.item),
+	CH_STR("quoteId", T, a.quote),
+	CH_BYTES("quoteDigest", T, a.quote_digest),
+	CH_STR("negotiationId", T, a.negotiation),
+	CH_STR("intentId", T, a.intent),
+	CH_STR("serviceId", T, a.service),
+	CH_STR("holdId", T, a.hold),
+	CH_STR("walletId", T, a.wallet),
+	CH_BOOL("refundable", T, a.refundable),
+	CH_STR("bandwidthLayer", T, layer),
 };
 #undef T
 
@@ -45,6 +54,7 @@ int tmf651_write(const struct agreement *a, const struct tmf_parties *p, json_t 
 		 struct err *e)
 {
 	const char *offering = a->type == NET_DET ? "det-flow" : "be-flow";
+	const struct terms t = { *a, LAYER };
 	char name[64], version[12], id[80];
 	json_t *js;
 
@@ -55,7 +65,7 @@ int tmf651_write(const struct agreement *a, const struct tmf_parties *p, json_t 
 		       "@type", "Agreement", "id", id, "name", name, "agreementType",
 		       "naas-flow-sla", "version", version, "status", "approved", "agreementPeriod",
 		       tmf_period(a->start, a->end), "engagedParty", engaged(&p->enterprise),
-		       engaged(&p->op), "characteristic", ch_write(fields, ARRAY_LEN(fields), a),
+		       engaged(&p->op), "characteristic", ch_write(fields, ARRAY_LEN(fields), &t),
 		       "agreementItem", "@type", "ProductAgreementItem", "id", "1",
 		       "productOffering", tmf_ref("ProductOfferingRef", offering, offering));
 	if (js && a->rev > 1)
@@ -66,8 +76,12 @@ int tmf651_write(const struct agreement *a, const struct tmf_parties *p, json_t 
 	return tmf_done(js, ret, e);
 }
 
-static int check(const struct agreement *a, struct err *e)
+static int check(const struct terms *t, struct err *e)
 {
+	const struct agreement *a = &t->a;
+
+	if (*t->layer && strcmp(t->layer, LAYER) != 0)
+		return err_set(e, -EINVAL, "characteristic: bandwidthLayer: " LAYER " required");
 	if (a->label == 0 || a->label > LABEL_MAX)
 		return err_set(e, -EINVAL, "characteristic: flowLabelValue: 1..1048575 required");
 	if (a->type != NET_DET && a->type != NET_BE)
@@ -97,7 +111,7 @@ static int read_id(const json_t *js, struct agreement *a, struct err *e)
 int tmf651_read(const json_t *js, const struct tmf_parties *p, struct agreement *ret, struct err *e)
 {
 	auto_json json_t *like = NULL;
-	struct agreement a = { 0 };
+	struct terms t = { 0 };
 	json_t *o;
 	int r = json_only(js, "", e, "@type", "id", "name", "agreementType", "version", "status",
 			  "agreementPeriod", "engagedParty", "characteristic", "agreementItem",
@@ -110,23 +124,23 @@ int tmf651_read(const json_t *js, const struct tmf_parties *p, struct agreement 
 	if (!r)
 		r = json_need_const(js, "", "status", "approved", e);
 	if (!r)
-		r = read_id(js, &a, e);
+		r = read_id(js, &t.a, e);
 	if (!r)
-		r = tmf_number(js, "", "version", &a.rev, e);
+		r = tmf_number(js, "", "version", &t.a.rev, e);
 	if (!r)
 		r = json_need_obj(js, "", "agreementPeriod", &o, e);
 	if (!r)
-		r = tmf_read_period(o, "agreementPeriod", &a.start, &a.end, e);
+		r = tmf_read_period(o, "agreementPeriod", &t.a.start, &t.a.end, e);
 	if (!r)
 		r = ch_read(json_object_get(js, "characteristic"), "characteristic", fields,
-			    ARRAY_LEN(fields), 11, &a, e);
+			    ARRAY_LEN(fields), 11, &t, e);
 	if (!r)
-		r = check(&a, e);
+		r = check(&t, e);
 	if (!r)
-		r = tmf651_write(&a, p, &like, e);
+		r = tmf651_write(&t.a, p, &like, e);
 	if (!r)
 		r = tmf_shape(js, like, e);
 	if (!r)
-		*ret = a;
+		*ret = t.a;
 	return r;
 }

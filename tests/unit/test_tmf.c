@@ -294,6 +294,27 @@ static void intent_expression_is_bound(void **state)
 	json_decref(js);
 }
 
+/* An agreement says whose bytes its rate counts. One of before does not, and means the same. */
+static void agreement_names_its_layer(void **state)
+{
+	struct agreement a = agreement_sample(), got;
+	struct err e = { 0 };
+	json_t *js = NULL, *list, *c;
+
+	(void)state;
+	assert_int_equal(tmf651_write(&a, &parties, &js, NULL), 0);
+	list = json_object_get(js, "characteristic");
+	c = json_array_get(list, json_array_size(list) - 1);
+	assert_string_equal(json_string_value(json_object_get(c, "name")), "bandwidthLayer");
+	assert_string_equal(json_string_value(json_object_get(c, "value")), "L2");
+	json_object_set_new(c, "value", json_string("L3"));
+	assert_int_equal(tmf651_read(js, &parties, &got, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "bandwidthLayer"));
+	json_array_remove(list, json_array_size(list) - 1);
+	assert_int_equal(tmf651_read(js, &parties, &got, &e), 0);
+	json_decref(js);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +322,7 @@ int main(void)
 		cmocka_unit_test(salted),
 		cmocka_unit_test(mutations_are_refused_or_ignored_members),
 		cmocka_unit_test(intent_expression_is_bound),
+		cmocka_unit_test(agreement_names_its_layer),
 	};
 
 	if (crypto_init())
