@@ -86,10 +86,10 @@ static struct row at_4k[] = {
 	{ .metric = "empty_ktime_ns", .prog = "treaty_clock", .flows = 1, .labels = 1 },
 	{ .metric = "array_1m_ns", .prog = "bench_array", .flows = 1, .labels = MILLION },
 	HASH5_ROW("hash5_1m_ns"),
-	LABEL_ROW("label_1_ns", "empty_ktime_ns", 1),
-	LABEL_ROW("label_1k_ns", "empty_ktime_ns", 1000),
+	LABEL_ROW("label_ns", "empty_ktime_ns", 1),
+	LABEL_ROW("label_ns", "empty_ktime_ns", 1000),
 	LABEL_ROW("label_4k_ns", "empty_ktime_ns", 4096),
-	LABEL_ROW("label_100k_ns", "array_1m_ns", 100000),
+	LABEL_ROW("label_ns", "array_1m_ns", 100000),
 	LABEL_ROW("label_1m_ns", "array_1m_ns", MILLION),
 	EDGE_ROW("edge_hit_1_ns", "empty_ktime_ns", 1, 1),
 	EDGE_ROW("edge_hit_1m_ns", "hash5_1m_ns", MILLION, 4096),
@@ -348,6 +348,8 @@ static void print(struct row *rows, size_t n, struct row *r)
 	if (strstr(r->metric, "edge_hit"))
 		(void)printf(",\"flows\":%u,\"labels\":%u,\"hit_ratio\":%.4f", r->flows, r->labels,
 			     1 - (double)r->misses / ((double)REPEAT * ROUNDS));
+	if (!strncmp(r->metric, "label_", 6))
+		(void)printf(",\"labels\":%u", r->labels);
 	dp_rules_shape(d, &t);
 	if (r->flows == NO_LIMIT)
 		(void)printf(",\"rules\":%u,\"masks\":%u,\"longest_chain\":%u", t.n, t.tuples,
