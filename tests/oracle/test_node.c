@@ -464,7 +464,9 @@ static void assert_tables(const json_t *js)
 	assert_string_equal(use_of(js, TABLE_CLASSES).device.s, "acc0");
 	assert_use(js, TABLE_WATCHED, 1, 4096);
 	assert_use(js, TABLE_CELLS, 0, 65);
-	assert_use(js, TABLE_FLOWS, 0, 16384);
+	/* The kernel may have sent a packet of its own (MLD, router solicitation). */
+	assert_use(js, TABLE_FLOWS, use_of(js, TABLE_FLOWS).used, 16384);
+	assert_in_range(use_of(js, TABLE_FLOWS).used, 0, 16);
 }
 
 static void test_mcp(void **st)
