@@ -3,7 +3,8 @@
 #   make all            the daemon, the tool, the lab's helpers
 #   make check          install what is missing, build, run every test      (as root)
 #   make demo           the whole road on real packets                      (as root)
-#   make lint           format, layers, purity, size, static analysis
+#   make lint           format, layers, purity, size, a second compiler
+#   make analyse        cppcheck
 #   make bench | soak | fuzz | torture | check-kernel | conformance | install | uninstall | clean
 CC	?= gcc
 CLANG	?= clang
@@ -160,6 +161,8 @@ check-kernel: deps
 	$(Q)tests/kernel/run $(B)
 lint: lint-deps
 	$(Q)tests/lint/run $(B)
+analyse: lint-deps
+	$(Q)tests/lint/analyse
 core-objects: $(CORE_OBJ)
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all
@@ -217,11 +220,11 @@ clean:
 print-%:
 	@echo $($*)
 
-.PHONY: all tests benches skeletons deps bench-deps lint-deps check unit check-kernel lint core-objects demo bench soak fuzz torture conformance conformance-server \
+.PHONY: all tests benches skeletons deps bench-deps lint-deps check unit check-kernel lint analyse core-objects demo bench soak fuzz torture conformance conformance-server \
 	install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 # Builds of another kind below this one have their own; who compiles nothing needs none.
-ifneq ($(filter-out print-% deps bench-deps lint-deps lint,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out print-% deps bench-deps lint-deps lint analyse,$(or $(MAKECMDGOALS),all)),)
 -include $(shell find $(B)/* -maxdepth 0 ! -name san ! -name fuzz ! -name kernel ! -name test 2>/dev/null | xargs -I{} find {} -name '*.d')
 endif
