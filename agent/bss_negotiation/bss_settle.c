@@ -161,7 +161,8 @@ struct settle {
 	struct ledger_wallet_id wallet;
 	int64_t last_seq; /* of the wallet's last receipt */
 	money_t last_sum;
-	bool booked; /* it is the last one now */
+	bool compared; /* with that one: nothing else is wrong with it */
+	bool booked;   /* it is the last one now */
 	const char *why;
 };
 
@@ -279,6 +280,7 @@ static enum refusal receipt_ok(struct settle *s, struct err *e, int *err)
 	uint8_t digest[DIGEST_LEN] = { 0 };
 	int r;
 
+	s->compared = false;
 	s->wallet = (struct ledger_wallet_id){ .side = LEDGER_SHADOW };
 	str_cut(s->wallet.issuer, s->d->admit.issuer.s);
 	str_cut(s->wallet.wallet_id, s->d->admit.wallet.s);
@@ -295,6 +297,7 @@ static enum refusal receipt_ok(struct settle *s, struct err *e, int *err)
 	*err = r < 0 ? r : 0;
 	s->last_seq = r > 0 ? prev.ledger_seq : 0;
 	s->last_sum = r > 0 ? prev.cumulative_after : (money_t){ 0 };
+	s->compared = true;
 	s->why = "receipt: does not follow the wallet's last one";
 	return r < 0 ? REFUSE_NONE : receipt_extends(r ? &prev : NULL, digest, &s->rcp);
 }
@@ -458,7 +461,7 @@ static void early_over(void *arg)
 /* It names a receipt that is not here yet: its number and its sum are beyond the last one's. */
 static bool ahead(const struct settle *s)
 {
-	return s->rcp.has_previous && s->rcp.ledger_seq > s->last_seq &&
+	return s->compared && s->rcp.has_previous && s->rcp.ledger_seq > s->last_seq &&
 	       s->rcp.cumulative_after.minor > money_add(s->last_sum, s->rcp.amount).minor &&
 	       memcmp(s->rcp.previous, s->rcp_prev.b, DIGEST_LEN) != 0;
 }

@@ -89,12 +89,35 @@ static void waiting_is_forgotten(void **state)
 	(void)artifact("service");
 }
 
+/* What is wrong whatever comes before it is refused at once: it takes no place among those who
+ * wait. */
+static void a_wrong_sum_waits_for_nobody(void **state)
+{
+	auto_road struct road first = signed_road("00000000000000c1");
+	auto_road struct road second = signed_road("00000000000000c2");
+	struct acceptance a1, a2;
+	struct receipt c1, c2;
+
+	(void)state;
+	acceptance_of(&first, &a1, &c1);
+	acceptance_of(&second, &a2, &c2);
+	chain_after(&c1, &c2);
+	c2.amount.minor++;
+	send_acceptance(second.who, &a2, &c2, &second.who->port);
+	assert_int_equal(lab.replies, 1);
+	assert_int_equal(problem(), REFUSE_LEDGER_STATE);
+	c2.amount.minor--;
+	send_acceptance(second.who, &a2, &c2, &second.who->port);
+	assert_int_equal(lab.replies, 0); /* the twin waits */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
 		T(early_receipt),
 		T(waiting_is_forgotten),
+		T(a_wrong_sum_waits_for_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
