@@ -4,6 +4,8 @@
 ledger, and one node that carries the agreements out. Intents are declared on the enterprise's socket so that a number of
 negotiations is always open; agreements end by their paid term. JSON lines on standard output.
 
+LOAD_TERM=3600 lets no agreement end meanwhile: intent to service alone, as long as DEALS last.
+
 bench_load.py BUILD [SECONDS] [OPEN]     exit 0, 1 what went wrong, 77 not root"""
 import contextlib
 import glob
@@ -24,7 +26,8 @@ from disk import fdatasync_ms  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 sys.dont_write_bytecode = True
-USER, ISSUER, TERM_S, WARM_S, DEALS = 64000, 'did:web:treasury.load.example', 4, 3, 4096
+USER, ISSUER, WARM_S, DEALS = 64000, 'did:web:treasury.load.example', 3, 4096
+TERM_S = int(os.environ.get('LOAD_TERM', 4))
 PORTS = {'ent': 8443, 'op': 8444, 'node': 8445}
 ROLES = {'ent': 'enterprise', 'op': 'bss,oss', 'node': 'node'}
 CLASS = 'load'
@@ -272,16 +275,29 @@ def connections():
     return int(values[names.index('ActiveOpens')])
 
 
+def machine():
+    """Seconds of all processors so far: what each kind of time took, by /proc/stat."""
+    with open('/proc/stat', encoding='utf-8') as f:
+        user, nice, system, idle, wait, irq, soft, steal = (int(v) for v in f.readline().split()[1:9])
+    return {'used': user + nice + system, 'interrupts': irq + soft, 'idle': idle + wait, 'stolen': steal}
+
+
 class Sample:
     """What has happened until now."""
 
     def __init__(self, daemons):
-        self.at, self.opened = time.monotonic(), connections()
+        self.at, self.opened, self.machine = time.monotonic(), connections(), machine()
         self.cpu = {f'{d.who}.{k}': cpu_ms(p) for d in daemons for k, p in d.processes().items()}
         self.cpu['driver'] = time.process_time() * 1000
         self.counts = {d.who: d.tool('status') for d in daemons}
         self.signed = {d.who: os.path.getsize(f'{d.home}/state/signer.state') for d in daemons
                        if os.path.exists(f'{d.home}/state/signer.state')}
+
+
+def shares(a, b):
+    """Of all processors' time between two samples, in percent: whether the rate is capped by them or by waits."""
+    took = {k: b.machine[k] - v for k, v in a.machine.items()}
+    return {k: round(100 * v / max(sum(took.values()), 1), 1) for k, v in took.items()}
 
 
 def events(d):
@@ -316,7 +332,7 @@ def measure(daemons, seconds, want):
         raise Failed(f'no agreement in {seconds} s: {load.error}\n' + '\n'.join(d.tail() for d in daemons))
     each = {k: round((b.cpu[k] - a.cpu[k]) / n, 3) for k in sorted(b.cpu)}
     say('wires.negotiations_per_s', round(n / (b.at - a.at), 1), '1/s', target=500, seconds=round(b.at - a.at, 1), open=want,
-        agreed=n, declared=load.sent, refused=load.refused, connections=round((b.opened - a.opened) / n, 3),
+        agreed=n, declared=load.sent, refused=load.refused, processors=shares(a, b), connections=round((b.opened - a.opened) / n, 3),
         commits={w: round((b.counts[w]['log']['commits'] - a.counts[w]['log']['commits']) / n, 2) for w in ('ent', 'op')},
         fdatasyncMs=round(fdatasync_ms(f'{op.home}/bench'), 3))
     parties = {k: v for k, v in each.items() if k.split('.')[0] in ('ent', 'op')}
