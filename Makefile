@@ -61,6 +61,7 @@ TEST_LDFLAGS_test_approval := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_review := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_ent_void := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_foreign_ent := $(TEST_LDFLAGS_test_ent)
+TEST_LDFLAGS_test_owner_ent := $(TEST_LDFLAGS_test_ent)
 BENCHES	:= $(BENCH_SRC:%.c=$(B)/%)
 
 all: $(BINS) $(LABS)
@@ -111,6 +112,7 @@ TEST_LDFLAGS_test_bss_early := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_void := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_foreign := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_foreign_mcp := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_owner_bss := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_objects := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_consumer_view := -Wl,--wrap=peer_send,--wrap=signer_public
 TEST_LDFLAGS_test_transcripts := -Wl,--wrap=peer_send
@@ -133,6 +135,7 @@ $(BENCHES): %: %.o $(LIB) $(LLHTTP)
 # The operator's shells are tested against nodes and a table that the test plays.
 TEST_LDFLAGS_test_oss := -Wl,--wrap=peer_tool,--wrap=mcp_table_add,--wrap=mcp_turn_result,--wrap=mcp_refuse
 TEST_LDFLAGS_test_oss_watch := $(TEST_LDFLAGS_test_oss)
+TEST_LDFLAGS_test_owner_oss := -Wl,--wrap=peer_tool
 
 # --- set-up ------------------------------------------------------------------------------
 # Every Debian package that a build, a test or the demo needs: installed when it is missing.

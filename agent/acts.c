@@ -71,11 +71,11 @@ int acts_ask(struct side *s, const struct peer *p, const char *tool, const json_
 		return r;
 	log_warn("%s: %s by uid %u waits for approval: %s", a.id.s, tool, (unsigned)p->uid,
 		 a.why.s);
-	return query_answer_later(s, t,
-				  json_pack("{s:s, s:s, s:s, s:I}", "approval", a.id.s, "state",
-					    "waiting", "act", tool, "expiresMs",
-					    (json_int_t)a.expires.ms),
-				  e);
+	return mcp_answer_later(s, t,
+				json_pack("{s:s, s:s, s:s, s:I}", "approval", a.id.s, "state",
+					  "waiting", "act", tool, "expiresMs",
+					  (json_int_t)a.expires.ms),
+				e);
 }
 
 const struct act *acts_find(const struct side *s, const char *id)
@@ -130,7 +130,7 @@ int acts_answer(struct side *s, const struct peer *p, const struct act *k, bool 
 	}
 	if (grant)
 		return mcp_table_run(s, p, a.act.s, args, t, e);
-	return query_answer_later(
+	return mcp_answer_later(
 		s, t, json_pack("{s:s, s:s, s:s}", "id", a.id.s, "state", "denied", "act", a.act.s),
 		e);
 }

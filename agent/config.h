@@ -25,7 +25,7 @@ enum {
 	CFG_FILE_MAX = 256 * 1024,
 };
 
-enum cfg_roles { ROLE_ENTERPRISE = 1, ROLE_BSS = 2, ROLE_OSS = 4, ROLE_NODE = 8 };
+enum cfg_roles { ROLE_ENTERPRISE = 1, ROLE_BSS = 2, ROLE_OSS = 4, ROLE_NODE = 8, ROLES_ALL = 15 };
 enum cfg_on_exit { ON_EXIT_KEEP, ON_EXIT_REMOVE };
 enum cfg_log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum cfg_push { PUSH_OFF, PUSH_PUBLIC, PUSH_PRIVATE };

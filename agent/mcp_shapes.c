@@ -113,6 +113,16 @@ static const struct {
 	{ "recovery_flag", RECORDED },
 	{ "cooled_flag", RECORDED },
 	{ "advice_record", RECORDED },
+	{ "metered_note", RECORDED },
+	{ "cooled_note", RECORDED },
+	{ "agreement_expire", RECORDED },
+	{ "log_commit", RECORDED " upto!:i" },
+	{ "quote_reject", "negotiation!:s quote!:s life!:s" },
+	{ "agreement_release", "agreement!:s revision!:i" },
+	{ "spur_rebalance", "changed!:b shares!:[{agreement!:s rateBps!:i}]" },
+	{ "renegotiation_open", "agreement!:s quote!:s validUntilMs!:i why:s" },
+	{ "renegotiation_close", "agreement!:s quote!:s" },
+	{ "removal_settle", "owed!:i asked!:b" },
 };
 
 static const struct {

@@ -12,8 +12,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define NO_ARGUMENTS "{\"type\":\"object\",\"additionalProperties\":false}"
-
 /* What can be read and watched: each is what a reading tool says, for whom may call that tool. The
  * last part of a template is the tool's "id". */
 static const struct {
@@ -104,7 +102,8 @@ int mcp_table_add(const struct mcp_row *r, struct err *e)
 	*t = (struct mcp_tool){ .name = r->name,
 				.title = r->title,
 				.description = r->help,
-				.input_schema = r->input_schema ? r->input_schema : NO_ARGUMENTS,
+				.input_schema =
+					r->input_schema ? r->input_schema : MCP_NO_ARGUMENTS,
 				.read_only = r->read_only,
 				.destructive = r->destructive,
 				.idempotent = r->idempotent,
@@ -417,4 +416,51 @@ void mcp_refuse(struct mcp_turn *t, enum refusal r, const char *why)
 	(void)snprintf(text, sizeof(text), "%s: %s%s%s", refusal_name(r), refusal_text(r),
 		       why && *why ? ": " : "", why ? why : "");
 	mcp_turn_refuse(t, text);
+}
+
+/* --- what rows share ----------------------------------------------------------------------------
+ */
+
+int mcp_id_reason(const json_t *args, char *id, size_t cap, why_t *why, struct err *e)
+{
+	const char *reason;
+	int r = json_only(args, "", e, "id", "reason", NULL);
+
+	if (!r)
+		r = json_need_text(args, "", "id", id, cap, e);
+	if (!r)
+		r = json_need_str(args, "", "reason", &reason, e);
+	if (!r && (!*reason || strlen(reason) >= sizeof(why->s)))
+		r = err_set(e, -EINVAL, "reason: 1..%zu characters required", sizeof(why->s) - 1);
+	if (!r)
+		str_cut(why->s, reason);
+	return r;
+}
+
+/* The answer waits for the commit. */
+struct waiting {
+	struct mcp_turn *turn;
+	json_t *answer;
+};
+
+static void answer_now(void *arg)
+{
+	struct waiting *w = arg;
+
+	mcp_turn_result(w->turn, w->answer);
+	json_decref(w->answer);
+	free(w);
+}
+
+int mcp_answer_later(struct side *s, struct mcp_turn *t, json_t *o, struct err *e)
+{
+	struct waiting *w = o ? malloc(sizeof(*w)) : NULL;
+
+	if (!w) {
+		json_decref(o);
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	*w = (struct waiting){ t, o };
+	engine_after_commit(s->engine, answer_now, w);
+	return 0;
 }

@@ -33,7 +33,7 @@ struct mcp_row {
 		    struct mcp_turn *t, struct err *e);
 };
 
-#define MCP_ROWS_MAX 96
+#define MCP_ROWS_MAX 112
 
 /* r is borrowed for ever. -ENOSPC, -EEXIST. Only before the server starts. */
 int mcp_table_add(const struct mcp_row *r, struct err *e) must_check;
@@ -50,6 +50,15 @@ void mcp_table_changed(struct mcp_server *m, const char *deal);
 void mcp_table_paths_changed(struct mcp_server *m);
 /* What the call under way may be told of o: *io is replaced. Every read answers through it. */
 int mcp_table_view(json_t **io, struct err *e) must_check;
+/* Ends the turn with o, which is consumed, once what it says is durable. */
+int mcp_answer_later(struct side *s, struct mcp_turn *t, json_t *o, struct err *e) must_check;
+/* {id, reason} of an act that somebody answers for, both required. */
+int mcp_id_reason(const json_t *args, char *id, size_t cap, why_t *why, struct err *e) must_check;
+#define MCP_ID_REASON                                                                   \
+	"{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"},\"reason\":" \
+	"{\"type\":\"string\",\"minLength\":1}},\"required\":[\"id\",\"reason\"],"      \
+	"\"additionalProperties\":false}"
+#define MCP_NO_ARGUMENTS "{\"type\":\"object\",\"additionalProperties\":false}"
 /* The refusal as a tool's answer: "over_ceiling: held plus captured ...: why". */
 void mcp_refuse(struct mcp_turn *t, enum refusal r, const char *why);
 

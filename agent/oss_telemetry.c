@@ -535,7 +535,7 @@ static const struct mcp_row rows[] = {
 	  .read_only = true,
 	  .idempotent = true,
 	  .who = WHO_HUMAN | WHO_APP,
-	  .owners = PRICES,
+	  .owners = PRICES | 1u << OWNER_oss_planning,
 	  .call = topology },
 };
 

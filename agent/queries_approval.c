@@ -65,7 +65,7 @@ static int answer(struct side *s, const struct peer *p, const json_t *args, enum
 	char id[sizeof(ident_t)];
 	why_t why = { 0 };
 	enum refusal no;
-	int r = query_id_reason(args, id, sizeof(id), &why, e);
+	int r = mcp_id_reason(args, id, sizeof(id), &why, e);
 
 	if (r)
 		return r;
@@ -82,12 +82,12 @@ static int answer(struct side *s, const struct peer *p, const json_t *args, enum
 		mcp_refuse(t, no, "the approval is decided, used, or its time is over");
 		return 0;
 	}
-	return query_answer_later(s, t,
-				  json_pack("{s:s, s:s, s:s, s:I, s:s}", "id", a.id.s, "state",
-					    tool == TOOL_approval_grant ? "granted" : "denied",
-					    "deal", a.deal.s, "amount", (json_int_t)a.amount.minor,
-					    "currency", a.currency),
-				  e);
+	return mcp_answer_later(s, t,
+				json_pack("{s:s, s:s, s:s, s:I, s:s}", "id", a.id.s, "state",
+					  tool == TOOL_approval_grant ? "granted" : "denied",
+					  "deal", a.deal.s, "amount", (json_int_t)a.amount.minor,
+					  "currency", a.currency),
+				e);
 }
 
 static int on_grant(struct side *s, const struct peer *p, const json_t *args, const char *key,
@@ -109,11 +109,11 @@ const struct mcp_row query_rows_approval[] = {
 	  .read_only = true, .idempotent = true, .who = WHO_HUMAN | WHO_APP, .call = on_list },
 	{ "approval_grant", "Grant an approval",
 	  "Allows the choice, up to the amount asked for; or lets the act happen",
-	  .input_schema = QUERY_ID_REASON, .idempotent = true, .open_world = true, .who = WHO_HUMAN,
+	  .input_schema = MCP_ID_REASON, .idempotent = true, .open_world = true, .who = WHO_HUMAN,
 	  .call = on_grant },
 	{ "approval_deny", "Deny an approval",
 	  "Refuses the choice, and the offer is declined; or the act",
-	  .input_schema = QUERY_ID_REASON, .idempotent = true, .open_world = true, .who = WHO_HUMAN,
+	  .input_schema = MCP_ID_REASON, .idempotent = true, .open_world = true, .who = WHO_HUMAN,
 	  .call = on_deny },
 	{ 0 },
 };

@@ -46,7 +46,7 @@ static int on_sign(struct side *s, const struct peer *p, const json_t *args, con
 	(void)key;
 	if (!r)
 		r = disclosure_sign(s, doc, &signed_doc, e);
-	return r ? r : query_answer_later(s, t, json_pack("{s:o}", "policy", signed_doc), e);
+	return r ? r : mcp_answer_later(s, t, json_pack("{s:o}", "policy", signed_doc), e);
 }
 
 static int on_load(struct side *s, const struct peer *p, const json_t *args, const char *key,
@@ -61,11 +61,11 @@ static int on_load(struct side *s, const struct peer *p, const json_t *args, con
 		r = disclosure_load(s, doc, e);
 	if (r)
 		return r;
-	return query_answer_later(s, t,
-				  json_pack("{s:I, s:I}", "version",
-					    (json_int_t)disclosure_of(s)->version, "rules",
-					    (json_int_t)disclosure_of(s)->n_rules),
-				  e);
+	return mcp_answer_later(s, t,
+				json_pack("{s:I, s:I}", "version",
+					  (json_int_t)disclosure_of(s)->version, "rules",
+					  (json_int_t)disclosure_of(s)->n_rules),
+				e);
 }
 
 /* --- log_export --------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ static int on_export(struct side *s, const struct peer *p, const json_t *args, c
 	q.after = (uint64_t)after;
 	r = disclosure_export(s, &q, &doc, &next, e);
 	return r ? r
-		 : query_answer_later(
+		 : mcp_answer_later(
 			   s, t, json_pack("{s:o, s:I}", "export", doc, "next", (json_int_t)next),
 			   e);
 }

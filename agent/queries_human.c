@@ -16,53 +16,6 @@
 	"{\"type\":\"object\",\"properties\":{\"config\":{\"type\":\"string\"}}," \
 	"\"required\":[\"config\"],\"additionalProperties\":false}"
 
-/* --- the answer waits for the commit -----------------------------------------------------------
- */
-
-struct waiting {
-	struct mcp_turn *turn;
-	json_t *answer;
-};
-
-static void answer_now(void *arg)
-{
-	struct waiting *w = arg;
-
-	mcp_turn_result(w->turn, w->answer);
-	json_decref(w->answer);
-	free(w);
-}
-
-int query_answer_later(struct side *s, struct mcp_turn *t, json_t *o, struct err *e)
-{
-	struct waiting *w = malloc(sizeof(*w));
-
-	if (!w || !o) {
-		json_decref(o);
-		free(w);
-		return err_set(e, -ENOMEM, "out of memory");
-	}
-	*w = (struct waiting){ t, o };
-	engine_after_commit(s->engine, answer_now, w);
-	return 0;
-}
-
-int query_id_reason(const json_t *args, char *id, size_t cap, why_t *why, struct err *e)
-{
-	const char *reason;
-	int r = json_only(args, "", e, "id", "reason", NULL);
-
-	if (!r)
-		r = json_need_text(args, "", "id", id, cap, e);
-	if (!r)
-		r = json_need_str(args, "", "reason", &reason, e);
-	if (!r && (!*reason || strlen(reason) >= sizeof(why->s)))
-		r = err_set(e, -EINVAL, "reason: 1..%zu characters required", sizeof(why->s) - 1);
-	if (!r)
-		str_cut(why->s, reason);
-	return r;
-}
-
 /* --- agreement_terminate -----------------------------------------------------------------------
  */
 
@@ -73,7 +26,7 @@ static int on_terminate(struct side *s, const struct peer *p, const json_t *args
 	const struct deal *d;
 	char id[sizeof(ident_t)];
 	enum refusal no;
-	int r = query_id_reason(args, id, sizeof(id), &ref.why, e);
+	int r = mcp_id_reason(args, id, sizeof(id), &ref.why, e);
 
 	(void)p;
 	(void)key;
@@ -90,11 +43,10 @@ static int on_terminate(struct side *s, const struct peer *p, const json_t *args
 		mcp_refuse(t, no, ref.deal.s);
 		return 0;
 	}
-	return query_answer_later(s, t,
-				  json_pack("{s:s, s:I, s:s}", "agreement", ref.deal.s, "revision",
-					    (json_int_t)ref.rev, "life",
-					    life_name(LIFE_TERMINATED)),
-				  e);
+	return mcp_answer_later(s, t,
+				json_pack("{s:s, s:I, s:s}", "agreement", ref.deal.s, "revision",
+					  (json_int_t)ref.rev, "life", life_name(LIFE_TERMINATED)),
+				e);
 }
 
 /* --- wallet_revoke -----------------------------------------------------------------------------
@@ -126,7 +78,7 @@ static int on_revoke(struct side *s, const struct peer *p, const json_t *args, c
 	struct revoking v = { .wallet = ref.about.s };
 	struct ledger_result res = { 0 };
 	enum refusal no;
-	int r = query_id_reason(args, ref.about.s, sizeof(ref.about.s), &ref.why, e);
+	int r = mcp_id_reason(args, ref.about.s, sizeof(ref.about.s), &ref.why, e);
 
 	(void)p;
 	(void)key;
@@ -148,11 +100,11 @@ static int on_revoke(struct side *s, const struct peer *p, const json_t *args, c
 		mcp_refuse(t, no, ref.about.s);
 		return 0;
 	}
-	return query_answer_later(s, t,
-				  json_pack("{s:s, s:b, s:I, s:I}", "wallet", ref.about.s,
-					    "revoked", 1, "held", (json_int_t)res.held.minor,
-					    "captured", (json_int_t)res.captured.minor),
-				  e);
+	return mcp_answer_later(s, t,
+				json_pack("{s:s, s:b, s:I, s:I}", "wallet", ref.about.s, "revoked",
+					  1, "held", (json_int_t)res.held.minor, "captured",
+					  (json_int_t)res.captured.minor),
+				e);
 }
 
 /* --- policy ------------------------------------------------------------------------------------
@@ -291,7 +243,7 @@ static int on_erase(struct side *s, const struct peer *p, const json_t *args, co
 	char did[DID_MAX];
 	uint8_t salted[32 + DID_MAX], d[SHA256_LEN];
 	enum refusal no;
-	int r = query_id_reason(args, did, sizeof(did), &ref.why, e);
+	int r = mcp_id_reason(args, did, sizeof(did), &ref.why, e);
 
 	(void)p;
 	(void)key;
@@ -312,17 +264,17 @@ static int on_erase(struct side *s, const struct peer *p, const json_t *args, co
 		mcp_refuse(t, no, ref.about.s);
 		return 0;
 	}
-	return query_answer_later(s, t, json_pack("{s:s, s:b}", "consumer", did, "erased", 1), e);
+	return mcp_answer_later(s, t, json_pack("{s:s, s:b}", "consumer", did, "erased", 1), e);
 }
 
 #define HUMAN .who = WHO_HUMAN
 
 const struct mcp_row query_rows_human[] = {
 	{ "agreement_terminate", "End an agreement", "Ends it now, on both sides",
-	  .input_schema = QUERY_ID_REASON, .destructive = true, .idempotent = true,
+	  .input_schema = MCP_ID_REASON, .destructive = true, .idempotent = true,
 	  .open_world = true, HUMAN, .call = on_terminate },
 	{ "wallet_revoke", "Revoke a wallet", "No new hold on it; what is paid for runs on",
-	  .input_schema = QUERY_ID_REASON, .destructive = true, .idempotent = true, HUMAN,
+	  .input_schema = MCP_ID_REASON, .destructive = true, .idempotent = true, HUMAN,
 	  .call = on_revoke },
 	{ "policy_show", "Policy", "The class profiles and windows in force", .read_only = true,
 	  .idempotent = true, .who = WHO_HUMAN | WHO_APP, .call = on_policy_show },
@@ -330,7 +282,7 @@ const struct mcp_row query_rows_human[] = {
 	  .input_schema = CONFIG_TEXT, .idempotent = true, HUMAN, .call = on_policy_load },
 	{ "consumer_erase", "Erase a consumer",
 	  "Destroys the key of its bodies; the log stays whole. Its agreements must have ended",
-	  .input_schema = QUERY_ID_REASON, .destructive = true, .idempotent = true, HUMAN,
+	  .input_schema = MCP_ID_REASON, .destructive = true, .idempotent = true, HUMAN,
 	  .call = on_erase },
 	{ 0 },
 };

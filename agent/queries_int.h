@@ -29,14 +29,6 @@ const struct deal *query_deal(const struct side *s, const char *id);
 int query_id(const json_t *args, const char **ret, struct err *e) must_check;
 int query_deal_arg(const struct side *s, const json_t *args, const struct deal **ret,
 		   struct err *e) must_check;
-/* {id, reason} of a human's act, both required. */
-int query_id_reason(const json_t *args, char *id, size_t cap, why_t *why, struct err *e) must_check;
-#define QUERY_ID_REASON                                                                 \
-	"{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"},\"reason\":" \
-	"{\"type\":\"string\",\"minLength\":1}},\"required\":[\"id\",\"reason\"],"      \
-	"\"additionalProperties\":false}"
-/* Ends the turn with o, which is consumed, once what it says is durable. */
-int query_answer_later(struct side *s, struct mcp_turn *t, json_t *o, struct err *e) must_check;
 /* Operational names of the two parties, for TM Forum bodies. */
 void query_parties(const struct side *s, struct tmf_parties *ret);
 

@@ -267,7 +267,7 @@ static int on_rotate(struct side *s, const struct peer *p, const json_t *args, c
 	r = rotate(s, role, &ev, e);
 	if (!r)
 		r = settle(s, e);
-	return r ? r : query_answer_later(s, t, key_answer(&ev, 0), e);
+	return r ? r : mcp_answer_later(s, t, key_answer(&ev, 0), e);
 }
 
 /* --- compromise ------------------------------------------------------------------------------- */
@@ -383,7 +383,7 @@ static int on_compromise(struct side *s, const struct peer *p, const json_t *arg
 	o = key_answer(&ev, frozen);
 	if (o && next.id.s[0])
 		(void)json_object_set_new(o, "next", json_string(next.id.s));
-	return query_answer_later(s, t, o, e);
+	return mcp_answer_later(s, t, o, e);
 }
 
 /* --- the ledger ------------------------------------------------------------------------------- */
@@ -410,7 +410,7 @@ static int ledger_act(struct side *s, const json_t *args, bool freeze, struct mc
 		return 0;
 	}
 	witness_rekey(s); /* the other side sees the act as soon as it can */
-	return query_answer_later(s, t, json_pack("{s:b}", "frozen", freeze), e);
+	return mcp_answer_later(s, t, json_pack("{s:b}", "frozen", freeze), e);
 }
 
 static int on_freeze(struct side *s, const struct peer *p, const json_t *args, const char *key,
@@ -448,11 +448,12 @@ const struct mcp_row query_rows_key[] = {
 	  .input_schema = ROTATE_ARGS, .who = WHO_HUMAN, .call = on_rotate },
 	{ "key_compromise", "A key is compromised",
 	  "Believes it no more, freezes what rests on it; traffic is kept",
-	  .input_schema = COMPROMISE_ARGS, .destructive = true, .who = WHO_HUMAN,
-	  .call = on_compromise },
+	  .input_schema = COMPROMISE_ARGS, .destructive = true, .idempotent = true,
+	  .who = WHO_HUMAN, .call = on_compromise },
 	{ "ledger_freeze", "Freeze the ledger", "Nothing is held or captured until it is thawed",
-	  .input_schema = REASON_ARGS, .destructive = true, .who = WHO_HUMAN, .call = on_freeze },
+	  .input_schema = REASON_ARGS, .destructive = true, .idempotent = true, .who = WHO_HUMAN,
+	  .call = on_freeze },
 	{ "ledger_thaw", "Thaw the ledger", "After its counters were recounted from the journal",
-	  .input_schema = REASON_ARGS, .who = WHO_HUMAN, .call = on_thaw },
+	  .input_schema = REASON_ARGS, .idempotent = true, .who = WHO_HUMAN, .call = on_thaw },
 	{ 0 },
 };

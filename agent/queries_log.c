@@ -2,6 +2,7 @@
 /* The log for readers: rows after a sequence number, and everything that touched one deal. */
 #include "agent/codec/event_json.h"
 #include "agent/store/store.h"
+#include "log_commit.h"
 #include "queries_int.h"
 
 #include <errno.h>
@@ -337,6 +338,32 @@ static int on_explain(struct side *s, const struct peer *p, const json_t *args, 
 			    e);
 }
 
+/* The root that would come with enough events or before the next checkpoint, now: what is under it
+ * can be proven from here on. */
+static int on_commit(struct side *s, const struct peer *p, const json_t *args, const char *key,
+		     struct mcp_turn *t, struct err *e)
+{
+	const struct world *w = engine_world(s->engine);
+	uint64_t before = w->committed;
+	int r = json_only(args, "", e, NULL);
+
+	(void)p;
+	(void)key;
+	if (!r)
+		r = log_commit_put(s, e);
+	if (!r && w->committed == before)
+		r = err_set(e, -EAGAIN,
+			    s->commits ? "no digest is made since the last root: ask again"
+				       : "this side signs no checkpoints (keys.checkpoint)");
+	if (r)
+		return r;
+	return mcp_answer_later(s, t,
+				json_pack("{s:s, s:I, s:I}", "recorded", "LOG_COMMITTED", "seq",
+					  (json_int_t)w->seq, "upto",
+					  (json_int_t)(w->committed - 1)),
+				e);
+}
+
 #define LOG_READ_SCHEMA                                                                        \
 	"{\"type\":\"object\",\"properties\":{\"after\":{\"type\":\"integer\",\"minimum\":0}," \
 	"\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000}},"                    \
@@ -348,5 +375,7 @@ const struct mcp_row query_rows_log[] = {
 	  .input_schema = LOG_READ_SCHEMA, READ, .call = on_log_read },
 	{ "explain", "Explain", "Every event that touched an object: who, by which rule, and why",
 	  .input_schema = QUERY_ID, READ, .call = on_explain },
+	{ "log_commit", "Fix the log's digests", "Writes the root over what was logged so far",
+	  .idempotent = true, .who = WHO_HUMAN, .call = on_commit },
 	{ 0 },
 };

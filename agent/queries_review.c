@@ -86,12 +86,11 @@ static int decide(struct side *s, struct ev_approval *a, bool grant, struct mcp_
 		mcp_refuse(t, no, "the approval is decided, has changed, or its time is over");
 		return 0;
 	}
-	return query_answer_later(s, t,
-				  json_pack("{s:s, s:s, s:s, s:I, s:s}", "id", a->id.s, "state",
-					    grant ? "granted" : "denied", "deal", a->deal.s,
-					    "amount", (json_int_t)a->amount.minor, "currency",
-					    a->currency),
-				  e);
+	return mcp_answer_later(s, t,
+				json_pack("{s:s, s:s, s:s, s:I, s:s}", "id", a->id.s, "state",
+					  grant ? "granted" : "denied", "deal", a->deal.s, "amount",
+					  (json_int_t)a->amount.minor, "currency", a->currency),
+				e);
 }
 
 /* --- 2025-11-25 ---------------------------------------------------------------------------------

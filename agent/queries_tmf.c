@@ -272,6 +272,9 @@ static int on_service_show(struct side *s, const struct peer *p, const json_t *a
 
 #define READ .read_only = true, .idempotent = true, .who = WHO_HUMAN | WHO_APP
 
+/* What the OSS's own owners work on. */
+#define ORDERS .owners = 1u << OWNER_oss_negotiation | 1u << OWNER_oss_planning
+
 const struct mcp_row query_rows_tmf[] = {
 	{ "intent_show", "Intent", "One intent as a TMF921 body", .input_schema = QUERY_ID, READ,
 	  .call = on_intent_show },
@@ -280,10 +283,10 @@ const struct mcp_row query_rows_tmf[] = {
 	{ "agreement_show", "Agreement", "The revision in force: TMF651 body and credential",
 	  .input_schema = QUERY_ID, READ, .call = on_agreement_show },
 	{ "order_show", "Order", "The latest order as a TMF622 body", .input_schema = QUERY_ID,
-	  READ, .call = on_order_show },
-	{ "service_list", "Services", "Every service as a TMF638 body", READ,
+	  READ, ORDERS, .call = on_order_show },
+	{ "service_list", "Services", "Every service as a TMF638 body", READ, ORDERS,
 	  .call = on_service_list },
 	{ "service_show", "Service", "One service as a TMF638 body", .input_schema = QUERY_ID, READ,
-	  .call = on_service_show },
+	  ORDERS, .call = on_service_show },
 	{ 0 },
 };

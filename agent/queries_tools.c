@@ -12,12 +12,15 @@ static const struct {
 	const char *title;
 	uint32_t roles; /* of the daemon that has the owner */
 } wired[] = {
-	{ TOOL_metered_flag, "First measurement", ROLE_OSS },
-	{ TOOL_breach_predict, "At risk", ROLE_OSS },
-	{ TOOL_breach_flag, "Breached", ROLE_OSS },
-	{ TOOL_recovery_flag, "Recovered", ROLE_OSS },
-	{ TOOL_cooled_flag, "Cooled", ROLE_OSS },
-	{ TOOL_advice_record, "Advice", ROLE_ENTERPRISE | ROLE_BSS },
+#define WIRE_EVENT(tool, roles, title) { TOOL_##tool, title, roles },
+#define WIRE_ROW(tool, roles)
+#define WIRE_AS(tool, name)
+#define WIRE_NOT(tool, why)
+#include "treaty/wire_tools.def"
+#undef WIRE_EVENT
+#undef WIRE_ROW
+#undef WIRE_AS
+#undef WIRE_NOT
 };
 
 static struct mcp_row rows[ARRAY_LEN(wired)];
@@ -46,11 +49,10 @@ static int on_tool(struct side *s, const struct peer *p, const json_t *args, con
 	if (err)
 		return err;
 	if (no == REFUSE_NONE)
-		return query_answer_later(s, t,
-					  json_pack("{s:s, s:I}", "recorded", event_name(r->event),
-						    "seq",
-						    (json_int_t)engine_world(s->engine)->seq),
-					  e);
+		return mcp_answer_later(s, t,
+					json_pack("{s:s, s:I}", "recorded", event_name(r->event),
+						  "seq", (json_int_t)engine_world(s->engine)->seq),
+					e);
 	mcp_refuse(t, no, NULL);
 	return 0;
 }

@@ -60,7 +60,11 @@ enum refusal bss_order(const struct deal *d, const struct agreement *old,
 		       const struct agreement *next);
 
 /* --- bss_renegotiate.c --- */
-void bss_look(const struct event *ev, enum bss_trigger t);
+/* Offers what the strategy finds for a live agreement. REFUSE_NONE: an offer is open. Else why
+ * none is; REFUSE_DECLINED: the strategy wants none. */
+enum refusal bss_look(const struct deal *d, enum bss_trigger t, why_t *why);
+/* The MCP rows renegotiation_open and renegotiation_close; once per process. */
+int bss_renegotiate_rows(struct err *e) must_check;
 /* Sends what waits, closes what was not answered. */
 void bss_offers_tick(void);
 void bss_offers_reset(void);

@@ -49,14 +49,21 @@ static void bss_credit_look(const struct event *ev)
 	bss_credit_lowered(d);
 }
 
+static void look(const struct event *ev, enum bss_trigger t)
+{
+	why_t why;
+
+	(void)bss_look(world_deal(engine_world(bss.side->engine), &ev->u.ref.deal), t, &why);
+}
+
 static void on_event(void *arg, const struct event *ev)
 {
 	(void)arg;
 	switch (ev->kind) {
 	case EV_WALLET_ADMITTED: bss_offer_menu(ev); break;
-	case EV_BREACH_PREDICTED: bss_look(ev, TRIGGER_BREACH_PREDICTED); break;
-	case EV_BREACHED: bss_look(ev, TRIGGER_BREACHED); break;
-	case EV_COOLED: bss_look(ev, TRIGGER_RECOVERED); break;
+	case EV_BREACH_PREDICTED: look(ev, TRIGGER_BREACH_PREDICTED); break;
+	case EV_BREACHED: look(ev, TRIGGER_BREACHED); break;
+	case EV_COOLED: look(ev, TRIGGER_RECOVERED); break;
 	case EV_SERVICE_ACTIVE:
 	case EV_SERVICE_FAILED:
 	case EV_ORDER_REFUSED:
@@ -126,5 +133,5 @@ int bss_negotiation_start(struct side *s, struct err *e)
 	/* The first tick sends the offers that wait and ends what ended while we were away. */
 	if (!loop_after(s->loop, 0, tick, NULL))
 		return err_set(e, -ENOMEM, "bss_negotiation: timer");
-	return 0;
+	return bss_renegotiate_rows(e);
 }

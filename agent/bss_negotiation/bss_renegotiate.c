@@ -8,6 +8,7 @@
 #include "agent/codec/noun.h"
 #include "agent/crypto/crypto.h"
 #include "agent/log.h"
+#include "agent/mcp_table.h"
 #include "agent/peer.h"
 
 #include <errno.h>
@@ -68,7 +69,7 @@ void bss_offers_reset(void)
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-static void close_offer(const struct deal *d, const char *why)
+static enum refusal close_offer(const struct deal *d, const char *why)
 {
 	struct ev_ref ref = { .deal = d->lineage, .about = d->quote.id, .rev = d->cur.rev };
 	struct err e = { 0 };
@@ -76,7 +77,7 @@ static void close_offer(const struct deal *d, const char *why)
 	str_cut(ref.why.s, why);
 	if (bss_release(d, &e))
 		log_error("%s: hold not released: %s", d->lineage.s, e.text);
-	(void)tool_renegotiation_close(&bss.cap, &ref, NULL, NULL);
+	return tool_renegotiation_close(&bss.cap, &ref, NULL, NULL);
 }
 
 static void later(struct out *o, const char *why)
@@ -117,7 +118,7 @@ static void on_answer(void *arg, int err, const struct a2a_result *r, const char
 	if (d && o->kind == OUT_OFFER && d->life == LIFE_RENEGOTIATING &&
 	    ident_eq(d->quote.id, *key) &&
 	    !nego_read(part, NEGO_PROBLEM, &nego_problem_fields, &p, &e))
-		close_offer(d, p.title.s);
+		(void)close_offer(d, p.title.s);
 }
 
 static json_t *envelope(const struct deal *d)
@@ -237,8 +238,8 @@ void bss_offers_tick(void)
 			continue;
 		if (now.ms >
 		    (d->has_accept ? d->accept.start.ms + SETTLE_MS : d->quote.valid_until.ms)) {
-			close_offer(d, d->has_accept ? "not countersigned in time"
-						     : "not answered in time");
+			(void)close_offer(d, d->has_accept ? "not countersigned in time"
+							   : "not answered in time");
 			closed++;
 		} else if (in_life_offer(&d->quote) && d->quote.version == 1 && !d->has_accept) {
 			o = out_make(OUT_OFFER, &d->quote.id, &d->lineage);
@@ -308,39 +309,45 @@ static void offer_from(const struct deal *d, const struct bss_strategy_out *out,
 	memcpy(q->item, out->item, sizeof(q->item));
 }
 
-static void open_offer(const struct deal *d, const struct bss_strategy_in *in,
-		       const struct bss_strategy_out *out)
+static enum refusal open_offer(const struct deal *d, const struct bss_strategy_in *in,
+			       const struct bss_strategy_out *out)
 {
 	struct decision dec = { "bss_strategy", &bss_strategy_in_fields, &bss_strategy_out_fields,
 				in, out };
 	auto_free char *body = NULL;
 	struct quote q;
 	struct err e = { 0 };
+	enum refusal no;
 
 	offer_from(d, out, &q);
 	if (q.term_ms <= 0)
-		return; /* it ends now anyway */
+		return REFUSE_WRONG_STATE; /* it ends now anyway */
 	if (bss_quote_body(&q, d, &body, &e)) {
 		log_error("offer for %s: %s", d->lineage.s, e.text);
-		return;
+		return REFUSE_LIMIT_REACHED;
 	}
-	if (tool_renegotiation_open(&bss.cap, &q, &dec, &q.digest) == REFUSE_NONE)
+	no = tool_renegotiation_open(&bss.cap, &q, &dec, &q.digest);
+	if (no == REFUSE_NONE)
 		bss_offers_soon();
+	return no;
 }
 
-void bss_look(const struct event *ev, enum bss_trigger t)
+enum refusal bss_look(const struct deal *d, enum bss_trigger t, why_t *why)
 {
-	const struct deal *d = world_deal(engine_world(bss.side->engine), &ev->u.ref.deal);
 	const struct class_profile *p;
 	struct bss_strategy_in in;
 	struct bss_strategy_out out;
 
+	if (!d || !d->operator_side || !d->cur.rev)
+		return REFUSE_AGREEMENT_UNKNOWN;
 	/* Money that is on its way back would make the two sides' sums differ. */
-	if (!d || !d->operator_side || !d->cur.rev || deal_credit_open(d))
-		return;
+	str_cut(why->s, "a credit note is on its way");
+	if (deal_credit_open(d))
+		return REFUSE_WRONG_STATE;
 	p = side_profile(bss.side, &d->cur.class_name);
+	str_cut(why->s, "its class is not configured any more");
 	if (!p)
-		return;
+		return REFUSE_WRONG_STATE;
 	memset(&in, 0, sizeof(in));
 	memset(&out, 0, sizeof(out));
 	in.p = bss.params;
@@ -352,9 +359,117 @@ void bss_look(const struct event *ev, enum bss_trigger t)
 	in.now = engine_now(bss.side->engine);
 	in.n_paths = bss_paths(in.path);
 	bss_strategy(&in, &out);
+	*why = out.why;
 	if (out.offer)
-		open_offer(d, &in, &out);
-	else if (out.refusal != REFUSE_NONE)
-		engine_refuse(bss.side->engine, ACTOR, "renegotiation_open", &d->lineage,
-			      out.refusal, out.why.s);
+		return open_offer(d, &in, &out);
+	if (out.refusal == REFUSE_NONE)
+		return REFUSE_DECLINED;
+	engine_refuse(bss.side->engine, ACTOR, "renegotiation_open", &d->lineage, out.refusal,
+		      out.why.s);
+	return out.refusal;
+}
+
+/* --- on request ---------------------------------------------------------------------------------
+ */
+
+/* The operator wants capacity back: the same offer as at a risk, by the same rules. */
+static int open_row(struct side *s, const struct peer *p, const json_t *args, const char *key,
+		    struct mcp_turn *t, struct err *e)
+{
+	ident_t id = { "" };
+	const struct deal *d;
+	why_t why = { "" };
+	enum refusal no;
+	int r = json_only(args, "", e, "id", NULL);
+
+	(void)p;
+	(void)key;
+	if (!r)
+		r = json_need_text(args, "", "id", id.s, sizeof(id.s), e);
+	if (r)
+		return r;
+	d = world_deal(engine_world(s->engine), &id);
+	no = bss_look(d, TRIGGER_RECLAIM, &why);
+	if (no != REFUSE_NONE) {
+		mcp_refuse(t, no, why.s);
+		return 0;
+	}
+	return mcp_answer_later(s, t,
+				json_pack("{s:s, s:s, s:I, s:s}", "agreement", d->lineage.s,
+					  "quote", d->quote.id.s, "validUntilMs",
+					  (json_int_t)d->quote.valid_until.ms, "why", why.s),
+				e);
+}
+
+/* What the enterprise has accepted is settled or times out; it is not taken back. */
+static enum refusal may_close(const struct deal *d, const char **why)
+{
+	*why = "";
+	if (!d || !d->operator_side || !d->cur.rev)
+		return REFUSE_AGREEMENT_UNKNOWN;
+	*why = "no offer is open";
+	if (d->life != LIFE_RENEGOTIATING)
+		return REFUSE_WRONG_STATE;
+	*why = "the offer is accepted";
+	return d->has_accept ? REFUSE_IN_FLIGHT : REFUSE_NONE;
+}
+
+static int close_row(struct side *s, const struct peer *p, const json_t *args, const char *key,
+		     struct mcp_turn *t, struct err *e)
+{
+	ident_t id = { "" };
+	const struct deal *d;
+	const char *text;
+	why_t why;
+	enum refusal no;
+	int r = mcp_id_reason(args, id.s, sizeof(id.s), &why, e);
+
+	(void)p;
+	(void)key;
+	if (r)
+		return r;
+	d = world_deal(engine_world(s->engine), &id);
+	no = may_close(d, &text);
+	if (no == REFUSE_NONE)
+		no = close_offer(d, why.s);
+	if (no != REFUSE_NONE) {
+		mcp_refuse(t, no, text);
+		return 0;
+	}
+	return mcp_answer_later(
+		s, t, json_pack("{s:s, s:s}", "agreement", d->lineage.s, "quote", d->quote.id.s),
+		e);
+}
+
+int bss_renegotiate_rows(struct err *e)
+{
+	static const struct mcp_row rows[] = {
+		{ .name = "renegotiation_open",
+		  .title = "Ask for capacity back",
+		  .help = "Offers a smaller revision of a live agreement to its enterprise, when "
+			  "its class steps down and its life allows it; no offer is forced on "
+			  "anybody",
+		  .input_schema = "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":"
+				  "\"string\"}},\"required\":[\"id\"],"
+				  "\"additionalProperties\":false}",
+		  .idempotent = true,
+		  .open_world = true,
+		  .who = WHO_HUMAN,
+		  .call = open_row },
+		{ .name = "renegotiation_close",
+		  .title = "Take an offer back",
+		  .help = "Closes an offer of a revision that the enterprise has not accepted; "
+			  "the agreement goes on as it is",
+		  .input_schema = MCP_ID_REASON,
+		  .idempotent = true,
+		  .who = WHO_HUMAN,
+		  .call = close_row },
+	};
+	static bool added;
+	int r = 0;
+
+	for (size_t i = 0; !added && !r && i < ARRAY_LEN(rows); i++)
+		r = mcp_table_add(&rows[i], e);
+	added = true;
+	return r;
 }

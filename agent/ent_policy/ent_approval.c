@@ -96,15 +96,28 @@ static void granted(struct conv *c, struct deal *d, const struct ev_approval *a)
 }
 
 /* As if the rules had said no: the deal returns to where it stood. */
-static void declined(struct conv *c, const struct deal *d, const struct ev_approval *a)
+static enum refusal decline(struct conv *c, const struct deal *d, const why_t *why)
 {
-	struct ev_ref ref = { .deal = d->negotiation, .about = a->quote, .why = a->why };
+	struct ev_ref ref = { .deal = d->negotiation, .about = d->quote.id, .why = *why };
+	enum refusal no;
 
-	if (!ident_eq(d->quote.id, a->quote) || d->has_accept ||
+	if (!d->has_quote || d->has_accept ||
 	    (d->life != LIFE_NEGOTIATED && d->life != LIFE_RENEGOTIATING))
-		return;
-	if (tool_quote_reject(&c->ent->cap, &ref, NULL, &d->quote.digest) == REFUSE_NONE)
-		ent_reject(c, d, a->why.s);
+		return REFUSE_WRONG_STATE;
+	no = tool_quote_reject(&c->ent->cap, &ref, NULL, &d->quote.digest);
+	if (no == REFUSE_NONE)
+		ent_reject(c, d, why->s);
+	return no;
+}
+
+enum refusal ent_decline(struct ent *en, struct deal *d, const why_t *why)
+{
+	struct conv *c = d && !d->operator_side ? ent_conv(en, d) : NULL;
+
+	if (!c)
+		return d && !d->operator_side ? REFUSE_LIMIT_REACHED : REFUSE_AGREEMENT_UNKNOWN;
+	/* What is under way has its answer already. */
+	return c->step == CONV_IDLE ? decline(c, d, why) : REFUSE_IN_FLIGHT;
 }
 
 void ent_approval_answered(struct ent *en, struct deal *d, const struct event *ev)
@@ -118,8 +131,8 @@ void ent_approval_answered(struct ent *en, struct deal *d, const struct event *e
 		return; /* a newer conversation is under way; the grant is there when it needs it */
 	else if (ev->kind == EV_APPROVAL_GRANTED)
 		granted(c, d, &a);
-	else
-		declined(c, d, &a);
+	else if (ident_eq(d->quote.id, a.quote))
+		(void)decline(c, d, &a.why);
 }
 
 void ent_approval_tick(struct ent *en)

@@ -145,6 +145,8 @@ money_t ent_approval_limit(const struct ent *en, const struct deal *d);
 bool ent_approval_ask(struct conv *c, const struct deal *d, const struct ent_policy_in *in,
 		      enum refusal *no, struct err *e);
 void ent_approval_answered(struct ent *en, struct deal *d, const struct event *ev);
+/* Says no to a menu that waits for a human, as a denial would; d may be NULL. */
+enum refusal ent_decline(struct ent *en, struct deal *d, const why_t *why);
 void ent_approval_tick(struct ent *en);
 
 /* ent_agree.c: REFUSE_NONE, a refusal with its text in e, or REFUSE_MAX_: try again later. */

@@ -311,8 +311,83 @@ static int wallet_row(struct side *s, const struct peer *p, const json_t *args, 
 	return ent_wallet_load(&ent, args, t, e);
 }
 
+/* What a tick does once a second, now; its shares as they are then. */
+static int spur_row(struct side *s, const struct peer *p, const json_t *args, const char *key,
+		    struct mcp_turn *t, struct err *e)
+{
+	uint64_t before = engine_world(s->engine)->seq;
+	json_t *shares = json_array();
+	int r = json_only(args, "", e, NULL);
+
+	(void)p;
+	(void)key;
+	if (!r && !ent_edge_on(&ent))
+		r = err_set(e, -ENODEV, "this enterprise has no edge of its own");
+	if (!r)
+		ent_spur_divide(&ent, NULL);
+	for (uint8_t i = 0; !r && i < ent.w->spur.n_flows; i++)
+		if (json_array_append_new(shares,
+					  json_pack("{s:s, s:I}", "agreement",
+						    ent.w->spur.flow[i].lineage.s, "rateBps",
+						    (json_int_t)ent.w->spur.flow[i].rate.bps)))
+			r = err_set(e, -ENOMEM, "out of memory");
+	if (r) {
+		json_decref(shares);
+		return r;
+	}
+	return mcp_answer_later(
+		s, t, json_pack("{s:b, s:o}", "changed", ent.w->seq != before, "shares", shares),
+		e);
+}
+
+static int reject_row(struct side *s, const struct peer *p, const json_t *args, const char *key,
+		      struct mcp_turn *t, struct err *e)
+{
+	ident_t id = { "" };
+	struct deal *d;
+	why_t why;
+	enum refusal no;
+	int r = mcp_id_reason(args, id.s, sizeof(id.s), &why, e);
+
+	(void)p;
+	(void)key;
+	if (r)
+		return r;
+	d = world_deal(ent.w, &id);
+	no = ent_decline(&ent, d, &why);
+	if (no != REFUSE_NONE) {
+		mcp_refuse(t, no, no == REFUSE_WRONG_STATE ? "no menu waits for an answer" : "");
+		return 0;
+	}
+	return mcp_answer_later(s, t,
+				json_pack("{s:s, s:s, s:s}", "negotiation", d->negotiation.s,
+					  "quote", d->quote.id.s, "life", life_name(d->life)),
+				e);
+}
+
 static int add_rows(struct err *e)
 {
+	static const struct mcp_row no = {
+		.name = "quote_reject",
+		.title = "Decline a menu",
+		.help = "Says no to a menu that waits for a human's approval; the deal returns to "
+			"where it stood",
+		.input_schema = MCP_ID_REASON,
+		.idempotent = true,
+		.open_world = true,
+		.who = WHO_HUMAN,
+		.call = reject_row,
+	};
+	static const struct mcp_row spur = {
+		.name = "spur_rebalance",
+		.title = "Divide the access link again",
+		.help = "Settles now, by the enterprise's own priorities, what each agreement may "
+			"use of its access link",
+		.input_schema = MCP_NO_ARGUMENTS,
+		.idempotent = true,
+		.who = WHO_HUMAN,
+		.call = spur_row,
+	};
 	static const struct mcp_row row = {
 		.name = "wallet_load",
 		.title = "Load a re-issued wallet",
@@ -323,6 +398,7 @@ static int add_rows(struct err *e)
 				"\"additionalProperties\":false}",
 		.idempotent = true,
 		.who = WHO_HUMAN,
+		.owners = 1u << OWNER_ent_policy,
 		.call = wallet_row,
 	};
 	static bool added;
@@ -330,7 +406,8 @@ static int add_rows(struct err *e)
 	if (added)
 		return 0;
 	added = true;
-	return mcp_table_add(&row, e);
+	return mcp_table_add(&row, e) || mcp_table_add(&spur, e) || mcp_table_add(&no, e) ? -EINVAL
+											  : 0;
 }
 
 static int prepare(struct side *s, struct err *e)

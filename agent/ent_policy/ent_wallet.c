@@ -270,34 +270,6 @@ void ent_wallet_staple(struct ent *en, const json_t *stapled[LISTS_MAX])
 /* --- over the wire ------------------------------------------------------------------------------
  */
 
-struct answer {
-	struct mcp_turn *turn;
-	json_t *js;
-};
-
-static void send_answer(void *arg)
-{
-	struct answer *a = arg;
-
-	mcp_turn_result(a->turn, a->js);
-	json_decref(a->js);
-	free(a);
-}
-
-static int answer_after_commit(struct side *s, struct mcp_turn *t, json_t *js, struct err *e)
-{
-	struct answer *a = calloc(1, sizeof(*a));
-
-	if (!a || !js) {
-		json_decref(js);
-		free(a);
-		return err_set(e, -ENOMEM, "answer");
-	}
-	*a = (struct answer){ t, js };
-	engine_after_commit(s->engine, send_answer, a);
-	return 0;
-}
-
 int ent_wallet_load(struct ent *en, const json_t *args, struct mcp_turn *t, struct err *e)
 {
 	enum refusal no = REFUSE_NONE;
@@ -315,9 +287,9 @@ int ent_wallet_load(struct ent *en, const json_t *args, struct mcp_turn *t, stru
 		mcp_refuse(t, no, e->text);
 		return 0;
 	}
-	return answer_after_commit(en->s, t,
-				   json_pack("{s:s, s:I, s:s}", "walletId", en->wallet.wallet_id,
-					     "generation", (json_int_t)en->wallet.generation,
-					     "currency", en->wallet.currency),
-				   e);
+	return mcp_answer_later(en->s, t,
+				json_pack("{s:s, s:I, s:s}", "walletId", en->wallet.wallet_id,
+					  "generation", (json_int_t)en->wallet.generation,
+					  "currency", en->wallet.currency),
+				e);
 }

@@ -67,36 +67,8 @@ static int read_args(const struct side *s, const json_t *args, struct intent *i,
 	return r ? r : from_body(js, i, e);
 }
 
-/* --- the answer ---------------------------------------------------------------------------------
+/* --- calls --------------------------------------------------------------------------------------
  */
-
-struct answer {
-	struct mcp_turn *turn;
-	json_t *js;
-};
-
-static void send_answer(void *arg)
-{
-	struct answer *a = arg;
-
-	mcp_turn_result(a->turn, a->js);
-	json_decref(a->js);
-	free(a);
-}
-
-/* js is taken over. */
-static int answer(struct side *s, struct mcp_turn *t, json_t *js, struct err *e)
-{
-	struct answer *a = js ? malloc(sizeof(*a)) : NULL;
-
-	if (!a) {
-		json_decref(js);
-		return err_set(e, -ENOMEM, "answer");
-	}
-	*a = (struct answer){ t, js };
-	engine_after_commit(s->engine, send_answer, a);
-	return 0;
-}
 
 struct idem {
 	char principal[WIRE_DID_MAX]; /* keys of one caller are nobody else's */
@@ -124,7 +96,7 @@ static int known(struct side *s, struct idem *x, const json_t *args, struct mcp_
 	if (no != REFUSE_NONE)
 		mcp_refuse(t, no, "");
 	else
-		r = answer(s, t, json_loadb(text, n, 0, NULL), e);
+		r = mcp_answer_later(s, t, json_loadb(text, n, 0, NULL), e);
 	return r ? r : 1;
 }
 
@@ -166,7 +138,7 @@ static int call(struct side *s, const struct peer *p, const json_t *args, const 
 		json_decref(js);
 		return r;
 	}
-	return answer(s, t, js, e);
+	return mcp_answer_later(s, t, js, e);
 }
 
 static int withdraw(struct side *s, const struct peer *p, const json_t *args, const char *key,
@@ -200,11 +172,46 @@ static int withdraw(struct side *s, const struct peer *p, const json_t *args, co
 		json_decref(js);
 		return r;
 	}
-	return answer(s, t, js, e);
+	return mcp_answer_later(s, t, js, e);
+}
+
+static int release(struct side *s, const struct peer *p, const json_t *args, const char *key,
+		   struct mcp_turn *t, struct err *e)
+{
+	struct ev_ref ref = { 0 };
+	enum refusal no;
+	int r = mcp_id_reason(args, ref.deal.s, sizeof(ref.deal.s), &ref.why, e);
+
+	(void)p;
+	(void)key;
+	if (r)
+		return r;
+	no = ent_agreement_release(s, &ref, e);
+	if (no != REFUSE_NONE) {
+		mcp_refuse(t, no, e->text);
+		return 0;
+	}
+	return mcp_answer_later(
+		s, t,
+		json_pack("{s:s, s:I}", "agreement", ref.about.s, "revision", (json_int_t)ref.rev),
+		e);
 }
 
 int ent_requirement_rows(struct err *e)
 {
+	static const struct mcp_row let_go = {
+		.name = "agreement_release",
+		.title = "Release a detected agreement",
+		.help = "Ends an agreement that was made for detected traffic, because its demand "
+			"is gone; the operator is told. What a person asked for is ended by "
+			"agreement_terminate.",
+		.input_schema = MCP_ID_REASON,
+		.destructive = true,
+		.idempotent = true,
+		.open_world = true,
+		.who = WHO_HUMAN,
+		.call = release,
+	};
 	static const struct mcp_row back = {
 		.name = "intent_withdraw",
 		.title = "Withdraw a service intent",
@@ -242,5 +249,7 @@ int ent_requirement_rows(struct err *e)
 	if (added)
 		return 0;
 	added = true;
-	return mcp_table_add(&row, e) || mcp_table_add(&back, e) ? -EINVAL : 0;
+	return mcp_table_add(&row, e) || mcp_table_add(&back, e) || mcp_table_add(&let_go, e)
+		       ? -EINVAL
+		       : 0;
 }

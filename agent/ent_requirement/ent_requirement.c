@@ -110,6 +110,23 @@ enum refusal ent_intent_withdraw(struct side *s, const struct ev_ref *ref, struc
 	return no == REFUSE_NONE ? no : refuse(e, no, refusal_text(no));
 }
 
+enum refusal ent_agreement_release(struct side *s, struct ev_ref *ref, struct err *e)
+{
+	const struct deal *d = world_deal(engine_world(s->engine), &ref->deal);
+	enum refusal no;
+
+	if (!d || d->operator_side || !d->cur.rev)
+		return refuse(e, REFUSE_AGREEMENT_UNKNOWN, "id: no such agreement");
+	if (d->intent.source != INTENT_DETECTED)
+		return refuse(e, REFUSE_WRONG_STATE,
+			      "id: not made for detected traffic, end the agreement instead");
+	ref->deal = d->negotiation;
+	ref->about = d->cur.lineage;
+	ref->rev = d->cur.rev;
+	no = tool_agreement_release(&rq.cap, ref, NULL, NULL);
+	return no == REFUSE_NONE ? no : refuse(e, no, refusal_text(no));
+}
+
 /* --- detecting ----------------------------------------------------------------------------------
  */
 

@@ -18,4 +18,8 @@ enum refusal ent_intent_declare(struct side *s, struct intent *i, struct err *e)
  * and why must be set. The counterparty is told by ent_policy, which hears of it. */
 enum refusal ent_intent_withdraw(struct side *s, const struct ev_ref *ref, struct err *e);
 
+/* Ends an agreement that was made for detected traffic, before detection itself finds the demand
+ * gone. ref->deal is any of its two ids, why is set; the rest is filled in. */
+enum refusal ent_agreement_release(struct side *s, struct ev_ref *ref, struct err *e);
+
 #endif

@@ -5,7 +5,7 @@
 
 #include "treaty/err.h"
 
-/* The MCP rows intent_declare and intent_withdraw; once per process. */
+/* The MCP rows intent_declare, intent_withdraw and agreement_release; once per process. */
 int ent_requirement_rows(struct err *e) must_check;
 
 #endif

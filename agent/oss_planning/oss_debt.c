@@ -4,8 +4,10 @@
 #include "agent/codec/json.h"
 #include "agent/codec/noun.h"
 #include "agent/log.h"
+#include "agent/mcp_table.h"
 #include "agent/peer.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #define AGAIN_US (2 * 1000 * 1000)
@@ -115,9 +117,49 @@ void oss_debt_add(const struct plan *p, uint16_t no)
 	again(AGAIN_US);
 }
 
-void oss_debt_start(struct side *s)
+/* Without waiting for the next try. */
+static int settle_row(struct side *s, const struct peer *p, const json_t *args, const char *key,
+		      struct mcp_turn *t, struct err *e)
 {
+	json_t *js;
+	int r = json_only(args, "", e, NULL);
+
+	(void)s;
+	(void)p;
+	(void)key;
+	if (r)
+		return r;
+	if (!ds.in_flight) {
+		loop_cancel(ds.s->loop, ds.timer);
+		try_next(NULL);
+	}
+	js = json_pack("{s:I, s:b}", "owed", (json_int_t)world()->n_debts, "asked", ds.in_flight);
+	if (!js)
+		return err_set(e, -ENOMEM, "out of memory");
+	mcp_turn_result(t, js);
+	json_decref(js);
+	return 0;
+}
+
+static const struct mcp_row row = {
+	.name = "removal_settle",
+	.title = "Ask for owed removals",
+	.help = "Asks the next node that owes a removal now, instead of at the next try; what it "
+		"answers settles the debt",
+	.input_schema = MCP_NO_ARGUMENTS,
+	.idempotent = true,
+	.who = WHO_HUMAN,
+	.call = settle_row,
+};
+
+int oss_debt_start(struct side *s, struct err *e)
+{
+	static bool added;
+	int r = added ? 0 : mcp_table_add(&row, e);
+
+	added = true;
 	memset(&ds, 0, sizeof(ds));
 	ds.s = s;
 	again(0);
+	return r;
 }

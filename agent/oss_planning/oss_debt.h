@@ -7,7 +7,8 @@
 
 #include "agent/side.h"
 
-void oss_debt_start(struct side *s);
+/* Adds the MCP row removal_settle, once per process. */
+int oss_debt_start(struct side *s, struct err *e) must_check;
 /* Step no (1..) of p. */
 void oss_debt_add(const struct plan *p, uint16_t no);
 

@@ -104,11 +104,12 @@ int oss_planning_start(struct side *s, struct err *e)
 
 	pl.s = s;
 	oss_exec_start(s);
-	oss_debt_start(s);
 	for (uint32_t i = 0; i < w->n_deals; i++)
 		if (w->deal[i].has_plan)
 			oss_exec_run(&w->deal[i]);
 	if (engine_subscribe(s->engine, on_event, NULL))
 		return err_set(e, -ENOSPC, "oss_planning: too many subscribers");
+	if (oss_debt_start(s, e))
+		return -EINVAL;
 	return oss_swap_start(s, e);
 }

@@ -179,6 +179,7 @@ static const struct mcp_row row = {
 			"\"additionalProperties\":false}",
 	.idempotent = true,
 	.who = WHO_HUMAN,
+	.owners = 1u << OWNER_human | 1u << OWNER_oss_planning,
 	.slow = true,
 	.call = path_swap,
 };

@@ -29,33 +29,22 @@
 
 static char treatyd[PATH_MAX], treatyctl[PATH_MAX], reply[REPLY_MAX];
 
-/* The tools of tools.def that answer on the wire, and at whose daemon. */
-static const struct {
-	enum tool_id tool;
-	uint32_t roles;
-} wired[] = {
+/* What each tool of tools.def is on the wire, and at whose daemon. */
 #define OPERATOR (ROLE_BSS | ROLE_OSS)
-#define ALL      (OPERATOR | ROLE_ENTERPRISE | ROLE_NODE)
-	{ TOOL_intent_declare, ROLE_ENTERPRISE },
-	{ TOOL_intent_withdraw, ROLE_ENTERPRISE },
-	{ TOOL_agreement_terminate, ALL },
-	{ TOOL_wallet_revoke, ALL },
-	{ TOOL_policy_load, ALL },
-	{ TOOL_approval_grant, ALL },
-	{ TOOL_approval_deny, ALL },
-	{ TOOL_consumer_erase, ALL },
-	{ TOOL_disclosure_load, ALL },
-	{ TOOL_key_rotate, ALL },
-	{ TOOL_key_compromise, ALL },
-	{ TOOL_ledger_freeze, ALL },
-	{ TOOL_ledger_thaw, ALL },
-	{ TOOL_step_apply, ROLE_NODE },
-	{ TOOL_metered_flag, ROLE_OSS },
-	{ TOOL_breach_predict, ROLE_OSS },
-	{ TOOL_breach_flag, ROLE_OSS },
-	{ TOOL_recovery_flag, ROLE_OSS },
-	{ TOOL_cooled_flag, ROLE_OSS },
-	{ TOOL_advice_record, ROLE_ENTERPRISE | ROLE_BSS },
+static const struct {
+	uint32_t roles;
+	bool row; /* an act: the daemon's own people may do it, and its [principal] of the human's
+		   */
+} wired[TOOL_MAX_] = {
+#define WIRE_EVENT(tool, roles, title) [TOOL_##tool] = { roles, false },
+#define WIRE_ROW(tool, roles)          [TOOL_##tool] = { roles, true },
+#define WIRE_AS(tool, name)
+#define WIRE_NOT(tool, why)
+#include "treaty/wire_tools.def"
+#undef WIRE_EVENT
+#undef WIRE_ROW
+#undef WIRE_AS
+#undef WIRE_NOT
 };
 
 static struct daemon {
@@ -239,7 +228,7 @@ static struct wire_end dial(const struct daemon *d, const char *who)
 	return w;
 }
 
-/* The names that tools/list shows this caller. */
+/* What tools/list shows this caller, by name. */
 static json_t *listed(struct wire_end *w)
 {
 	auto_json json_t *answer = NULL;
@@ -249,8 +238,8 @@ static json_t *listed(struct wire_end *w)
 	assert_int_equal(send_call(w, "127.0.0.1", "", "tools/list", NULL, NULL), 200);
 	answer = body_of();
 	json_array_foreach (json_object_get(json_object_get(answer, "result"), "tools"), i, tool)
-		(void)json_object_set_new(names, json_string_value(json_object_get(tool, "name")),
-					  json_true());
+		(void)json_object_set(names, json_string_value(json_object_get(tool, "name")),
+				      tool);
 	return names;
 }
 
@@ -272,13 +261,28 @@ static bool unknown(struct wire_end *w, const char *tool)
 
 static bool is_wired(enum tool_id id, const struct daemon *d)
 {
-	for (size_t i = 0; i < ARRAY_LEN(wired); i++)
-		if (wired[i].tool == id)
-			return wired[i].roles & d->bits;
-	return false;
+	return wired[id].roles & d->bits;
 }
 
 static unsigned pairs;
+
+/* A row says of its act what tools.def says of its event; the act may reach further. */
+static void annotated(const struct tool_row *t, const json_t *listed)
+{
+	static const char *const hints[] = { "idempotentHint", "destructiveHint", "openWorldHint" };
+	static const unsigned flags[] = { TOOL_IDEMPOTENT, TOOL_DESTRUCTIVE, TOOL_OPEN_WORLD };
+	const json_t *a = json_object_get(listed, "annotations");
+
+	assert_true(json_is_false(json_object_get(a, "readOnlyHint")));
+	assert_true(json_is_object(json_object_get(listed, "inputSchema")));
+	assert_true(json_is_object(json_object_get(listed, "outputSchema")));
+	for (size_t h = 0; h < ARRAY_LEN(hints); h++) {
+		bool says = json_is_true(json_object_get(a, hints[h])), is = t->flags & flags[h];
+
+		if (says != is && (!says || flags[h] != TOOL_OPEN_WORLD))
+			fail_msg("%s: %s", t->name, hints[h]);
+	}
+}
 
 /* owner OWNER_MAX_: a caller that no [principal] names. */
 static void whole_table(const struct daemon *d, const char *who, enum owner owner, bool oss)
@@ -291,14 +295,14 @@ static void whole_table(const struct daemon *d, const char *who, enum owner owne
 		bool owns = t->owner == owner || (oss && i == TOOL_step_apply);
 		bool want = owns && is_wired((enum tool_id)i, d);
 
-		/* What the daemon's own people may do, its [principal] of the human's may too. */
-		if (owner == OWNER_human &&
-		    (i == TOOL_intent_declare || i == TOOL_intent_withdraw || i == TOOL_step_apply))
+		if (owner == OWNER_human && wired[i].row)
 			want = is_wired((enum tool_id)i, d);
 		if (want != !unknown(&w, t->name) ||
 		    want != (json_object_get(names, t->name) != NULL))
 			fail_msg("%s at %s: %s (of %s): %s", who, d->name, t->name,
 				 owner_name(t->owner), want ? "refused" : "allowed");
+		if (want)
+			annotated(t, json_object_get(names, t->name));
 		pairs++;
 	}
 	end_close(&w);

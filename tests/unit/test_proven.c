@@ -2,6 +2,7 @@
 /* Exports of parts of events, checked against what the log committed to: an exporter that lies and
  * signs its lie is refused by build/treatyctl, member by member. */
 #include "disclosure_lab.h"
+#include "owner_call.h"
 
 #include "agent/codec/commit.h"
 #include "agent/codec/vc.h"
@@ -286,6 +287,29 @@ static void test_roots(void **state)
 	assert_int_equal(w->committed, seq + 4);
 }
 
+/* The witness's owner has a root written; nothing new, nothing written. */
+static void test_root_by_call(void **state)
+{
+	const struct world *w = engine_world(lab.side.engine);
+	uint64_t before = w->committed;
+	struct mcp_result a;
+
+	(void)state;
+	owner_serve(&lab.side);
+	pass_time();
+	owner_alone(OWNER_witness, "log_commit");
+	assert_int_equal(w->committed, before);
+	a = owner_does(OWNER_witness, "log_commit", "{}");
+	assert_true(w->committed > before);
+	assert_int_equal(owner_int(&a, "upto"), w->committed - 1);
+	assert_int_equal(owner_int(&a, "seq"), w->seq);
+	mcp_result_clear(&a);
+	before = w->seq;
+	owner_refused(OWNER_witness, "log_commit", "{}", "no digest is made");
+	assert_int_equal(w->seq, before);
+	owner_unserve();
+}
+
 /* Whoever has the whole log makes the roots again: one that is of other events is found. */
 static void test_roots_again(void **state)
 {
@@ -296,7 +320,7 @@ static void test_roots_again(void **state)
 	(void)state;
 	assert_int_equal(redecide_log(lab.store, &rep, NULL), 0);
 	assert_int_equal(rep.different, 0);
-	assert_int_equal(rep.roots, 4);
+	assert_int_equal(rep.roots, 5);
 	assert_int_equal(tool_log_commit(&cap, &ev, NULL, NULL), REFUSE_NONE);
 	assert_int_equal(engine_turn(lab.side.engine), 0);
 	assert_int_equal(redecide_log(lab.store, &rep, NULL), 0);
@@ -494,7 +518,7 @@ int main(void)
 		cmocka_unit_test(test_text_of_rows), cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_differ),       cmocka_unit_test(test_roots),
 		cmocka_unit_test(test_proven),       cmocka_unit_test(test_not_yet),
-		cmocka_unit_test(test_roots_again),
+		cmocka_unit_test(test_root_by_call), cmocka_unit_test(test_roots_again),
 	};
 
 	return cmocka_run_group_tests(tests, setup_commits, teardown_commits);
