@@ -180,19 +180,24 @@ soak: deps
 	$(Q)WIRES_REQUESTS=$(or $(WIRES_REQUESTS),864000) $(B)/tests/soak/test_wires
 	$(Q)SOAK_SECONDS=$(or $(SOAK_SECONDS),1800) $(B)/tests/soak/test_soak
 conformance: deps
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory all $(B)/test/trust-documents
 	$(Q)tests/conformance/run $(B)
 # make torture SECONDS=600: the daemons' ledgers, 310 kills; then the store by itself, faster, for a fifth of it
 torture: deps
 	$(Q)$(MAKE) --no-print-directory all $(B)/tests/torture/torture
 	$(Q)tests/torture/daemon.py $(B) $(or $(SECONDS),600) $(or $(KILLS),310)
 	$(Q)$(B)/tests/torture/torture $$(($(or $(SECONDS),600) / 5)) $$(($(or $(KILLS),310) / 5)) 6
-# make fuzz SECONDS=60
+# make fuzz SECONDS=60 [ONLY="jcs vc"]
 fuzz: lint-deps
-	$(Q)FUZZ_SECONDS=$(or $(SECONDS),10) tests/fuzz/run $(B)
+	$(Q)FUZZ_SECONDS=$(or $(SECONDS),10) FUZZ_ONLY="$(ONLY)" tests/fuzz/run $(B)
 # The wires behind a scripted executor, for official suites; never installed.
 CONF	:= $(B)/test/treatyd-conformance
 $(CONF): $(patsubst %.c,$(B)/%.o,$(wildcard tests/conformance/wires/*.c)) $(LIB) $(LLHTTP)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+# Documents that we sign and verify, for an implementation that is not ours.
+$(B)/test/trust-documents: $(B)/tests/conformance/trust/documents.o $(LIB) $(LLHTTP)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// verify FILE...   each verifies, and each of its texts changed does not
-// issue IN OUT     IN's claims under a new did:key, signed here
-// spoil IN OUT     one claim changed after signing
+// verify FILE...      each verifies, and each of its texts changed does not
+// issue IN OUT [BAD]  IN's claims under new did:keys, signed here; BAD: a line for each text changed since
+// spoil IN OUT        one claim changed after signing
 import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { prepareDataForSigning } from 'didwebvh-ts';
@@ -33,7 +33,27 @@ async function verifies(secured) {
   const { proof, ...document } = secured;
   const { proofValue, ...options } = proof;
   const hash = await prepareDataForSigning(document, options);
+  for (const inner of document.verifiableCredential ?? []) if (!(await verifies(inner))) return false;
   return verify(null, hash, key(proof.verificationMethod), unbase58(proofValue.slice(1)));
+}
+
+function newKey() {
+  const pair = generateKeyPairSync('ed25519');
+  const pub = Buffer.from(pair.publicKey.export({ format: 'jwk' }).x, 'base64url');
+  const id = 'z' + base58(Buffer.concat([Buffer.from([0xed, 0x01]), pub]));
+  return { did: 'did:key:' + id, method: `did:key:${id}#${id}`, secret: createPrivateKey(pair.privateKey.export({ format: 'pem', type: 'pkcs8' })) };
+}
+
+// The same claims by a key of ours. What a presentation carries is issued anew for its holder.
+async function issue({ proof, ...doc }, holder) {
+  const k = newKey();
+  doc[doc.holder ? 'holder' : 'issuer'] = k.did;
+  if (holder) doc.credentialSubject.id = holder;
+  if (doc.verifiableCredential)
+    doc.verifiableCredential = await Promise.all(doc.verifiableCredential.map((v) => issue(v, k.did)));
+  const { proofValue, ...options } = { ...proof, verificationMethod: k.method, '@context': [...doc['@context']] };
+  const hash = await prepareDataForSigning(doc, options);
+  return { ...doc, proof: { ...options, proofValue: 'z' + base58(sign(null, hash, k.secret)) } };
 }
 
 // Every text and number of the tree, changed one at a time.
@@ -63,16 +83,14 @@ if (verb === 'verify') {
     console.log(`${f.split('/').pop()}: verifies, ${n} changes do not`);
   }
 } else if (verb === 'issue') {
-  const { proof, ...doc } = read(files[0]);
-  const pair = generateKeyPairSync('ed25519');
-  const pub = Buffer.from(pair.publicKey.export({ format: 'jwk' }).x, 'base64url');
-  const id = 'z' + base58(Buffer.concat([Buffer.from([0xed, 0x01]), pub]));
-  doc.issuer = 'did:key:' + id;
-  const options = { type: 'DataIntegrityProof', cryptosuite: 'eddsa-jcs-2022', created: proof.created,
-    verificationMethod: `did:key:${id}#${id}`, proofPurpose: 'assertionMethod', '@context': doc['@context'] };
-  const hash = await prepareDataForSigning(doc, options);
-  options.proofValue = 'z' + base58(sign(null, hash, createPrivateKey(pair.privateKey.export({ format: 'pem', type: 'pkcs8' }))));
-  writeFileSync(files[1], JSON.stringify({ ...doc, proof: options }, null, 2));
+  const doc = await issue(read(files[0]));
+  if (!(await verifies(doc))) throw new Error(files[1] + ': does not verify by its own issuer');
+  writeFileSync(files[1], JSON.stringify(doc) + '\n');
+  if (files[2]) {
+    const bad = [];
+    for (const _ of changed(doc)) bad.push(JSON.stringify(doc));
+    writeFileSync(files[2], bad.join('\n') + '\n');
+  }
 } else if (verb === 'spoil') {
   const doc = read(files[0]);
   doc.credentialSubject.envelope.ceiling.amount += 1;
