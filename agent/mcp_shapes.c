@@ -91,7 +91,8 @@ static const struct {
 	{ "disclosure_load", "version!:i rules!:i" },
 	{ "log_export", "export!:o next!:i" },
 	{ "key_list", "keys!:[{key!:s role!:s state!:s publicKeyMultibase!:s since:s until:s}] "
-		      "ledgerFrozen!:b" },
+		      "ledgerFrozen!:b sums!:[{wallet!:s currency!:s committed!:i credited!:i "
+		      "ceiling:i since:s}]" },
 	{ "key_document", "document!:o" },
 	{ "key_rotate", NEW_KEY },
 	{ "key_compromise", NEW_KEY },

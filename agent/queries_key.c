@@ -6,6 +6,7 @@
 #include "agent/crypto/crypto.h"
 #include "agent/log.h"
 #include "agent/signer/client.h"
+#include "agent/store/ledger.h"
 #include "key_freeze.h"
 #include "queries_int.h"
 #include "side_make.h"
@@ -77,11 +78,68 @@ static int add_signers(const struct side *s, json_t *rows, enum cfg_key_kind rol
 	return add_row(rows, &k, "standby");
 }
 
+/* --- what the signer added up ------------------------------------------------------------------
+ */
+
+static json_t *sums_row(const struct side *s, const char *wallet)
+{
+	struct sums_rep p;
+	json_t *o;
+
+	if (!s->signer || signer_sums(s->signer, wallet, &p, NULL))
+		return NULL;
+	o = json_pack("{s:s, s:s, s:I, s:I}", "wallet", wallet ? wallet : "all", "currency",
+		      s->cfg->ledger.currency, "committed", (json_int_t)p.committed, "credited",
+		      (json_int_t)p.credited);
+	if (o && p.ceiling != INT64_MAX)
+		(void)json_object_set_new(o, "ceiling", json_integer(p.ceiling));
+	if (o && p.period)
+		(void)json_object_set_new(o, "since",
+					  json_time((wall_t){ (int64_t)p.period * 1000 }));
+	return o;
+}
+
+enum { SUMS_MAX = 256 }; /* a question to the signer each */
+
+struct sums {
+	const struct side *s;
+	json_t *rows;
+};
+
+/* A wallet is there at most twice: as ours and as a customer's. */
+static int add_sum(void *arg, const struct ledger_wallet *w)
+{
+	struct sums *x = arg;
+	json_t *row;
+	size_t i;
+
+	json_array_foreach (x->rows, i, row)
+		if (!strcmp(json_string_value(json_object_get(row, "wallet")), w->id.wallet_id))
+			return 0;
+	row = sums_row(x->s, w->id.wallet_id);
+	if (row && json_array_append_new(x->rows, row))
+		return -ENOMEM;
+	return json_array_size(x->rows) > SUMS_MAX;
+}
+
+/* Of all wallets together, then of each that the ledger knows. */
+static int list_sums(const struct side *s, json_t **ret, struct err *e)
+{
+	struct sums x = { s, json_array() };
+	json_t *all = sums_row(s, NULL);
+	int r = x.rows && (!all || !json_array_append_new(x.rows, all)) ? 0 : -ENOMEM;
+
+	if (!r && all)
+		r = ledger_wallets(engine_store(s->engine), add_sum, &x, e);
+	*ret = x.rows;
+	return r < 0 ? r : 0;
+}
+
 static int on_list(struct side *s, const struct peer *p, const json_t *args, const char *key,
 		   struct mcp_turn *t, struct err *e)
 {
 	const struct world *w = engine_world(s->engine);
-	json_t *rows = json_array();
+	json_t *rows = json_array(), *sums = NULL;
 	int r = rows ? 0 : -ENOMEM;
 
 	(void)p, (void)args, (void)key;
@@ -90,8 +148,17 @@ static int on_list(struct side *s, const struct peer *p, const json_t *args, con
 			    key_state_name(key_state(&w->key[i], engine_now(s->engine))));
 	for (unsigned i = 0; !r && i < KEY_MAX_; i++)
 		r = add_signers(s, rows, (enum cfg_key_kind)i);
-	return query_answer(
-		t, json_pack("{s:o, s:b}", "keys", rows, "ledgerFrozen", w->ledger_frozen), e);
+	if (!r)
+		r = list_sums(s, &sums, e);
+	if (r) {
+		json_decref(rows);
+		json_decref(sums);
+		return err_set(e, r, "keys: %s", strerror(-r));
+	}
+	return query_answer(t,
+			    json_pack("{s:o, s:b, s:o}", "keys", rows, "ledgerFrozen",
+				      w->ledger_frozen, "sums", sums),
+			    e);
 }
 
 /* Our keys that a peer may meet: in force, and those that the log tells of. */

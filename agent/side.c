@@ -144,7 +144,7 @@ static const struct {
 	[SIGN_ACCEPTANCE] = { SIGNER_ACCEPTANCE, KEY_AGREEMENT, "agreement", "assertionMethod" },
 	[SIGN_RECEIPT] = { SIGNER_RECEIPT, KEY_AGREEMENT, "agreement", "assertionMethod" },
 	/* A receipt for money that went the other way. */
-	[SIGN_CREDIT] = { SIGNER_RECEIPT, KEY_AGREEMENT, "agreement", "assertionMethod" },
+	[SIGN_CREDIT] = { SIGNER_CREDIT, KEY_AGREEMENT, "agreement", "assertionMethod" },
 	[SIGN_DISCLOSURE] = { SIGNER_DISCLOSURE, KEY_AGREEMENT, "agreement", "assertionMethod" },
 	[SIGN_EXPORT] = { SIGNER_EXPORT, KEY_AGREEMENT, "agreement", "assertionMethod" },
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client.h"
 
+#include "agent/crypto/crypto.h"
+
 #include <errno.h>
 
 int signer_ping(struct msg_client *c, struct err *e)
@@ -59,6 +61,18 @@ int signer_text(struct msg_client *c, enum signer_kind kind, enum sign_part part
 		q.first = 0;
 	} while (at < len);
 	return 0;
+}
+
+int signer_sums(struct msg_client *c, const char *wallet, struct sums_rep *ret, struct err *e)
+{
+	struct sums_req q = { .all = !wallet };
+	uint8_t h[SHA256_LEN];
+
+	if (wallet) {
+		sha256(wallet, strlen(wallet), h);
+		memcpy(q.wallet, h, sizeof(q.wallet));
+	}
+	return msg_call(c, MSG_SUMS, &q, sizeof(q), ret, sizeof(*ret), NULL, SIGNER_WAIT_MS, e);
 }
 
 int signer_sign(struct msg_client *c, const struct sign_req *q, struct sign_rep *ret, struct err *e)

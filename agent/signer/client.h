@@ -21,6 +21,9 @@ int signer_key_act(struct msg_client *c, const struct key_req *q, struct key_rep
 /* Shows the signer what the next signer_sign() of this kind is about. len in bytes, any. */
 int signer_text(struct msg_client *c, enum signer_kind kind, enum sign_part part, const char *text,
 		size_t len, struct err *e) must_check;
+/* Of this wallet, or of all with NULL. */
+int signer_sums(struct msg_client *c, const char *wallet, struct sums_rep *ret,
+		struct err *e) must_check;
 int signer_sign(struct msg_client *c, const struct sign_req *q, struct sign_rep *ret,
 		struct err *e) must_check;
 

@@ -13,50 +13,56 @@ _Static_assert((int)FIELDS <= (int)SCAN_FIELDS, "");
 
 static const struct rule {
 	const char *path[SCAN_FIELDS];
-	const char *types[2]; /* as they are written */
+	const char *type; /* as it is written */
 	const char *purpose;
 	const char *lineage; /* of documents that name none */
 	bool revision;       /* required */
 } rules[SIGNER_MAX_] = {
 	[SIGNER_WALLET] = { { "type", "issuer", NULL, NULL, S "envelope.ceiling.amount" },
-			    { "[\"VerifiableCredential\",\"IntentWalletCredential\"]" },
+			    "[\"VerifiableCredential\",\"IntentWalletCredential\"]",
 			    "assertionMethod",
 			    NULL,
 			    false },
 	[SIGNER_PRESENTATION] = { { "type", "holder" },
-				  { "[\"VerifiablePresentation\"]" },
+				  "[\"VerifiablePresentation\"]",
 				  "authentication",
 				  NULL,
 				  false },
 	[SIGNER_AGREEMENT] = { { "type", "issuer", S "treaty.lineageId", S "treaty.revision",
 				 S "treaty.amount.amount", NULL, S "treaty.walletId",
 				 S "treaty.amount.currency" },
-			       { "[\"VerifiableCredential\",\"AgreementCredential\"]" },
+			       "[\"VerifiableCredential\",\"AgreementCredential\"]",
 			       "assertionMethod",
 			       NULL,
 			       true },
 	[SIGNER_ACCEPTANCE] = { { "type", "issuer", S "lineageId", S "revision", NULL,
 				  S "agreementDigest" },
-				{ "[\"VerifiableCredential\",\"AcceptanceCredential\"]" },
+				"[\"VerifiableCredential\",\"AcceptanceCredential\"]",
 				"assertionMethod",
 				NULL,
 				true },
 	[SIGNER_RECEIPT] = { { "type", "issuer", S "lineageId", S "revision", S "amount" },
-			     { "[\"VerifiableCredential\",\"DebitReceiptCredential\"]",
-			       "[\"VerifiableCredential\",\"CreditNoteCredential\"]" },
+			     "[\"VerifiableCredential\",\"DebitReceiptCredential\"]",
 			     "assertionMethod",
 			     NULL,
 			     true },
 	[SIGNER_DISCLOSURE] = { { "type", "side", NULL, "version" },
-				{ "\"DisclosurePolicy\"" },
+				"\"DisclosurePolicy\"",
 				"assertionMethod",
 				"disclosure",
 				true },
 	[SIGNER_EXPORT] = { { "type", "side" },
-			    { "\"TreatyLogExport\"" },
+			    "\"TreatyLogExport\"",
 			    "assertionMethod",
 			    NULL,
 			    false },
+	/* Its name is its lineage: the same note counts once. */
+	[SIGNER_CREDIT] = { { "type", "issuer", "id", S "revision", S "amount", NULL, S "walletId",
+			      S "currency" },
+			    "[\"VerifiableCredential\",\"CreditNoteCredential\"]",
+			    "assertionMethod",
+			    NULL,
+			    true },
 };
 
 const char *const *sign_paths(uint32_t kind, enum sign_part part)
@@ -93,11 +99,7 @@ enum sign_verdict sign_check_proof(const struct sign_req *q, const char *did)
 
 static bool of_type(const struct sign_scan *s, const struct rule *r)
 {
-	for (size_t i = 0; i < ARRAY_LEN(r->types); i++)
-		if (r->types[i] && s->len[TYPE] == strlen(r->types[i]) &&
-		    !memcmp(s->value[TYPE], r->types[i], s->len[TYPE]))
-			return true;
-	return false;
+	return s->len[TYPE] == strlen(r->type) && !memcmp(s->value[TYPE], r->type, s->len[TYPE]);
 }
 
 static enum sign_verdict facts_of(const struct rule *r, const struct sign_scan *s,

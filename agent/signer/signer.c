@@ -36,6 +36,11 @@ static const struct {
 	[SIGN_OVER_WALLET] = { "amount: this wallet's sum would be above ledger.wallet-ceiling",
 			       -EACCES },
 	[SIGN_OVER_TOTAL] = { "amount: the sum would be above ledger.total-ceiling", -EACCES },
+	[SIGN_OVER_WALLET_BACK] = { "amount: what goes back on this wallet would be above "
+				    "ledger.wallet-ceiling",
+				    -EACCES },
+	[SIGN_OVER_TOTAL_BACK] = { "amount: what goes back would be above ledger.total-ceiling",
+				   -EACCES },
 	[SIGN_NOT_CHECKPOINT] = { "data: is no checkpoint", -EACCES },
 	[SIGN_NOT_ATTESTED] = { "state: the log has not confirmed it", -EACCES },
 	[SIGN_TOO_FAST] = { "rate: above keys.rate", -EAGAIN },
@@ -59,6 +64,7 @@ static const enum cfg_key_kind key_of[SIGNER_MAX_] = {
 	[SIGNER_AGREEMENT] = KEY_AGREEMENT,   [SIGNER_ACCEPTANCE] = KEY_AGREEMENT,
 	[SIGNER_CHECKPOINT] = KEY_CHECKPOINT, [SIGNER_RECEIPT] = KEY_AGREEMENT,
 	[SIGNER_DISCLOSURE] = KEY_AGREEMENT,  [SIGNER_EXPORT] = KEY_AGREEMENT,
+	[SIGNER_CREDIT] = KEY_AGREEMENT,
 };
 
 /* A part of a document that goes by, in messages of one size. */
@@ -129,7 +135,14 @@ static struct sign_doc *shown(struct signer *s, const struct sign_req *q, enum s
 	return d->open && d->kind == q->kind ? d : NULL;
 }
 
-static void read_commit(const struct signer *s, const struct sign_facts *f, struct signing *w)
+static uint64_t period_of(const struct signer *s, uint32_t record)
+{
+	return sign_period((uint64_t)clock_us(CLOCK_REALTIME) / 1000000, s->c->ledger.period_s,
+			   sstate_total(s->state, record).period);
+}
+
+static void read_commit(const struct signer *s, uint32_t kind, const struct sign_facts *f,
+			struct signing *w)
 {
 	uint8_t h[SHA256_LEN];
 
@@ -138,8 +151,7 @@ static void read_commit(const struct signer *s, const struct sign_facts *f, stru
 		return;
 	(void)crypto_hash_sha256(h, (const uint8_t *)f->wallet, f->wallet_len);
 	memcpy(w->commit.wallet, h, sizeof(w->commit.wallet));
-	w->commit.period = sign_period((uint64_t)clock_us(CLOCK_REALTIME) / 1000000,
-				       s->c->ledger.period_s, sstate_total(s->state).period);
+	w->commit.period = period_of(s, sign_commits(kind));
 }
 
 static enum sign_verdict read_document(struct signer *s, const struct sign_req *q,
@@ -167,8 +179,20 @@ static enum sign_verdict read_document(struct signer *s, const struct sign_req *
 	(void)crypto_hash_sha256(w->now.digest, w->hash, sizeof(w->hash));
 	(void)crypto_hash_sha256(w->lineage, (const uint8_t *)f.lineage, f.lineage_len);
 	w->now.revision = f.revision;
-	read_commit(s, &f, w);
+	read_commit(s, q->kind, &f, w);
 	return SIGN_OK;
+}
+
+/* An operator of before there was such a sum has only ledger.ceiling, and must learn of the other.
+ */
+static int refuse_sum(const struct signer *s, enum sign_verdict v, struct err *e)
+{
+	bool own = v == SIGN_OVER_TOTAL || v == SIGN_OVER_TOTAL_BACK ||
+		   s->c->ledger.wallet_ceiling.minor;
+
+	return own ? refuse(v, e)
+		   : err_set(e, verdicts[v].code, "%s, which is ledger.ceiling when not given",
+			     verdicts[v].rule);
 }
 
 /* What this signature commits beyond what its lineage did before, on top of the wallet's sum. Of an
@@ -187,12 +211,12 @@ static int add_commit(struct signer *s, uint32_t kind, const struct signing *w,
 	more = w->amount - sstate_committed(s->state, record, w->lineage);
 	if (more <= 0)
 		return 0;
-	wallet = sstate_wallet(s->state, &w->commit);
-	total = sstate_total(s->state);
-	v = sign_check_sums(sign_sum_of(&wallet, w->commit.period),
+	wallet = sstate_wallet(s->state, record, &w->commit);
+	total = sstate_total(s->state, record);
+	v = sign_check_sums(record, sign_sum_of(&wallet, w->commit.period),
 			    sign_sum_of(&total, w->commit.period), more, &lim);
 	if (v != SIGN_OK)
-		return refuse(v, e);
+		return refuse_sum(s, v, e);
 	ret->kind = record;
 	memcpy(ret->lineage, w->lineage, sizeof(ret->lineage));
 	ret->now.revision = (uint64_t)w->amount;
@@ -204,7 +228,9 @@ static int add_commit(struct signer *s, uint32_t kind, const struct signing *w,
 static int record(struct signer *s, uint32_t kind, const struct signing *w, struct err *e)
 {
 	struct sign_last last = sstate_last(s->state, kind, w->lineage);
-	enum sign_verdict v = sign_check_revision(&last, w->now.revision, w->now.digest);
+	enum sign_verdict v = sign_has_revisions(kind)
+				      ? sign_check_revision(&last, w->now.revision, w->now.digest)
+				      : SIGN_AGAIN; /* nothing but its sum is kept */
 	struct sstate_new add[SSTATE_ADD_MAX];
 	unsigned n = 0;
 	int r;
@@ -256,7 +282,8 @@ static int sign(struct signer *s, const struct sign_req *q, struct sign_rep *p, 
 	k = s->key[key_of[q->kind]];
 	if (!k)
 		return err_set(e, -ENOKEY, "kind: this side has no such key");
-	r = sign_has_revisions(q->kind) ? record(s, q->kind, &w, e) : 0;
+	if (sign_has_revisions(q->kind) || sign_commits(q->kind))
+		r = record(s, q->kind, &w, e);
 	if (r)
 		return r;
 	if (q->kind == SIGNER_CHECKPOINT)
@@ -305,6 +332,30 @@ static int on_attest(void *ctx, const void *req, void *rep, int *ret_fd, struct 
 	return sstate_head(s->state, p->count, p->head);
 }
 
+static int on_sums(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	const struct sums_req *q = req;
+	const struct signer *s = ctx;
+	const struct sign_limits lim = limits_of(s->c);
+	struct sign_commit c = { 0 };
+	struct sign_sum out, back;
+	struct sums_rep *p = rep;
+
+	(void)ret_fd;
+	(void)e;
+	memcpy(c.wallet, q->wallet, sizeof(c.wallet));
+	out = q->all ? sstate_total(s->state, SIGN_STATE_AGREED)
+		     : sstate_wallet(s->state, SIGN_STATE_AGREED, &c);
+	back = q->all ? sstate_total(s->state, SIGN_STATE_CREDITED)
+		      : sstate_wallet(s->state, SIGN_STATE_CREDITED, &c);
+	p->period = period_of(s, SIGN_STATE_AGREED);
+	p->committed = sign_sum_of(&out, p->period);
+	p->credited = sign_sum_of(&back, period_of(s, SIGN_STATE_CREDITED));
+	p->ceiling = q->all ? lim.total : lim.wallet;
+	p->records = sstate_count(s->state);
+	return 0;
+}
+
 static int on_ping(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
 {
 	(void)ctx;
@@ -321,6 +372,7 @@ const struct msg_handler signer_rows[SIGNER_ROWS] = {
 	{ MSG_ATTEST, sizeof(struct attest_req), sizeof(struct attest_rep), on_attest },
 	{ MSG_KEY, sizeof(struct key_req), sizeof(struct key_rep), keys_on_act },
 	{ MSG_SIGN_TEXT, sizeof(struct sign_text), 0, on_text },
+	{ MSG_SUMS, sizeof(struct sums_req), sizeof(struct sums_rep), on_sums },
 };
 
 int signer_open(struct signer *s, const struct config *c, struct err *e)

@@ -14,6 +14,7 @@ enum {
 	MSG_ATTEST,
 	MSG_KEY,
 	MSG_SIGN_TEXT,
+	MSG_SUMS,
 };
 
 enum signer_kind {
@@ -22,10 +23,10 @@ enum signer_kind {
 	SIGNER_AGREEMENT,    /* agreement key; a revision per lineage, forward only */
 	SIGNER_ACCEPTANCE,   /* agreement key; counted apart from our own agreements */
 	SIGNER_CHECKPOINT,   /* checkpoint key; a C2SP note body or its cosignature/v1 message */
-	SIGNER_RECEIPT, /* agreement key; a debit receipt, chained by the ledger, or a credit note
-			 */
-	SIGNER_DISCLOSURE, /* agreement key; a disclosure policy, its versions forward only */
-	SIGNER_EXPORT,     /* agreement key; what was disclosed of the log */
+	SIGNER_RECEIPT,      /* agreement key; a debit receipt, chained by the ledger */
+	SIGNER_DISCLOSURE,   /* agreement key; a disclosure policy, its versions forward only */
+	SIGNER_EXPORT,       /* agreement key; what was disclosed of the log */
+	SIGNER_CREDIT,       /* agreement key; a credit note, added up for its wallet */
 	SIGNER_MAX_,
 };
 
@@ -107,6 +108,21 @@ struct attest_req {
 struct attest_rep {
 	uint64_t count;
 	uint8_t head[32];
+};
+
+#define SIGN_WALLET_LEN 24
+
+/* What the signer added up by itself; it tells also before the log has confirmed its state. */
+struct sums_req {
+	uint32_t all;                    /* 1: of all wallets together */
+	uint8_t wallet[SIGN_WALLET_LEN]; /* the first bytes of SHA-256 of its name */
+};
+
+struct sums_rep {
+	int64_t committed, credited; /* minor units, in this period */
+	int64_t ceiling;             /* of each of the two; INT64_MAX = none */
+	uint64_t period;             /* its begin, seconds since 1970; 0 = for good */
+	uint64_t records;            /* of the state file */
 };
 
 /* Loads keys and state, confines itself, serves agents_fd until parent_fd or agents_fd ends.

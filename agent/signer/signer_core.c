@@ -22,12 +22,14 @@ uint32_t sign_commits(uint32_t kind)
 {
 	return kind == SIGNER_AGREEMENT    ? SIGN_STATE_AGREED
 	       : kind == SIGNER_ACCEPTANCE ? SIGN_STATE_ACCEPTED
+	       : kind == SIGNER_CREDIT     ? SIGN_STATE_CREDITED
 					   : 0;
 }
 
 bool sign_is_commit(uint32_t record)
 {
-	return record == SIGN_STATE_AGREED || record == SIGN_STATE_ACCEPTED;
+	return record == SIGN_STATE_AGREED || record == SIGN_STATE_ACCEPTED ||
+	       record == SIGN_STATE_CREDITED;
 }
 
 static bool all_zero(const uint8_t *p, size_t n)
@@ -97,12 +99,16 @@ static bool fits(int64_t sum, int64_t more, int64_t limit)
 	return !more || (sum <= limit && more <= limit - sum);
 }
 
-enum sign_verdict sign_check_sums(int64_t wallet, int64_t total, int64_t more,
+enum sign_verdict sign_check_sums(uint32_t record, int64_t wallet, int64_t total, int64_t more,
 				  const struct sign_limits *lim)
 {
+	bool back = record == SIGN_STATE_CREDITED;
+
 	if (!fits(wallet, more, lim->wallet))
-		return SIGN_OVER_WALLET;
-	return fits(total, more, lim->total) ? SIGN_OK : SIGN_OVER_TOTAL;
+		return back ? SIGN_OVER_WALLET_BACK : SIGN_OVER_WALLET;
+	if (!fits(total, more, lim->total))
+		return back ? SIGN_OVER_TOTAL_BACK : SIGN_OVER_TOTAL;
+	return SIGN_OK;
 }
 
 /* A bucket as one instant: each token moves it forward by its refill time, and it may be at most

@@ -26,6 +26,8 @@ enum sign_verdict {
 	SIGN_OTHER_MONEY,
 	SIGN_OVER_WALLET,
 	SIGN_OVER_TOTAL,
+	SIGN_OVER_WALLET_BACK,
+	SIGN_OVER_TOTAL_BACK,
 	SIGN_NOT_CHECKPOINT,
 	SIGN_NOT_ATTESTED,
 	SIGN_TOO_FAST,
@@ -59,13 +61,15 @@ enum {
 	 * its revisions committed, digest = struct sign_commit. */
 	SIGN_STATE_AGREED,
 	SIGN_STATE_ACCEPTED,
-	SIGN_STATE_WALLET, /* never in the file: the sum of a wallet in memory */
+	SIGN_STATE_WALLET,      /* never in the file: the sum of a wallet in memory */
+	SIGN_STATE_CREDITED,    /* the same per credit note, by its id */
+	SIGN_STATE_WALLET_BACK, /* never in the file: what went back on a wallet */
 };
 
 /* What a commitment is added to. */
 struct sign_commit {
-	uint64_t period;    /* its begin, seconds since 1970; 0 = none */
-	uint8_t wallet[24]; /* of its name's digest */
+	uint64_t period;                 /* its begin, seconds since 1970; 0 = none */
+	uint8_t wallet[SIGN_WALLET_LEN]; /* of its name's digest */
 };
 _Static_assert(sizeof(struct sign_commit) == 32, "in the place of a digest");
 
@@ -113,8 +117,9 @@ enum sign_verdict sign_check_text(uint32_t kind, const struct sign_scan *doc,
 				  const struct sign_scan *about, const char *about_digest,
 				  const char *did, const struct sign_limits *lim,
 				  struct sign_facts *ret);
-/* `more` on top of these sums stays within the limits; the sums are already of one period. */
-enum sign_verdict sign_check_sums(int64_t wallet, int64_t total, int64_t more,
+/* `more` on top of these sums stays within the limits; the sums are already of one period. record:
+ * which kind of sum. */
+enum sign_verdict sign_check_sums(uint32_t record, int64_t wallet, int64_t total, int64_t more,
 				  const struct sign_limits *lim);
 /* Forward only. */
 enum sign_verdict sign_check_revision(const struct sign_last *last, uint64_t revision,

@@ -21,6 +21,11 @@ struct record {
 };
 _Static_assert(sizeof(struct record) == 112, "the file's format");
 
+enum {
+	SLOTS_FIRST = 1024,
+	SLOTS_A_RECORD = 2, /* a lineage or note, and the wallet of what it commits */
+};
+
 struct slot {
 	bool used;
 	uint32_t kind;
@@ -35,8 +40,9 @@ struct signer_state {
 	uint64_t count;
 	uint8_t head[32];
 	uint32_t lineages;
-	struct sign_sum total;
-	struct slot table[2 * SIGNER_LINEAGES]; /* open addressing, at most half full */
+	struct sign_sum total, back;
+	struct slot *table; /* open addressing, at most half full */
+	size_t slots;
 };
 
 static void chain_of(uint8_t ret[32], const uint8_t prev[32], const struct record *r)
@@ -58,7 +64,7 @@ static size_t slot_of(const struct signer_state *s, uint32_t kind, const uint8_t
 
 	for (size_t k = 0; k < SIGN_LINEAGE_LEN; k++)
 		h = (h ^ lineage[k]) * 0x100000001b3;
-	for (i = h % ARRAY_LEN(s->table); s->table[i].used; i = (i + 1) % ARRAY_LEN(s->table))
+	for (i = h % s->slots; s->table[i].used; i = (i + 1) % s->slots)
 		if (s->table[i].kind == kind &&
 		    !memcmp(s->table[i].lineage, lineage, SIGN_LINEAGE_LEN))
 			break;
@@ -79,15 +85,43 @@ static void wallet_key(const struct sign_commit *c, uint8_t ret[SIGN_LINEAGE_LEN
 	memcpy(ret, c->wallet, sizeof(c->wallet));
 }
 
-/* NULL: the table is full. */
+static uint32_t wallet_kind(uint32_t record)
+{
+	return record == SIGN_STATE_CREDITED ? SIGN_STATE_WALLET_BACK : SIGN_STATE_WALLET;
+}
+
+/* Room for so many more; what is there moves, and pointers to it end. */
+static int reserve(struct signer_state *s, uint32_t more)
+{
+	struct slot *was = s->table;
+	size_t n = s->slots, want = n;
+
+	if (s->lineages + more > SIGNER_LINEAGES)
+		return -ENOSPC;
+	while (s->lineages + more >= want / 2)
+		want = want ? 2 * want : SLOTS_FIRST;
+	if (want == n)
+		return 0;
+	s->table = calloc(want, sizeof(*was));
+	if (!s->table) {
+		s->table = was;
+		return -ENOMEM;
+	}
+	s->slots = want;
+	for (size_t i = 0; i < n; i++)
+		if (was[i].used)
+			s->table[slot_of(s, was[i].kind, was[i].lineage)] = was[i];
+	free(was);
+	return 0;
+}
+
+/* There is room: reserve(). */
 static struct slot *slot_new(struct signer_state *s, uint32_t kind, const uint8_t *lineage)
 {
 	struct slot *x = &s->table[slot_of(s, kind, lineage)];
 
 	if (x->used)
 		return x;
-	if (s->lineages == SIGNER_LINEAGES)
-		return NULL;
 	s->lineages++;
 	x->used = true;
 	x->kind = kind;
@@ -98,6 +132,7 @@ static struct slot *slot_new(struct signer_state *s, uint32_t kind, const uint8_
 /* -ERANGE: beyond what can be counted, which record_good() found. */
 static int add_up(struct signer_state *s, struct slot *x, const struct record *r)
 {
+	struct sign_sum *total = r->kind == SIGN_STATE_CREDITED ? &s->back : &s->total;
 	int64_t more = (int64_t)r->revision - x->sum.ever;
 	uint8_t key[SIGN_LINEAGE_LEN];
 	struct sign_commit c;
@@ -105,10 +140,8 @@ static int add_up(struct signer_state *s, struct slot *x, const struct record *r
 
 	memcpy(&c, r->digest, sizeof(c));
 	wallet_key(&c, key);
-	w = slot_new(s, SIGN_STATE_WALLET, key);
-	if (!w)
-		return -ENOSPC;
-	if (!sign_sum_add(&w->sum, c.period, more) || !sign_sum_add(&s->total, c.period, more))
+	w = slot_new(s, wallet_kind(r->kind), key);
+	if (!sign_sum_add(&w->sum, c.period, more) || !sign_sum_add(total, c.period, more))
 		return -ERANGE;
 	x->sum.ever = (int64_t)r->revision;
 	return 0;
@@ -116,11 +149,12 @@ static int add_up(struct signer_state *s, struct slot *x, const struct record *r
 
 static int remember(struct signer_state *s, const struct record *r)
 {
-	struct slot *x = slot_new(s, kind_of(r->kind), r->lineage);
-	int err = 0;
+	int err = reserve(s, SLOTS_A_RECORD);
+	struct slot *x;
 
-	if (!x)
-		return -ENOSPC;
+	if (err)
+		return err;
+	x = slot_new(s, kind_of(r->kind), r->lineage);
 	if (sign_is_commit(r->kind)) {
 		err = add_up(s, x, r);
 	} else {
@@ -137,7 +171,7 @@ static int remember(struct signer_state *s, const struct record *r)
 /* A sum only grows, and so do the periods. */
 static bool commit_good(const struct signer_state *s, const struct record *r)
 {
-	struct sign_sum total = s->total;
+	struct sign_sum total = sstate_total(s, r->kind);
 	int64_t before = sstate_committed(s, r->kind, r->lineage);
 	struct sign_commit c;
 
@@ -161,19 +195,27 @@ static bool record_good(const struct signer_state *s, const struct record *r)
 		       : sign_check_revision(&last, r->revision, r->digest) == SIGN_OK;
 }
 
+static const char *full(int err)
+{
+	return err == -ENOMEM   ? "out of memory"
+	       : err == -ENOSPC ? "more lineages than a signer may have"
+				: "beyond what can be counted";
+}
+
 static int replay(struct signer_state *s, const char *path, struct err *e)
 {
 	off_t at = 0;
 	struct record r;
 	ssize_t n;
+	int err;
 
 	while ((n = pread(s->fd, &r, sizeof(r), at)) == sizeof(r)) {
 		if (!record_good(s, &r))
 			return err_set(e, -EBADMSG, "%s: record %llu is damaged", path,
 				       (unsigned long long)s->count);
-		if (remember(s, &r))
-			return err_set(e, -ENOSPC, "%s: more than %d lineages", path,
-				       SIGNER_LINEAGES);
+		err = remember(s, &r);
+		if (err)
+			return err_set(e, err, "%s: %s", path, full(err));
 		at += n;
 	}
 	if (n < 0)
@@ -210,7 +252,7 @@ int sstate_open(struct signer_state **ret, const char *path, struct err *e)
 	struct signer_state *s = calloc(1, sizeof(*s));
 	int r;
 
-	if (!s || sodium_init() < 0) {
+	if (!s || sodium_init() < 0 || reserve(s, 0)) {
 		free(s);
 		return err_set(e, -ENOMEM, "%s: out of memory", path);
 	}
@@ -228,6 +270,7 @@ struct signer_state *sstate_free(struct signer_state *s)
 {
 	if (s)
 		close_p(&s->fd);
+	free(s ? s->table : NULL);
 	free(s);
 	return NULL;
 }
@@ -240,45 +283,28 @@ struct sign_last sstate_last(const struct signer_state *s, uint32_t kind,
 	return x->used ? x->last : (struct sign_last){ 0 };
 }
 
-int64_t sstate_committed(const struct signer_state *s, uint32_t kind,
+int64_t sstate_committed(const struct signer_state *s, uint32_t record,
 			 const uint8_t lineage[SIGN_LINEAGE_LEN])
 {
-	const struct slot *x = &s->table[slot_of(s, kind_of(kind), lineage)];
+	const struct slot *x = &s->table[slot_of(s, kind_of(record), lineage)];
 
 	return x->used ? x->sum.ever : 0;
 }
 
-struct sign_sum sstate_wallet(const struct signer_state *s, const struct sign_commit *c)
+struct sign_sum sstate_wallet(const struct signer_state *s, uint32_t record,
+			      const struct sign_commit *c)
 {
 	uint8_t key[SIGN_LINEAGE_LEN];
 	const struct slot *x;
 
 	wallet_key(c, key);
-	x = &s->table[slot_of(s, SIGN_STATE_WALLET, key)];
+	x = &s->table[slot_of(s, wallet_kind(record), key)];
 	return x->used ? x->sum : (struct sign_sum){ 0 };
 }
 
-struct sign_sum sstate_total(const struct signer_state *s)
+struct sign_sum sstate_total(const struct signer_state *s, uint32_t record)
 {
-	return s->total;
-}
-
-/* Room for what they may add to the table: a lineage, and a wallet of a commitment. */
-static bool room(const struct signer_state *s, const struct sstate_new *in, unsigned n)
-{
-	uint8_t key[SIGN_LINEAGE_LEN];
-	struct sign_commit c;
-	uint32_t need = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		need += !s->table[slot_of(s, kind_of(in[i].kind), in[i].lineage)].used;
-		if (!sign_is_commit(in[i].kind))
-			continue;
-		memcpy(&c, in[i].now.digest, sizeof(c));
-		wallet_key(&c, key);
-		need += !s->table[slot_of(s, SIGN_STATE_WALLET, key)].used;
-	}
-	return s->lineages + need <= SIGNER_LINEAGES;
+	return record == SIGN_STATE_CREDITED ? s->back : s->total;
 }
 
 int sstate_add(struct signer_state *s, const struct sstate_new *in, unsigned n, struct err *e)
@@ -289,8 +315,9 @@ int sstate_add(struct signer_state *s, const struct sstate_new *in, unsigned n, 
 
 	if (s->broken)
 		return err_set(e, -EIO, "signer state: an earlier write failed");
-	if (!room(s, in, n))
-		return err_set(e, -ENOSPC, "signer state: more than %d lineages", SIGNER_LINEAGES);
+	err = reserve(s, n * SLOTS_A_RECORD);
+	if (err)
+		return err_set(e, err, "signer state: %s", full(err));
 	for (unsigned i = 0; i < n; i++, prev = r[i - 1].chain) {
 		r[i] = (struct record){ .magic = RECORD_MAGIC,
 					.kind = in[i].kind,
@@ -308,7 +335,7 @@ int sstate_add(struct signer_state *s, const struct sstate_new *in, unsigned n, 
 	}
 	for (unsigned i = 0; i < n && !err; i++)
 		err = remember(s, &r[i]);
-	return err ? err_set(e, err, "signer state: beyond what can be counted") : 0;
+	return err ? err_set(e, err, "signer state: %s", full(err)) : 0;
 }
 
 uint64_t sstate_count(const struct signer_state *s)

@@ -5,7 +5,7 @@
 
 #include "signer_core.h"
 
-enum { SIGNER_LINEAGES = 65536 }; /* more are refused, -ENOSPC */
+enum { SIGNER_LINEAGES = 1 << 20 }; /* lineages, wallets and notes; more are refused, -ENOSPC */
 
 struct signer_state;
 
@@ -17,11 +17,13 @@ struct signer_state *sstate_free(struct signer_state *s); /* NULL in, NULL out *
 /* The last record of a lineage, or zeros. */
 struct sign_last sstate_last(const struct signer_state *s, uint32_t kind,
 			     const uint8_t lineage[SIGN_LINEAGE_LEN]);
-/* What was committed: by a lineage (kind: of the record that adds it up), with a wallet, in all. */
-int64_t sstate_committed(const struct signer_state *s, uint32_t kind,
+/* What was committed or, by SIGN_STATE_CREDITED, given back: by a lineage or note, with a wallet,
+ * in all. record: of the kind that adds it up. */
+int64_t sstate_committed(const struct signer_state *s, uint32_t record,
 			 const uint8_t lineage[SIGN_LINEAGE_LEN]);
-struct sign_sum sstate_wallet(const struct signer_state *s, const struct sign_commit *c);
-struct sign_sum sstate_total(const struct signer_state *s);
+struct sign_sum sstate_wallet(const struct signer_state *s, uint32_t record,
+			      const struct sign_commit *c);
+struct sign_sum sstate_total(const struct signer_state *s, uint32_t record);
 
 enum { SSTATE_ADD_MAX = 2 };
 struct sstate_new {

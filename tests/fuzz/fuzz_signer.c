@@ -85,13 +85,14 @@ static void near_document(struct sign_text *t, const uint8_t *x)
 	t->first = 1;
 	t->len = (uint32_t)snprintf(
 		(char *)t->data, sizeof(t->data),
-		"{\"credentialSubject\":{\"amount\":%u,\"envelope\":{\"ceiling\":{\"amount\":%u}},"
+		"{\"credentialSubject\":{\"amount\":%u,\"currency\":\"EUR\","
+		"\"envelope\":{\"ceiling\":{\"amount\":%u}},"
 		"\"lineageId\":\"%c\",\"revision\":%u,\"treaty\":{\"amount\":{\"amount\":%u,"
 		"\"currency\":\"EUR\"},\"lineageId\":\"%c\",\"revision\":%u,"
-		"\"walletId\":\"%c\"}},\"id\":%u,\"issuer\":\"" OWN
+		"\"walletId\":\"%c\"},\"walletId\":\"%c\"},\"id\":\"%c\",\"issuer\":\"" OWN
 		"\",\"type\":[\"VerifiableCredential\",\"%s\"]}",
 		amount, amount, 'a' + x[3] % 3, x[4] % 8, amount, 'a' + x[3] % 3, x[4] % 8,
-		'a' + x[7] % 2, x[5] % 4, type[x[6] % ARRAY_LEN(type)]);
+		'a' + x[7] % 2, 'a' + x[7] % 2, 'a' + x[5] % 4, type[x[6] % ARRAY_LEN(type)]);
 }
 
 static void near_request(struct sign_req *q, const uint8_t *x)
@@ -144,6 +145,28 @@ static void signed_agreement(const uint8_t hash[2 * SHA256_LEN])
 	must(sum[(uint8_t)wallet] <= SUM);
 }
 
+/* A credit note likewise: each counts once, at its most, and all of a wallet below its ceiling. */
+static void signed_note(void)
+{
+	static const char at_id[] = "},\"walletId\":\"", at_amount[] = "{\"credentialSubject\":{";
+	static unsigned long long most[256], sum[256];
+	const char *at = memmem(shown.text, shown.len, at_id, sizeof(at_id) - 1);
+	unsigned long long amount = 0;
+	char wallet = 0, id = 0;
+
+	if (!at || memcmp(shown.text, at_amount, sizeof(at_amount) - 1) != 0 ||
+	    sscanf((const char *)shown.text + sizeof(at_amount) - 1, "\"amount\":%llu,", &amount) !=
+		    1 ||
+	    sscanf(at + sizeof(at_id) - 1, "%c\"},\"id\":\"%c\"", &wallet, &id) != 2)
+		return;
+	must(amount <= LIMIT);
+	if (amount > most[(uint8_t)id]) {
+		sum[(uint8_t)wallet] += amount - most[(uint8_t)id];
+		most[(uint8_t)id] = amount;
+	}
+	must(sum[(uint8_t)wallet] <= SUM);
+}
+
 /* The signature is of what was shown. */
 static void signed_document(const struct sign_req *q, const struct sign_rep *p)
 {
@@ -155,6 +178,8 @@ static void signed_document(const struct sign_req *q, const struct sign_rep *p)
 	must(ed25519_verify(p->signature, hash, sizeof(hash), p->public));
 	if (q->kind == SIGNER_AGREEMENT)
 		signed_agreement(hash);
+	if (q->kind == SIGNER_CREDIT)
+		signed_note();
 }
 
 static void signed_well(const struct sign_req *q, const struct sign_rep *p)

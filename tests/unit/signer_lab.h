@@ -176,6 +176,14 @@ static inline void texts_of(const struct ask *x, struct texts *t)
 							    "\"revision\":%llu"),
 			       amount, x->lineage, rev, x->content);
 		break;
+	case SIGNER_CREDIT: /* its name is of the lineage and the content */
+		(void)snprintf(t->doc, sizeof(t->doc),
+			       "{\"credentialSubject\":{\"amount\":%lld,\"currency\":\"EUR\","
+			       "\"lineageId\":\"l%d\",\"revision\":%llu,\"walletId\":\"w%d\"},"
+			       "\"id\":\"urn:x:%d.%d\",\"issuer\":\"" OWN "\",\"type\":"
+			       "[\"VerifiableCredential\",\"CreditNoteCredential\"]}",
+			       amount, x->lineage, rev, x->wallet, x->lineage, x->content);
+		break;
 	case SIGNER_DISCLOSURE:
 		(void)snprintf(t->doc, sizeof(t->doc),
 			       "{\"rules\":[%d],\"side\":\"" OWN

@@ -215,6 +215,7 @@ static void test_rotate(void **state)
 	(void)state;
 	start();
 	step("key list", 0, OWN "#agreement  agreement");
+	want("key sums", 0, "urn:w:1  EUR       0          0         0");
 	want("key rotate agreement --overlap 1d --reason x", 1, "no next key of role agreement");
 	want("key rotate agreement --overlap 1d", 2, "--reason: required");
 	want("key rotate king --reason x", 1, "role: wallet, presentation, agreement or");

@@ -4,6 +4,9 @@
 #include "signer_lab.h"
 
 #define OVER_WALLET "amount: this wallet's sum would be above ledger.wallet-ceiling"
+#define OVER_ONE    OVER_WALLET ", which is ledger.ceiling when not given"
+#define BACK_WALLET "amount: what goes back on this wallet would be above ledger.wallet-ceiling"
+#define BACK_TOTAL  "amount: what goes back would be above ledger.total-ceiling"
 #define OVER_TOTAL  "amount: the sum would be above ledger.total-ceiling"
 
 static struct ask of(uint32_t kind, uint8_t wallet, uint8_t lineage, uint64_t revision,
@@ -80,7 +83,7 @@ static void test_defaults_and_total(void **state)
 	start();
 	assert_int_equal(attest(0, NULL), 0);
 	asks(SIGNER_ACCEPTANCE, 1, 1, 1, 1000, &p, "");
-	asks(SIGNER_ACCEPTANCE, 1, 2, 1, 1, &p, OVER_WALLET);
+	asks(SIGNER_ACCEPTANCE, 1, 2, 1, 1, &p, OVER_ONE);
 	asks(SIGNER_ACCEPTANCE, 2, 3, 1, 1000, &p, "");
 	assert_int_equal(halt(), 0);
 	conf.ledger.total_ceiling.minor = 2100;
@@ -89,6 +92,77 @@ static void test_defaults_and_total(void **state)
 	asks(SIGNER_ACCEPTANCE, 3, 4, 1, 101, &p, OVER_TOTAL);
 	asks(SIGNER_ACCEPTANCE, 3, 4, 1, 100, &p, "");
 	asks(SIGNER_ACCEPTANCE, 4, 5, 1, 1, &p, OVER_TOTAL);
+}
+
+static void shows(const char *wallet, int64_t committed, int64_t credited, int64_t ceiling)
+{
+	struct sums_rep p;
+
+	assert_int_equal(signer_sums(&cl, wallet, &p, NULL), 0);
+	assert_int_equal(p.committed, committed);
+	assert_int_equal(p.credited, credited);
+	assert_int_equal(p.ceiling, ceiling);
+}
+
+/* What goes back is a sum of its own: each note once, however often it is signed, and neither frees
+ * what was committed. */
+static void test_credited(void **state)
+{
+	struct sign_rep p, q;
+
+	(void)state;
+	conf.ledger.wallet_ceiling.minor = 1500;
+	conf.ledger.total_ceiling.minor = 2000;
+	start();
+	assert_int_equal(attest(0, NULL), 0);
+	asks(SIGNER_AGREEMENT, 1, 1, 1, 1000, &p, "");
+	asks(SIGNER_CREDIT, 1, 1, 1, 1000, &p, "");
+	asks(SIGNER_CREDIT, 1, 1, 1, 1000, &q, ""); /* after a crash: the same note */
+	assert_int_equal(p.count, q.count);
+	asks(SIGNER_CREDIT, 1, 1, 2, 501, &p, BACK_WALLET);
+	asks(SIGNER_CREDIT, 1, 1, 2, 500, &p, "");
+	asks(SIGNER_CREDIT, 1, 2, 1, 1, &p, BACK_WALLET);
+	asks(SIGNER_AGREEMENT, 1, 2, 1, 501, &p, OVER_WALLET); /* nothing came free */
+	asks(SIGNER_CREDIT, 2, 3, 1, 501, &p, BACK_TOTAL);
+	asks(SIGNER_CREDIT, 2, 3, 1, 500, &p, "");
+	shows("w1", 1000, 1500, 1500);
+	shows("w2", 0, 500, 1500);
+	shows(NULL, 1000, 2000, 2000);
+	assert_int_equal(halt(), 0);
+	start(); /* by the file alone, and before the log has confirmed it */
+	shows("w1", 1000, 1500, 1500);
+	shows("w3", 0, 0, 1500);
+	shows(NULL, 1000, 2000, 2000);
+	assert_int_equal(attest(p.count, p.head), 0);
+	asks(SIGNER_CREDIT, 1, 9, 1, 1, &p, BACK_WALLET);
+}
+
+/* The table grows: what was signed long ago is still known, before and after a restart. */
+static void test_many(void **state)
+{
+	enum { MANY = 5000 };
+	struct sstate_new n = { .kind = SIGN_STATE_ACCEPTED, .now.revision = 2 };
+	struct signer_state *s = NULL;
+	struct sign_commit c = { 0 };
+
+	(void)state;
+	assert_int_equal(sstate_open(&s, conf.keys.state, NULL), 0);
+	for (int again = 0; again < 2; again++) {
+		for (uint32_t i = 0; i < MANY; i++) {
+			memcpy(n.lineage, &i, sizeof(i));
+			memcpy(c.wallet, &i, sizeof(i));
+			memcpy(n.now.digest, &c, sizeof(c));
+			if (!again)
+				assert_int_equal(sstate_add(s, &n, 1, NULL), 0);
+			else
+				assert_int_equal(sstate_wallet(s, n.kind, &c).ever, 2);
+			assert_int_equal(sstate_committed(s, n.kind, n.lineage), 2);
+		}
+		assert_int_equal(sstate_total(s, n.kind).ever, 2 * MANY);
+		s = sstate_free(s);
+		assert_int_equal(sstate_open(&s, conf.keys.state, NULL), 0);
+	}
+	s = sstate_free(s);
 }
 
 /* A refusal leaves nothing behind: neither a revision nor a sum. */
@@ -100,7 +174,7 @@ static void test_refused_leaves_nothing(void **state)
 	start();
 	assert_int_equal(attest(0, NULL), 0);
 	asks(SIGNER_AGREEMENT, 1, 1, 1, 600, &p, "");
-	asks(SIGNER_AGREEMENT, 1, 2, 1, 600, &q, OVER_WALLET);
+	asks(SIGNER_AGREEMENT, 1, 2, 1, 600, &q, OVER_ONE);
 	asks(SIGNER_AGREEMENT, 1, 1, 1, 600, &q, "");
 	assert_memory_equal(&p, &q, sizeof(p));
 	asks(SIGNER_AGREEMENT, 1, 2, 1, 400, &p, "");
@@ -139,11 +213,11 @@ static void test_in_a_period(void **state)
 	start();
 	assert_int_equal(attest(0, NULL), 0);
 	asks(SIGNER_ACCEPTANCE, 1, 1, 1, 700, &p, "");
-	asks(SIGNER_ACCEPTANCE, 1, 2, 1, 301, &p, OVER_WALLET);
+	asks(SIGNER_ACCEPTANCE, 1, 2, 1, 301, &p, OVER_ONE);
 	assert_int_equal(halt(), 0);
 	start();
 	assert_int_equal(attest(p.count, p.head), 0);
-	asks(SIGNER_ACCEPTANCE, 1, 2, 1, 301, &p, OVER_WALLET);
+	asks(SIGNER_ACCEPTANCE, 1, 2, 1, 301, &p, OVER_ONE);
 	asks(SIGNER_ACCEPTANCE, 1, 2, 1, 300, &p, "");
 }
 
@@ -219,7 +293,7 @@ static void check_disk(const struct tally *t)
 
 		sha256(name, (size_t)snprintf(name, sizeof(name), "w%d", i), h);
 		memcpy(c.wallet, h, sizeof(c.wallet));
-		sum = sstate_wallet(s, &c).ever;
+		sum = sstate_wallet(s, SIGN_STATE_ACCEPTED, &c).ever;
 		assert_in_range(sum, t->signed_sum[i], conf.ledger.wallet_ceiling.minor);
 		/* the one that was on its way when it died, and is asked for again */
 		assert_in_range(sum - t->signed_sum[i], 0, 1);
@@ -262,13 +336,9 @@ static void test_killed(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		CASE(test_sums),
-		CASE(test_sums_accepted),
-		CASE(test_defaults_and_total),
-		CASE(test_refused_leaves_nothing),
-		CASE(test_periods),
-		CASE(test_in_a_period),
-		CASE(test_file_must_grow),
+		CASE(test_sums),     CASE(test_sums_accepted), CASE(test_defaults_and_total),
+		CASE(test_credited), CASE(test_many),          CASE(test_refused_leaves_nothing),
+		CASE(test_periods),  CASE(test_in_a_period),   CASE(test_file_must_grow),
 		CASE(test_killed),
 	};
 

@@ -7,7 +7,7 @@ static void test_signature_verifies(void **state)
 {
 	static const uint32_t key[SIGNER_MAX_] = { KEY_WALLET,    KEY_PRESENTATION, KEY_AGREEMENT,
 						   KEY_AGREEMENT, KEY_CHECKPOINT,   KEY_AGREEMENT,
-						   KEY_AGREEMENT, KEY_AGREEMENT };
+						   KEY_AGREEMENT, KEY_AGREEMENT,    KEY_AGREEMENT };
 	uint8_t pub[32], hash[64];
 	struct sign_rep p;
 
@@ -29,8 +29,8 @@ static void test_signature_verifies(void **state)
 		sha256(t.doc, strlen(t.doc), hash + 32);
 		assert_int_equal(crypto_sign_verify_detached(p.signature, hash, 64, pub), 0);
 	}
-	/* an agreement and an acceptance, each with its sum, a policy */
-	assert_int_equal(p.count, 5);
+	/* an agreement and an acceptance, each with its sum, a policy, the sum of a note */
+	assert_int_equal(p.count, 6);
 	assert_int_equal(halt(), 0);
 }
 
@@ -46,7 +46,15 @@ static const struct {
 	  "type: another kind of document" },
 	{ SIGNER_RECEIPT, "DebitReceiptCredential", "AgreementCredential", false,
 	  "type: another kind of document" },
-	{ SIGNER_RECEIPT, "DebitReceiptCredential", "CreditNoteCredential", false, "" },
+	{ SIGNER_RECEIPT, "DebitReceiptCredential", "CreditNoteCredential", false,
+	  "type: another kind of document" },
+	{ SIGNER_CREDIT, "CreditNoteCredential", "DebitReceiptCredential", false,
+	  "type: another kind of document" },
+	{ SIGNER_CREDIT, "\"amount\":10", "\"amount\":1001", false,
+	  "amount: above the configured ledger.ceiling" },
+	{ SIGNER_CREDIT, "\"walletId\"", "\"walletid\"", false, "walletId: must be given" },
+	{ SIGNER_CREDIT, "EUR", "USD", false, "currency: not the configured ledger.currency" },
+	{ SIGNER_CREDIT, "\"id\"", "\"ie\"", false, "lineage: must be given" },
 	{ SIGNER_AGREEMENT, "AgreementCredential", "AcceptanceCredential", false,
 	  "type: another kind of document" },
 	{ SIGNER_PRESENTATION, "VerifiablePresentation", "Verifiable\\u0001", false,
