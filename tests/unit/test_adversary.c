@@ -155,6 +155,17 @@ static void extend(const struct offer *o, const json_t *vp, size_t n, const stru
 	}
 }
 
+/* One element more: a context above all, which a plain eddsa-jcs-2022 verifier lets pass. */
+static void append(const struct offer *o, const json_t *vp, size_t n, const struct site *s)
+{
+	auto_json json_t *more = json_deep_copy(s->value);
+	auto_free char *raw = NULL;
+
+	(void)json_array_append_new(more, json_string("https://evil.example/v1"));
+	raw = json_dumps(more, JSON_COMPACT);
+	bent(o, vp, n, raw, REFUSE_WALLET_MALFORMED);
+}
+
 static void every_value(void **state)
 {
 	struct offer o;
@@ -185,13 +196,31 @@ static void every_value(void **state)
 			bend_other(&o, vp, n, &s);
 		if (json_is_object(s.value))
 			extend(&o, vp, n, &s);
+		if (json_is_array(s.value))
+			append(&o, vp, n, &s);
 		admitted(&o, text, len, "every value");
 	}
 	assert_true(n > 100);
 	json_decref(o.intent);
 }
 
-/* The holder is the thief: a number raised in the credential, the presentation signed anew. */
+/* The holder is the thief: a number of the credential put, the presentation signed anew. */
+static void changed_by_the_holder(const struct offer *o, const json_t *vc, size_t n, int more)
+{
+	auto_json json_t *bad = json_deep_copy(vc), *vp = NULL;
+	auto_free char *t = NULL;
+	struct site s;
+	size_t l;
+
+	assert_true(site_find(bad, &n, &s));
+	site_put(&s, json_integer(json_integer_value(s.value) + more));
+	vp = offer_vp((struct offer *)(uintptr_t)o, bad);
+	t = text_of(vp, &l);
+	refused(o, t, l, REFUSE_WALLET_SIGNATURE, s.key);
+	assert_int_equal(counts.signatures, 2);
+}
+
+/* A ceiling raised, a floor lowered. */
 static void raised_by_the_holder(void **state)
 {
 	struct offer o;
@@ -206,21 +235,61 @@ static void raised_by_the_holder(void **state)
 	good = offer_vp(&o, vc);
 	text = text_of(good, &len);
 	for (size_t n = 0;; n++) {
-		auto_json json_t *bad = json_deep_copy(vc), *vp = NULL;
-		auto_free char *t = NULL;
-		size_t k = n, l;
+		size_t k = n;
 
-		if (!site_find(bad, &k, &s))
+		if (!site_find(vc, &k, &s))
 			break;
 		if (!json_is_integer(s.value) || !strcmp(s.key, "generation") ||
 		    !strcmp(s.key, "depth"))
 			continue;
-		site_put(&s, json_integer(json_integer_value(s.value) + 1));
-		vp = offer_vp(&o, bad);
-		t = text_of(vp, &l);
-		refused(&o, t, l, REFUSE_WALLET_SIGNATURE, s.key);
-		assert_int_equal(counts.signatures, 2);
+		changed_by_the_holder(&o, vc, n, 1);
+		if (json_integer_value(s.value) > 0)
+			changed_by_the_holder(&o, vc, n, -1);
 		admitted(&o, text, len, "raised by the holder");
+	}
+	json_decref(o.intent);
+}
+
+/* The same figure in another unit: the unit is in the member's name, or nowhere. */
+static void wrong_units(void **state)
+{
+	static const char *const unit[][2] = {
+		{ "\"latencyMaxUs\":40000", "\"latencyMaxMs\":40" },
+		{ "\"latencyMaxUs\":40000", "\"latencyMaxUs\":\"40ms\"" },
+		{ "\"bandwidthMinKbps\":1000", "\"bandwidthMinMbps\":1" },
+		{ "\"bandwidthMinKbps\":1000", "\"bandwidthMinKbps\":\"1M\"" },
+		{ "\"availabilityPpm\":999000", "\"availabilityPct\":99" },
+		{ "\"availabilityPpm\":999000", "\"availabilityPpm\":99.9" },
+		{ "\"maxTermSeconds\":86400", "\"maxTermHours\":24" },
+		{ "\"maxTermSeconds\":86400", "\"maxTermSeconds\":\"24h\"" },
+		{ "\"amount\":25000000", "\"amount\":250000.00" },
+		{ "\"amount\":25000000", "\"amount\":\"250000.00\"" },
+		{ "\"amount\":25000000", "\"units\":250000" },
+		{ "\"perAgreementMax\":2000000", "\"perAgreementMax\":20000.00" },
+		{ "\"perAgreementMax\":2000000", "\"perAgreementMax\":{\"amount\":2000000}" },
+	};
+	struct offer o;
+	auto_json json_t *vc = NULL, *vp = NULL;
+	auto_free char *text = NULL;
+	size_t len;
+
+	(void)state;
+	offer_init(&o);
+	vc = offer_vc(&o);
+	vp = offer_vp(&o, vc);
+	text = text_of(vp, &len);
+	for (size_t i = 0; i < ARRAY_LEN(unit); i++) {
+		char *at = strstr(text, unit[i][0]);
+		auto_free char *bad = NULL;
+		int n;
+
+		if (!at)
+			fail_msg("no %s to change", unit[i][0]);
+		n = asprintf(&bad, "%.*s%s%s", (int)(at - text), text, unit[i][1],
+			     at + strlen(unit[i][0]));
+		assert_true(n > 0);
+		refused(&o, bad, (size_t)n, REFUSE_WALLET_MALFORMED, unit[i][1]);
+		admitted(&o, text, len, unit[i][0]);
 	}
 	json_decref(o.intent);
 }
@@ -502,13 +571,10 @@ static void count(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_value),
-		cmocka_unit_test(raised_by_the_holder),
-		cmocka_unit_test(every_signature_byte),
-		cmocka_unit_test(hand_made),
-		cmocka_unit_test(raw_bytes),
-		cmocka_unit_test(documented),
-		cmocka_unit_test(count),
+		cmocka_unit_test(every_value), cmocka_unit_test(raised_by_the_holder),
+		cmocka_unit_test(wrong_units), cmocka_unit_test(every_signature_byte),
+		cmocka_unit_test(hand_made),   cmocka_unit_test(raw_bytes),
+		cmocka_unit_test(documented),  cmocka_unit_test(count),
 	};
 
 	party_init(&issuer, 1);
