@@ -334,6 +334,44 @@ def full_table(lab):
     check('full: with room again it is quoted', True)
 
 
+# --- keys and ledgers are given up, traffic is not ----------------------------------------------
+def running(lab):
+    return sorted((d['id'], d['rev'], d['label'], d['path']) for d in deals(lab, 'op') if d['active'])
+
+
+def given_up(lab):
+    """Both sides' agreement keys are compromised and both ledgers frozen: what is paid for runs on as it was, packet
+    by packet, and nothing new is signed."""
+    c, label = next(iter(wait_for('classes with agreements', lambda: udp_deals(lab), 60).items()))
+    flows = Traffic(lab, 'gone', 'lan', 'exch', '7001-7004', [
+        f'class={c},proto=udp,dst=fd10:2::2,dport={conf.CLASSES[c]["dport"]},size={PACKET},rate=800k'])
+    try:
+        before, window = running(lab), flows.mark()
+        for node in ('edge', 'op'):
+            lab.ctl(node, 'key', 'compromise', 'agreement', '--reason', 'a test')
+            lab.ctl(node, 'ledger', 'freeze', '--reason', 'a test')
+        wait_for('traffic after it', lambda: flows.report(window)[c]['received'] > 500, 20)
+        seen, after = flows.report(window)[c], running(lab)
+    finally:
+        flows.stop()
+    deal = next(d['id'] for d in deals(lab, 'op') if d['active'] and d['label'] == label)
+    check('given up: every agreement runs on, under its label and path', before == after and before, after)
+    check('given up: not one packet is missing', seen['lost'] == 0, seen)
+    r = lab.ctl('op', 'verify', deal, check=False)
+    check('given up: the kernels hold what was promised', r.returncode == 0, (r.stdout + r.stderr)[-300:])
+    confined(lab)
+    for node in ('edge', 'op'):
+        r = lab.ctl(node, 'key', 'list', check=False)
+        check(f'given up: {node} says so', 'compromised' in r.stdout, r.stdout)
+
+    def signatures():
+        return sum(r['event'] == 'AGREEMENT_SIGNED' for r in log_of(lab, 'op'))
+    was = signatures()
+    lab.ctl('edge', 'intent', 'declare', '--class', c, check=False)
+    wait_for('the end of a new intent', lambda: quiet(lab), 30)
+    check('given up: nothing new is signed', running(lab) == before and signatures() == was, (running(lab), was))
+
+
 def one(build, adviser):
     lab = Lab(build, f'adv-{adviser}{os.getpid()}')
     start = time.monotonic()
@@ -353,6 +391,7 @@ def one(build, adviser):
             else:
                 check('a TCP flow has an agreement', False)
             full_table(lab)
+            given_up(lab)
     except (DemoError, OSError, http.client.HTTPException) as e:
         check(f'{adviser}: the story goes on', False, str(e) + ''.join(lab.tails()))
     finally:
