@@ -11,7 +11,7 @@ void sse_in_clear(struct sse_in *ev)
 {
 	free(ev->buf);
 	ev->buf = NULL;
-	ev->n = ev->cap = 0;
+	ev->n = ev->cap = ev->seen = 0;
 }
 
 /* Joins the data lines of one event in place and tells it. p is 0-terminated. */
@@ -40,12 +40,20 @@ static void event_tell(const struct sse_in *ev, char *p)
 		ev->fn(ev->arg, out, (size_t)(to - out));
 }
 
-static char *event_end(char *p, size_t *ret_skip)
+/* The end of a line behind which an empty one stands; *ret_skip to what comes after both. */
+static char *event_end(char *p, size_t n, size_t *ret_skip)
 {
-	char *lf = strstr(p, "\n\n"), *cr = strstr(p, "\r\n\r\n");
+	char *stop = p + n, *lf = p;
 
-	*ret_skip = cr && (!lf || cr < lf) ? 4 : 2;
-	return cr && (!lf || cr < lf) ? cr : lf;
+	while ((lf = memchr(lf, '\n', (size_t)(stop - lf)))) {
+		bool cr = stop - lf > 2 && lf[1] == '\r' && lf[2] == '\n';
+
+		*ret_skip = cr ? 3 : 2;
+		if (cr || (stop - lf > 1 && lf[1] == '\n'))
+			return lf;
+		lf++;
+	}
+	return NULL;
 }
 
 int sse_in_feed(struct sse_in *ev, const char *p, size_t n)
@@ -67,12 +75,14 @@ int sse_in_feed(struct sse_in *ev, const char *p, size_t n)
 	memcpy(ev->buf + ev->n, p, n);
 	ev->n += n;
 	ev->buf[ev->n] = '\0';
-	while ((end = event_end(ev->buf + used, &skip))) {
+	while ((end = event_end(ev->buf + ev->seen, ev->n - ev->seen, &skip))) {
 		*end = '\0';
 		event_tell(ev, ev->buf + used);
-		used = (size_t)(end - ev->buf) + skip;
+		used = ev->seen = (size_t)(end - ev->buf) + skip;
 	}
-	memmove(ev->buf, ev->buf + used, ev->n - used + 1);
+	if (used)
+		memmove(ev->buf, ev->buf + used, ev->n - used + 1);
 	ev->n -= used;
+	ev->seen = ev->n > 2 ? ev->n - 2 : 0; /* an end may want two bytes more */
 	return 0;
 }

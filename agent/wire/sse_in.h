@@ -10,6 +10,7 @@
 struct sse_in {
 	char *buf;
 	size_t n, cap;
+	size_t seen; /* of n: no event ends in it */
 	void (*fn)(void *arg, const char *text, size_t len);
 	void *arg;
 };

@@ -545,11 +545,43 @@ static void events_come_in_pieces(void **state)
 	}
 }
 
+static size_t longest;
+
+static void on_long(void *arg, const char *text, size_t len)
+{
+	(void)arg;
+	(void)text;
+	longest = len > longest ? len : longest;
+}
+
+/* What was looked through is not looked through again: else this takes minutes. Ends that are cut
+ * at each byte are found, and what only looks like one is not. */
+static void a_long_event_comes_byte_by_byte(void **state)
+{
+	enum { LEN = 2 << 20 };
+	char *text = malloc(LEN + 1);
+	struct sse_in ev = { .fn = on_long };
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, 'x', LEN);
+	memcpy(text, "data:", 5);
+	memcpy(text + LEN / 2, "\r\ndata:\r\rdata:", 14);
+	memcpy(text + LEN - 4, "\r\n\r\n", 4);
+	for (size_t i = 0; i < LEN; i++)
+		assert_int_equal(sse_in_feed(&ev, text + i, 1), 0);
+	assert_int_equal(longest, LEN - 4 - 5 - 7);
+	assert_int_equal(ev.n, 0);
+	sse_in_clear(&ev);
+	free(text);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(headers_follow_the_line),
 		cmocka_unit_test(events_come_in_pieces),
+		cmocka_unit_test(a_long_event_comes_byte_by_byte),
 		cmocka_unit_test(newer_revision),
 		cmocka_unit_test(older_revision),
 		cmocka_unit_test(progress_and_cancel),
