@@ -161,27 +161,6 @@ static int on_export(struct side *s, const struct peer *p, const json_t *args, c
 /* --- log_open ----------------------------------------------------------------------------------
  */
 
-/* The member, with its salt in place of that of the whole. */
-static const json_t *member_at(const json_t *v, const char *path, uint8_t salt[32])
-{
-	char key[DISCLOSE_PATH_MAX];
-	uint8_t around[32];
-
-	while (v && *path) {
-		size_t n = strcspn(path, ".");
-
-		if (n >= sizeof(key))
-			return NULL;
-		memcpy(key, path, n);
-		key[n] = '\0';
-		v = json_object_get(v, key);
-		memcpy(around, salt, sizeof(around));
-		commit_salt(around, key, salt);
-		path += n + (path[n] == '.');
-	}
-	return v;
-}
-
 /* What a digest in an export stands for: whoever gets this can check that it was the truth. */
 static int on_open(struct side *s, const struct peer *p, const json_t *args, const char *key,
 		   struct mcp_turn *t, struct err *e)
@@ -210,7 +189,7 @@ static int on_open(struct side *s, const struct peer *p, const json_t *args, con
 		return r;
 	row = json_loadb(body, n, JSON_REJECT_DUPLICATES, NULL);
 	commit_event_salt(secret, (uint64_t)seq, salt);
-	v = member_at(row, path, salt);
+	v = commit_member(row, path, salt);
 	if (!v)
 		return err_set(e, -ENOENT, "member: event %lld has no %.60s", (long long)seq, path);
 	disclosure_salt(secret, (uint64_t)seq, path, old);

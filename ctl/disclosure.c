@@ -357,23 +357,6 @@ static int check_checkpoint(struct checking *k, const json_t *doc)
 	return r;
 }
 
-static const json_t *at_path(const json_t *v, const char *path)
-{
-	char key[DISCLOSE_PATH_MAX];
-
-	while (v && *path) {
-		size_t n = strcspn(path, ".");
-
-		if (n >= sizeof(key))
-			return NULL;
-		memcpy(key, path, n);
-		key[n] = '\0';
-		v = json_object_get(v, key);
-		path += n + (path[n] == '.');
-	}
-	return v;
-}
-
 /* before: its salt in an export of before there were commitments, or NULL. */
 static bool opens(const json_t *value, const char *want, const uint8_t salt[32],
 		  const struct hash *before)
@@ -407,7 +390,7 @@ static int check_opened(struct checking *k, const json_t *doc, const char *file)
 		before = &old;
 	json_array_foreach (events, i, x)
 		if (json_equal(json_object_get(x, "seq"), json_object_get(o, "seq")))
-			v = at_path(json_object_get(x, "event"), path);
+			v = commit_member(json_object_get(x, "event"), path, NULL);
 	want = json_string_value(json_object_get(v, "redacted"));
 	if (!want)
 		return fail(CTL_REFUSED, "%s: no digest at %s in this export", file, path);

@@ -51,6 +51,28 @@ void commit_salt_at(const uint8_t around[32], size_t index, uint8_t ret[32])
 
 /* --- nodes ----------------------------------------------------------------------------------- */
 
+const json_t *commit_member(const json_t *v, const char *path, uint8_t salt[32])
+{
+	char key[64];
+	uint8_t around[32];
+
+	while (v && *path) {
+		size_t n = strcspn(path, ".");
+
+		if (n >= sizeof(key))
+			return NULL;
+		memcpy(key, path, n);
+		key[n] = '\0';
+		v = json_object_get(v, key);
+		if (salt) {
+			memcpy(around, salt, sizeof(around));
+			commit_salt(around, key, salt);
+		}
+		path += n + (path[n] == '.');
+	}
+	return v;
+}
+
 bool commit_is_leaf(const json_t *v)
 {
 	const json_t *first = json_array_get(v, 0);

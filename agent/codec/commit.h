@@ -25,6 +25,10 @@ void commit_event_salt(const uint8_t key[32], uint64_t seq, uint8_t ret[32]);
 void commit_salt(const uint8_t around[32], const char *name, uint8_t ret[32]);
 void commit_salt_at(const uint8_t around[32], size_t index, uint8_t ret[32]);
 
+/* The member that path ("output.price", "" the whole) leads to; NULL: there is none. salt (NULL:
+ * not wanted) is that of v and becomes the member's. */
+const json_t *commit_member(const json_t *v, const char *path, uint8_t salt[32]);
+
 bool commit_is_leaf(const json_t *v);
 /* As a leaf, whatever it is: how exports of before LOG_COMMITTED have it. */
 int commit_leaf(const uint8_t salt[32], const json_t *v, uint8_t ret[COMMIT_LEN],
