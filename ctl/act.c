@@ -68,6 +68,23 @@ static int need_reason(const struct ctl *c, const char **ret)
 	return *ret && **ret ? CTL_OK : fail(CTL_USAGE, "--reason: required, it goes into the log");
 }
 
+int ctl_intent_withdraw(struct ctl *c)
+{
+	const char *reason;
+	int r = need_reason(c, &reason);
+
+	return r ? r
+		 : answer(c, "intent_withdraw",
+			  json_pack("{s:s, s:s}", "negotiation", c->arg[0], "why", reason));
+}
+
+/* arg: the tool, of an id or of nothing. */
+int ctl_act(struct ctl *c)
+{
+	return answer(c, c->verb->arg,
+		      c->n_args ? json_pack("{s:s}", "id", c->arg[0]) : json_object());
+}
+
 /* arg: the tool. The reason is for the log: an act without one is not taken. */
 int ctl_terminate(struct ctl *c)
 {

@@ -112,6 +112,8 @@ int ctl_dataplane_tables(struct ctl *c);
 int ctl_dataplane(struct ctl *c);
 int ctl_verify(struct ctl *c);
 int ctl_intent_declare(struct ctl *c);
+int ctl_intent_withdraw(struct ctl *c);
+int ctl_act(struct ctl *c);
 int ctl_terminate(struct ctl *c); /* arg: a tool that takes {id, reason} */
 int ctl_reason(struct ctl *c);    /* arg: a tool that takes {reason} */
 int ctl_path_swap(struct ctl *c);

@@ -10,6 +10,8 @@ const struct verb verbs[] = {
 	  ctl_intent_declare, NULL,
 	  "declare an intent: a TMF921 body in FILE, or a class and what differs from its profile; "
 	  "with --agreement it changes a live one" },
+	{ "intent", "withdraw", "NEGOTIATION", "reason=TEXT", ctl_intent_withdraw, NULL,
+	  "take back an intent of which nothing is accepted yet; its operator is told" },
 	{ "intent", "list", NULL, NULL, ctl_deals,
 	  "intent class flow life bandwidthBps:rate latencyMicros:ms availabilityPpm:percent id",
 	  "every intent and what became of it" },
@@ -17,6 +19,8 @@ const struct verb verbs[] = {
 	{ "quote", "list", NULL, NULL, ctl_deals, "quote quoteVersion quoteItems class life id",
 	  "the latest quote of each deal" },
 	{ "quote", "show", "ID", NULL, ctl_show, "quote_show", "one quote as a TMF648 body" },
+	{ "quote", "reject", "DEAL", "reason=TEXT", ctl_terminate, "quote_reject",
+	  "say no to a menu that waits for an approval" },
 	{ "agreement", "list", NULL, NULL, ctl_deals,
 	  "lineage rev class life active label path bandwidthBps:rate latencyMicros:ms "
 	  "pricePerHour currency amount endMs:time goodSeconds badSeconds unknownSeconds",
@@ -25,6 +29,12 @@ const struct verb verbs[] = {
 	  "one agreement: its TMF651 body and its credential" },
 	{ "agreement", "terminate", "ID", "reason=TEXT", ctl_terminate, "agreement_terminate",
 	  "end an agreement now; the reason goes into the log" },
+	{ "agreement", "release", "ID", "reason=TEXT", ctl_terminate, "agreement_release",
+	  "end an agreement that detected traffic had asked for; the reason goes into the log" },
+	{ "agreement", "reclaim", "ID", NULL, ctl_act, "renegotiation_open",
+	  "offer a smaller revision to its enterprise, to have capacity back (operator)" },
+	{ "agreement", "keep", "ID", "reason=TEXT", ctl_terminate, "renegotiation_close",
+	  "take back an offer that its enterprise has not accepted (operator)" },
 	{ "order", "list", NULL, NULL, ctl_deals, "order action class label life lineage",
 	  "the latest order of each agreement" },
 	{ "order", "show", "ID", NULL, ctl_show, "order_show", "one order as a TMF622 body" },
@@ -48,6 +58,8 @@ const struct verb verbs[] = {
 	{ "sockets", NULL, NULL, NULL, ctl_list,
 	  "socket_list sockets with sockets srttMicros:ms leastMicros:ms mostMicros:ms",
 	  "smoothed round trips of this host's own TCP sockets, by label or by the peer's prefix" },
+	{ "access", "divide", NULL, NULL, ctl_act, "spur_rebalance",
+	  "settle now what each agreement may use of the enterprise's access link" },
 	{ "path", "show", NULL, NULL, ctl_list,
 	  "path_list paths path name type alive baseMicros:ms delayMicros:ms forecastMicros:ms "
 	  "jitterMicros:ms "
@@ -60,6 +72,8 @@ const struct verb verbs[] = {
 	  "every event that touched an object: who, by which rule, why, and how to undo it" },
 	{ "verify", NULL, "AGREEMENT", NULL, ctl_verify, NULL,
 	  "read every node's kernel back and compare it with what was promised" },
+	{ "plan", "settle", NULL, NULL, ctl_act, "removal_settle",
+	  "ask the next node that owes a removal now (operator)" },
 	{ "dataplane", "dump", NULL, NULL, ctl_dataplane, "dataplane_dump",
 	  "everything of ours in this node's kernel" },
 	{ "dataplane", "check", NULL, NULL, ctl_dataplane, "dataplane_check",
@@ -121,6 +135,8 @@ const struct verb verbs[] = {
 	  "check it by the DID documents alone: exit 0 when both heads are signed by the log's "
 	  "side and cannot be of one log, or are of two, or one issuer signed both contents of a "
 	  "wallet; 1 when it proves nothing" },
+	{ "log", "commit", NULL, NULL, ctl_act, "log_commit",
+	  "write the root over the salted digests of what was logged so far" },
 	{ "log", "export", NULL, "for=AUDIENCE peer=DID agreement=ID after=SEQ out=FILE",
 	  ctl_log_export, NULL,
 	  "what the disclosure policy lets a consumer, an operator or an auditor see of the log, "

@@ -73,6 +73,11 @@ static void test_usage(void **state)
 		{ "intent declare --class a --latency 5", "--latency: a number with us, ms or s" },
 		{ "path swap agr-1 0", "PATH: 1..255 required" },
 		{ "agreement terminate agr-1", "--reason: required" },
+		{ "agreement keep agr-1", "--reason: required" },
+		{ "agreement reclaim", "arguments: ID" },
+		{ "intent withdraw neg-1", "--reason: required" },
+		{ "quote reject neg-1", "--reason: required" },
+		{ "log commit now", "arguments: none" },
 		{ "did document --did did:key:z6Mk", "--did: a did:web is required" },
 		{ "did document --did did:web:a.example", "at least one of --key-wallet" },
 		{ "wallet issue", "--key: the issuer's key file is required" },
@@ -514,6 +519,14 @@ static void test_online(void **state)
 	assert_int_equal(json_array_size(js), 1);
 	json_decref(js);
 	want("path swap agr-1 2", 4, "path_swap");
+	want("agreement reclaim agr-1", 4, "renegotiation_open");
+	want("agreement keep agr-1 --reason x", 4, "renegotiation_close");
+	want("agreement release agr-1 --reason x", 4, "agreement_release");
+	want("quote reject neg-1 --reason x", 4, "quote_reject");
+	want("intent withdraw neg-1 --reason x", 4, "intent_withdraw");
+	want("access divide", 4, "spur_rebalance");
+	want("plan settle", 4, "removal_settle");
+	want("log commit", 1, "signs no checkpoints");
 	want("wallet revoke urn:w:1 --reason lost", 0, "revoked                           yes");
 	want("agreement terminate agr-1 --reason 'we move'", 0, "TERMINATED");
 	want("agreement terminate agr-1 --reason 'we move'", 1, "wrong_state");
