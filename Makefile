@@ -65,6 +65,7 @@ TEST_LDFLAGS_test_owner_ent := $(TEST_LDFLAGS_test_ent)
 BENCHES	:= $(BENCH_SRC:%.c=$(B)/%)
 
 all: $(BINS) $(LABS)
+	@:
 tests: $(TESTS)
 skeletons: $(SKEL)
 benches: $(BENCHES)
