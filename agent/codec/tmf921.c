@@ -86,11 +86,8 @@ int tmf921_write(const struct intent *i, const struct tmf_parties *p, json_t **r
 		ret, e);
 }
 
-static int check(const struct intent *i, const json_t *js, struct err *e)
+static int check(const struct intent *i, struct err *e)
 {
-	json_t *want;
-	bool same;
-
 	if (i->want.bandwidth.bps == 0 || i->want.bandwidth.bps > 400000000000ull)
 		return err_set(e, -EINVAL,
 			       "characteristic: bandwidthBps: 1..400000000000 required");
@@ -100,12 +97,19 @@ static int check(const struct intent *i, const json_t *js, struct err *e)
 		return err_set(e, -EINVAL, "characteristic: availabilityPpm: 0..1000000 required");
 	if (i->source < INTENT_DECLARED || i->source > INTENT_CHANGE)
 		return err_set(e, -EINVAL, "characteristic: source: 1..4 required");
-	want = expression(i);
-	same = want && json_equal(want, json_object_get(js, "expression"));
-	json_decref(want);
-	return same ? 0
-		    : err_set(e, -EINVAL,
-			      "expression: must state the same conditions as the characteristics");
+	return 0;
+}
+
+/* like: what we would write. Of the expression every value counts, free texts too. */
+static int check_form(const json_t *js, json_t *like, struct err *e)
+{
+	if (!json_equal(json_object_get(like, "expression"), json_object_get(js, "expression")))
+		return err_set(e, -EINVAL,
+			       "expression: must state the same conditions as the characteristics");
+	/* Equal already, so one of the two need not be walked again. */
+	if (json_object_set(like, "expression", json_object_get(js, "expression")))
+		return err_set(e, -ENOMEM, "body");
+	return tmf_shape(js, like, e);
 }
 
 int tmf921_read(const json_t *js, struct intent *ret, struct err *e)
@@ -131,11 +135,11 @@ int tmf921_read(const json_t *js, struct intent *ret, struct err *e)
 			    ARRAY_LEN(fields), FIELDS_NEEDED, &i, e);
 	}
 	if (!r)
-		r = check(&i, js, e);
+		r = check(&i, e);
 	if (!r)
 		r = tmf921_write(&i, &any, &like, e);
 	if (!r)
-		r = tmf_shape(js, like, e);
+		r = check_form(js, like, e);
 	if (!r)
 		*ret = i;
 	return r;

@@ -195,17 +195,51 @@ static bool free_text(const char *key)
 	       !strcmp(key, "creationDate");
 }
 
-static int same_scalar(const json_t *js, const json_t *like, const char *path, const char *key,
+/* The way to a value, from it back to the top. It becomes text only where something is wrong. */
+struct way {
+	const struct way *up; /* NULL: the body itself */
+	const char *key;      /* NULL: the at-th of an array */
+	size_t at;
+};
+
+struct way_text {
+	char s[160];
+};
+
+static void way_put(const struct way *w, struct way_text *t, size_t *n)
+{
+	int len;
+
+	if (!w->up)
+		return;
+	way_put(w->up, t, n);
+	len = w->key ? snprintf(t->s + *n, sizeof(t->s) - *n, "%s%s", *n ? "." : "", w->key)
+		     : snprintf(t->s + *n, sizeof(t->s) - *n, "[%zu]", w->at);
+	*n += len > 0 ? (size_t)len : 0;
+	if (*n >= sizeof(t->s))
+		*n = sizeof(t->s) - 1;
+}
+
+static struct way_text way_text(const struct way *w)
+{
+	struct way_text t = { "" };
+	size_t n = 0;
+
+	way_put(w, &t, &n);
+	return t;
+}
+
+static int same_scalar(const json_t *js, const json_t *like, const struct way *w, const char *key,
 		       struct err *e)
 {
 	const char *s = json_string_value(js);
 
 	if (json_is_string(like)) {
-		if (!s || !*s || strlen(s) > TEXT_LONGEST)
-			return err_set(e, -EINVAL, "%s: text of 1..%d bytes required", path,
-				       TEXT_LONGEST);
-		if (!free_text(key) && strcmp(s, json_string_value(like)) != 0)
-			return err_set(e, -EINVAL, "%s: \"%.60s\" required", path,
+		if (!s || !*s || json_string_length(js) > TEXT_LONGEST)
+			return err_set(e, -EINVAL, "%s: text of 1..%d bytes required",
+				       way_text(w).s, TEXT_LONGEST);
+		if (strcmp(s, json_string_value(like)) != 0 && !free_text(key))
+			return err_set(e, -EINVAL, "%s: \"%.60s\" required", way_text(w).s,
 				       json_string_value(like));
 		return 0;
 	}
@@ -214,40 +248,26 @@ static int same_scalar(const json_t *js, const json_t *like, const char *path, c
 	    : json_is_real(like)  ? json_is_number(js)
 				  : json_equal(js, like))
 		return 0;
-	return err_set(e, -EINVAL, "%s: the value of this form required", path);
+	return err_set(e, -EINVAL, "%s: the value of this form required", way_text(w).s);
 }
 
-static int same_form(const json_t *js, const json_t *like, const char *path, const char *key,
-		     bool top, struct err *e);
+/* key: of w, or of the array that it is in. */
+static int same_form(const json_t *js, const json_t *like, const struct way *w, const char *key,
+		     struct err *e);
 
-static int same_members(const json_t *js, const json_t *like, const char *path, bool top,
-			struct err *e)
+/* What the form lacks: nothing, or at the top an optional text. */
+static int same_rest(const json_t *js, const json_t *like, const struct way *w, struct err *e)
 {
-	char at[160];
 	const char *key;
 	json_t *v;
 
-	json_object_foreach ((json_t *)(uintptr_t)like, key, v) {
-		const json_t *mine = json_object_get(js, key);
-		size_t n = strlen(key);
-		int r;
-
-		(void)snprintf(at, sizeof(at), "%s%s%s", path, top ? "" : ".", key);
-		if (!mine)
-			return err_set(e, -EINVAL, "%s: missing", at);
-		if (n > 13 && !strcmp(key + n - 13, "haracteristic"))
-			continue;
-		r = same_form(mine, v, at, key, false, e);
-		if (r)
-			return r;
-	}
 	json_object_foreach ((json_t *)(uintptr_t)js, key, v) {
 		const char *s = json_string_value(v);
 
 		if (json_object_get(like, key))
 			continue;
-		if (!top)
-			return err_set(e, -EINVAL, "%s.%.40s: unknown member", path, key);
+		if (w->up)
+			return err_set(e, -EINVAL, "%s.%.40s: unknown member", way_text(w).s, key);
 		if (!s || !*s || strlen(s) > TEXT_LONGEST)
 			return err_set(e, -EINVAL, "%.40s: text of 1..%d bytes required", key,
 				       TEXT_LONGEST);
@@ -255,30 +275,58 @@ static int same_members(const json_t *js, const json_t *like, const char *path, 
 	return 0;
 }
 
-static int same_form(const json_t *js, const json_t *like, const char *path, const char *key,
-		     bool top, struct err *e)
+static int same_members(const json_t *js, const json_t *like, const struct way *w, struct err *e)
 {
-	char at[160];
+	const char *key;
+	json_t *v;
+
+	json_object_foreach ((json_t *)(uintptr_t)like, key, v) {
+		const json_t *mine = json_object_get(js, key);
+		const struct way at = { .up = w, .key = key };
+		size_t n = strlen(key);
+		int r;
+
+		if (!mine)
+			return err_set(e, -EINVAL, "%s: missing", way_text(&at).s);
+		if (n > 13 && !strcmp(key + n - 13, "haracteristic"))
+			continue;
+		r = same_form(mine, v, &at, key, e);
+		if (r)
+			return r;
+	}
+	/* All members of the form are there: with as many, none is unknown. */
+	return json_object_size(js) == json_object_size(like) ? 0 : same_rest(js, like, w, e);
+}
+
+static int same_form(const json_t *js, const json_t *like, const struct way *w, const char *key,
+		     struct err *e)
+{
+	size_t n = json_array_size(like);
 	int r = 0;
 
+	if (js == like) /* the caller compared it and says so */
+		return 0;
 	if (json_is_object(like))
-		return json_is_object(js) ? same_members(js, like, path, top, e)
-					  : err_set(e, -EINVAL, "%s: object required", path);
+		return json_is_object(js)
+			       ? same_members(js, like, w, e)
+			       : err_set(e, -EINVAL, "%s: object required", way_text(w).s);
 	if (!json_is_array(like))
-		return same_scalar(js, like, path, key, e);
-	if (!json_is_array(js) || json_array_size(js) != json_array_size(like))
-		return err_set(e, -EINVAL, "%s: array of %zu required", path,
-			       json_array_size(like));
-	for (size_t i = 0; !r && i < json_array_size(like); i++) {
-		(void)snprintf(at, sizeof(at), "%s[%zu]", path, i);
-		r = same_form(json_array_get(js, i), json_array_get(like, i), at, key, false, e);
+		return same_scalar(js, like, w, key, e);
+	if (!json_is_array(js) || json_array_size(js) != n)
+		return err_set(e, -EINVAL, "%s: array of %zu required", way_text(w).s, n);
+	for (size_t i = 0; !r && i < n; i++) {
+		const struct way at = { .up = w, .at = i };
+
+		r = same_form(json_array_get(js, i), json_array_get(like, i), &at, key, e);
 	}
 	return r;
 }
 
 int tmf_shape(const json_t *js, const json_t *like, struct err *e)
 {
-	return like ? same_form(js, like, "", "", true, e) : err_set(e, -ENOMEM, "body");
+	const struct way top = { 0 };
+
+	return like ? same_form(js, like, &top, "", e) : err_set(e, -ENOMEM, "body");
 }
 
 int tmf_done(json_t *js, json_t **ret, struct err *e)
