@@ -193,21 +193,33 @@ static struct gap gap_of(const char *text, size_t from, size_t cut, size_t end, 
 	return (struct gap){ from, cut, end, to };
 }
 
-/* whole may be NULL; it is the hash with the member, and shares the work up to it. */
+/* *upto is the state at the cut: the hash with the member starts from it. */
 static void hash_gap(const char *text, const struct gap *g, uint8_t out[SHA256_LEN],
-		     uint8_t whole[SHA256_LEN])
+		     struct sha256_ctx *upto)
 {
-	struct sha256_ctx c, w;
+	struct sha256_ctx c;
 
 	sha256_begin(&c);
 	sha256_add(&c, text + g->from, g->cut - g->from);
-	w = c;
+	*upto = c;
 	sha256_add(&c, text + g->end, g->to - g->end);
 	sha256_end(&c, out);
-	if (!whole)
-		return;
-	sha256_add(&w, text + g->cut, g->to - g->cut);
-	sha256_end(&w, whole);
+}
+
+static void hash_rest(struct sha256_ctx *upto, const char *text, size_t from, size_t to,
+		      uint8_t out[SHA256_LEN])
+{
+	sha256_add(upto, text + from, to - from);
+	sha256_end(upto, out);
+}
+
+static const char proof_key[] = "\"proof\":";
+
+static struct gap gap_of_proof(const char *text, const struct canon_mark *doc,
+			       const struct canon_mark *proof)
+{
+	return gap_of(text, doc->start, proof->start - (sizeof(proof_key) - 1), proof->end,
+		      doc->end);
 }
 
 /* hashData: the proof without its value first, then the document without its proof. In a proof of
@@ -215,8 +227,9 @@ static void hash_gap(const char *text, const struct gap *g, uint8_t out[SHA256_L
 static int hash_data(struct vc *v, const char *text, const struct canon_mark *doc,
 		     const struct canon_mark *proof, const struct vc_profile *pf, struct err *e)
 {
-	static const char proof_key[] = "\"proof\":", value_key[] = "\"proofValue\":\"";
+	static const char value_key[] = "\"proofValue\":\"";
 	const char *p = text + proof->start, *value, *quote;
+	struct sha256_ctx upto;
 	struct gap g;
 
 	if (proof->start <= doc->start || proof->end >= doc->end)
@@ -229,16 +242,17 @@ static int hash_data(struct vc *v, const char *text, const struct canon_mark *do
 		return err_set(e, -EINVAL, "proof.proofValue: missing");
 	g = gap_of(text, proof->start, (size_t)(value - text), (size_t)(quote + 1 - text),
 		   proof->end);
-	hash_gap(text, &g, v->hash, NULL);
-	g = gap_of(text, doc->start, proof->start - (sizeof(proof_key) - 1), proof->end, doc->end);
-	hash_gap(text, &g, v->hash + SHA256_LEN, pf->presentation ? NULL : v->digest);
+	hash_gap(text, &g, v->hash, &upto);
+	g = gap_of_proof(text, doc, proof);
+	hash_gap(text, &g, v->hash + SHA256_LEN, &upto);
+	if (!pf->presentation)
+		hash_rest(&upto, text, g.cut, g.to, v->digest);
 	return 0;
 }
 
 /* --- reading --- */
 
-static int read_all(struct vc *v, const char *text, const struct canon_mark *doc,
-		    const struct canon_mark *proof, const struct vc_profile *pf, struct err *e)
+static int read_tree(struct vc *v, const struct vc_profile *pf, struct err *e)
 {
 	int r;
 
@@ -247,8 +261,14 @@ static int read_all(struct vc *v, const char *text, const struct canon_mark *doc
 	r = check_members(v, pf, e);
 	if (!r)
 		r = read_proof(v, pf, e);
-	if (!r)
-		r = read_head(v, pf, e);
+	return r ? r : read_head(v, pf, e);
+}
+
+static int read_all(struct vc *v, const char *text, const struct canon_mark *doc,
+		    const struct canon_mark *proof, const struct vc_profile *pf, struct err *e)
+{
+	int r = read_tree(v, pf, e);
+
 	return r ? r : hash_data(v, text, doc, proof, pf, e);
 }
 
@@ -274,30 +294,34 @@ static void ask_marks(struct vc *v, const json_t *in)
 	}
 }
 
-/* From here on only what was signed counts, in the one spelling that it has: without reals, or
- * where it is our own, the tree says just that, else it is read again. */
-static int take(struct vc *v, const json_t *in, const struct vc_profile *pf, bool own,
-		struct err *e)
+static int spell(struct vc *v, const json_t *in, const struct vc_profile *pf, bool *reals,
+		 struct err *e)
 {
-	bool reals = false;
 	struct canon_rules rules = { .integers_only = pf->integers_only,
 				     .depth = pf->limits.depth,
 				     .nodes = pf->limits.nodes,
-				     .reals = &reals };
-	int r;
+				     .reals = reals };
 
 	ask_marks(v, in);
-	r = canon_marked(in, pf->limits.bytes, &rules, v->marks, VC_MARKS, &v->text, &v->len, e);
+	return canon_marked(in, pf->limits.bytes, &rules, v->marks, VC_MARKS, &v->text, &v->len, e);
+}
+
+/* From here on only what was signed counts, in the one spelling that it has: without reals the
+ * tree says just that, else it is read again. */
+static int take(struct vc *v, const json_t *in, const struct vc_profile *pf, struct err *e)
+{
+	bool reals = false;
+	int r = spell(v, in, pf, &reals, e);
+
 	if (r)
 		return r;
-	if (reals && !own)
+	if (reals)
 		return json_read(&v->doc, v->text, v->len, &pf->limits, e);
 	v->doc = json_incref((json_t *)(uintptr_t)in);
 	return 0;
 }
 
-static int read_doc(struct vc **ret, const json_t *in, const struct vc_profile *pf, bool own,
-		    struct err *e)
+int vc_read(struct vc **ret, const json_t *in, const struct vc_profile *pf, struct err *e)
 {
 	struct vc *v = calloc(1, sizeof(*v));
 	struct canon_mark whole = { 0 };
@@ -305,7 +329,7 @@ static int read_doc(struct vc **ret, const json_t *in, const struct vc_profile *
 
 	if (!v)
 		return err_set(e, -ENOMEM, "document: no memory");
-	r = take(v, in, pf, own, e);
+	r = take(v, in, pf, e);
 	whole.end = v->len;
 	if (!r)
 		r = read_all(v, v->text, &whole, &v->marks[0], pf, e);
@@ -315,11 +339,6 @@ static int read_doc(struct vc **ret, const json_t *in, const struct vc_profile *
 	}
 	*ret = v;
 	return 0;
-}
-
-int vc_read(struct vc **ret, const json_t *in, const struct vc_profile *pf, struct err *e)
-{
-	return read_doc(ret, in, pf, false, e);
 }
 
 int vc_read_inner(struct vc **ret, const struct vc *outer, size_t i, const struct vc_profile *pf,
@@ -409,13 +428,16 @@ int vc_verified(const struct vc *v, const struct vc_profile *pf, const struct di
 	return 0;
 }
 
+/* --- writing -----------------------------------------------------------------------------------
+ */
+
 static json_t *options_new(const struct vc_profile *pf, const struct vc_proof_options *po,
 			   const char *method)
 {
-	auto_json json_t *p =
-		json_pack("{s:s, s:s, s:o, s:s, s:s}", "type", "DataIntegrityProof", "cryptosuite",
-			  "eddsa-jcs-2022", "created", json_time(po->created), "verificationMethod",
-			  method, "proofPurpose", pf->purpose);
+	auto_json json_t *p = json_pack(
+		"{s:o, s:s, s:s, s:o, s:s, s:s}", "@context", new_list(pf->contexts), "type",
+		"DataIntegrityProof", "cryptosuite", "eddsa-jcs-2022", "created",
+		json_time(po->created), "verificationMethod", method, "proofPurpose", pf->purpose);
 
 	if (!p || (po->expires.ms && json_object_set_new(p, "expires", json_time(po->expires))) ||
 	    (po->domain && json_object_set_new(p, "domain", json_string(po->domain))) ||
@@ -424,34 +446,116 @@ static json_t *options_new(const struct vc_profile *pf, const struct vc_proof_op
 	return TAKE_PTR(p);
 }
 
-/* What we sign must pass our own reader, and the key must be the author's. */
-static int check_own(struct vc **ret, const json_t *doc, const struct vc_profile *pf, struct err *e)
+/* The signature of v->text, whose proof has no value yet; *upto: see hash_gap(). */
+static int sign_text(struct vc *v, const struct sign_port *port, struct sign_request *rq,
+		     struct sha256_ctx *upto, struct err *e)
 {
-	struct vc *v = NULL;
-	int r = read_doc(&v, doc, pf, true, e);
+	const struct canon_mark whole = { .end = v->len }, *proof = &v->marks[0];
+	struct gap g = gap_of_proof(v->text, &whole, proof);
+	auto_free char *document = malloc(v->len);
+	int r;
 
-	if (!r && strcmp(v->controller, v->author)) {
-		(void)vc_free(v);
-		r = err_set(e, -EPERM, "%s: does not control the signing key", pf->author);
+	if (!document)
+		return err_set(e, -ENOMEM, "document: no memory");
+	memcpy(document, v->text, g.cut);
+	memcpy(document + g.cut, v->text + g.end, g.to - g.end);
+	rq->document = document;
+	rq->document_len = g.cut + g.to - g.end;
+	rq->proof = v->text + proof->start;
+	rq->proof_len = proof->end - proof->start;
+	sha256(rq->proof, rq->proof_len, rq->hash); /* the proof's hash comes first */
+	hash_gap(v->text, &g, rq->hash + SHA256_LEN, upto);
+	memcpy(v->hash, rq->hash, sizeof(v->hash));
+	if (!str_set(rq->method, port->method))
+		return err_set(e, -EINVAL, "verificationMethod: too long");
+	r = port->sign(port->arg, rq, v->sig);
+	rq->proof = rq->document = NULL;
+	return r ? err_set(e, r, "signer: refused to sign (%d)", r) : 0;
+}
+
+/* Into tree and text of the proof. In the text it stands before the type, the first key behind it
+ * that each proof has; inside a string the quotes of that key would be escaped. */
+static int put_value(struct vc *v, struct err *e)
+{
+	static const char type_key[] = ",\"type\":\"";
+	char member[160] = ",\"proofValue\":\"z", *p, *at;
+	const size_t from = strlen(member);
+	int n = base58_encode(v->sig, sizeof(v->sig), member + from, sizeof(member) - from - 2);
+	size_t len;
+
+	if (n < 0 || json_object_set_new(json_object_get(v->doc, "proof"), "proofValue",
+					 json_string(member + from - 1)))
+		return err_set(e, -ENOMEM, "proof: no memory");
+	len = from + (size_t)n;
+	member[len++] = '"';
+	p = realloc(v->text, v->len + len + 1);
+	if (!p)
+		return err_set(e, -ENOMEM, "proof: no memory");
+	v->text = p;
+	at = memmem(p + v->marks[0].start, v->marks[0].end - v->marks[0].start, type_key,
+		    sizeof(type_key) - 1);
+	if (!at)
+		return err_set(e, -EINVAL, "proof.type: missing");
+	memmove(at + len, at, v->len + 1 - (size_t)(at - p));
+	memcpy(at, member, len);
+	v->len += len;
+	for (size_t i = 0; i < VC_MARKS; i++) {
+		v->marks[i].start += v->marks[i].start >= (size_t)(at - p) ? len : 0;
+		v->marks[i].end += v->marks[i].end > (size_t)(at - p) ? len : 0;
 	}
+	return 0;
+}
+
+/* Canonicalised once: the signer gets that text in its two parts, and what comes back goes in.
+ * What we sign must pass our own reader, and the key must be the author's. */
+static int make(struct vc *v, const struct vc_profile *pf, const struct sign_port *port,
+		struct sign_request *rq, struct err *e)
+{
+	bool reals = false;
+	struct sha256_ctx upto;
+	struct canon_mark whole = { 0 };
+	int r = spell(v, v->doc, pf, &reals, e);
+
 	if (!r)
-		*ret = v;
-	return r;
+		r = sign_text(v, port, rq, &upto, e);
+	if (!r)
+		r = put_value(v, e);
+	if (!r && v->len > pf->limits.bytes)
+		r = err_set(e, -EMSGSIZE, "document: %zu bytes, at most %zu", v->len,
+			    pf->limits.bytes);
+	if (!r)
+		r = read_tree(v, pf, e);
+	if (!r && strcmp(v->controller, v->author))
+		r = err_set(e, -EPERM, "%s: does not control the signing key", pf->author);
+	if (r || pf->presentation)
+		return r;
+	whole.end = v->len;
+	hash_rest(&upto, v->text, gap_of_proof(v->text, &whole, &v->marks[0]).cut, v->len,
+		  v->digest);
+	return 0;
 }
 
 int vc_make(const json_t *body, const struct vc_profile *pf, const struct vc_proof_options *po,
 	    const struct sign_port *port, struct sign_request *rq, struct vc **ret, struct err *e)
 {
-	auto_json json_t *doc = json_copy((json_t *)(uintptr_t)body);
-	auto_json json_t *options = options_new(pf, po, port->method);
-	auto_json json_t *secured = NULL;
+	struct vc *v = calloc(1, sizeof(*v));
 	int r;
 
-	if (!doc || !options || json_object_set_new(doc, "@context", new_list(pf->contexts)) ||
-	    json_object_set_new(doc, "type", new_list(pf->types)))
+	if (!v)
 		return err_set(e, -ENOMEM, "document: no memory");
-	r = proof_create(doc, options, port, rq, &secured, e);
-	return r ? r : check_own(ret, secured, pf, e);
+	v->doc = json_copy((json_t *)(uintptr_t)body);
+	if (json_object_set_new(v->doc, "@context", new_list(pf->contexts)) ||
+	    json_object_set_new(v->doc, "type", new_list(pf->types)) ||
+	    json_object_set_new(v->doc, "proof", options_new(pf, po, port->method)))
+		r = err_set(e, -ENOMEM, "document: no memory");
+	else
+		r = make(v, pf, port, rq, e);
+	if (r) {
+		(void)vc_free(v);
+		return r;
+	}
+	*ret = v;
+	return 0;
 }
 
 json_t *vc_take(struct vc *v)

@@ -28,7 +28,7 @@ struct sign_request {
 	enum sign_kind kind;
 	uint8_t hash[SIGN_HASH_LEN];
 	char method[DID_URL_MAX]; /* verificationMethod that the signature will name */
-	/* Borrowed for the call, filled by proof_create(). */
+	/* Borrowed for the call, filled by vc_make() and proof_create(). */
 	const char *proof; /* options, without proofValue */
 	size_t proof_len;
 	const char *document; /* without its proof */

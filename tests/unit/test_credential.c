@@ -93,6 +93,54 @@ static void agreement_round_trip(void **state)
 	assert_memory_not_equal(digest, again, DIGEST_LEN);
 }
 
+/* What was put together around the signature is what a reader makes of it. */
+static void read_the_same(struct vc *v, const struct vc_profile *pf)
+{
+	auto_free char *text = NULL;
+	auto_vc struct vc *back = NULL, *made = v;
+	size_t len = 0;
+
+	assert_int_equal(canon_text(v->doc, 1 << 20, &text, &len, NULL), 0);
+	assert_int_equal(v->len, len);
+	assert_string_equal(v->text, text);
+	assert_int_equal(vc_read(&back, v->doc, pf, NULL), 0);
+	assert_memory_equal(made->sig, back->sig, sizeof(back->sig));
+	assert_memory_equal(made->hash, back->hash, sizeof(back->hash));
+	assert_memory_equal(made->digest, back->digest, sizeof(back->digest));
+	assert_memory_equal(made->marks, back->marks, sizeof(back->marks));
+	assert_int_equal(vc_verified(back, pf, &keys, NULL), 0);
+}
+
+static void made_as_read(void **state)
+{
+	struct agreement_terms t;
+	struct acceptance a;
+	struct receipt c;
+	struct wallet w;
+	struct presentation_ask ask = { .holder = enterprise.did,
+					.domain = "did:web:op.example,\"type\":\"",
+					.challenge = "\"proof\":{}",
+					.intent_id = "x\",\"proof\":",
+					.created = NOW };
+	auto_json json_t *body = body_new(), *wallet = NULL;
+	struct vc *v = NULL;
+
+	(void)state;
+	terms_new(&t);
+	assert_int_equal(agreement_make(&t, body, NOW, &bss.port, &v, NULL), 0);
+	read_the_same(v, &agreement_profile);
+	acceptance_new(&a);
+	assert_int_equal(acceptance_make(&a, NULL, 0, &enterprise.port, &v, NULL), 0);
+	read_the_same(v, &acceptance_profile);
+	receipt_new(&c);
+	assert_int_equal(receipt_make(&c, &enterprise.port, &v, NULL), 0);
+	read_the_same(v, &receipt_profile);
+	wallet_fixture(&w, &bss, &enterprise, "did:web:op.example");
+	wallet = wallet_vc_fixture(&w, &bss);
+	assert_int_equal(presentation_make(wallet, &ask, &enterprise.port, &v, NULL), 0);
+	read_the_same(v, &presentation_profile);
+}
+
 static int verify(const json_t *vc)
 {
 	struct agreement_terms t;
@@ -334,6 +382,7 @@ int main(void)
 		cmocka_unit_test(agreement_mutations),  cmocka_unit_test(agreement_issue_refuses),
 		cmocka_unit_test(acceptance),           cmocka_unit_test(receipts),
 		cmocka_unit_test(receipt_chain),        cmocka_unit_test(credit_notes),
+		cmocka_unit_test(made_as_read),
 	};
 
 	party_init(&bss, 4);
