@@ -98,18 +98,28 @@ void log_forget(struct store *s);
  */
 int log_rows(struct store *s) must_check;
 uint64_t log_next(const struct store *s); /* the next event's seq */
-struct hash log_chain(const struct hash *prev, const struct hash *leaf);
+/* The chain's next link: over the one before it, from[0], and n leaves, from[1] and on. */
+struct hash log_link(const struct hash *from, unsigned n);
 
 struct log_row {
 	int64_t seq;
 	const void *body;
 	size_t len;
-	const void *leaf, *prev, *chain; /* NULL = not 32 bytes */
-	bool json;
+	const void *leaf;         /* NULL = not 32 bytes */
+	const void *prev, *chain; /* NULL = empty */
+	bool shaped, json;        /* prev and chain have 32 bytes or none */
 };
 
-/* Judges one row against the position before it (*pos) and moves *pos past it when sound. */
-enum store_fault db_row_check(struct store_pos *pos, const struct log_row *row);
+/* Where a reader of rows stands: the last link of the chain, from[0], and n leaves after it. */
+struct log_at {
+	struct merkle tree; /* tree.size = last seq */
+	struct hash from[1 + MERKLE_MANY];
+	unsigned n;
+};
+
+/* Judges one row against the position before it and moves that past it when sound. A last row
+ * without a link is for the caller to judge: at->n is not 0. */
+enum store_fault db_row_check(struct log_at *at, const struct log_row *row);
 /* Walks the log from the first event, checking; stops at the first fault, which it reports. */
 int db_log_walk(struct store *s, struct store_pos *pos, struct store_report *rep,
 		struct err *e) must_check;

@@ -26,53 +26,99 @@ int store_stage(struct store *s, const char *body, size_t len, struct store_even
 	if (r || !ret)
 		return r;
 	ev.leaf = hash_leaf(body, len);
-	ev.chain = s->now.chain;
 	*ret = ev;
 	return 0;
 }
 
-enum store_fault db_row_check(struct store_pos *pos, const struct log_row *row)
+/* What the row says it follows, and the link that it has: over the leaves since the one before. */
+static bool linked(struct log_at *at, const struct log_row *row)
 {
-	struct hash leaf, chain;
+	struct hash link;
 
-	if (row->seq < 0 || (uint64_t)row->seq != pos->tree.size + 1)
+	if (!row->shaped ||
+	    (row->prev && (at->n != 1 || memcmp(at->from[0].b, row->prev, HASH_LEN) != 0)))
+		return false;
+	if (!row->chain)
+		return at->n < MERKLE_MANY;
+	link = log_link(at->from, at->n);
+	if (memcmp(link.b, row->chain, HASH_LEN) != 0)
+		return false;
+	at->from[0] = link;
+	at->n = 0;
+	return true;
+}
+
+enum store_fault db_row_check(struct log_at *at, const struct log_row *row)
+{
+	struct hash leaf;
+
+	if (row->seq < 0 || (uint64_t)row->seq != at->tree.size + 1)
 		return STORE_FAULT_GAP;
 	if (row->len == 0 || row->len > STORE_BODY_MAX)
 		return STORE_FAULT_LEAF;
 	leaf = hash_leaf(row->body, row->len);
 	if (!row->leaf || memcmp(leaf.b, row->leaf, HASH_LEN) != 0)
 		return STORE_FAULT_LEAF;
-	chain = log_chain(&pos->chain, &leaf);
-	if (!row->prev || memcmp(pos->chain.b, row->prev, HASH_LEN) != 0 || !row->chain ||
-	    memcmp(chain.b, row->chain, HASH_LEN) != 0)
+	at->from[1 + at->n++] = leaf;
+	if (!linked(at, row))
 		return STORE_FAULT_CHAIN;
 	if (!row->json || memchr(row->body, 0, row->len))
 		return STORE_FAULT_JSON;
-	merkle_append(&pos->tree, &leaf);
-	pos->chain = chain;
+	merkle_append(&at->tree, &leaf);
 	return STORE_SOUND;
 }
 
-static const void *blob32(sqlite3_stmt *st, int i)
+/* A blob of 32 bytes or none; anything else makes *shaped false. */
+static const void *blob32(sqlite3_stmt *st, int i, bool *shaped)
 {
-	if (sqlite3_column_type(st, i) != SQLITE_BLOB || sqlite3_column_bytes(st, i) != HASH_LEN)
+	int n = sqlite3_column_bytes(st, i);
+
+	if (sqlite3_column_type(st, i) != SQLITE_BLOB || (n && n != HASH_LEN)) {
+		*shaped = false;
 		return NULL;
-	return sqlite3_column_blob(st, i);
+	}
+	return n ? sqlite3_column_blob(st, i) : NULL;
 }
 
 static struct log_row row_of(sqlite3_stmt *st)
 {
 	const void *body = sqlite3_column_blob(st, 1);
-
-	return (struct log_row){
+	struct log_row row = {
 		.seq = sqlite3_column_int64(st, 0),
 		.body = body ? body : "",
 		.len = body ? (size_t)sqlite3_column_bytes(st, 1) : 0,
-		.leaf = blob32(st, 2),
-		.prev = blob32(st, 3),
-		.chain = blob32(st, 4),
+		.shaped = true,
 		.json = sqlite3_column_int(st, 5) != 0,
 	};
+
+	row.leaf = blob32(st, 2, &row.shaped);
+	row.prev = blob32(st, 3, &row.shaped);
+	row.chain = blob32(st, 4, &row.shaped);
+	return row;
+}
+
+/* Every row from the first on, until the first fault. */
+static int walk(struct store *s, struct log_at *at, struct store_report *rep, struct err *e)
+{
+	auto_done sqlite3_stmt *st = NULL;
+	int r = db_bind(s, Q_EVENT_CHECK, &st, e, "i", (int64_t)INT64_MIN);
+
+	while (r >= 0 && (r = db_step(s, st, e)) > 0) {
+		struct log_row row = row_of(st);
+
+		rep->fault = db_row_check(at, &row);
+		if (rep->fault == STORE_SOUND)
+			continue;
+		if (sqlite3_errcode(s->db) == SQLITE_NOMEM)
+			return err_set(e, -ENOMEM, "store: out of memory");
+		rep->seq = rep->fault == STORE_FAULT_GAP ? at->tree.size + 1 : (uint64_t)row.seq;
+		return 0;
+	}
+	if (r == 0 && at->n) {
+		rep->fault = STORE_FAULT_CHAIN;
+		rep->seq = at->tree.size;
+	}
+	return r;
 }
 
 int db_log_walk(struct store *s, struct store_pos *pos, struct store_report *rep, struct err *e)
@@ -81,37 +127,47 @@ int db_log_walk(struct store *s, struct store_pos *pos, struct store_report *rep
 		[STORE_FAULT_GAP] = "the row before it is missing",
 		[STORE_FAULT_JSON] = "the body is not JSON, or names another seq",
 		[STORE_FAULT_LEAF] = "the body does not hash to its leaf",
-		[STORE_FAULT_CHAIN] = "prev or chain does not follow from the row before it",
+		[STORE_FAULT_CHAIN] =
+			"the chain does not follow from the rows since its link before",
 	};
-	auto_done sqlite3_stmt *st = NULL;
+	struct log_at at = { .n = 0 };
 	struct err why_not = { 0 };
-	int r = db_bind(s, Q_EVENT_CHECK, &st, &why_not, "i", (int64_t)INT64_MIN);
+	int r = walk(s, &at, rep, &why_not);
 
-	while (r >= 0 && (r = db_step(s, st, &why_not)) > 0) {
-		struct log_row row = row_of(st);
-
-		rep->fault = db_row_check(pos, &row);
-		if (rep->fault == STORE_SOUND)
-			continue;
-		if (sqlite3_errcode(s->db) == SQLITE_NOMEM)
-			return err_set(e, -ENOMEM, "store: out of memory");
-		rep->seq = rep->fault == STORE_FAULT_GAP ? pos->tree.size + 1 : (uint64_t)row.seq;
+	pos->tree = at.tree;
+	pos->chain = at.from[0];
+	if (rep->fault != STORE_SOUND)
 		text_put(rep->why, why[rep->fault]);
-		break;
-	}
 	if (r == -EUCLEAN) {
 		rep->fault = STORE_FAULT_FILE;
 		rep->seq = pos->tree.size + 1;
 		text_put(rep->why, why_not.text);
-		r = 0;
+		return 0;
 	}
 	return r < 0 ? err_set(e, r, "%s", why_not.text) : 0;
+}
+
+/* Begins after the last link before event `from`. */
+static int link_before(struct store *s, uint64_t from, struct log_at *at, struct err *e)
+{
+	auto_done sqlite3_stmt *st = NULL;
+	int r = db_bind(s, Q_EVENT_LINK, &st, e, "i", (int64_t)from);
+
+	if (!r)
+		r = db_step(s, st, e);
+	if (r <= 0)
+		return r;
+	at->tree.size = (uint64_t)sqlite3_column_int64(st, 0);
+	return db_hash(st, 1, &at->from[0])
+		       ? 0
+		       : err_set(e, -EUCLEAN, "event %llu: %s", (unsigned long long)at->tree.size,
+				 store_fault_name(STORE_FAULT_CHAIN));
 }
 
 /* Replay after open needs no JSON check: only hashes tie the row to what was verified. */
 int store_replay(struct store *s, uint64_t from, store_event_fn fn, void *arg, struct err *e)
 {
-	struct store_pos pos = { .tree.size = from > 1 ? from - 1 : 0 };
+	struct log_at at = { .n = 0 };
 	auto_done sqlite3_stmt *st = NULL;
 	int r = log_write(s, e);
 
@@ -119,35 +175,33 @@ int store_replay(struct store *s, uint64_t from, store_event_fn fn, void *arg, s
 		return r;
 	if (from > INT64_MAX)
 		return err_set(e, -ERANGE, "from: above 2^63");
-	if (from > 1) {
-		auto_done sqlite3_stmt *before = NULL;
-
-		r = db_bind(s, Q_EVENT_CHAIN, &before, e, "i", (int64_t)from - 1);
-		if (!r)
-			r = db_step(s, before, e);
-		if (r < 0)
-			return r;
-		if (r == 0 || !db_hash(before, 0, &pos.chain))
-			return err_set(e, -ERANGE, "from: the log ends before event %llu",
-				       (unsigned long long)from - 1);
-	}
-	r = db_bind(s, Q_EVENT_FROM, &st, e, "i", (int64_t)pos.tree.size + 1);
+	r = link_before(s, from, &at, e);
+	if (!r)
+		r = db_bind(s, Q_EVENT_FROM, &st, e, "i", (int64_t)at.tree.size + 1);
 	while (r >= 0 && (r = db_step(s, st, e)) > 0) {
 		struct log_row row = row_of(st);
 		struct store_event ev = { .seq = (uint64_t)row.seq };
-		enum store_fault f = db_row_check(&pos, &row);
+		enum store_fault f = db_row_check(&at, &row);
 
 		if (f != STORE_SOUND)
 			return err_set(e, -EUCLEAN, "event %lld: %s (run: treatyctl log verify)",
 				       (long long)row.seq, store_fault_name(f));
+		if (ev.seq < from)
+			continue;
 		ev.body = row.body;
 		ev.len = row.len;
 		memcpy(ev.leaf.b, row.leaf, HASH_LEN);
-		ev.chain = pos.chain;
 		r = fn(arg, &ev);
 		if (r != 0)
 			return r;
 	}
+	if (r == 0 && at.n)
+		return err_set(e, -EUCLEAN, "event %llu: %s (run: treatyctl log verify)",
+			       (unsigned long long)at.tree.size,
+			       store_fault_name(STORE_FAULT_CHAIN));
+	if (r == 0 && at.tree.size + 1 < from)
+		return err_set(e, -ERANGE, "from: the log ends before event %llu",
+			       (unsigned long long)from - 1);
 	return r;
 }
 

@@ -10,7 +10,8 @@
 enum { LATE_EVENTS = MERKLE_MANY, LATE_BYTES = 256 * 1024 };
 
 struct hashes {
-	struct hash leaf[LATE_EVENTS], chain[LATE_EVENTS + 1]; /* chain[0]: before the first */
+	struct hash from[1 + LATE_EVENTS]; /* the link before them, then their leaves */
+	struct hash link;                  /* over them all: the last row has it */
 };
 
 struct late {
@@ -32,13 +33,9 @@ void log_forget(struct store *s)
 		s->late->n = 0;
 }
 
-struct hash log_chain(const struct hash *prev, const struct hash *leaf)
+struct hash log_link(const struct hash *from, unsigned n)
 {
-	uint8_t b[2 * HASH_LEN];
-
-	memcpy(b, prev->b, HASH_LEN);
-	memcpy(b + HASH_LEN, leaf->b, HASH_LEN);
-	return hash_bytes(b, sizeof(b));
+	return hash_bytes(from, (1 + (size_t)n) * sizeof(*from));
 }
 
 static void hash_all(struct store *s, struct hashes *h)
@@ -48,10 +45,9 @@ static void hash_all(struct store *s, struct hashes *h)
 
 	for (unsigned i = 0; i < l->n; i++)
 		text[i] = sha256_close(l->text + l->at[i], l->len[i] + 1);
-	sha256_many(text, l->n, (uint8_t(*)[SHA256_LEN])(void *)h->leaf);
-	h->chain[0] = s->now.chain;
-	for (unsigned i = 0; i < l->n; i++)
-		h->chain[i + 1] = log_chain(&h->chain[i], &h->leaf[i]);
+	sha256_many(text, l->n, (uint8_t(*)[SHA256_LEN])(void *)(h->from + 1));
+	h->from[0] = s->now.chain;
+	h->link = log_link(h->from, l->n);
 }
 
 /* --- the staged events as rows: seq, body, leaf, prev, chain, for one INSERT from SELECT --- */
@@ -158,9 +154,6 @@ static int rows_column(sqlite3_vtab_cursor *c, sqlite3_context *ret, int column)
 	const struct late *l = store_of(c)->late;
 	unsigned i = *at(c);
 	sqlite3_int64 seq;
-	const struct hash *h = column == 2   ? &l->h->leaf[i]
-			       : column == 3 ? &l->h->chain[i]
-					     : &l->h->chain[i + 1];
 
 	(void)rows_seq(c, &seq);
 	if (column == 0)
@@ -168,8 +161,12 @@ static int rows_column(sqlite3_vtab_cursor *c, sqlite3_context *ret, int column)
 	else if (column == 1)
 		sqlite3_result_text(ret, (const char *)l->text + l->at[i] + 1, (int)l->len[i],
 				    SQLITE_STATIC);
+	else if (column == 2)
+		sqlite3_result_blob(ret, l->h->from[1 + i].b, HASH_LEN, SQLITE_STATIC);
+	else if (column == 4 && i == l->n - 1)
+		sqlite3_result_blob(ret, l->h->link.b, HASH_LEN, SQLITE_STATIC);
 	else
-		sqlite3_result_blob(ret, h->b, HASH_LEN, SQLITE_STATIC);
+		sqlite3_result_blob(ret, "", 0, SQLITE_STATIC);
 	return SQLITE_OK;
 }
 
@@ -244,8 +241,8 @@ int log_write(struct store *s, struct err *e)
 		return err_set(e, r == -EEXIST ? -EUCLEAN : r, "event %llu or after: %s",
 			       (unsigned long long)s->now.tree.size + 1, why.text);
 	}
-	merkle_append_many(&s->now.tree, h.leaf, l->n);
-	s->now.chain = h.chain[l->n];
+	merkle_append_many(&s->now.tree, h.from + 1, l->n);
+	s->now.chain = h.link;
 	l->n = 0;
 	return 0;
 }

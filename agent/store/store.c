@@ -146,7 +146,8 @@ static int load_reader(struct store *s, struct err *e)
 	while (r >= 0 && (r = db_step(s, st, e)) > 0) {
 		struct hash leaf;
 
-		if (!db_hash(st, 0, &leaf) || !db_hash(st, 1, &s->now.chain))
+		if (!db_hash(st, 0, &leaf) ||
+		    (sqlite3_column_bytes(st, 1) && !db_hash(st, 1, &s->now.chain)))
 			break;
 		merkle_append(&s->now.tree, &leaf);
 	}

@@ -31,15 +31,16 @@ enum store_flags {
 
 struct store;
 
-/* An event as stored: chain = SHA-256(chain of seq-1 || leaf), 32 zero bytes before seq 1. */
+/* An event as stored. */
 struct store_event {
 	uint64_t seq;
 	const char *body; /* JCS JSON, len bytes, borrowed until the callback returns */
 	size_t len;
-	struct hash leaf, chain;
+	struct hash leaf;
 };
 
-/* Where the log stands. A commit moves `durable`. */
+/* Where the log stands. A commit moves `durable`. chain = SHA-256(the chain before || the leaves
+ * that were written together since, 64 at most); 32 zero bytes before seq 1. */
 struct store_head {
 	uint64_t seq; /* 0 = empty */
 	struct hash chain, root;
@@ -76,8 +77,9 @@ struct store_head store_durable_head(const struct store *s);
 int store_checkpoint(struct store *s, struct err *e) must_check;
 
 /* --- reading the log --- */
-/* Calls fn for every event with seq >= from (1 = all), verifying leaf and chain as it goes.
- * Stops at fn's first non-zero return and returns it. -EUCLEAN on damage. */
+/* Calls fn for every event with seq >= from (1 = all), verifying as it goes: a leaf before its
+ * event is handed out, a link of the chain where it stands. Stops at fn's first non-zero return and
+ * returns it. -EUCLEAN on damage. */
 typedef int (*store_event_fn)(void *arg, const struct store_event *ev);
 int store_replay(struct store *s, uint64_t from, store_event_fn fn, void *arg,
 		 struct err *e) must_check;
@@ -111,7 +113,7 @@ enum store_fault {
 	STORE_FAULT_GAP,    /* seq does not follow */
 	STORE_FAULT_JSON,   /* not JSON, or its "seq" is another */
 	STORE_FAULT_LEAF,   /* body does not hash to the leaf */
-	STORE_FAULT_CHAIN,  /* prev or chain does not follow */
+	STORE_FAULT_CHAIN,  /* a link does not follow from those since the one before */
 	STORE_FAULT_LEDGER, /* journal chain broken, or counters differ from it; seq = journal row
 			     */
 	STORE_FAULT_MAX_

@@ -100,4 +100,14 @@ static inline struct store_report report(void)
 	return r;
 }
 
+/* Around changes of the table of events: its triggers away, and back. */
+#define OPEN_UP                                                                           \
+	"CREATE TEMP TABLE t AS SELECT name,sql FROM sqlite_schema WHERE type='trigger';" \
+	"DROP TRIGGER event_no_update;DROP TRIGGER event_no_delete;"
+#define SHUT                                                           \
+	"CREATE TRIGGER event_no_update BEFORE UPDATE ON event BEGIN " \
+	"SELECT RAISE(ABORT,'event is append-only'); END;"             \
+	"CREATE TRIGGER event_no_delete BEFORE DELETE ON event BEGIN " \
+	"SELECT RAISE(ABORT,'event is never deleted'); END;"
+
 #endif

@@ -160,7 +160,6 @@ static void test_texts(void **state)
 /* --- turns --- */
 struct model {
 	struct merkle tree;
-	struct hash chain;
 };
 
 /* Stages an event of about len bytes and adds it to the model by the plain functions. */
@@ -176,7 +175,6 @@ static void stage(struct store *s, struct model *m, size_t len)
 	n += len + 2;
 	assert_int_equal(store_stage(s, body, n, NULL, NULL), 0);
 	leaf = hash_leaf(body, n);
-	m->chain = log_chain(&m->chain, &leaf);
 	merkle_append(&m->tree, &leaf);
 }
 
@@ -186,14 +184,14 @@ static void same(struct store *s, const struct model *m)
 	struct hash root = merkle_root(&m->tree);
 
 	assert_int_equal(h.seq, m->tree.size);
-	assert_memory_equal(h.chain.b, m->chain.b, HASH_LEN);
 	assert_memory_equal(h.root.b, root.b, HASH_LEN);
 }
 
 static void test_turns(void **state)
 {
-	struct model m = { .chain = { { 0 } } };
+	struct model m = { .tree.size = 0 };
 	struct store *s = open_ok(STORE_CREATE | STORE_NOSYNC);
+	struct hash chain;
 
 	(void)state;
 	for (unsigned n = 0; n < 150; n += n < 70 ? 1 : 17) {
@@ -214,10 +212,42 @@ static void test_turns(void **state)
 		stage(s, &m, STORE_BODY_MAX - 100);
 	commit_ok(s);
 	same(s, &m);
+	chain = store_head(s).chain;
 	s = store_free(s);
 	assert_int_equal(report().fault, STORE_SOUND);
 	s = open_ok(0);
 	same(s, &m);
+	assert_memory_equal(store_head(s).chain.b, chain.b, HASH_LEN);
+	s = store_free(s);
+}
+
+static int leaf_of(void *arg, const struct store_event *ev)
+{
+	((struct hash *)arg)[ev->seq] = ev->leaf;
+	return 0;
+}
+
+/* One link for what is written together, over the link before and each leaf since; 64 at most. */
+static void test_links(void **state)
+{
+	struct model m = { .tree.size = 0 };
+	struct hash at[1 + MERKLE_MANY + 7] = { { { 0 } } }, link;
+	struct store *s = open_ok(STORE_CREATE | STORE_NOSYNC);
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		stage(s, &m, 5);
+	commit_ok(s);
+	for (unsigned i = 0; i < MERKLE_MANY + 4; i++)
+		stage(s, &m, 5);
+	commit_ok(s);
+	assert_int_equal(store_replay(s, 1, leaf_of, at, NULL), 0);
+	link = hash_bytes(at, (size_t)4 * HASH_LEN);
+	at[3] = link;
+	link = hash_bytes(at + 3, (size_t)(1 + MERKLE_MANY) * HASH_LEN);
+	at[3 + MERKLE_MANY] = link;
+	link = hash_bytes(at + 3 + MERKLE_MANY, (size_t)5 * HASH_LEN);
+	assert_memory_equal(store_head(s).chain.b, link.b, HASH_LEN);
 	s = store_free(s);
 }
 
@@ -231,7 +261,7 @@ static int count_one(void *arg, const struct store_event *ev)
 /* Whatever reads the log within a turn finds what the turn has staged. */
 static void test_reads(void **state)
 {
-	struct model m = { .chain = { { 0 } } };
+	struct model m = { .tree.size = 0 };
 	struct store *s = open_ok(STORE_CREATE | STORE_NOSYNC);
 	struct store_out out = { .seq = 3, .kind = "k", .dest = "d", .body = "x", .len = 1 };
 	struct merkle_proof p;
@@ -271,7 +301,7 @@ static void test_reads(void **state)
  */
 static void test_refused(void **state)
 {
-	struct model m = { .chain = { { 0 } } }, before;
+	struct model m = { .tree.size = 0 }, before;
 	struct store *s = open_ok(STORE_CREATE | STORE_NOSYNC);
 	struct err e = { 0 };
 
@@ -293,6 +323,81 @@ static void test_refused(void **state)
 	s = open_ok(0);
 	same(s, &before);
 	s = store_free(s);
+}
+
+/* Events 1 to 64 have one link, 65 to 70 the next. */
+static const struct {
+	const char *name, *sql;
+	uint64_t seq; /* 0 = sound */
+} cuts[] = {
+	{ "nothing", "", 0 },
+	{ "rows swapped",
+	  "UPDATE event SET (body,leaf)=(SELECT body,leaf FROM event e WHERE e.seq=12-event.seq)"
+	  " WHERE seq IN(3,9);",
+	  64 },
+	{ "row repeated",
+	  "UPDATE event SET (body,leaf)=(SELECT body,leaf FROM event e WHERE e.seq=4) WHERE seq=5;",
+	  64 },
+	{ "link gone", "UPDATE event SET chain=x'' WHERE seq=64;", 64 },
+	{ "last link gone", "UPDATE event SET chain=x'' WHERE seq=70;", 70 },
+	{ "link one early",
+	  "UPDATE event SET chain=(SELECT chain FROM event e WHERE e.seq=64) WHERE seq=63;", 63 },
+	{ "link twice",
+	  "UPDATE event SET chain=(SELECT chain FROM event e WHERE e.seq=64) WHERE seq=65;", 65 },
+	{ "link of one byte", "UPDATE event SET chain=x'00' WHERE seq=7;", 7 },
+	{ "prev of one byte", "UPDATE event SET prev=x'00' WHERE seq=7;", 7 },
+	{ "prev within a link", "UPDATE event SET prev=zeroblob(32) WHERE seq=2;", 2 },
+	{ "the right prev",
+	  "UPDATE event SET prev=(SELECT chain FROM event e WHERE e.seq=64)"
+	  " WHERE seq=65;",
+	  0 },
+};
+
+static int last_of(void *arg, const struct store_event *ev)
+{
+	*(uint64_t *)arg = ev->seq;
+	return 0;
+}
+
+static void put_many(void)
+{
+	struct store *s = open_ok(STORE_CREATE | STORE_NOSYNC);
+	char body[32];
+
+	for (int n = 1; n <= 70; n++) {
+		int len = snprintf(body, sizeof(body), "{\"n\":%d}", n);
+
+		assert_int_equal(store_stage(s, body, (size_t)len, NULL, NULL), 0);
+	}
+	commit_ok(s);
+	for (uint64_t from = 1; from <= 71; from++) {
+		uint64_t last = 0;
+
+		assert_int_equal(store_replay(s, from, last_of, &last, NULL), 0);
+		assert_int_equal(last, from == 71 ? 0 : 70);
+	}
+	assert_int_equal(store_replay(s, 72, last_of, body, NULL), -ERANGE);
+	s = store_free(s);
+}
+
+static void test_links_cut(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
+		char sql[640];
+		struct store_report r;
+
+		put_many();
+		(void)snprintf(sql, sizeof(sql), OPEN_UP "%s" SHUT, cuts[i].sql);
+		raw_ok(sql);
+		r = report();
+		if (r.seq != cuts[i].seq ||
+		    r.fault != (cuts[i].seq ? STORE_FAULT_CHAIN : STORE_SOUND))
+			fail_msg("%s: %s at %llu: %s", cuts[i].name, store_fault_name(r.fault),
+				 (unsigned long long)r.seq, r.why);
+		assert_int_equal(dir_drop(NULL), 0);
+		assert_int_equal(dir_make(NULL), 0);
+	}
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, dir_make, dir_drop)
@@ -337,6 +442,8 @@ int main(void)
 		cmocka_unit_test(test_lanes),
 		cmocka_unit_test(test_texts),
 		T(test_turns),
+		T(test_links),
+		T(test_links_cut),
 		T(test_reads),
 		T(test_refused),
 		T(test_the_log_is_what_it_was),

@@ -130,15 +130,6 @@ static struct store_report attacked(const char *sql)
 	return report();
 }
 
-#define OPEN_UP                                                                           \
-	"CREATE TEMP TABLE t AS SELECT name,sql FROM sqlite_schema WHERE type='trigger';" \
-	"DROP TRIGGER event_no_update;DROP TRIGGER event_no_delete;"
-#define SHUT                                                           \
-	"CREATE TRIGGER event_no_update BEFORE UPDATE ON event BEGIN " \
-	"SELECT RAISE(ABORT,'event is append-only'); END;"             \
-	"CREATE TRIGGER event_no_delete BEFORE DELETE ON event BEGIN " \
-	"SELECT RAISE(ABORT,'event is never deleted'); END;"
-
 static const struct {
 	const char *name, *sql;
 	enum store_fault fault;
