@@ -50,7 +50,7 @@ static void hash_all(struct store *s, struct hashes *h)
 	h->link = log_link(h->from, l->n);
 }
 
-/* --- the staged events as rows: seq, body, leaf, prev, chain, for one INSERT from SELECT --- */
+/* --- the staged events as rows: body, leaf, chain, for one INSERT from SELECT --- */
 struct rows {
 	sqlite3_vtab base;
 	const struct store *s;
@@ -83,7 +83,7 @@ static int rows_connect(sqlite3 *db, void *arg, int argc, const char *const *arg
 		return SQLITE_NOMEM;
 	*t = (struct rows){ .s = arg };
 	*ret = &t->base;
-	return sqlite3_declare_vtab(db, "CREATE TABLE x(seq,body,leaf,prev,chain)");
+	return sqlite3_declare_vtab(db, "CREATE TABLE x(body,leaf,chain)");
 }
 
 static int rows_disconnect(sqlite3_vtab *t)
@@ -153,17 +153,13 @@ static int rows_column(sqlite3_vtab_cursor *c, sqlite3_context *ret, int column)
 {
 	const struct late *l = store_of(c)->late;
 	unsigned i = *at(c);
-	sqlite3_int64 seq;
 
-	(void)rows_seq(c, &seq);
 	if (column == 0)
-		sqlite3_result_int64(ret, seq);
-	else if (column == 1)
 		sqlite3_result_text(ret, (const char *)l->text + l->at[i] + 1, (int)l->len[i],
 				    SQLITE_STATIC);
-	else if (column == 2)
+	else if (column == 1)
 		sqlite3_result_blob(ret, l->h->from[1 + i].b, HASH_LEN, SQLITE_STATIC);
-	else if (column == 4 && i == l->n - 1)
+	else if (i == l->n - 1)
 		sqlite3_result_blob(ret, l->h->link.b, HASH_LEN, SQLITE_STATIC);
 	else
 		sqlite3_result_blob(ret, "", 0, SQLITE_STATIC);

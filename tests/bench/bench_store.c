@@ -66,7 +66,7 @@ static const char bare_schema[] =
 
 /* ?1 the number, ?2 the lineage, ?3 32 bytes, ?4 the hold, ?5 the event. */
 static const char *const bare_rows[] = {
-	"INSERT INTO event VALUES(?1,?5,?3,?3,?3)",
+	"INSERT INTO event VALUES(?1,?5,?3,x'',x'')",
 	"INSERT INTO lineage VALUES(?1,0,?2,?1%64,'bulk',-1,zeroblob(32),0,?1)",
 	"INSERT INTO journal VALUES(?1,?1%64,'hold','bulk',?2,1,?4,7,0,?3,?1,1,?3,?3,?1,0,7,7,"
 	"zeroblob(32),999,7,0,0)",

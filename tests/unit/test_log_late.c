@@ -310,7 +310,7 @@ static void test_refused(void **state)
 		stage(s, &m, 5);
 	commit_ok(s);
 	before = m;
-	raw_ok("CREATE TRIGGER odd BEFORE INSERT ON event WHEN NEW.seq=38 BEGIN"
+	raw_ok("CREATE TRIGGER odd AFTER INSERT ON event WHEN NEW.seq=38 BEGIN"
 	       " SELECT RAISE(ABORT,'odd'); END");
 	for (unsigned i = 0; i < 20; i++)
 		stage(s, &m, 5);
