@@ -91,6 +91,10 @@ static json_t *sums_row(const struct side *s, const char *wallet)
 	o = json_pack("{s:s, s:s, s:I, s:I}", "wallet", wallet ? wallet : "all", "currency",
 		      s->cfg->ledger.currency, "committed", (json_int_t)p.committed, "credited",
 		      (json_int_t)p.credited);
+	if (o && !wallet)
+		(void)json_object_set_new(o, "lineages", json_integer(p.lineages));
+	if (o && !wallet)
+		(void)json_object_set_new(o, "lineagesMax", json_integer(SIGNER_LINEAGES));
 	if (o && p.ceiling != INT64_MAX)
 		(void)json_object_set_new(o, "ceiling", json_integer(p.ceiling));
 	if (o && p.period)

@@ -352,7 +352,7 @@ static int on_sums(void *ctx, const void *req, void *rep, int *ret_fd, struct er
 	p->committed = sign_sum_of(&out, p->period);
 	p->credited = sign_sum_of(&back, period_of(s, SIGN_STATE_CREDITED));
 	p->ceiling = q->all ? lim.total : lim.wallet;
-	p->records = sstate_count(s->state);
+	p->lineages = sstate_lineages(s->state);
 	return 0;
 }
 

@@ -112,6 +112,9 @@ struct attest_rep {
 
 #define SIGN_WALLET_LEN 24
 
+/* Lineages, wallets and notes that a signer remembers; more are refused, -ENOSPC. */
+enum { SIGNER_LINEAGES = 1 << 20 };
+
 /* What the signer added up by itself; it tells also before the log has confirmed its state. */
 struct sums_req {
 	uint32_t all;                    /* 1: of all wallets together */
@@ -122,7 +125,7 @@ struct sums_rep {
 	int64_t committed, credited; /* minor units, in this period */
 	int64_t ceiling;             /* of each of the two; INT64_MAX = none */
 	uint64_t period;             /* its begin, seconds since 1970; 0 = for good */
-	uint64_t records;            /* of the state file */
+	uint32_t lineages;           /* with wallets and notes, of SIGNER_LINEAGES */
 };
 
 /* Loads keys and state, confines itself, serves agents_fd until parent_fd or agents_fd ends.

@@ -98,7 +98,7 @@ static int reserve(struct signer_state *s, uint32_t more)
 
 	if (s->lineages + more > SIGNER_LINEAGES)
 		return -ENOSPC;
-	while (s->lineages + more >= want / 2)
+	while (s->lineages + more >= want / 2 && want < 2 * (size_t)SIGNER_LINEAGES)
 		want = want ? 2 * want : SLOTS_FIRST;
 	if (want == n)
 		return 0;
@@ -336,6 +336,11 @@ int sstate_add(struct signer_state *s, const struct sstate_new *in, unsigned n, 
 	for (unsigned i = 0; i < n && !err; i++)
 		err = remember(s, &r[i]);
 	return err ? err_set(e, err, "signer state: %s", full(err)) : 0;
+}
+
+uint32_t sstate_lineages(const struct signer_state *s)
+{
+	return s->lineages;
 }
 
 uint64_t sstate_count(const struct signer_state *s)

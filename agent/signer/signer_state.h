@@ -5,8 +5,6 @@
 
 #include "signer_core.h"
 
-enum { SIGNER_LINEAGES = 1 << 20 }; /* lineages, wallets and notes; more are refused, -ENOSPC */
-
 struct signer_state;
 
 /* Opens or makes the file (0600, locked against a second signer). A torn last record is cut off:
@@ -37,6 +35,7 @@ struct sstate_new {
 int sstate_add(struct signer_state *s, const struct sstate_new *r, unsigned n,
 	       struct err *e) must_check;
 
+uint32_t sstate_lineages(const struct signer_state *s); /* below SIGNER_LINEAGES */
 uint64_t sstate_count(const struct signer_state *s);
 /* Chain hash after `count` records (0 = zeros). -ERANGE when there are not so many. */
 int sstate_head(const struct signer_state *s, uint64_t count, uint8_t ret[32]) must_check;
