@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading JSON: limits on the bytes first, then the parser, then getters that name what is wrong.
- */
+/* Reading JSON: limits on the bytes, then the parser with its own, then getters that name what is
+ * wrong. */
 #include "agent/codec/json.h"
 #include "agent/codec/json_parse.h"
-#include "agent/codec/plain.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -24,58 +23,10 @@ static struct shown show(const char *s)
 	return r;
 }
 
-/* --- limits --- */
-
-/* The index after the string that begins at i, escapes stepped over; len when it does not end. */
-static size_t after_string(const char *p, size_t len, size_t i)
-{
-	for (i++; i < len; i++) {
-		i += plain_run(p + i, len - i, false);
-		if (i < len && p[i] == '"')
-			return i + 1;
-		if (i < len && p[i] == '\\')
-			i++;
-	}
-	return len;
-}
-
-/* One pass over the bytes, strings skipped: wrong nesting is left for the parser to find. Most
- * bytes count for nothing, which the table says at once. */
-static int scan(const char *p, size_t len, const struct json_limits *lim, struct err *e)
-{
-	static const bool counts[256] = {
-		['"'] = true, ['{'] = true, ['['] = true, ['}'] = true, [']'] = true, [','] = true
-	};
-	unsigned depth = 0, nodes = 1;
-
-	for (size_t i = 0; i < len;) {
-		char c = p[i];
-
-		if (!counts[(unsigned char)c]) {
-			i++;
-			continue;
-		}
-		if (c == '"') {
-			i = after_string(p, len, i);
-			continue;
-		}
-		i++;
-		depth += c == '{' || c == '[';
-		depth -= (c == '}' || c == ']') && depth;
-		nodes += c == '{' || c == '[' || c == ',';
-		if (depth > lim->depth)
-			return err_set(e, -EMSGSIZE, "body: deeper than %u levels", lim->depth);
-		if (nodes > lim->nodes)
-			return err_set(e, -EMSGSIZE, "body: more than %u values", lim->nodes);
-	}
-	return 0;
-}
-
 int json_read(json_t **ret, const void *buf, size_t len, const struct json_limits *lim,
 	      struct err *e)
 {
 	struct json_limits dflt = JSON_LIMITS_BODY;
-	int r;
 
 	if (!lim)
 		lim = &dflt;
@@ -85,10 +36,7 @@ int json_read(json_t **ret, const void *buf, size_t len, const struct json_limit
 		return err_set(e, -EBADMSG, "body: empty");
 	if (memchr(buf, 0, len))
 		return err_set(e, -EBADMSG, "body: NUL byte");
-	r = scan(buf, len, lim, e);
-	if (r)
-		return r;
-	return json_parse(ret, buf, len, e);
+	return json_parse(ret, buf, len, lim, e);
 }
 
 /* --- getters --- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* json.h - JSON from strangers. Every limit is checked on the bytes before jansson builds a tree;
+/* json.h - JSON from strangers. Every limit is checked before jansson is given what is beyond it;
  * every getter names the field and the rule it broke: "envelope.amount: integer 0..100 required".
  *
  * path is the object's own path, "" for the root. Getters borrow: what they return lives as long

@@ -29,7 +29,7 @@ static bool room(struct json_out *o, size_t n)
 	return true;
 }
 
-void json_out_add(struct json_out *o, const char *s, size_t n)
+void json_out_more(struct json_out *o, const char *s, size_t n)
 {
 	if (!room(o, n))
 		return;
@@ -39,8 +39,7 @@ void json_out_add(struct json_out *o, const char *s, size_t n)
 
 static void put(struct json_out *o, char c)
 {
-	if (room(o, 1))
-		o->p[o->n++] = c;
+	json_out_add(o, &c, 1);
 }
 
 static void put_escape(struct json_out *o, unsigned char c)

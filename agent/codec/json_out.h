@@ -15,8 +15,18 @@ struct json_out {
 	bool failed;
 };
 
+/* json_out_add() where it does not fit. */
+void json_out_more(struct json_out *o, const char *s, size_t n);
 /* As it stands: punctuation, names of members, or a value that is text already. */
-void json_out_add(struct json_out *o, const char *s, size_t n);
+static inline void json_out_add(struct json_out *o, const char *s, size_t n)
+{
+	if (o->n + n >= o->cap) {
+		json_out_more(o, s, n);
+		return;
+	}
+	memcpy(o->p + o->n, s, n);
+	o->n += n;
+}
 #define json_out_lit(o, s) json_out_add(o, "" s, sizeof(s) - 1)
 static inline void json_out_text(struct json_out *o, const char *s)
 {

@@ -13,6 +13,8 @@ struct in {
 	const char *start, *p, *end;
 	struct err *e;
 	char *spare; /* for strings with escapes: as long as the text */
+	const struct json_limits *lim;
+	unsigned depth, nodes;
 };
 
 static int bad(const struct in *in, const char *why)
@@ -24,6 +26,16 @@ static int bad(const struct in *in, const char *why)
 static int no_memory(const struct in *in)
 {
 	return err_set(in->e, -ENOMEM, "body: no memory");
+}
+
+/* Before each bracket that opens and behind each comma. */
+static int count(struct in *in)
+{
+	if (in->depth > in->lim->depth)
+		return err_set(in->e, -EMSGSIZE, "body: deeper than %u levels", in->lim->depth);
+	if (++in->nodes > in->lim->nodes)
+		return err_set(in->e, -EMSGSIZE, "body: more than %u values", in->lim->nodes);
+	return 0;
 }
 
 static void space(struct in *in)
@@ -302,8 +314,24 @@ static int branch(struct in *in, json_t *v, char close)
 		space(in);
 		r = close == '}' ? member(in, v) : element(in, v);
 		space(in);
-	} while (!r && take(in, ','));
+	} while (!r && take(in, ',') && !(r = count(in)));
 	return r || take(in, close) ? r : bad(in, "',' or the closing bracket is required");
+}
+
+/* At an opening bracket. */
+static int container(struct in *in, json_t **ret)
+{
+	bool object = *in->p++ == '{';
+	int r;
+
+	in->depth++;
+	r = count(in);
+	if (r)
+		return r;
+	*ret = object ? json_object() : json_array();
+	r = *ret ? branch(in, *ret, object ? '}' : ']') : no_memory(in);
+	in->depth--;
+	return r;
 }
 
 static int word(struct in *in, json_t **ret)
@@ -338,9 +366,7 @@ static int value(struct in *in, json_t **ret)
 		r = string(in, &text, &len);
 		v = r ? NULL : json_stringn_nocheck(text, len);
 	} else if (c == '{' || c == '[') {
-		in->p++;
-		v = c == '{' ? json_object() : json_array();
-		r = v ? branch(in, v, c == '{' ? '}' : ']') : 0;
+		r = container(in, &v);
 	} else {
 		return word(in, ret);
 	}
@@ -354,9 +380,10 @@ static int value(struct in *in, json_t **ret)
 	return 0;
 }
 
-int json_parse(json_t **ret, const char *text, size_t len, struct err *e)
+int json_parse(json_t **ret, const char *text, size_t len, const struct json_limits *lim,
+	       struct err *e)
 {
-	struct in in = { text, text, text + len, e, NULL };
+	struct in in = { text, text, text + len, e, NULL, lim, 0, 1 };
 	auto_free char *spare = memchr(text, '\\', len) ? malloc(len) : NULL;
 	json_t *v = NULL;
 	int r;

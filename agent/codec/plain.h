@@ -12,24 +12,28 @@ static inline bool plain_byte(unsigned char c, bool ascii)
 	return c >= 0x20 && c != '"' && c != '\\' && (!ascii || c < 0x80);
 }
 
-#define PLAIN_EACH(c) (0x0101010101010101u * (c))
+#define PLAIN_LOW_FIRST (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+#define PLAIN_EACH(c)   (0x0101010101010101u * (c))
 
 /* How many bytes from s on need no escape; ascii: and are ASCII, so that there is nothing to check.
  * Eight at a time: the high bit of a byte of x - EACH(1) & ~x tells that one of x is 0, of
- * x - EACH(c) & ~x that one is below c (c <= 0x80). */
+ * x - EACH(c) & ~x that one is below c (c <= 0x80); the lowest such bit is of the first. */
 static inline size_t plain_run(const char *s, size_t n, bool ascii)
 {
 	size_t i = 0;
 
 	for (; i + 8 <= n; i += 8) {
-		uint64_t w, q, b;
+		uint64_t w, q, b, odd;
 
 		memcpy(&w, s + i, 8);
 		q = w ^ PLAIN_EACH('"');
 		b = w ^ PLAIN_EACH('\\');
-		if ((((w - PLAIN_EACH(0x20)) & ~w) | ((q - PLAIN_EACH(1)) & ~q) |
-		     ((b - PLAIN_EACH(1)) & ~b) | (ascii ? w : 0)) &
-		    PLAIN_EACH(0x80))
+		odd = (((w - PLAIN_EACH(0x20)) & ~w) | ((q - PLAIN_EACH(1)) & ~q) |
+		       ((b - PLAIN_EACH(1)) & ~b) | (ascii ? w : 0)) &
+		      PLAIN_EACH(0x80);
+		if (odd && PLAIN_LOW_FIRST)
+			return i + (size_t)__builtin_ctzll(odd) / 8;
+		if (odd)
 			break;
 	}
 	while (i < n && plain_byte((unsigned char)s[i], ascii))

@@ -237,12 +237,14 @@ static bool accepts_json(const json_t *modes)
 	return !json_array_size(modes);
 }
 
-static int configuration_read(struct a2a_params *p, const struct a2a_server *s,
-			      const json_t *params, struct err *e)
+static int configuration_read(struct a2a_params *p, const struct a2a_server *s, const json_t *c,
+			      struct err *e)
 {
-	const json_t *c = NULL, *now, *len, *modes;
+	const json_t *now, *len, *modes;
 
-	if (object(a2a_field(params, "configuration"), "configuration", &c, e))
+	if (!c)
+		return 0;
+	if (object(c, "configuration", NULL, e))
 		return RPC_PARAMS;
 	modes = a2a_field(c, "acceptedOutputModes");
 	if (strings(modes, "acceptedOutputModes", e))
@@ -269,16 +271,21 @@ static int configuration_read(struct a2a_params *p, const struct a2a_server *s,
 int a2a_params_read(struct a2a_params *ret, const struct a2a_server *s, const json_t *params,
 		    struct err *e)
 {
-	*ret = (struct a2a_params){ .data = json_array(), .raw = a2a_field(params, "message") };
+	enum { MESSAGE, META, CONFIG, N };
+	static const char *const names[N] = { "message", "metadata", "configuration" };
+	json_t *v[N] = { NULL };
+
+	*ret = (struct a2a_params){ .data = json_array() };
+	fields(params, names, N, v);
+	ret->raw = v[MESSAGE];
 	if (!ret->data) {
 		(void)err_set(e, -ENOMEM, "no memory");
 		return A2A_E_INTERNAL;
 	}
 	ret->m.data = ret->data;
-	if (message_read(ret, ret->raw, e) ||
-	    object(a2a_field(params, "metadata"), "metadata", NULL, e))
+	if (message_read(ret, ret->raw, e) || object(v[META], names[META], NULL, e))
 		return RPC_PARAMS;
-	return configuration_read(ret, s, params, e);
+	return configuration_read(ret, s, v[CONFIG], e);
 }
 
 json_t *a2a_data_parts(const json_t *data, bool is_list)

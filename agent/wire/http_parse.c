@@ -73,8 +73,10 @@ static int on_value(llhttp_t *p, const char *at, size_t len)
 
 static bool is_tchar(unsigned char c)
 {
-	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-	       (c && strchr("!#$%&'*+-.^_`|~", c));
+	/* A bit for each of 64 bytes; of RFC 9110: !#$%&'*+-.^_`|~, digits, letters. */
+	static const uint64_t tchar[4] = { 0x03ff6cfa00000000, 0x57ffffffc7fffffe };
+
+	return tchar[c >> 6] >> (c & 63) & 1;
 }
 
 /* Cuts the target out of the head in place: the space behind it and the '?' become NULs. */
@@ -267,6 +269,23 @@ static const llhttp_settings_t settings = {
 
 /* --- the head, before llhttp sees it --------------------------------------------------------- */
 
+#define EACH(c) (0x0101010101010101u * (c))
+
+/* How many of n bytes, eight at a time, are neither controls nor beyond ASCII. The high bit of a
+ * byte of w - EACH(c) & ~w tells that one is below c. */
+static size_t printable(const char *s, size_t n)
+{
+	size_t i = 0;
+	uint64_t w;
+
+	for (; i + 8 <= n; i += 8) {
+		memcpy(&w, s + i, 8);
+		if ((((w - EACH(0x20)) & ~w) | (w + EACH(1)) | w) & EACH(0x80))
+			break;
+	}
+	return i;
+}
+
 /* Looks at the bytes that are new. 1: the head ends at *end. */
 static int scan(struct http_in *in, size_t *end)
 {
@@ -276,8 +295,10 @@ static int scan(struct http_in *in, size_t *end)
 	for (; i < in->nhead; i++) {
 		unsigned char c = (unsigned char)h[i];
 
-		if (c > ' ' && c < 0x7f && i && h[i - 1] != '\r') /* most of them */
+		if (c > ' ' && c < 0x7f && i && h[i - 1] != '\r') { /* most of them */
+			i += printable(h + i + 1, in->nhead - i - 1);
 			continue;
+		}
 		if (c == '\n') {
 			if (!i || h[i - 1] != '\r')
 				return refuse(in, 400, "bare LF");

@@ -5,16 +5,19 @@
 #include "agent/codec/json.h"
 #include "agent/codec/json_parse.h"
 
+#include <limits.h>
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void as_jansson(const uint8_t *data, size_t size)
 {
+	static const struct json_limits any = { .depth = 2048, .nodes = UINT_MAX };
 	json_t *v = NULL, *w;
 	int r;
 
 	if (memchr(data, 0, size))
 		return;
-	r = json_parse(&v, (const char *)data, size, NULL);
+	r = json_parse(&v, (const char *)data, size, &any, NULL);
 	w = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, NULL);
 	if (!r != (w != NULL) || (w && !json_equal(v, w)))
 		__builtin_trap();

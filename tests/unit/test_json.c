@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bodies from strangers: each bad one has a twin that is accepted, and the error names the field.
  */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -66,7 +67,7 @@ static void read_table(void **state)
 	}
 }
 
-/* A bomb is refused before a tree is built. */
+/* A bomb is refused where it passes the limit: no tree beyond it is built. */
 static void deep_and_wide(void **state)
 {
 	static char bomb[200000];
@@ -78,7 +79,15 @@ static void deep_and_wide(void **state)
 	assert_int_equal(json_read(&v, bomb, sizeof(bomb), NULL, NULL), -EMSGSIZE);
 	memset(bomb, ',', sizeof(bomb));
 	bomb[0] = '[';
+	assert_int_equal(json_read(&v, bomb, 60000, NULL, NULL), -EBADMSG);
+	for (size_t i = 1; i < sizeof(bomb); i += 2)
+		bomb[i] = '0';
 	assert_int_equal(json_read(&v, bomb, 60000, NULL, NULL), -EMSGSIZE);
+	bomb[8192 * 2] = ']';
+	assert_int_equal(json_read(&v, bomb, 8192 * 2 + 1, NULL, NULL), -EMSGSIZE);
+	bomb[8191 * 2] = ']';
+	assert_int_equal(json_read(&v, bomb, 8191 * 2 + 1, NULL, NULL), 0);
+	json_decref(v);
 	for (size_t i = 0; i < 33; i++) {
 		bomb[i] = '[';
 		bomb[65 - i] = ']';
@@ -313,7 +322,8 @@ static void times(void **state)
 static void as_jansson(const char *text, size_t len)
 {
 	json_t *a = NULL, *b;
-	int r = json_parse(&a, text, len, NULL);
+	const struct json_limits lim = { .depth = 64, .nodes = UINT_MAX };
+	int r = json_parse(&a, text, len, &lim, NULL);
 
 	b = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 	if (!r != (b != NULL) || (b && !json_equal(a, b)))
