@@ -104,7 +104,7 @@ int role_spawn(struct role_tree *t, const struct role_start *how, struct err *e)
 	block_signals();
 	/* A document's tree is hundreds of small pieces, taken and given back together: glibc keeps
 	 * seven of a size at hand, and searches and merges for the rest. */
-	if (setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=512", 0))
+	if (setenv("GLIBC_TUNABLES", ROLE_HEAP, 0))
 		return err_set(e, -errno, "environment: %s", strerror(errno));
 	r = conf < 0 ? conf : msg_pair(between);
 	for (int i = 0; i < CHILD_MAX_ && !r; i++) {

@@ -7,6 +7,9 @@
 
 #include "config.h"
 
+/* GLIBC_TUNABLES of the children (docs/decisions/0128). */
+#define ROLE_HEAP "glibc.malloc.tcache_count=512"
+
 enum role_child { CHILD_AGENTS, CHILD_SIGNER, CHILD_MAX_ };
 
 /* What a child finds open. */
