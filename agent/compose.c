@@ -4,6 +4,7 @@
 #include "agent/bss_negotiation/bss_negotiation.h"
 #include "agent/bss_policy/bss_policy.h"
 #include "agent/codec/json.h"
+#include "agent/codec/nego.h"
 #include "agent/crypto/crypto.h"
 #include "agent/disclosure.h"
 #include "agent/ent_policy/ent_policy.h"
@@ -310,9 +311,11 @@ static int start_a2a(struct compose *m, struct err *e)
 				.description = bss ? "Operator of negotiated network service"
 						   : "Enterprise intent owner",
 				.version = "0.1",
-				.extension = "https://treaty.example/a2a/negotiation/v1",
+				.extension = NEGO_EXTENSION,
 				.extension_description = "Negotiation of network service",
 				.extension_required = true,
+				.offered = bss ? NEGO_WALLET_EXTENSION : NULL,
+				.offered_description = "Presentation of an IntentWallet",
 				.skills = bss ? bss_skills : ent_skills,
 				.extended_skills = more,
 				.streaming = true,

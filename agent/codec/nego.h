@@ -9,6 +9,8 @@
 #include <jansson.h>
 
 #define NEGO_EXTENSION "https://treaty.example/a2a/negotiation/v1"
+/* The wallet's presentation with an intent (docs/a2a.md). */
+#define NEGO_WALLET_EXTENSION "https://treaty.example/a2a/wallet-presentation/v1"
 
 /* "@type" of the parts; the rest of each part is the noun's members. */
 #define NEGO_CHALLENGE_REQUEST "TreatyChallengeRequest" /* {} */

@@ -230,8 +230,10 @@ static void flush(void *arg)
 	if (c->queued)
 		return;
 	/* A challenge belongs to no task, and neither does what opens a new one. */
-	if (c->step == CONV_CHALLENGE || c->step == CONV_INTENT)
+	if (c->step == CONV_CHALLENGE || c->step == CONV_INTENT) {
 		m.task_id = m.context_id = NULL;
+		m.extension = NEGO_EXTENSION ", " NEGO_WALLET_EXTENSION;
+	}
 	str_cut(c->flying, c->message);
 	if (peer_send(en->s, en->op->did, &m, on_answer, c, &e)) {
 		if (!c->tries)

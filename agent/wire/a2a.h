@@ -103,7 +103,9 @@ struct a2a_config {
 	const char *name, *description, *version; /* of the agent; not empty */
 	const char *extension;                    /* URI declared in the card; NULL: none */
 	const char *extension_description;
-	bool extension_required;   /* a caller that does not activate it gets -32008 */
+	bool extension_required; /* a caller that does not activate it gets -32008 */
+	/* A second one, which a caller may activate too; NULL: none. */
+	const char *offered, *offered_description;
 	const char *const *skills; /* pairs id, description; NULL-terminated; at least one */
 	/* More skills, shown to callers who are known; NULL: there is no extended card (-32004). */
 	const char *const *extended_skills;
@@ -189,7 +191,7 @@ struct a2a_send {
 	const char *const *text;          /* in place of data: the parts' own texts, JSON .. */
 	size_t texts;                     /* .. and how many */
 	const json_t *metadata;           /* borrowed object or NULL */
-	const char *extension;            /* URI to activate, or NULL */
+	const char *extension;            /* URIs to activate, separated by ", ", or NULL */
 	bool stream;                      /* SendStreamingMessage: read it by a2a_watch_*() */
 	const struct a2a_hook *hook;      /* where to tell what becomes of the task, or NULL */
 };

@@ -22,23 +22,52 @@ static int skills_add(json_t *out, const char *const *list)
 	return 0;
 }
 
+static int extension_add(json_t *list, const char *uri, const char *description, bool required)
+{
+	json_t *ext;
+
+	if (!uri)
+		return 0;
+	ext = json_pack("{s:s, s:s}", "uri", uri, "description", description ? description : uri);
+	if (ext && required)
+		(void)json_object_set_new(ext, "required", json_true());
+	return json_array_append_new(list, ext);
+}
+
 static json_t *capabilities(const struct a2a_config *c, bool push)
 {
 	json_t *cap = json_pack("{s:b, s:b}", "streaming", c->streaming, "pushNotifications", push);
-	json_t *ext;
+	json_t *list = json_array();
+	int bad = !cap || !list;
 
-	if (cap && c->extended_skills && json_object_set_new(cap, "extendedAgentCard", json_true()))
-		goto fail;
-	if (!cap || !c->extension)
+	if (!bad && c->extended_skills)
+		bad = json_object_set_new(cap, "extendedAgentCard", json_true());
+	if (!bad)
+		bad = extension_add(list, c->extension, c->extension_description,
+				    c->extension_required) ||
+		      extension_add(list, c->offered, c->offered_description, false);
+	if (!bad && json_array_size(list))
+		bad = json_object_set(cap, "extensions", list);
+	json_decref(list);
+	if (!bad)
 		return cap;
-	ext = json_pack("{s:s, s:s}", "uri", c->extension, "description",
-			c->extension_description ? c->extension_description : c->extension);
-	if (ext && (!c->extension_required || !json_object_set_new(ext, "required", json_true())) &&
-	    !json_object_set_new(cap, "extensions", json_pack("[o]", ext)))
-		return cap;
-fail:
 	json_decref(cap);
 	return NULL;
+}
+
+static int extensions_keep(struct a2a_server *s)
+{
+	const struct a2a_config *c = &s->cfg;
+	const char *sep = c->extension && c->offered ? ", " : "";
+
+	s->extension = c->extension ? strdup(c->extension) : NULL;
+	s->offered = c->offered ? strdup(c->offered) : NULL;
+	if ((c->extension && !s->extension) || (c->offered && !s->offered))
+		return -ENOMEM;
+	return asprintf(&s->both, "%s%s%s", c->extension ? c->extension : "", sep,
+			c->offered ? c->offered : "") < 0
+		       ? -ENOMEM
+		       : 0;
 }
 
 static json_t *interfaces(const char *url)
@@ -196,8 +225,7 @@ int a2a_server_new(struct a2a_server **ret, const struct a2a_config *c, const st
 	s->cfg.max_streams = c->max_streams ? c->max_streams : 1024;
 	s->cfg.max_streams_per_peer = c->max_streams_per_peer ? c->max_streams_per_peer : 32;
 	s->path = strdup(c->path);
-	s->extension = c->extension ? strdup(c->extension) : NULL;
-	if (!s->path || (c->extension && !s->extension) || card_new(s)) {
+	if (!s->path || extensions_keep(s) || card_new(s)) {
 		(void)a2a_server_free(s);
 		return err_set(e, -ENOMEM, "a2a: no memory for the card");
 	}
@@ -216,6 +244,8 @@ struct a2a_server *a2a_server_free(struct a2a_server *s)
 		a2a_task_free(s, TAILQ_FIRST(&s->tasks));
 	free(s->path);
 	free(s->extension);
+	free(s->offered);
+	free(s->both);
 	free(s->card);
 	json_decref(s->extended);
 	free(s);

@@ -81,6 +81,23 @@ static void put_id(struct json_out *o, const char *name, const char *id)
 	json_out_str(o, id, strlen(id));
 }
 
+static void put_extensions(struct json_out *o, const char *list)
+{
+	const char *before = ",\"extensions\":[";
+
+	if (!list)
+		return;
+	while (*list) {
+		size_t n = strcspn(list, ", ");
+
+		json_out_text(o, before);
+		json_out_str(o, list, n);
+		list += n + strspn(list + n, ", ");
+		before = ",";
+	}
+	json_out_lit(o, "]");
+}
+
 char *a2a_build_send(const struct a2a_send *m, int64_t rpc_id)
 {
 	const char *method = m->stream ? "SendStreamingMessage" : "SendMessage";
@@ -107,10 +124,7 @@ char *a2a_build_send(const struct a2a_send *m, int64_t rpc_id)
 		json_out_lit(&o, ",\"metadata\":");
 		json_out_value(&o, m->metadata);
 	}
-	if (m->extension) {
-		put_id(&o, ",\"extensions\":[", m->extension);
-		json_out_lit(&o, "]");
-	}
+	put_extensions(&o, m->extension);
 	json_out_lit(&o, "}");
 	if (m->hook) {
 		json_out_lit(&o, ",\"configuration\":{\"taskPushNotificationConfig\":");

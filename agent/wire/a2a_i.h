@@ -22,10 +22,10 @@ enum {
 /* Where an answer goes, and in which binding it is written. */
 struct a2a_to {
 	struct wire_sink sink;
-	json_t *id;  /* JSON-RPC's */
-	bool rest;   /* HTTP+JSON */
-	bool stream; /* wants events */
-	bool extension;
+	json_t *id;              /* JSON-RPC's */
+	bool rest;               /* HTTP+JSON */
+	bool stream;             /* wants events */
+	bool extension, offered; /* activated */
 };
 
 struct a2a_sub {
@@ -107,7 +107,8 @@ struct a2a_turn {
 struct a2a_server {
 	struct a2a_config cfg;
 	struct a2a_app app;
-	char *path, *extension;
+	char *path, *extension, *offered;
+	char *both; /* of them, as a header says so */
 	char *card;
 	json_t *extended;
 	char etag[72];

@@ -83,8 +83,10 @@ size_t a2a_headers(const struct a2a_server *s, const struct a2a_to *to, struct w
 {
 	h[0] = (struct wire_header){ "Cache-Control", to->stream ? "no-cache" : "no-store" };
 	h[1] = (struct wire_header){ "A2A-Version", A2A_VERSION };
-	h[2] = (struct wire_header){ "A2A-Extensions", s->extension };
-	return s->extension && to->extension ? 3 : 2;
+	h[2] = (struct wire_header){ "A2A-Extensions", !to->offered    ? s->extension
+						       : to->extension ? s->both
+								       : s->offered };
+	return to->extension || to->offered ? 3 : 2;
 }
 
 char *a2a_body_new(const struct a2a_to *to, bool is_error, const char *value, int *ret_status)
@@ -123,7 +125,7 @@ void a2a_answer_text(const struct a2a_server *s, const struct a2a_to *to, bool i
 		     const char *value)
 {
 	struct wire_header h[3];
-	const struct a2a_to plain = { .extension = to->extension };
+	const struct a2a_to plain = { .extension = to->extension, .offered = to->offered };
 	struct wire_response r = { .status = 200,
 				   .content_type = "application/json",
 				   .headers = h,
@@ -336,13 +338,14 @@ static bool listed(const char *list, const char *uri)
 }
 
 /* A header may come several times; all of them count. */
-static bool activates(const struct a2a_server *s, const struct wire_request *r)
+static void activate(const struct a2a_server *s, const struct wire_request *r, struct a2a_to *to)
 {
-	for (size_t i = 0; s->extension && i < r->nheaders; i++)
-		if (!strcasecmp(r->headers[i].name, "A2A-Extensions") &&
-		    listed(r->headers[i].value, s->extension))
-			return true;
-	return false;
+	for (size_t i = 0; i < r->nheaders; i++) {
+		if (strcasecmp(r->headers[i].name, "A2A-Extensions") != 0)
+			continue;
+		to->extension |= s->extension && listed(r->headers[i].value, s->extension);
+		to->offered |= s->offered && listed(r->headers[i].value, s->offered);
+	}
 }
 
 void a2a_dispatch(struct a2a_call *c, const char *method)
@@ -393,7 +396,7 @@ static void endpoint(struct a2a_server *s, const struct wire_request *r, struct 
 		return;
 	}
 	wire_owner(r->peer, c.owner);
-	c.to.extension = activates(s, r);
+	activate(s, r, &c.to);
 	if (*below == '/' && below[1])
 		a2a_rest(&c, below);
 	else if (strcmp(r->method, "POST"))

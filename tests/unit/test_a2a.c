@@ -164,13 +164,44 @@ static void extension_is_activated_or_required(void **state)
 	assert_int_equal(code(), 0);
 }
 
+/* Two are declared; what a caller activates is named in the answer, and only that. */
+static void two_extensions(void **state)
+{
+	static const struct {
+		const char *ask, *active;
+	} rows[] = {
+		{ EXT, EXT },
+		{ "urn:more", "urn:more" },
+		{ "urn:more , " EXT, EXT ", urn:more" },
+		{ "urn:mor, urn:moreover", "" },
+	};
+	static const struct a2a_app app = { .on_message = on_message };
+	struct a2a_config two = config;
+
+	teardown(state);
+	two.offered = "urn:more";
+	assert_int_equal(a2a_server_new(&srv, &two, &app, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct wire_header h[] = { { "A2A-Version", "1.0" },
+						 { "Content-Type", "application/json" },
+						 { "A2A-Extensions", rows[i].ask } };
+
+		got.ext[0] = '\0';
+		send_raw(&alice, "POST", "/a2a", h, 3,
+			 "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ListTasks\",\"params\":{}}");
+		assert_int_equal(code(), 0);
+		assert_string_equal(got.ext, rows[i].active);
+	}
+	send_raw(&alice, "GET", A2A_CARD_PATH, NULL, 0, "");
+	assert_non_null(strstr(got.body, "{\"uri\":\"urn:more\",\"description\":\"urn:more\"}"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(params_are_checked),
-		T(envelope_is_checked),
-		T(headers_are_checked),
-		T(extension_is_activated_or_required),
+		T(params_are_checked),  T(envelope_is_checked),
+		T(headers_are_checked), T(extension_is_activated_or_required),
+		T(two_extensions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,8 @@
 #include "agent/codec/json.h"
 #include "agent/config.h"
 #include "agent/tools/tools.h"
+#include "agent/codec/nego.h"
+#include "agent/wire/a2a.h"
 #include "agent/wire/mcp.h"
 #include "schema_check.h"
 #include "wire_lab.h"
@@ -444,6 +446,24 @@ static void answers_fit_their_schemas(void **state)
 	assert_true(held >= 25);
 }
 
+/* Who takes wallets declares so; both speak the negotiation. */
+static void cards_declare_their_extensions(void **state)
+{
+	(void)state;
+	for (size_t k = 0; k < 2; k++) {
+		static const char get[] =
+			"GET " A2A_CARD_PATH " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+		struct wire_end w = dial(&daemons[k], "consumer");
+
+		assert_int_equal(end_write(&w, get, sizeof(get) - 1), sizeof(get) - 1);
+		assert_int_equal(end_reply(&w, reply, sizeof(reply)), 200);
+		assert_non_null(strstr(reply, NEGO_EXTENSION));
+		assert_int_equal(strstr(reply, NEGO_WALLET_EXTENSION) != NULL,
+				 (daemons[k].bits & ROLE_BSS) != 0);
+		end_close(&w);
+	}
+}
+
 /* --- the door -----------------------------------------------------------------------------------
  */
 
@@ -550,6 +570,7 @@ int main(void)
 		cmocka_unit_test(the_two_sides_are_two),
 		cmocka_unit_test(advice_is_recorded_and_flags_are_guarded),
 		cmocka_unit_test(answers_fit_their_schemas),
+		cmocka_unit_test(cards_declare_their_extensions),
 		cmocka_unit_test(hosts_and_origins),
 		cmocka_unit_test(one_caller_has_so_many),
 		cmocka_unit_test(one_caller_has_so_many_streams),
