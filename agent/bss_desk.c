@@ -252,7 +252,7 @@ int desk_message(struct side *s, const struct peer *p, const struct a2a_message 
 	if (!c.who || c.who->role != PEER_ENTERPRISE)
 		return desk_refuse(&c, "bss_negotiation", "message", NULL, REFUSE_NOT_AUTHORIZED,
 				   "peer: no configured enterprise");
-	r = tmf_digest(m->data, &c.digest, &e);
+	r = row ? tmf_digest(json_array_get(m->data, 0), &c.digest, &e) : 0;
 	if (!r)
 		r = envelope_read(&c, &e);
 	if (r == -ENOMEM)

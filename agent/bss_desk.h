@@ -20,7 +20,7 @@ struct desk_call {
 	const struct cfg_peer *who; /* the configured enterprise that the peer is */
 	const struct a2a_message *msg;
 	struct a2a_turn *turn;
-	digest_t digest; /* of the message's data parts (JCS) */
+	digest_t digest; /* of the message's first data part (JCS): the body that is answered */
 	bool bound;      /* the message came with an envelope */
 	struct nego_envelope env;
 };

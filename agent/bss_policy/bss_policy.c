@@ -184,6 +184,14 @@ static int keep_line(struct desk_call *c, const struct wallet_chain *line, struc
 	return r;
 }
 
+/* The same credential of a wallet without a line above it is in the shadow ledger already, kept and
+ * marked in the turn that put it there; to put it again would change nothing. */
+static bool kept_before(const struct bss_admit_in *in, unsigned n)
+{
+	return n == 1 && in->facts.seen != WALLET_SEEN_NEVER && in->facts.same_digest &&
+	       in->facts.seen_generation == in->wallet.generation;
+}
+
 static int admitted(struct desk_call *c, const struct intent *i, const struct bss_admit_in *in,
 		    const struct admit_result *res)
 {
@@ -192,7 +200,7 @@ static int admitted(struct desk_call *c, const struct intent *i, const struct bs
 				&out };
 	const ident_t *deal = ident_empty(i->lineage) ? &i->negotiation : &i->lineage;
 	struct ledger_wallet lw[LEDGER_CHAIN_MAX];
-	struct ledger_result lr;
+	struct ledger_result lr = { .why = REFUSE_NONE };
 	struct ev_admit a;
 	struct err e = { 0 };
 	enum refusal no;
@@ -201,7 +209,7 @@ static int admitted(struct desk_call *c, const struct intent *i, const struct bs
 	bss_admit(in, &out);
 	if (n < 0 || out.refusal != REFUSE_NONE || !admit_event(c, i, lw, &a))
 		return refuse(c, deal, REFUSE_WALLET_MALFORMED, "walletId, issuer: too long");
-	r = keep_line(c, &res->chain, lw, (unsigned)n, &lr, &e);
+	r = kept_before(in, (unsigned)n) ? 0 : keep_line(c, &res->chain, lw, (unsigned)n, &lr, &e);
 	if (r)
 		return r;
 	if (lr.why != REFUSE_NONE)
@@ -239,6 +247,7 @@ static int read_intent(struct desk_call *c, struct asked *q)
 	q->env = (struct admit_env){ .now = engine_now(c->side->engine),
 				     .operator_did = c->side->cfg->daemon.did,
 				     .peer = c->peer->did,
+				     .intent_digest = &c->digest,
 				     .limits = { SKEW_MS, c->side->cfg->trust.depth_max },
 				     .keys = c->side->keys };
 	if (tmf921_read(body, &q->intent, &e)) {

@@ -48,10 +48,13 @@ static void gather_shape(struct admission *a)
 static bool bound(const struct admission *a)
 {
 	const char *id = json_string_value(json_object_get(a->intent, "id"));
-	uint8_t digest[DIGEST_LEN];
+	digest_t digest;
 
-	return a->intent && !canon_sha256(a->intent, digest, NULL) &&
-	       bytes_equal(digest, a->p->intent_digest, DIGEST_LEN) &&
+	if (a->env->intent_digest)
+		digest = *a->env->intent_digest;
+	else if (!a->intent || canon_sha256(a->intent, digest.b, NULL))
+		return false;
+	return bytes_equal(digest.b, a->p->intent_digest, DIGEST_LEN) &&
 	       (!id || !strcmp(id, a->p->intent_id));
 }
 

@@ -14,6 +14,8 @@ struct admit_env {
 	wall_t now;
 	const char *operator_did;
 	const char *peer; /* DID authenticated by the wire */
+	/* Of the intent (JCS), where it is known already; NULL: hashed here. */
+	const digest_t *intent_digest;
 	struct admit_limits limits;
 	struct did_resolver keys;
 	void *arg;
@@ -44,7 +46,7 @@ struct admit_result {
 	struct wallet_facts facts; /* what was judged */
 };
 
-/* vp: parsed presentation or NULL (none came); intent: as received, hashed here. The result is
+/* vp: parsed presentation or NULL (none came); intent: as received. The result is
  * always filled; the return is 0, or negative for a failure of the machine (ENOMEM). */
 int wallet_admit(const json_t *vp, const json_t *intent, const struct wallet_ask *ask,
 		 const struct admit_env *env, struct admit_result *ret) must_check;
