@@ -161,10 +161,19 @@ int time_parse(const char *s, wall_t *ret)
 	return 0;
 }
 
+/* n digits of v, without an end. */
+static char *put_digits(char *p, unsigned v, unsigned n)
+{
+	for (unsigned i = n; i--; v /= 10)
+		p[i] = (char)('0' + v % 10);
+	return p + n;
+}
+
 void time_format(wall_t t, char out[TIME_TEXT_MAX])
 {
 	int64_t ms = t.ms < 0 ? 0 : t.ms, days, z, era, doe, yoe, doy, mp, y;
 	unsigned sec;
+	char *p = out;
 
 	if (ms > 253402300799999LL)
 		ms = 253402300799999LL; /* the last millisecond of 9999 */
@@ -177,15 +186,22 @@ void time_format(wall_t t, char out[TIME_TEXT_MAX])
 	doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
 	mp = (5 * doy + 2) / 153;
 	y = yoe + era * 400 + (mp >= 10);
-	(void)snprintf(out, TIME_TEXT_MAX, "%04u-%02u-%02uT%02u:%02u:%02u", (unsigned)y % 10000U,
-		       (unsigned)(mp < 10 ? mp + 3 : mp - 9) % 100U,
-		       (unsigned)(doy - (153 * mp + 2) / 5 + 1) % 100U, sec / 3600U % 24U,
-		       sec / 60U % 60U, sec % 60U);
-	if (ms % 1000)
-		(void)snprintf(out + 19, TIME_TEXT_MAX - 19, ".%03uZ",
-			       (unsigned)(ms % 1000) % 1000U);
-	else
-		memcpy(out + 19, "Z", 2);
+	p = put_digits(p, (unsigned)y, 4);
+	*p++ = '-';
+	p = put_digits(p, (unsigned)(mp < 10 ? mp + 3 : mp - 9), 2);
+	*p++ = '-';
+	p = put_digits(p, (unsigned)(doy - (153 * mp + 2) / 5 + 1), 2);
+	*p++ = 'T';
+	p = put_digits(p, sec / 3600, 2);
+	*p++ = ':';
+	p = put_digits(p, sec / 60 % 60, 2);
+	*p++ = ':';
+	p = put_digits(p, sec % 60, 2);
+	if (ms % 1000) {
+		*p++ = '.';
+		p = put_digits(p, (unsigned)(ms % 1000), 3);
+	}
+	memcpy(p, "Z", 2);
 }
 
 json_t *json_time(wall_t t)

@@ -31,14 +31,11 @@ int presentation_make(const json_t *wallet_vc, const struct presentation_ask *a,
 				       .domain = a->domain,
 				       .challenge = a->challenge };
 	char digest[DIGEST_MULTIBASE_MAX];
-	struct wallet w;
-	uint8_t wallet_digest[DIGEST_LEN];
+	const json_t *subject = json_object_get(wallet_vc, "credentialSubject");
+	const char *holder = json_string_value(json_object_get(subject, "id"));
 	auto_json json_t *body = NULL;
-	int r = wallet_read(wallet_vc, &w, wallet_digest, e);
 
-	if (r)
-		return r;
-	if (strcmp(w.holder, a->holder))
+	if (!holder || strcmp(holder, a->holder))
 		return err_set(e, -EPERM, "holder: the wallet was issued to another");
 	digest_encode(a->intent_digest, digest);
 	body = json_pack("{s:s, s:[O], s:{s:s, s:s}}", "holder", a->holder, "verifiableCredential",
@@ -58,8 +55,12 @@ int presentation_new(const json_t *wallet_vc, const struct presentation_ask *a,
 		     const struct sign_port *port, json_t **ret, struct err *e)
 {
 	struct vc *v = NULL;
-	int r = presentation_make(wallet_vc, a, port, &v, e);
+	struct wallet w;
+	uint8_t digest[DIGEST_LEN];
+	int r = wallet_read(wallet_vc, &w, digest, e);
 
+	if (!r)
+		r = presentation_make(wallet_vc, a, port, &v, e);
 	if (!r)
 		*ret = vc_take(v);
 	return r;

@@ -145,34 +145,53 @@ static const char b58[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstu
 
 enum { BASE58_TEXT_MAX = BASE58_IN_MAX * 138 / 100 + 2 };
 
+enum { BASE58_LIMB = 58 * 58 * 58 * 58 * 58, BASE58_LIMBS = BASE58_TEXT_MAX / 5 + 1 };
+
+/* limbs x 2^bits + value, five digits a limb, least significant first. */
+static void b58_shift(uint32_t *limbs, size_t *len, unsigned bits, uint32_t value)
+{
+	uint64_t carry = value;
+
+	for (size_t i = 0; i < *len || carry; i++) {
+		carry += i < *len ? (uint64_t)limbs[i] << bits : 0;
+		limbs[i] = (uint32_t)(carry % BASE58_LIMB);
+		carry /= BASE58_LIMB;
+		if (i >= *len)
+			*len = i + 1;
+	}
+}
+
 int base58_encode(const void *p, size_t n, char *out, size_t cap)
 {
 	const uint8_t *in = p;
-	uint8_t digits[BASE58_TEXT_MAX] = { 0 }; /* least significant first */
-	size_t len = 0, zeros = 0;
+	uint32_t limbs[BASE58_LIMBS];
+	char digits[5 * BASE58_LIMBS]; /* least significant first */
+	size_t len = 0, zeros = 0, k = 0;
 
 	if (n > BASE58_IN_MAX)
 		return -ENOSPC;
 	while (zeros < n && !in[zeros])
 		zeros++;
-	for (size_t i = zeros; i < n; i++) {
-		unsigned carry = in[i];
+	for (size_t i = zeros; i < n;) {
+		uint32_t value = 0;
+		unsigned bits = 0;
 
-		for (size_t k = 0; k < len || carry; k++) {
-			carry += 256U * digits[k];
-			digits[k] = (uint8_t)(carry % 58);
-			carry /= 58;
-			if (k >= len)
-				len = k + 1;
-		}
+		for (; i < n && bits < 32; bits += 8)
+			value = value << 8 | in[i++];
+		b58_shift(limbs, &len, bits, value);
 	}
-	if (cap < zeros + len + 1)
+	for (size_t i = 0; i < len; i++)
+		for (unsigned d = 0; d < 5; d++, limbs[i] /= 58)
+			digits[k++] = b58[limbs[i] % 58];
+	while (k && digits[k - 1] == b58[0])
+		k--;
+	if (cap < zeros + k + 1)
 		return -ENOSPC;
-	memset(out, '1', zeros);
-	for (size_t k = 0; k < len; k++)
-		out[zeros + k] = b58[digits[len - 1 - k]];
-	out[zeros + len] = 0;
-	return (int)(zeros + len);
+	memset(out, b58[0], zeros);
+	for (size_t i = 0; i < k; i++)
+		out[zeros + i] = digits[k - 1 - i];
+	out[zeros + k] = 0;
+	return (int)(zeros + k);
 }
 
 /* Value of a digit, or -1. */
