@@ -404,7 +404,7 @@ static int settle(struct settle *s, enum refusal *no, struct err *e)
 
 /* Receipts of one wallet are a chain, and where its agreements are settled at once each comes on a
  * connection of its own. One that is ahead waits a moment for those before it. */
-enum { EARLY_MAX = 64, EARLY_PER_PEER = 16 }; /* of the 32 connections that a peer of ours opens */
+enum { EARLY_MAX = 128, EARLY_PER_PEER = 40 }; /* of the 56 connections of a peer like us */
 #define EARLY_US (5 * 1000 * 1000)
 
 static struct early {

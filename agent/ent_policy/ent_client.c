@@ -13,8 +13,9 @@
 
 #define RETRY_MIN_US (200 * 1000)
 #define RETRY_MAX_US (5 * 1000 * 1000)
-/* Receipts are a chain: those behind must not take the connections from those before them. */
-#define SETTLING_MAX 16
+/* Receipts are a chain: those behind must not take the connections from those before them, nor may
+ * they take all from the other steps. An acceptance is under way until the service stands. */
+#define SETTLING_MAX 40
 
 static void on_answer(void *arg, int err, const struct a2a_result *r, const char *why);
 

@@ -15,7 +15,7 @@
 #include "http_addr.h"
 #include "tls.h"
 
-enum { CALLS_MAX = 256, POOLS_MAX = 64, SOCKS_PER_POOL = 32 };
+enum { CALLS_MAX = 256, POOLS_MAX = 64, SOCKS_PER_POOL = 56 };
 #define TIMEOUT_US 30000000
 #define BODY_MAX   (1u << 20)
 
