@@ -216,6 +216,15 @@ int msg_call(struct msg_client *c, uint16_t type, const void *req, uint32_t req_
 	return r;
 }
 
+int msg_post(struct msg_client *c, uint16_t type, const void *req, uint32_t size, int timeout_ms,
+	     struct err *e)
+{
+	struct msg_hdr h = { .magic = MSG_MAGIC, .type = type, .seq = ++c->seq, .len = size };
+	int r = msg_send(c->fd, &h, req, -1, timeout_ms);
+
+	return r ? err_set(e, r, "message 0x%x: %s", type, strerror(-r)) : 0;
+}
+
 static const struct msg_handler *find(const struct msg_handler *table, size_t n, uint16_t type)
 {
 	for (size_t i = 0; i < n; i++)
@@ -251,6 +260,18 @@ static int answer(int fd, const struct msg *m, const struct msg_handler *row, vo
 	return r;
 }
 
+/* A request of a type without a reply. */
+static int take(struct msg *m, const struct msg_handler *row, void *ctx, struct err *e)
+{
+	struct err why = { 0 };
+	int none = -1;
+
+	memset(m->body + m->h.len, 0, row->req_size - m->h.len);
+	if (!row->fn(ctx, m->body, NULL, &none, &why))
+		return 0;
+	return err_set(e, -EPROTO, "message 0x%x: %s", row->type, why.text);
+}
+
 int msg_serve(int fd, const struct msg_handler *table, size_t n, void *ctx, struct err *e)
 {
 	const struct msg_handler *row;
@@ -266,13 +287,14 @@ int msg_serve(int fd, const struct msg_handler *table, size_t n, void *ctx, stru
 	row = find(table, n, m.h.type);
 	if (!row)
 		r = err_set(e, -EPROTO, "unknown message type 0x%x", m.h.type);
-	else if (m.h.len != row->req_size)
+	else if (row->rep_size == MSG_ONE_WAY ? m.h.len > row->req_size : m.h.len != row->req_size)
 		r = err_set(e, -EPROTO, "message 0x%x: %u bytes, %u expected", m.h.type, m.h.len,
 			    row->req_size);
 	else if (m.fd >= 0)
 		r = err_set(e, -EPROTO, "message 0x%x: carries an fd", m.h.type);
 	else
-		r = answer(fd, &m, row, ctx, e);
+		r = row->rep_size == MSG_ONE_WAY ? take(&m, row, ctx, e)
+						 : answer(fd, &m, row, ctx, e);
 	msg_drop(&m);
 	return r;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msg.h - typed messages between the three processes over SOCK_SEQPACKET. One request has one
- * reply, of sizes that its type fixes; both sides check magic, type, sequence and size. What does
+ * reply, of sizes that its type fixes, or none (MSG_ONE_WAY); both sides check magic, type, sequence and size. What does
  * not fit is -EPROTO, and the caller ends the connection: from another privilege there is no second
  * chance. Library layer: nothing is logged here. */
 #ifndef TREATY_MSG_H
@@ -49,7 +49,10 @@ struct msg {
 
 /* A row of a server's table. fn fills rep (rep_size bytes, zeroed before) and returns 0 or a
  * negative errno with *e set; -EPROTO from fn means that the sender broke a rule no honest sender
- * breaks. *ret_fd is sent along and closed (-1 = none). */
+ * breaks. *ret_fd is sent along and closed (-1 = none). rep_size MSG_ONE_WAY: there is no reply,
+ * fn fails with -EPROTO alone and gets no rep; a request may be shorter than req_size, the rest is
+ * zero then. */
+#define MSG_ONE_WAY UINT32_MAX
 struct msg_handler {
 	uint16_t type;
 	uint32_t req_size, rep_size;
@@ -76,6 +79,11 @@ void msg_drop(struct msg *m); /* closes its fd */
  * status comes back as the result, its text in *e. ret_fd NULL: a reply with an fd is -EPROTO. */
 int msg_call(struct msg_client *c, uint16_t type, const void *req, uint32_t req_size, void *rep,
 	     uint32_t rep_size, int *ret_fd, int timeout_ms, struct err *e) must_check;
+
+/* One message of a one-way type; waits at most timeout_ms for room. That it was refused is seen by
+ * whatever is called next: the other side is gone. */
+int msg_post(struct msg_client *c, uint16_t type, const void *req, uint32_t size, int timeout_ms,
+	     struct err *e) must_check;
 
 /* Serves the one message that waits on fd. 0; -EPIPE = the client went away; -EPROTO = malformed,
  * unknown, wrong size, carrying an fd, or its reply found no room (the client floods): end it. */

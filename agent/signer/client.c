@@ -46,15 +46,20 @@ int signer_key_act(struct msg_client *c, const struct key_req *q, struct key_rep
 int signer_text(struct msg_client *c, enum signer_kind kind, enum sign_part part, const char *text,
 		size_t len, struct err *e)
 {
-	struct sign_text q = { .kind = kind, .part = part, .first = 1 };
+	struct sign_text q;
 	size_t at = 0;
+
+	q.kind = kind;
+	q.part = part;
+	q.first = 1;
 
 	do {
 		int r;
 
 		q.len = (uint32_t)(len - at < SIGN_TEXT_MAX ? len - at : SIGN_TEXT_MAX);
 		memcpy(q.data, text + at, q.len);
-		r = msg_call(c, MSG_SIGN_TEXT, &q, sizeof(q), NULL, 0, NULL, SIGNER_WAIT_MS, e);
+		r = msg_post(c, MSG_SIGN_TEXT, &q,
+			     (uint32_t)offsetof(struct sign_text, data) + q.len, SIGNER_WAIT_MS, e);
 		if (r)
 			return r;
 		at += q.len;

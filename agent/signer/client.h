@@ -18,7 +18,8 @@ int signer_key(struct msg_client *c, enum cfg_key_kind key, enum signer_which wh
 	       struct pubkey_rep *ret, struct err *e) must_check;
 int signer_key_act(struct msg_client *c, const struct key_req *q, struct key_rep *ret,
 		   struct err *e) must_check;
-/* Shows the signer what the next signer_sign() of this kind is about. len in bytes, any. */
+/* Shows the signer what the next signer_sign() of this kind is about. len in bytes, any.
+ * Nothing is waited for: a text that was refused is seen by signer_sign(), as -EPIPE. */
 int signer_text(struct msg_client *c, enum signer_kind kind, enum sign_part part, const char *text,
 		size_t len, struct err *e) must_check;
 /* Of this wallet, or of all with NULL. */

@@ -371,7 +371,7 @@ const struct msg_handler signer_rows[SIGNER_ROWS] = {
 	{ MSG_PUBKEY, sizeof(struct pubkey_req), sizeof(struct pubkey_rep), keys_on_pubkey },
 	{ MSG_ATTEST, sizeof(struct attest_req), sizeof(struct attest_rep), on_attest },
 	{ MSG_KEY, sizeof(struct key_req), sizeof(struct key_rep), keys_on_act },
-	{ MSG_SIGN_TEXT, sizeof(struct sign_text), 0, on_text },
+	{ MSG_SIGN_TEXT, sizeof(struct sign_text), MSG_ONE_WAY, on_text },
 	{ MSG_SUMS, sizeof(struct sums_req), sizeof(struct sums_rep), on_sums },
 };
 

@@ -247,8 +247,10 @@ static size_t round_of(const uint8_t *data, size_t n, const int sv[2])
 	must(send(sv[0], m, sizeof(h) + row->req_size, MSG_DONTWAIT) > 0);
 	r = msg_serve(sv[1], signer_rows, SIGNER_ROWS, &s, &e);
 	must(!r || r == -EPROTO);
-	if (row->type == MSG_SIGN_TEXT)
+	if (row->type == MSG_SIGN_TEXT) {
 		note_text((const struct sign_text *)(void *)body, !r);
+		return r ? n : 1 + take;
+	}
 	if (r || msg_recv(sv[0], &reply, 0))
 		return n;
 	if (row->type == MSG_SIGN && !reply.h.status)

@@ -48,9 +48,22 @@ static int give_fd(void *ctx, const void *req, void *rep, int *ret_fd, struct er
 	return *ret_fd < 0 ? err_set(e, -errno, "/dev/null") : 0;
 }
 
+/* Keeps what it is told; a first byte of 66 is a broken rule. */
+static uint8_t told[16];
+
+static int hear(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	(void)ctx;
+	assert_null(rep);
+	assert_int_equal(*ret_fd, -1);
+	memcpy(told, req, sizeof(told));
+	return told[0] == 66 ? err_set(e, -EPROTO, "66 is never said") : 0;
+}
+
 static const struct msg_handler table[] = {
 	{ 0x101, sizeof(struct add_req), sizeof(struct add_rep), add },
 	{ 0x102, 0, 0, give_fd },
+	{ 0x104, sizeof(told), MSG_ONE_WAY, hear },
 };
 
 static int count_fds(void)
@@ -123,6 +136,50 @@ static void test_call(void **state)
 	(void)close(sv[0]);
 	(void)close(sv[1]);
 	assert_int_equal(count_fds(), before);
+}
+
+/* No reply; what is short is filled up with zeros, whatever the message before held; too long, or
+ * refused, ends it. The reply of a call that follows is its own. */
+static void test_one_way(void **state)
+{
+	uint8_t say[sizeof(told) + 1], none[sizeof(told)] = { 0 };
+	struct add_req q = { 2, 3 };
+	struct add_rep p = { 0 };
+	struct msg_client c = { 0 };
+	struct msg got;
+	pthread_t t;
+	struct err e;
+	int sv[2];
+
+	(void)state;
+	assert_int_equal(msg_pair(sv), 0);
+	c.fd = sv[0];
+	for (uint32_t n = sizeof(told); n--;) {
+		memset(say, 0x55, sizeof(say));
+		assert_int_equal(msg_post(&c, 0x104, say, sizeof(told), 0, &e), 0);
+		assert_int_equal(msg_post(&c, 0x104, say, n, 0, &e), 0);
+		assert_int_equal(serve(sv[1], &e), 0);
+		assert_memory_equal(told, say, sizeof(told));
+		assert_int_equal(serve(sv[1], &e), 0);
+		assert_memory_equal(told, say, n);
+		assert_memory_equal(told + n, none, sizeof(told) - n);
+	}
+	assert_int_equal(msg_recv(sv[0], &got, 0), -ETIMEDOUT);
+	assert_int_equal(msg_post(&c, 0x104, say, sizeof(say), 0, &e), 0);
+	assert_int_equal(serve(sv[1], &e), -EPROTO);
+	say[0] = 66;
+	assert_int_equal(msg_post(&c, 0x104, say, 1, 0, &e), 0);
+	assert_int_equal(serve(sv[1], &e), -EPROTO);
+	assert_string_equal(e.text, "message 0x104: 66 is never said");
+	say[0] = 1;
+	assert_int_equal(pthread_create(&t, NULL, server, &sv[1]), 0);
+	assert_int_equal(msg_post(&c, 0x104, say, 1, 1000, &e), 0);
+	assert_int_equal(msg_call(&c, 0x101, &q, sizeof(q), &p, sizeof(p), NULL, 1000, &e), 0);
+	assert_int_equal(p.sum, 5);
+	(void)close(sv[0]);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	(void)close(sv[1]);
+	assert_int_equal(msg_post(&c, 0x104, say, 1, 0, &e), -EBADF);
 }
 
 /* Every length from 1 to one more than right: only the right one is served. */
@@ -318,6 +375,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_call),
 		cmocka_unit_test(test_every_length),
+		cmocka_unit_test(test_one_way),
 		cmocka_unit_test(test_truncated_giant),
 		cmocka_unit_test(test_bad_headers),
 		cmocka_unit_test(test_flood),
