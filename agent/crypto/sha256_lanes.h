@@ -5,28 +5,60 @@
 #define LANES_T IN_LANES(words)
 typedef uint32_t LANES_T __attribute__((vector_size(4 * LANES)));
 
+/* Word t of each text from byte `from` on into ret[t]: rows are read whole and turned into columns,
+ * by pairs of rows that change squares of s words. */
+__attribute__((target(TARGET))) static inline void
+IN_LANES(words_of)(LANES_T ret[LANES], const uint8_t *const p[], int from)
+{
+	for (int i = 0; i < LANES; i++) {
+		LANES_T x;
+
+		memcpy(&x, p[i] + from, sizeof(x));
+		ret[i] = (ROR(x, 8) & 0xff00ff00) | (ROR(x, 24) & 0x00ff00ff);
+	}
+#pragma GCC unroll 4
+	for (int s = 1; s < LANES; s *= 2) {
+		LANES_T own, other;
+
+#pragma GCC unroll 16
+		for (int j = 0; j < LANES; j++) {
+			own[j] = (uint32_t)(j & s ? LANES + j - s : j);
+			other[j] = (uint32_t)(j & s ? LANES + j : j + s);
+		}
+#pragma GCC unroll 16
+		for (int i = 0; i < LANES; i++) {
+			LANES_T a = ret[i], b;
+
+			if (i & s)
+				continue;
+			b = ret[i + s];
+			ret[i] = __builtin_shuffle(a, b, own);
+			ret[i + s] = __builtin_shuffle(a, b, other);
+		}
+	}
+}
+
 __attribute__((target(TARGET))) static void IN_LANES(compress)(LANES_T h[8],
 							       const uint8_t *const p[])
 {
 	LANES_T a = h[0], b = h[1], c = h[2], d = h[3], e = h[4], f = h[5], g = h[6], k = h[7];
 	LANES_T w[16];
 
-	for (int t = 0; t < 64; t++) {
-		LANES_T x, y;
+	for (int t = 0; t < 16; t += LANES)
+		IN_LANES(words_of)(w + t, p, 4 * t);
+	for (int from = 0; from < 64; from += 16) {
+#pragma GCC unroll 16
+		for (int t = 0; t < 16; t++) {
+			LANES_T x = w[(t + 1) & 15], y = w[(t + 14) & 15];
 
-		if (t < 16) {
-			for (int i = 0; i < LANES; i++)
-				w[t][i] = word(p[i] + 4 * t);
-		} else {
-			x = w[(t + 1) & 15];
-			y = w[(t + 14) & 15];
-			w[t & 15] += (ROR(x, 7) ^ ROR(x, 18) ^ (x >> 3)) + w[(t + 9) & 15] +
-				     (ROR(y, 17) ^ ROR(y, 19) ^ (y >> 10));
+			if (from)
+				w[t] += (ROR(x, 7) ^ ROR(x, 18) ^ (x >> 3)) + w[(t + 9) & 15] +
+					(ROR(y, 17) ^ ROR(y, 19) ^ (y >> 10));
+			x = k + (ROR(e, 6) ^ ROR(e, 11) ^ ROR(e, 25)) + ((e & f) ^ (~e & g)) +
+			    round_k[from + t] + w[t];
+			y = (ROR(a, 2) ^ ROR(a, 13) ^ ROR(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+			k = g, g = f, f = e, e = d + x, d = c, c = b, b = a, a = x + y;
 		}
-		x = k + (ROR(e, 6) ^ ROR(e, 11) ^ ROR(e, 25)) + ((e & f) ^ (~e & g)) + round_k[t] +
-		    w[t & 15];
-		y = (ROR(a, 2) ^ ROR(a, 13) ^ ROR(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
-		k = g, g = f, f = e, e = d + x, d = c, c = b, b = a, a = x + y;
 	}
 	h[0] += a, h[1] += b, h[2] += c, h[3] += d, h[4] += e, h[5] += f, h[6] += g, h[7] += k;
 }
