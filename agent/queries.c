@@ -193,13 +193,17 @@ static json_t *shaper_json(const struct side *s)
 		return json_null();
 	if (enforcer_shaper(s->enforcer, &sh, &e))
 		return json_pack("{s:s}", "error", e.text);
-	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:s, s:o, s:o,"
+			 " s:{s:I, s:I, s:I, s:I}}",
 			 "kind", sh.kind, "hook", sh.hook, "pacing", sh.pacing, "labels",
 			 (json_int_t)sh.labels, "labelsUsed", (json_int_t)sh.labels_used, "rules",
 			 (json_int_t)sh.rules, "rulesUsed", (json_int_t)sh.rules_used, "flows",
 			 (json_int_t)sh.flows, "watched", (json_int_t)sh.watched, "refusedFull",
 			 (json_int_t)sh.full, "adopted", sh.adopted == 1, "sockets", sh.socks,
-			 "devices", shaped_json(&sh), "tables", tables_json(s));
+			 "devices", shaped_json(&sh), "tables", tables_json(s), "odd",
+			 "unknownLabel", (json_int_t)sh.unknown, "malformed",
+			 (json_int_t)sh.malformed, "notIp", (json_int_t)sh.not_ip, "noPorts",
+			 (json_int_t)sh.no_ports);
 }
 
 static json_t *counts_json(const struct world *w)

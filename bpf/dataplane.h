@@ -326,6 +326,8 @@ uint32_t dp_locals_renew(struct dp *d);
 int dp_counters_get(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_count *ret);
 int dp_class_get(struct dp *d, uint32_t class_id, struct dp_class_count *ret);
 void dp_cache_get(struct dp *d, struct dp_cache_count *ret);
+/* Since the maps were made, or carried over from another version (no_ports: since then). */
+void dp_odd_get(struct dp *d, struct dp_odd *ret);
 /* Since the label became active; -ENOENT when it is not watched: at most DP_WATCHED labels are,
  * those that found a slot free when they became active. */
 int dp_rtt_get(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_rtt *ret);
@@ -353,6 +355,8 @@ struct dp_view *dp_view_close(struct dp_view *v);
 uint32_t dp_view_labels(const struct dp_view *v);
 /* Sums over CPUs, raw: take the first reading (or dp_baseline_get's) as baseline. -ERANGE. */
 int dp_view_count(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct dp_count *ret);
+/* Packets that belong to no label, and why: raw sums over CPUs. */
+void dp_view_odd(const struct dp_view *v, struct dp_odd *ret);
 /* What passed, of the n labels from `first`, both directions: one pass over memory. The rest of a
  * label's counters, by dp_view_count. Labels beyond the table are left out. */
 void dp_view_sweep(const struct dp_view *v, uint32_t first, uint32_t n, struct dp_hot *ret);

@@ -324,6 +324,17 @@ int dp_counters_get(struct dp *d, uint32_t label, enum dp_dir dir, struct dp_cou
 	return 0;
 }
 
+void dp_odd_get(struct dp *d, struct dp_odd *ret)
+{
+	struct dp_count c = { 0 };
+
+	dp_view_odd(d->view, ret);
+	(void)dp_counters_get(d, 0, DP_UP, &c); /* less what came with older maps */
+	ret->unknown = c.unknown;
+	ret->malformed = c.malformed;
+	ret->not_ip = c.not_ip;
+}
+
 int dp_class_get(struct dp *d, uint32_t class_id, struct dp_class_count *ret)
 {
 	return dp_view_class(d->view, class_id, ret);

@@ -104,6 +104,13 @@ static void add_odd(const struct dp_view *v, struct dp_count *c)
 		add_words(&c->unknown, &v->cell[v->at.odd + cpu].odd.unknown, 3);
 }
 
+void dp_view_odd(const struct dp_view *v, struct dp_odd *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (uint32_t cpu = 0; cpu < v->cpus; cpu++)
+		add_words(&ret->unknown, &v->cell[v->at.odd + cpu].odd.unknown, 4);
+}
+
 int dp_view_count(const struct dp_view *v, uint32_t label, enum dp_dir dir, struct dp_count *ret)
 {
 	struct dp_count sum = { 0 };

@@ -13,7 +13,7 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 
-#include "prog_event.h"
+#include "prog_count.h"
 
 #define HEAD_WANT 256 /* bytes brought into the linear part */
 #define HEAD_FAST 66  /* Ethernet, two VLAN tags, IPv6, ports */
@@ -163,6 +163,11 @@ INLINE int parse_v4(struct __sk_buff *skb, struct pkt *p, int outer)
 	return PARSE_OK;
 }
 
+INLINE int leads_on(__u32 nh)
+{
+	return nh == NH_HOP || nh == NH_ROUTE || nh == NH_DEST || nh == NH_AUTH || nh == NH_FRAG;
+}
+
 /* Walks the extension headers at p->l4. Stops at the first upper header, at a later fragment
  * (l4 = 0), or where the chain is cut short or too long (l4 = 0: no ports). */
 __noinline int walk_ext(struct __sk_buff *skb, struct pkt *p)
@@ -175,8 +180,7 @@ __noinline int walk_ext(struct __sk_buff *skb, struct pkt *p)
 	off = p->l4;
 	nh = p->k.proto;
 	for (int i = 0; i < EXT_MAX; i++) {
-		if (nh != NH_HOP && nh != NH_ROUTE && nh != NH_DEST && nh != NH_AUTH &&
-		    nh != NH_FRAG)
+		if (!leads_on(nh))
 			break;
 		if (off + 8 > p->end || bpf_skb_load_bytes(skb, off, b, sizeof(b))) {
 			off = 0;
@@ -253,7 +257,18 @@ INLINE void ports_set(struct pkt *p, __be32 both)
 	*kind |= 1u << 24; /* has_ports */
 }
 
-/* Fragments, and packets whose ports lie behind options or extension headers. */
+/* It goes on: a rule that names no ports may still be its own. */
+INLINE int no_ports(void)
+{
+	struct dp_odd *odd = odd_here();
+
+	if (odd)
+		odd->no_ports++;
+	return 0;
+}
+
+/* Fragments, and packets whose ports lie behind options or extension headers. A header that leads
+ * on and was not followed (the chain is cut short or too long, IPv4 before AH) shows none. */
 __noinline int far_ports(struct __sk_buff *skb, struct pkt *p)
 {
 	struct dp_frag_key fk;
@@ -261,6 +276,8 @@ __noinline int far_ports(struct __sk_buff *skb, struct pkt *p)
 
 	if (!p)
 		return 0;
+	if (leads_on(p->k.proto))
+		return no_ports();
 	if (p->frag) {
 		__builtin_memcpy(fk.src, p->k.src, sizeof(fk.src));
 		__builtin_memcpy(fk.dst, p->k.dst, sizeof(fk.dst));
@@ -269,15 +286,13 @@ __noinline int far_ports(struct __sk_buff *skb, struct pkt *p)
 	}
 	if (p->l4) {
 		if (p->l4 + 4 > p->end || bpf_skb_load_bytes(skb, p->l4, &both, 4))
-			return 0;
+			return no_ports();
 		if (p->frag && bpf_map_update_elem(&frags, &fk, &both, BPF_ANY))
 			event(DP_EV_FULL, 0, skb->ifindex);
 	} else {
-		if (!p->frag)
-			return 0;
-		seen = bpf_map_lookup_elem(&frags, &fk);
+		seen = p->frag ? bpf_map_lookup_elem(&frags, &fk) : 0;
 		if (!seen)
-			return 0;
+			return no_ports();
 		both = *seen;
 	}
 	ports_set(p, both);
@@ -291,11 +306,13 @@ INLINE void parse_ports(struct __sk_buff *skb, struct pkt *p)
 	__u32 l4 = p->l4, *both;
 
 	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != IPPROTO_SCTP &&
-	    proto != IPPROTO_DCCP && proto != IPPROTO_UDPLITE)
+	    proto != IPPROTO_DCCP && proto != IPPROTO_UDPLITE && !leads_on(proto))
 		return;
 	barrier_var(l4);
 	/* Masked here, not below the compare: older verifiers lose a bound that a copy showed. */
-	both = !p->frag && l4 && l4 < 64 && l4 + 4 <= p->end ? head_at(skb, l4 & 63, 4) : 0;
+	both = !p->frag && l4 && l4 < 64 && l4 + 4 <= p->end && !leads_on(proto)
+		       ? head_at(skb, l4 & 63, 4)
+		       : 0;
 	if (both)
 		ports_set(p, *both);
 	else

@@ -179,7 +179,8 @@ struct enforcer_shaper {
 	uint32_t watched; /* labels that may have histograms at one time */
 	char pacing[128]; /* of local TCP senders: "off", the cgroup, or "refused: why" */
 	uint32_t full;    /* steps refused because something was full, since the start */
-	uint32_t n;       /* devices with a rate */
+	uint64_t unknown, malformed, not_ip, no_ports; /* packets: struct dp_odd */
+	uint32_t n;                                    /* devices with a rate */
 	struct enforcer_shaped {
 		name_t device;
 		char kind[16];

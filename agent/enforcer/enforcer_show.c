@@ -274,6 +274,7 @@ int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 	struct enforcer_shaper *p = rep;
 	const char *kind = "policer";
 	struct dp_features f;
+	struct dp_odd odd;
 	bool tcx;
 
 	(void)req;
@@ -309,6 +310,11 @@ int show_shaper(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 	p->rules = f.rules;
 	p->watched = f.watched;
 	p->full = n->full;
+	dp_odd_get(n->dp, &odd);
+	p->unknown = odd.unknown;
+	p->malformed = odd.malformed;
+	p->not_ip = odd.not_ip;
+	p->no_ports = odd.no_ports;
 	return 0;
 }
 

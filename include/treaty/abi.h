@@ -124,7 +124,8 @@ struct dp_odd {
 	__u64 unknown;   /* labelled packets with no line */
 	__u64 malformed; /* truncated or not parsable, passed untouched */
 	__u64 not_ip;    /* neither IPv4 nor IPv6 */
-	__u64 pad[5];
+	__u64 no_ports;  /* at the edge, IP whose ports are not shown: classified without them */
+	__u64 pad[4];
 };
 _Static_assert(sizeof(struct dp_odd) == 64, "one cache line");
 

@@ -272,6 +272,72 @@ static void endless_extensions(void **state)
 	assert_int_equal(run_in(edge, &p, LAN).mark, 0);
 }
 
+static uint64_t portless(void)
+{
+	struct dp_odd odd;
+
+	dp_odd_get(d, &odd);
+	return odd.no_ports;
+}
+
+/* What the edge classifies without ports though its protocol has some (or cannot be known) is
+ * counted once, and nothing else is. */
+static const struct {
+	const char *what;
+	struct kind k;
+	uint16_t ip_len; /* 0 = right; else bytes behind the IPv6 header, or IPv4's total */
+	uint32_t counted;
+} shows[] = {
+	{ "whole udp", { "", 6, 0, 0, WHOLE, NOEXT, 17, 7001, true }, 0, 0 },
+	{ "udp behind headers", { "", 6, 0, 0, WHOLE, { 0, 43, 60 }, 17, 7001, true }, 0, 0 },
+	{ "icmp", { "", 6, 0, 0, WHOLE, NOEXT, 58, 7001, true }, 0, 0 },
+	{ "v4 icmp", { "", 4, 0, 0, WHOLE, NOEXT, 1, 7001, true }, 0, 0 },
+	{ "later fragment, first never seen",
+	  { "", 6, 0, 0, LATER, { 44, 0xff, 0xff }, 17, 1, false },
+	  0,
+	  1 },
+	{ "v4 later fragment", { "", 4, 0, 0, LATER, NOEXT, 17, 1, false }, 0, 1 },
+	{ "v4 later fragment of icmp", { "", 4, 0, 0, LATER, NOEXT, 1, 1, false }, 0, 0 },
+	{ "v4 first fragment", { "", 4, 0, 0, FIRST, NOEXT, 17, 1, false }, 0, 0 },
+	{ "v4 later fragment, seen", { "", 4, 0, 0, LATER, NOEXT, 17, 1, false }, 0, 0 },
+	{ "first fragment", { "", 6, 0, 0, FIRST, { 44, 0xff, 0xff }, 17, 1, false }, 0, 0 },
+	{ "later fragment, seen", { "", 6, 0, 0, LATER, { 44, 0xff, 0xff }, 17, 1, false }, 0, 0 },
+	{ "udp cut by its length", { "", 6, 0, 0, WHOLE, NOEXT, 17, 7001, false }, 3, 1 },
+	{ "v4 udp cut by its length", { "", 4, 0, 0, WHOLE, NOEXT, 17, 7001, false }, 20, 1 },
+	{ "header cut by its length",
+	  { "", 6, 0, 0, WHOLE, { 60, 0xff, 0xff }, 17, 1, false },
+	  7,
+	  1 },
+	{ "v4 before ah", { "", 4, 0, 0, WHOLE, NOEXT, 51, 7001, false }, 0, 1 },
+};
+
+static void what_shows_no_ports_is_counted(void **state)
+{
+	uint64_t before;
+	struct pkt p;
+
+	for (size_t i = 0; i < ARRAY_LEN(shows); i++) {
+		const struct kind *k = &shows[i].k;
+
+		build(&p, k, 0);
+		if (k->family == 4) /* a datagram of its own */
+			p.b[p.l3 + 4] = k->proto;
+		else if (k->frag)
+			p.b[p.l3 + 23] = 9; /* its source */
+		if (shows[i].ip_len)
+			p.b[p.l3 + (k->family == 4 ? 3 : 5)] = (uint8_t)shows[i].ip_len;
+		before = portless();
+		assert_int_equal(run_in(edge, &p, LAN).ret, PASS);
+		if (portless() != before + shows[i].counted)
+			print_error("%s: %llu\n", shows[i].what,
+				    (unsigned long long)(portless() - before));
+		assert_int_equal(portless(), before + shows[i].counted);
+	}
+	before = portless();
+	endless_extensions(state);
+	assert_int_equal(portless(), before + 1);
+}
+
 /* --- the edge's decisions --------------------------------------------------------------------- */
 
 /* A host's own label is worth nothing, and other owners' mark bits are left alone. */
@@ -579,6 +645,7 @@ int main(void)
 		T(truncated),
 		T(padding_and_lies),
 		T(endless_extensions),
+		T(what_shows_no_ports_is_counted),
 		T(host_label_is_absent),
 		T(steering),
 		T(expiry),
