@@ -86,6 +86,8 @@ int db_connect(const char *path, unsigned flags, struct store **ret, struct err 
 			     flags & (STORE_READER | STORE_NOSYNC) ? NULL : gather_vfs());
 	if (rc == SQLITE_OK && !(flags & STORE_READER))
 		rc = log_rows(s);
+	if (rc == SQLITE_OK && !(flags & STORE_READER))
+		rc = journal_rows(s);
 	if (rc != SQLITE_OK) {
 		r = db_fail(s, rc, path, e);
 		s = db_close(s);
@@ -133,6 +135,7 @@ struct store *db_close(struct store *s)
 		(void)close(s->lock_fd);
 	free(s->hot);
 	free(s->late);
+	free(s->staged);
 	free(s);
 	return NULL;
 }

@@ -39,6 +39,7 @@ struct store {
 	int frozen;             /* something of the ledger may be: 1 yes, 0 no, -1 not looked yet */
 	struct ledger_hot *hot; /* the turn's wallets, NULL = none yet */
 	struct late *late;      /* the turn's events that are not written yet, NULL = never any */
+	struct staged *staged;  /* and its rows of the journal */
 };
 
 /* SQLite's memory from now on: before its first use in the process. */
@@ -97,6 +98,13 @@ void log_forget(struct store *s);
  * SQLITE_*
  */
 int log_rows(struct store *s) must_check;
+/* Rows that wait in memory as a table of the connection; i < count. SQLITE_* */
+struct db_rows {
+	const char *columns; /* CREATE TABLE x(...) */
+	unsigned (*count)(const struct store *s);
+	void (*column)(const struct store *s, unsigned i, int column, sqlite3_context *ret);
+};
+int db_rows(struct store *s, const char *name, const struct db_rows *t) must_check;
 uint64_t log_next(const struct store *s); /* the next event's seq */
 /* The chain's next link: over the one before it, from[0], and n leaves, from[1] and on. */
 struct hash log_link(const struct hash *from, unsigned n);
@@ -133,6 +141,13 @@ int db_schema_check(struct store *s, struct store_report *rep, struct err *e) mu
 /* All of it, on an open connection. */
 int db_verify(struct store *s, struct store_pos *pos, struct store_report *rep,
 	      struct err *e) must_check;
+/* The journal's rows of a turn wait and are written together, with the lineages that are new:
+ * before the commit, before anything is read of them, and when their place is full. A failure
+ * poisons the store. journal_rows() makes them a table of the connection, `staged`: SQLITE_*.
+ * journal_forget() goes with a rollback. */
+int journal_rows(struct store *s) must_check;
+int journal_write(struct store *s, struct err *e) must_check;
+void journal_forget(struct store *s);
 /* Writes the counters that this turn moved. -EUCLEAN: a gate refused the sum, and the store is
  * poisoned. ledger_cold() forgets them. */
 int ledger_flush(struct store *s, struct err *e) must_check;

@@ -143,9 +143,15 @@ static int hold_gates(struct op *o, const struct ledger_hold *q, const struct le
 static int hold_write(struct op *o, const struct ledger_hold *q, const struct lg_line *l,
 		      int64_t delta)
 {
-	struct hold_part part = {
-		.line = l->row, .total = q->amount, .follows = q->prev, .expires = q->expires
-	};
+	struct hold_part part = { .line = l->row,
+				  .fresh = !l->row,
+				  .side = q->wallet.side,
+				  .total = q->amount,
+				  .follows = q->prev,
+				  .expires = q->expires,
+				  .held = o->res.held,
+				  .captured = o->res.captured,
+				  .lineage_captured = o->res.lineage_captured };
 	struct entry j = { .kind = "hold",
 			   .class_name = q->class_name,
 			   .lineage = q->lineage,
@@ -155,15 +161,10 @@ static int hold_write(struct op *o, const struct ledger_hold *q, const struct lg
 			   .note = q->offer,
 			   .time = q->now,
 			   .hold = &part };
-	static const struct hash none;
-	int64_t row = (int64_t)o->s->now.jseq + 1;
-	int r = l->row ? db_run(o->s, Q_L_LIVE, o->e, "ii", l->row, row)
-		       : db_run(o->s, Q_L_PUT, o->e, "itithi", (int64_t)q->wallet.side, q->lineage,
-				o->wallet, q->class_name, &none, row);
+	int r = l->row ? one(o,
+			     db_run(o->s, Q_L_LIVE, o->e, "ii", l->row, (int64_t)lg_next_row(o->s)))
+		       : 0;
 
-	r = one(o, r);
-	if (!l->row)
-		part.line = sqlite3_last_insert_rowid(o->s->db);
 	return r < 0 ? r : lg_journal(o, &j);
 }
 
@@ -243,8 +244,9 @@ int ledger_hold(struct store *s, const struct ledger_hold *q, struct ledger_resu
 	struct op o;
 	int r = hold_check(q, e);
 
+	/* All that it reads is of its own lineage. */
 	if (!r)
-		r = lg_begin(&o, s, e);
+		r = lg_staged(s, q->lineage) ? lg_begin(&o, s, e) : lg_begin_late(&o, s, e);
 	return r ? r : lg_end(&o, hold(&o, q), ret);
 }
 
@@ -433,8 +435,10 @@ int ledger_release(struct store *s, enum ledger_side side, const char *lineage, 
 static int next_due(struct store *s, wall_t now, struct lg_found *f, struct err *e)
 {
 	auto_done sqlite3_stmt *st = NULL;
-	int r = db_bind(s, Q_H_DUE, &st, e, "i", now.ms);
+	int r = journal_write(s, e);
 
+	if (!r)
+		r = db_bind(s, Q_H_DUE, &st, e, "i", now.ms);
 	if (!r)
 		r = db_step(s, st, e);
 	return r <= 0 ? r : lg_found_row(st, f, e);

@@ -44,6 +44,7 @@ struct ledger_class {
 	char name[LEDGER_CLASS_MAX];
 	money_t ceiling;        /* of the class, >= 0 */
 	money_t held, captured; /* out only */
+	int64_t row;            /* of the database, out only */
 };
 
 /* Terms as a verified credential states them. */
@@ -79,7 +80,6 @@ struct ledger_result {
 	money_t held, captured;   /* the wallet's, after it */
 	money_t lineage_captured; /* the lineage's, after it */
 	uint64_t journal_seq;     /* the row this operation wrote (its last one) */
-	struct hash journal;      /* and that row's hash: put it into the event */
 };
 
 /* First sight of a wallet, or a re-issue: generation + 1 that supersedes the current credential

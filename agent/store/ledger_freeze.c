@@ -136,10 +136,12 @@ int ledger_check(struct store *s, struct err *e)
 {
 	struct store_report rep = { .fault = STORE_SOUND };
 	struct store_pos pos = { .jseq = 0 };
-	int r = db_turn(s, e); /* counters of this turn are written first */
+	int r = db_turn(s, e); /* what this turn holds is written first */
 
 	if (!r)
 		r = ledger_flush(s, e);
+	if (!r)
+		r = journal_write(s, e);
 	if (!r)
 		r = ledger_audit(s, &pos, &rep, e);
 	if (!r && rep.fault != STORE_SOUND)

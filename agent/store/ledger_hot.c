@@ -46,8 +46,8 @@ static int flush_one(struct store *s, struct hot *h, bool grow, struct err *e)
 
 	for (unsigned i = 0; r > 0 && i < h->w.classes; i++)
 		if (in_pass(&h->klass[i], grow)) {
-			r = db_run(s, Q_C_MOVE, e, "itii", h->row, h->w.klass[i].name,
-				   h->klass[i].held, h->klass[i].captured);
+			r = db_run(s, Q_C_MOVE, e, "iii", h->w.klass[i].row, h->klass[i].held,
+				   h->klass[i].captured);
 			h->klass[i] = (struct ledger_delta){ 0 };
 		}
 	if (r > 0) {
@@ -244,7 +244,7 @@ static int apply_all(struct op *o, const struct ledger_moved *m, unsigned n)
 
 /* What is hot is written, then the rows move by themselves. Should the operation fail after that,
  * what others moved before it would go back with it: the turn is given up. */
-static int move_cold(struct op *o, const char *class_name, const struct ledger_delta *d)
+static int move_cold(struct op *o, int64_t class_row, const struct ledger_delta *d)
 {
 	int r = ledger_flush(o->s, o->e);
 
@@ -253,7 +253,7 @@ static int move_cold(struct op *o, const char *class_name, const struct ledger_d
 	ledger_cold(o->s);
 	o->moves = 0;
 	o->flushed = true;
-	r = db_run(o->s, Q_C_MOVE, o->e, "itii", o->wallet, class_name, d->held, d->captured);
+	r = db_run(o->s, Q_C_MOVE, o->e, "iii", class_row, d->held, d->captured);
 	return r > 0 ? 0 : r < 0 ? r : err_set(o->e, -EUCLEAN, "ledger: a gate is shut");
 }
 
@@ -275,7 +275,8 @@ static int class_of(struct op *o, const struct ledger_wallet *w, const char *nam
 	if (r > 0)
 		*ret = (struct ledger_class){ .ceiling.minor = sqlite3_column_int64(st, 0),
 					      .held.minor = sqlite3_column_int64(st, 1),
-					      .captured.minor = sqlite3_column_int64(st, 2) };
+					      .captured.minor = sqlite3_column_int64(st, 2),
+					      .row = sqlite3_column_int64(st, 3) };
 	return r;
 }
 
@@ -290,6 +291,7 @@ static int judge(struct op *o, const struct ledger_wallet *w, const char *class_
 	r = class_of(o, w, class_name, &k, &m->klass);
 	if (r < 0)
 		return r;
+	m->class_row = k.row;
 	if (!r || over(k.held, k.captured, m->d.held, m->d.captured, k.ceiling))
 		return lg_refuse(o, REFUSE_OVER_CLASS_CEILING);
 	if (over(w->held, w->captured, m->d.held, m->d.captured, w->ceiling))
@@ -315,7 +317,7 @@ int lg_move(struct op *o, const char *class_name, int64_t held, int64_t captured
 	}
 	if (r)
 		return r < 0 ? r : err_set(o->e, -EUCLEAN, "ledger: too many wallets above");
-	return cold ? move_cold(o, class_name, &m[0].d) : apply_all(o, m, n);
+	return cold ? move_cold(o, m[0].class_row, &m[0].d) : apply_all(o, m, n);
 }
 
 /* An operation that is rolled back takes its moves with it. */

@@ -13,7 +13,7 @@ struct ledger_delta {
 
 /* One wallet's part of a move; klass is an index into its classes. */
 struct ledger_moved {
-	int64_t row;
+	int64_t row, class_row;
 	struct ledger_delta d;
 	unsigned klass;
 };
@@ -27,8 +27,7 @@ struct op {
 	int64_t wallet;           /* row */
 	struct hash key, request; /* under which the answer is stored; request zero = not stored */
 	struct ledger_result res;
-	uint64_t jseq; /* to put back */
-	struct hash jhash;
+	unsigned staged; /* rows of the journal before it, to go back to */
 	struct ledger_moved moved[2 * LEDGER_CHAIN_MAX]; /* a late capture moves twice */
 	unsigned moves;
 	bool flushed; /* counters of other operations were written inside of this one */
@@ -38,10 +37,14 @@ struct op {
 
 /* What the row of a hold says besides. */
 struct hold_part {
-	int64_t line; /* its lineage's row */
+	int64_t line; /* its lineage's row, */
+	bool fresh;   /* which is made with this one: then the row gets its number as it is written,
+		       */
+	enum ledger_side side; /* on this side */
 	money_t total;
 	struct hash follows; /* the head that it extends */
 	wall_t expires;
+	money_t held, captured, lineage_captured; /* after it, as in the answer */
 };
 
 /* A row for the journal; strings may be "". */
@@ -54,6 +57,8 @@ struct entry {
 };
 
 int lg_begin(struct op *o, struct store *s, struct err *e) must_check;
+/* The same while rows of the journal wait: for one that reads nothing which they say. */
+int lg_begin_late(struct op *o, struct store *s, struct err *e) must_check;
 /* Before the first write of an operation that may yet be refused. */
 int lg_save(struct op *o) must_check;
 int lg_begin_saved(struct op *o, struct store *s, struct err *e) must_check;
@@ -72,9 +77,17 @@ int lg_known_hold(struct op *o, const struct ledger_hold *q, const struct lg_lin
 		  const char *currency) must_check;
 /* Refuses: sets the answer, returns 0. */
 int lg_refuse(struct op *o, enum refusal why) must_check;
+/* Takes a row, and a new lineage with it, into the turn; journal_write() writes what was taken.
+ * Room for those of one operation is made when it begins. */
 int lg_journal(struct op *o, const struct entry *j) must_check;
-struct hash lg_journal_hash(uint64_t seq, int64_t wallet, const struct entry *j, uint64_t event,
-			    const struct hash *prev);
+int lg_journal_room(struct store *s, struct err *e) must_check;
+uint64_t lg_next_row(const struct store *s);                /* the next row's seq */
+bool lg_staged(const struct store *s, const char *lineage); /* is named by a row that waits */
+unsigned lg_staged_rows(const struct store *s);
+void lg_unstage(struct store *s, unsigned n); /* all but the first n */
+/* Moves *pos past all rows that follow one another. */
+int lg_journal_walk(struct store *s, struct store_pos *pos, struct store_report *rep,
+		    struct err *e) must_check;
 
 /* Adds to the counters of o->wallet and of those above it, and of the class in each, through all
  * their gates; sets a refusal when one is shut. */

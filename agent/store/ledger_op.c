@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ledger_op.c - what every operation of the ledger shares: savepoint, stored answers, counters,
- * the journal and its recount. */
+/* ledger_op.c - what every operation of the ledger shares: savepoint, stored answers, counters and
+ * their recount. */
 #include <errno.h>
 #include <stdio.h>
 #include <sodium.h>
@@ -17,11 +17,21 @@ int lg_side(enum ledger_side side, struct err *e)
 
 int lg_begin(struct op *o, struct store *s, struct err *e)
 {
+	int r = journal_write(s, e);
+
+	return r ? r : lg_begin_late(o, s, e);
+}
+
+int lg_begin_late(struct op *o, struct store *s, struct err *e)
+{
 	int r = db_turn(s, e);
 
-	*o = (struct op){ .s = s, .e = e, .jseq = s->now.jseq, .jhash = s->now.jhash };
+	*o = (struct op){ .s = s, .e = e };
 	if (!r)
 		r = ledger_room(s, e);
+	if (!r)
+		r = lg_journal_room(s, e);
+	o->staged = lg_staged_rows(s);
 	o->changes = sqlite3_total_changes(s->db);
 	return r;
 }
@@ -45,8 +55,7 @@ int lg_begin_saved(struct op *o, struct store *s, struct err *e)
 static void take_back(struct op *o)
 {
 	lg_unmove(o);
-	o->s->now.jseq = o->jseq;
-	o->s->now.jhash = o->jhash;
+	lg_unstage(o->s, o->staged);
 	if (o->flushed || (!o->saved && sqlite3_total_changes(o->s->db) != o->changes))
 		o->s->poisoned = true;
 	if (!o->s->poisoned && o->saved && db_run(o->s, Q_SAVE_BACK, o->e, "") < 0)
@@ -60,9 +69,9 @@ static int answer_put(struct op *o)
 
 	if (o->res.replayed || sodium_is_zero(o->request.b, HASH_LEN))
 		return 0;
-	r = db_run(o->s, Q_I_PUT, o->e, "ihhtiiiiih", o->wallet, &o->key, &o->request, a->hold_id,
+	r = db_run(o->s, Q_I_PUT, o->e, "ihhtiiiii", o->wallet, &o->key, &o->request, a->hold_id,
 		   a->amount.minor, a->held.minor, a->captured.minor, a->lineage_captured.minor,
-		   (int64_t)a->journal_seq, &a->journal);
+		   (int64_t)a->journal_seq);
 	return r < 0 ? r : 0;
 }
 
@@ -110,8 +119,7 @@ int lg_known(struct op *o)
 	a.captured.minor = sqlite3_column_int64(st, 4);
 	a.lineage_captured.minor = sqlite3_column_int64(st, 5);
 	a.journal_seq = (uint64_t)sqlite3_column_int64(st, 6);
-	if (!db_hash(st, 7, &a.journal) ||
-	    !str_set(a.hold_id, (const char *)sqlite3_column_text(st, 1)))
+	if (!str_set(a.hold_id, (const char *)sqlite3_column_text(st, 1)))
 		return err_set(o->e, -EUCLEAN, "ledger: a stored answer is damaged");
 	o->res = a;
 	return 1;
@@ -156,8 +164,6 @@ int lg_known_hold(struct op *o, const struct ledger_hold *q, const struct lg_lin
 	a.captured.minor = sqlite3_column_int64(st, 6);
 	a.lineage_captured.minor = sqlite3_column_int64(st, 7);
 	a.journal_seq = (uint64_t)sqlite3_column_int64(st, 8);
-	if (!db_hash(st, 9, &a.journal))
-		return err_set(o->e, -EUCLEAN, "ledger: a stored answer is damaged");
 	o->res = a;
 	return 1;
 }
@@ -183,133 +189,7 @@ int lg_counters(struct op *o, enum ledger_side side, const char *lineage)
 	return r < 0 ? r : 0;
 }
 
-/* --- journal --- */
-static void feed(struct sha256_ctx *st, const void *p, size_t len)
-{
-	sha256_add(st, p, len);
-}
-
-static void feed_int(struct sha256_ctx *st, int64_t v)
-{
-	uint8_t b[8];
-
-	for (int i = 0; i < 8; i++)
-		b[i] = (uint8_t)((uint64_t)v >> (56 - 8 * i));
-	feed(st, b, sizeof(b));
-}
-
-static void feed_text(struct sha256_ctx *st, const char *t)
-{
-	feed_int(st, (int64_t)strlen(t));
-	feed(st, t, strlen(t));
-}
-
-/* Every column, each text with its length before it, so that no two rows hash alike. */
-struct hash lg_journal_hash(uint64_t seq, int64_t wallet, const struct entry *j, uint64_t event,
-			    const struct hash *prev)
-{
-	struct sha256_ctx st;
-	struct hash h = { { 0 } };
-
-	sha256_begin(&st);
-	feed_text(&st, "treaty/journal/v1");
-	feed(&st, prev->b, HASH_LEN);
-	feed_int(&st, (int64_t)seq);
-	feed_int(&st, wallet);
-	feed_text(&st, j->kind);
-	feed_text(&st, j->class_name);
-	feed_text(&st, j->lineage);
-	feed_int(&st, j->rev);
-	feed_text(&st, j->hold_id);
-	feed_int(&st, j->held);
-	feed_int(&st, j->captured);
-	feed(&st, j->note.b, HASH_LEN);
-	feed_int(&st, (int64_t)event);
-	feed_int(&st, j->time.ms);
-	sha256_end(&st, h.b);
-	return h;
-}
-
-static int journal_put(struct op *o, const struct entry *j, int64_t seq, int64_t event,
-		       const struct hash *h)
-{
-	const struct hash *prev = &o->s->now.jhash;
-
-	if (!j->hold)
-		return db_run(o->s, Q_J_PUT, o->e, "iitttitiihiihh", seq, o->wallet, j->kind,
-			      j->class_name, j->lineage, j->rev, j->hold_id, j->held, j->captured,
-			      &j->note, event, j->time.ms, prev, h);
-	return db_run(o->s, Q_J_HOLD, o->e, "iitttitiihiihhiihiiii", seq, o->wallet, j->kind,
-		      j->class_name, j->lineage, j->rev, j->hold_id, j->held, j->captured, &j->note,
-		      event, j->time.ms, prev, h, j->hold->line, j->hold->total.minor,
-		      &j->hold->follows, j->hold->expires.ms, o->res.held.minor,
-		      o->res.captured.minor, o->res.lineage_captured.minor);
-}
-
-int lg_journal(struct op *o, const struct entry *j)
-{
-	struct store_pos *p = &o->s->now;
-	uint64_t seq = p->jseq + 1, event = store_next_seq(o->s);
-	struct hash h = lg_journal_hash(seq, o->wallet, j, event, &p->jhash);
-	int r = journal_put(o, j, (int64_t)seq, (int64_t)event, &h);
-
-	if (r < 0)
-		return r;
-	p->jseq = seq;
-	p->jhash = h;
-	o->res.journal_seq = seq;
-	o->res.journal = h;
-	return 0;
-}
-
 /* --- recount --- */
-static const char *col(sqlite3_stmt *st, int i)
-{
-	const char *t = (const char *)sqlite3_column_text(st, i);
-
-	return t ? t : "";
-}
-
-static int journal_walk(struct store *s, struct store_pos *pos, struct store_report *rep,
-			struct err *e)
-{
-	auto_done sqlite3_stmt *st = NULL;
-	int r = db_bind(s, Q_J_ALL, &st, e, "");
-
-	while (r >= 0 && (r = db_step(s, st, e)) > 0) {
-		struct entry j = {
-			.kind = col(st, 2),
-			.class_name = col(st, 3),
-			.lineage = col(st, 4),
-			.rev = sqlite3_column_int64(st, 5),
-			.hold_id = col(st, 6),
-			.held = sqlite3_column_int64(st, 7),
-			.captured = sqlite3_column_int64(st, 8),
-			.time.ms = sqlite3_column_int64(st, 11),
-		};
-		uint64_t seq = (uint64_t)sqlite3_column_int64(st, 0);
-		struct hash prev, stored, h;
-
-		if (seq == pos->jseq + 1 && db_hash(st, 9, &j.note) && db_hash(st, 12, &prev) &&
-		    db_hash(st, 13, &stored) && hash_eq(&prev, &pos->jhash)) {
-			h = lg_journal_hash(seq, sqlite3_column_int64(st, 1), &j,
-					    (uint64_t)sqlite3_column_int64(st, 10), &prev);
-			if (hash_eq(&h, &stored)) {
-				pos->jseq = seq;
-				pos->jhash = h;
-				continue;
-			}
-		}
-		if (sqlite3_errcode(s->db) == SQLITE_NOMEM)
-			return err_set(e, -ENOMEM, "store: out of memory");
-		rep->fault = STORE_FAULT_LEDGER;
-		rep->seq = pos->jseq + 1;
-		text_put(rep->why, "journal: the row does not follow from those before it");
-		return 0;
-	}
-	return r;
-}
-
 /* Every wallet with itself and all below it: what these commit, it commits. */
 #define TREE                                                                               \
 	"WITH RECURSIVE tree(top,id) AS (SELECT id,id FROM wallet UNION SELECT t.top,w.id" \
@@ -368,7 +248,7 @@ static const struct {
 
 int ledger_audit(struct store *s, struct store_pos *pos, struct store_report *rep, struct err *e)
 {
-	int r = journal_walk(s, pos, rep, e);
+	int r = lg_journal_walk(s, pos, rep, e);
 
 	for (size_t i = 0; !r && rep->fault == STORE_SOUND && i < ARRAY_LEN(recounts); i++) {
 		int64_t bad = 0;
@@ -412,14 +292,14 @@ static int recount(struct store *s, uint64_t *ret, struct err *e)
 
 	*ret = 0;
 	if (!r)
-		r = db_exec(s, "DROP TRIGGER class_up;", e);
+		r = db_exec(s, "DROP TRIGGER class_gate;", e);
 	for (size_t i = 0; !r && i < ARRAY_LEN(counts); i++) {
 		r = db_exec(s, counts[i], e);
 		if (!r)
 			*ret += (uint64_t)sqlite3_changes(s->db);
 	}
 	if (!r)
-		r = db_exec(s, LEDGER_UP, e);
+		r = db_exec(s, CLASS_GATE, e);
 	if (!r)
 		r = ledger_audit(s, &s->now, &rep, e);
 	if (!r && rep.fault != STORE_SOUND)

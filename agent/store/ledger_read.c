@@ -99,6 +99,8 @@ int ledger_hold_get(struct store *s, enum ledger_side side, const char *lineage,
 	int r = lg_hold_name(&n, e);
 
 	if (!r)
+		r = journal_write(s, e);
+	if (!r)
 		r = lg_hold(s, &n, &f, e);
 	if (r == 0)
 		return err_set(e, -ENOENT, "hold %.100s: not here", hold_id);
@@ -115,6 +117,8 @@ int ledger_lineage_get(struct store *s, enum ledger_side side, const char *linea
 	int r = lg_side(side, e);
 
 	if (!r)
+		r = journal_write(s, e);
+	if (!r)
 		r = lg_line(s, side, lineage, &l, e);
 	if (r == 0)
 		return err_set(e, -ENOENT, "lineage %.100s: not here", lineage);
@@ -128,7 +132,10 @@ int ledger_holds(struct store *s, bool live, int (*fn)(void *arg, const struct l
 		 void *arg, struct err *e)
 {
 	auto_done sqlite3_stmt *st = NULL;
-	int r = db_bind(s, live ? Q_H_LIVE : Q_H_LIST, &st, e, "");
+	int r = journal_write(s, e);
+
+	if (!r)
+		r = db_bind(s, live ? Q_H_LIVE : Q_H_LIST, &st, e, "");
 
 	while (r >= 0 && (r = db_step(s, st, e)) > 0) {
 		struct ledger_hold_row h;
@@ -145,7 +152,10 @@ int ledger_lineages(struct store *s, int (*fn)(void *arg, const struct ledger_li
 		    void *arg, struct err *e)
 {
 	auto_done sqlite3_stmt *st = NULL;
-	int r = db_bind(s, Q_L_LIST, &st, e, "");
+	int r = journal_write(s, e);
+
+	if (!r)
+		r = db_bind(s, Q_L_LIST, &st, e, "");
 
 	while (r >= 0 && (r = db_step(s, st, e)) > 0) {
 		struct ledger_lineage l = { .side = (enum ledger_side)sqlite3_column_int(st, 0),

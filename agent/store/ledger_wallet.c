@@ -52,6 +52,7 @@ int lg_classes(struct store *s, int64_t row, struct ledger_wallet *w, struct err
 		c->ceiling.minor = sqlite3_column_int64(st, 1);
 		c->held.minor = sqlite3_column_int64(st, 2);
 		c->captured.minor = sqlite3_column_int64(st, 3);
+		c->row = sqlite3_column_int64(st, 4);
 	}
 	return r < 0 ? r : 0;
 }

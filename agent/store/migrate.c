@@ -9,7 +9,8 @@
 /* SHA-256 over the schemas that are moved on, a line for each object and one for its words. */
 static const char schema_2[] = "c5fc5d19c1d2030e16d1145aabfd420a658a83d814df2150b445a41c21bb4640",
 		  schema_3[] = "5e2cb2b7ee5b8e55539f5de0451599ae3aaafd2985d09bea0735254a0b4b7254",
-		  schema_4[] = "31ac1111eb06e530b4ea7ab5b0a25033acc33ff3e8513a7c38e835af8e54fbd6";
+		  schema_4[] = "31ac1111eb06e530b4ea7ab5b0a25033acc33ff3e8513a7c38e835af8e54fbd6",
+		  schema_5[] = "a07b66d14ce50bed075486b8c313b980263423ed24dc43ad255bcab9bed65325";
 
 /* Holds as 3 and 4 had them, on their way. */
 #define HOLD_4                                                                                   \
@@ -43,8 +44,8 @@ static const char from_2[] =
 	" LEFT JOIN hold h ON h.state=0 AND h.side=l.side AND h.lineage=l.lineage"
 	" ORDER BY l.side,l.lineage;"
 	"INSERT INTO ledger_idem(wallet,key,request,hold_id,amount,held,captured,lineage_captured,"
-	"journal,hash) SELECT i.wallet,i.key,i.request,i.hold_id,i.amount,i.held,i.captured,"
-	"i.lineage_captured,i.journal,i.hash FROM idem_2 i JOIN journal j ON j.seq=i.journal"
+	"journal) SELECT i.wallet,i.key,i.request,i.hold_id,i.amount,i.held,i.captured,"
+	"i.lineage_captured,i.journal FROM idem_2 i JOIN journal j ON j.seq=i.journal"
 	" WHERE j.kind<>'hold';"
 	"DROP TABLE idem_2; DROP TABLE hold_2; DROP TABLE lineage_2;"
 	"DROP TABLE class_2;";
@@ -85,6 +86,19 @@ static const char from_4[] =
 	"INSERT INTO agreement(side,lineage,rev,hold_id,digest,prev)"
 	" SELECT side,lineage,rev,hold_id,digest,prev FROM agreement_4;"
 	"DROP TABLE agreement_4; DROP TABLE hold_4; DROP TABLE journal_4; DROP TABLE wallet_4;";
+
+/* Classes get a number, stored answers lose the hash of their row. */
+static const char from_5[] =
+	"ALTER TABLE class_budget RENAME TO class_5; ALTER TABLE lineage RENAME TO lineage_5;"
+	"ALTER TABLE ledger_idem RENAME TO idem_5; DROP INDEX hold_of;" TABLE_CLASS TABLE_LINEAGE
+		TABLE_IDEM INDEX_HOLD
+	"INSERT INTO class_budget(wallet,class,generation,ceiling,held,captured,sub) SELECT wallet,"
+	"class,generation,ceiling,held,captured,sub FROM class_5 ORDER BY wallet,class;"
+	"INSERT INTO lineage(id,side,lineage,wallet,class,rev,head,captured,live) SELECT id,side,"
+	"lineage,wallet,class,rev,head,captured,live FROM lineage_5 ORDER BY id;"
+	"INSERT INTO ledger_idem(wallet,key,request,hold_id,amount,held,captured,lineage_captured,"
+	"journal) SELECT wallet,key,request,hold_id,amount,held,captured,lineage_captured,journal"
+	" FROM idem_5; DROP TABLE idem_5; DROP TABLE lineage_5; DROP TABLE class_5;";
 
 /* The table of events has the same rows under fewer constraints: only its words change. */
 static int words_of_4(struct store *s, struct err *e)
@@ -188,13 +202,22 @@ static int to_5(struct store *s, bool from4, struct err *e)
 
 	if (!r)
 		r = rules_drop(s, e);
+	return r ? r : db_exec(s, from_4, e);
+}
+
+static int to_6(struct store *s, bool from5, struct err *e)
+{
+	int r = from5 ? is_known(s, schema_5, e) : 0;
+
 	if (!r)
-		r = db_exec(s, from_4, e);
+		r = rules_drop(s, e);
+	if (!r)
+		r = db_exec(s, from_5, e);
 	if (!r)
 		r = db_exec(s, rules_log, e);
 	if (!r)
 		r = db_exec(s, rules_ledger, e);
-	return r ? r : db_exec(s, "PRAGMA user_version=5", e);
+	return r ? r : db_exec(s, "PRAGMA user_version=6", e);
 }
 
 static int steps(struct store *s, int64_t version, struct err *e)
@@ -207,8 +230,10 @@ static int steps(struct store *s, int64_t version, struct err *e)
 		r = to_2(s, e);
 	if (!r && version < 4)
 		r = to_4(s, version == 3, e);
-	if (!r)
+	if (!r && version < 5)
 		r = to_5(s, version == 4, e);
+	if (!r)
+		r = to_6(s, version == 5, e);
 	if (!r)
 		r = db_exec(s, "COMMIT", e);
 	if (r)

@@ -7,12 +7,14 @@
 /* Lists of more than two in a constraint are spelt out: SQLite builds a table in memory for IN, at
  * every statement.
  *
- * Where a table has a trigger and its row calls a function, SQLite keeps a copy of every page that
- * a statement touches, so that the statement alone can be taken back. The three tables that each
- * debit fills (event, lineage, journal) therefore call none, have no foreign keys, and their
- * triggers of an insert FAIL: they come before the row, so there is nothing to take back. What a
- * row's shape must be besides (digests of 32 bytes, JSON, names, rows that it names) is asked
- * before it is written and each time the file is verified. */
+ * The rows of the three tables that each debit fills (event, lineage, journal) are written many by
+ * one statement (db_rows.c), so no trigger stands before them: with one, SQLite takes each row by
+ * way of a table in memory. That they follow one another and are of one another is asked of the
+ * tables once for all of a statement, and of all rows at each verification; that nothing is there
+ * twice is a key. They call no function and have no foreign keys: with either, SQLite keeps a copy
+ * of every page that a statement touches. What a row's shape must be besides (digests of 32 bytes,
+ * JSON, names, rows that it names) is asked before it is written and each time the file is
+ * verified. */
 /* clang-format off */
 #define APPEND_ONLY(t)                                                                             \
 	"CREATE TRIGGER " t "_no_update BEFORE UPDATE ON " t " BEGIN "                             \
@@ -23,23 +25,14 @@
 	"SELECT RAISE(ABORT,'" t " is never deleted'); END;"
 #define REFUSE_WHEN(name, when, text)                                                              \
 	"CREATE TRIGGER " name " WHEN " when " BEGIN SELECT RAISE(ABORT,'" text "'); END;"
-#define FAIL_WHEN(name, when, text)                                                                \
-	"CREATE TRIGGER " name " WHEN " when " BEGIN SELECT RAISE(FAIL,'" text "'); END;"
 #define ZERO_HASH	"x'0000000000000000000000000000000000000000000000000000000000000000'"
-/* Not numbered without a gap, or without the hash of the row before. */
-#define FOLLOWS(t, hash)                                                                           \
-	"coalesce((SELECT NEW.seq<>seq+1 OR NEW.prev<>" hash " FROM " t " ORDER BY seq DESC LIMIT 1)," \
-	"NEW.seq<>1 OR NEW.prev<>" ZERO_HASH ")"
 #define HASH(col)	col " BLOB NOT NULL CHECK(length(" col ")=32)"
 #define DIGEST(col)	col " BLOB NOT NULL"
 #define FLAG(col)	col " INTEGER NOT NULL CHECK(" col " IN(0,1))"
 #define COUNT(col)	col " INTEGER NOT NULL DEFAULT 0 CHECK(" col ">=0)"
 #define NAME(col)	col " TEXT NOT NULL CHECK(length(CAST(" col " AS BLOB)) BETWEEN 1 AND 255)"
 
-/* Tables that came with schema 4 or 5; the steps from older ones make them by the same words.
- * No trigger stands before an event: with one, SQLite takes each row by a statement of its own. That
- * events follow one another is asked for all of a statement before it (log_late.c), and at each
- * verification. */
+/* Tables that came with schema 4, 5 or 6; the steps from older ones make them by the same words. */
 #define TABLE_EVENT                                                                                \
 	"CREATE TABLE event(seq INTEGER PRIMARY KEY CHECK(seq>=1), body TEXT NOT NULL,"            \
 	DIGEST("leaf") "," DIGEST("prev") "," DIGEST("chain") ") STRICT"
@@ -68,13 +61,19 @@ static const char rules_log[] =
 	REFUSE_WHEN("challenge_once BEFORE UPDATE ON challenge", "OLD.used<>0", "challenge: used")
 	APPEND_ONLY("idempotency");
 
-/* What a wallet commits, those above it commit too: a sub-wallet spends out of its parent's ceiling,
- * so its counters are part of the parent's and the parent's gates judge each of its steps. */
-#define LEDGER_UP                                                                                  \
-	"CREATE TRIGGER class_up AFTER UPDATE OF held,captured ON class_budget WHEN NEW.sub AND"   \
-	" (NEW.held<>OLD.held OR NEW.captured<>OLD.captured) BEGIN"                                  \
+/* The hard stop: commitments never GROW past a ceiling, the class's or the wallet's; a re-issue may
+ * lower it below what is committed, then only releases pass. What a wallet commits, those above it
+ * commit too: a sub-wallet spends out of its parent's ceiling, so its counters are part of the
+ * parent's, and the parent's gates judge each of its steps. All of them stand before the first row:
+ * one that is shut leaves nothing to take back. */
+#define CLASS_GATE                                                                                 \
+	"CREATE TRIGGER class_gate BEFORE UPDATE OF held,captured ON class_budget BEGIN"           \
+	" SELECT RAISE(FAIL,'class or wallet: ceiling') WHERE"                                     \
+	" NEW.held+NEW.captured>OLD.held+OLD.captured AND (NEW.held+NEW.captured>NEW.ceiling OR"   \
+	" (SELECT sum(held+captured) FROM class_budget WHERE wallet=NEW.wallet)+NEW.held+NEW.captured" \
+	"-OLD.held-OLD.captured>(SELECT ceiling FROM wallet WHERE id=NEW.wallet));"                \
 	" UPDATE class_budget SET held=held+NEW.held-OLD.held,"                                    \
-	"captured=captured+NEW.captured-OLD.captured WHERE class=NEW.class AND"                    \
+	"captured=captured+NEW.captured-OLD.captured WHERE NEW.sub AND class=NEW.class AND"        \
 	" wallet=(SELECT parent FROM wallet WHERE id=NEW.wallet); END;"
 
 /* What it commits is what its classes do: each sum counts once, and the gate of the wallet stands
@@ -94,10 +93,11 @@ static const char rules_log[] =
 	"CREATE INDEX wallet_parent ON wallet(parent) WHERE parent NOTNULL;"
 /* sub: the wallet has one above it, so the class has as well. */
 #define TABLE_CLASS                                                                                \
-	"CREATE TABLE class_budget(wallet INTEGER NOT NULL REFERENCES wallet," NAME("class") ","   \
+	"CREATE TABLE class_budget(id INTEGER PRIMARY KEY, wallet INTEGER NOT NULL REFERENCES wallet," \
+	NAME("class") ","                                                                          \
 	" generation INTEGER NOT NULL, ceiling INTEGER NOT NULL CHECK(ceiling>=0),"                \
 	COUNT("held") "," COUNT("captured") "," FLAG("sub")                                        \
-	", PRIMARY KEY(wallet,class)) STRICT, WITHOUT ROWID;"
+	", UNIQUE(wallet,class)) STRICT;"
 /* live: the row of its live hold. A hold that is not named here cannot be live, so there is one.
  * Names are random: rows stand in the order of their making, so a new one touches a page of names
  * and not one of rows as well. */
@@ -105,7 +105,8 @@ static const char rules_log[] =
 	"CREATE TABLE lineage(id INTEGER PRIMARY KEY CHECK(id>=1)," FLAG("side") ","               \
 	" lineage TEXT NOT NULL CHECK(lineage<>''), wallet INTEGER NOT NULL, class TEXT NOT NULL," \
 	" rev INTEGER NOT NULL DEFAULT -1," DIGEST("head") "," COUNT("captured") ","               \
-	" live INTEGER, UNIQUE(side,lineage)) STRICT;"
+	" live INTEGER, UNIQUE(side,lineage)," \
+	" CHECK(rev>=0 OR (rev=-1 AND captured=0 AND head=" ZERO_HASH "))) STRICT;"
 #define TABLE_AGREEMENT                                                                            \
 	"CREATE TABLE agreement(" FLAG("side") ", lineage TEXT NOT NULL, rev INTEGER NOT NULL,"    \
 	" hold_id TEXT NOT NULL," HASH("digest") "," HASH("prev") ","                              \
@@ -115,7 +116,10 @@ static const char rules_log[] =
 	"CREATE TABLE ledger_idem(wallet INTEGER NOT NULL REFERENCES wallet," HASH("key") ","      \
 	HASH("request") ", hold_id TEXT NOT NULL, amount INTEGER NOT NULL, held INTEGER NOT NULL," \
 	" captured INTEGER NOT NULL, lineage_captured INTEGER NOT NULL, journal INTEGER NOT NULL," \
-	HASH("hash") ", PRIMARY KEY(wallet,key)) STRICT, WITHOUT ROWID;"
+	" PRIMARY KEY(wallet,key)) STRICT, WITHOUT ROWID;"
+
+/* A hold is made once: the second one of its name in its lineage is refused. */
+#define INDEX_HOLD "CREATE UNIQUE INDEX hold_of ON journal(line,hold_id) WHERE line NOTNULL;"
 
 /* A hold is the row that made it. line: its lineage's row. state and amount are what became of it,
  * told by later rows too; the rest never changes. total, follows (the head it extends), the offer
@@ -134,7 +138,7 @@ static const char rules_log[] =
 	" CHECK(CASE WHEN kind='hold' THEN rev>=0 AND line NOTNULL AND state NOTNULL AND amount NOTNULL"\
 	" AND total NOTNULL AND follows NOTNULL AND expires NOTNULL AND held_then NOTNULL AND"     \
 	" captured_then NOTNULL AND lineage_then NOTNULL ELSE line ISNULL AND state ISNULL END)) STRICT;"\
-	"CREATE INDEX hold_of ON journal(line,hold_id) WHERE line NOTNULL;"                        \
+	INDEX_HOLD                                                                                 \
 	"CREATE INDEX hold_due ON journal(expires) WHERE state=0;"
 
 static const char schema_ledger[] =
@@ -178,31 +182,19 @@ static const char rules_ledger[] =
 		"NEW.held<>0 OR NEW.captured<>0 OR"
 		" NEW.sub IS NOT (SELECT parent NOTNULL FROM wallet WHERE id=NEW.wallet) OR"
 		" NEW.generation<>(SELECT generation FROM wallet WHERE id=NEW.wallet) OR"
-		" EXISTS(SELECT 1 FROM class_budget WHERE wallet=NEW.wallet AND class=NEW.class)",
+		" EXISTS(SELECT 1 FROM class_budget WHERE id=NEW.id OR (wallet=NEW.wallet AND class=NEW.class))",
 		"class: known, born with counters, or of another generation")
 	REFUSE_WHEN("class_sub BEFORE INSERT ON class_budget",
 		"EXISTS(SELECT 1 FROM wallet w WHERE w.id=NEW.wallet AND w.parent NOTNULL AND NOT"
 		" EXISTS(SELECT 1 FROM class_budget WHERE wallet=w.parent AND class=NEW.class))",
 		"class: not one of the parent wallet''s")
-	REFUSE_WHEN("class_terms BEFORE UPDATE OF wallet,class,sub,generation,ceiling ON class_budget",
-		"NEW.wallet<>OLD.wallet OR NEW.class<>OLD.class OR NEW.sub<>OLD.sub OR NEW.generation<OLD.generation OR"
+	REFUSE_WHEN("class_terms BEFORE UPDATE OF " ROW("id") ",wallet,class,sub,generation,ceiling ON class_budget",
+		"NEW.id<>OLD.id OR NEW.wallet<>OLD.wallet OR NEW.class<>OLD.class OR NEW.sub<>OLD.sub OR NEW.generation<OLD.generation OR"
 		" (NEW.ceiling<>OLD.ceiling AND NOT (NEW.generation>OLD.generation AND"
 		" NEW.generation=(SELECT generation FROM wallet WHERE id=NEW.wallet)))",
 		"class: terms change only with the wallet''s generation")
-	/* The hard stop: commitments never GROW past a ceiling, the class's or the wallet's; a
-	 * re-issue may lower it below what is committed, then only releases pass. */
-	REFUSE_WHEN("class_gate AFTER UPDATE OF held,captured ON class_budget",
-		"NEW.held+NEW.captured>OLD.held+OLD.captured AND (NEW.held+NEW.captured>NEW.ceiling OR"
-		" (SELECT sum(held+captured) FROM class_budget WHERE wallet=NEW.wallet)>"
-		"(SELECT ceiling FROM wallet WHERE id=NEW.wallet))",
-		"class or wallet: ceiling")
-	LEDGER_UP
+	CLASS_GATE
 	KEEP("lineage")
-	FAIL_WHEN("lineage_new BEFORE INSERT ON lineage",
-		"NEW.rev<>-1 OR NEW.captured<>0 OR NEW.head<>" ZERO_HASH " OR"
-		" EXISTS(SELECT 1 FROM lineage WHERE id=NEW.id) OR"
-		" EXISTS(SELECT 1 FROM lineage WHERE side=NEW.side AND lineage=NEW.lineage)",
-		"lineage: known, or born with a head")
 	REFUSE_WHEN("lineage_head BEFORE UPDATE OF " ROW("id")
 		",side,lineage,wallet,class,rev,head ON lineage",
 		"NEW.id<>OLD.id OR NEW.side<>OLD.side OR NEW.lineage<>OLD.lineage OR NEW.wallet<>OLD.wallet OR"
@@ -223,13 +215,7 @@ static const char rules_ledger[] =
 		"NOT coalesce((OLD.state=0 AND NEW.state BETWEEN 1 AND 3 AND NEW.amount=OLD.amount) OR"
 		" (OLD.state=3 AND NEW.state=0 AND"
 		" NEW.seq=(SELECT live FROM lineage WHERE id=NEW.line)),0)",
-		"hold: illegal step")
-	FAIL_WHEN("journal_next BEFORE INSERT ON journal",
-		FOLLOWS("journal", "hash") " OR (NEW.kind='hold' AND (NEW.state<>0 OR"
-		" NEW.amount<>NEW.held OR NOT EXISTS(SELECT 1 FROM lineage WHERE id=NEW.line AND"
-		" live=NEW.seq AND lineage=NEW.lineage AND wallet=NEW.wallet AND class=NEW.class) OR"
-		" EXISTS(SELECT 1 FROM journal WHERE line=NEW.line AND hold_id=NEW.hold_id)))",
-		"journal: seq or prev does not follow, or a hold known or not its lineage''s live one");
+		"hold: illegal step");
 
 /* From schema 1, whose constraints said the same with IN: the object, its old words, its new ones. */
 static const struct {

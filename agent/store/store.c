@@ -311,6 +311,8 @@ int store_commit(struct store *s, struct err *e)
 		return 0;
 	r = ledger_flush(s, e);
 	if (!r)
+		r = journal_write(s, e);
+	if (!r)
 		r = log_write(s, e);
 	if (!r && s->now.tree.size != s->durable.tree.size)
 		r = head_put(s, e);
@@ -340,6 +342,7 @@ int store_rollback(struct store *s, struct err *e)
 	if (!s->in_turn)
 		return 0;
 	ledger_cold(s);
+	journal_forget(s);
 	log_forget(s);
 	r = db_run(s, Q_ROLLBACK, e, "");
 	if (r < 0) {

@@ -20,7 +20,7 @@ enum {
 	STORE_NAME_MAX = 255,         /* bytes of a key, kind, destination or principal */
 	STORE_OUTBOX_MAX = 65536,     /* rows that wait */
 	STORE_CHALLENGE_MAX = 65536,  /* challenges that are open */
-	STORE_SCHEMA = 5,
+	STORE_SCHEMA = 6,
 };
 
 enum store_flags {

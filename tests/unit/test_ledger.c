@@ -416,165 +416,47 @@ static void test_turn(void **state)
 	commit_ok(s);
 }
 
-/* So much more held in one class, then in the other. */
-#define BOTH(order, bulk)                                                         \
-	"BEGIN; UPDATE class_budget SET held=held+" order " WHERE class='order';" \
-	"UPDATE class_budget SET held=held+" bulk " WHERE class='bulk'"
-
-/* The next row of the journal as a new hold of L1, which has ended its own. */
-#define NEXT_HOLD(line, name, wallet, class, id, amount, state)                                    \
-	"BEGIN; UPDATE lineage SET live=(SELECT max(seq)+1 FROM journal) WHERE lineage='L1';"      \
-	"INSERT INTO journal SELECT j.seq+1," wallet                                               \
-	",'hold'," class "," name ",9," id ",0,0,"                                                 \
-			 "j.note,j.event,j.time,j.hash,j.hash," line "," state "," amount          \
-			 ",0,zeroblob(32),999,0,"                                                  \
-			 "0,0 FROM lineage l,(SELECT * FROM journal ORDER BY seq DESC LIMIT 1) j " \
-			 "WHERE"                                                                   \
-			 " l.lineage='L1'"
-#define KNOWN "(SELECT hold_id FROM journal WHERE line=l.id)"
-
-static const char *const refused[] = {
-	BOTH("485", "211"), /* 790 of 800 and 211 of 600, but 1001 of the wallet's 1000 */
-	"UPDATE class_budget SET captured=1001,held=0",
-	"UPDATE class_budget SET held=801 WHERE class='order'",
-	"UPDATE wallet SET ceiling=ceiling+1",
-	"UPDATE wallet SET ceiling=99999",
-	"UPDATE wallet SET generation=generation+2,ceiling=5000",
-	"UPDATE wallet SET currency='USD'",
-	"UPDATE class_budget SET held=-1",
-	"UPDATE class_budget SET ceiling=9999",
-	"UPDATE class_budget SET ceiling=9999,generation=generation+1",
-	"DELETE FROM wallet",
-	"DELETE FROM class_budget",
-	"UPDATE wallet SET rowid=9",
-	"UPDATE wallet SET _rowid_=9",
-	"UPDATE wallet SET oid=id+9",
-	"UPDATE journal SET rowid=99",
-	"UPDATE journal SET seq=99",
-	"UPDATE lineage SET live=NULL WHERE lineage='L2'",
-	"UPDATE lineage SET live=99 WHERE lineage='L2'",
-	"UPDATE lineage SET lineage='L9'",
-	"INSERT OR REPLACE INTO lineage SELECT * FROM lineage",
-	"INSERT OR REPLACE INTO lineage(id,side,lineage,wallet,class,head) SELECT id,side,'L9',"
-	"wallet,class,zeroblob(32) FROM lineage",
-	"INSERT INTO lineage(side,lineage,wallet,class,head) SELECT 0,'',wallet,class,"
-	"zeroblob(32) FROM lineage",
-	"UPDATE lineage SET id=99 WHERE lineage='L2'",
-	"UPDATE lineage SET rowid=99 WHERE lineage='L2'",
-	"UPDATE class_budget SET sub=1",
-	"INSERT INTO class_budget(wallet,class,generation,ceiling,sub) SELECT id,'x',generation,1,1"
-	" FROM wallet",
-	"INSERT OR REPLACE INTO journal SELECT * FROM journal WHERE state=0",
-	NEXT_HOLD("l.id+1", "l.lineage", "l.wallet", "l.class", "'h-z'", "0", "0"),
-	NEXT_HOLD("l.id", "'L9'", "l.wallet", "l.class", "'h-z'", "0", "0"),
-	NEXT_HOLD("l.id", "l.lineage", "l.wallet+1", "l.class", "'h-z'", "0", "0"),
-	NEXT_HOLD("l.id", "l.lineage", "l.wallet", "'gold'", "'h-z'", "0", "0"),
-	NEXT_HOLD("l.id", "l.lineage", "l.wallet", "l.class", KNOWN, "0", "0"),
-	NEXT_HOLD("l.id", "l.lineage", "l.wallet", "l.class", "'h-z'", "5", "0"),
-	NEXT_HOLD("l.id", "l.lineage", "l.wallet", "l.class", "'h-z'", "0", "1"),
-	NEXT_HOLD("l.id", "l.lineage", "l.wallet", "l.class", "'h-z'", "0",
-		  "0") "; " /* again */
-		       "INSERT INTO journal SELECT "
-		       "seq+1,wallet,kind,class,lineage,rev,hold_id,held,captured,note,"
-		       "event,time,hash,hash,line,state,amount,total,follows,expires,0,0,0 FROM "
-		       "journal"
-		       " ORDER BY seq DESC LIMIT 1",
-	"INSERT INTO "
-	"journal(seq,wallet,kind,class,lineage,rev,hold_id,held,captured,note,event,time,"
-	"prev,hash) SELECT seq+1,wallet,'hold',class,lineage,9,'h-z',1,0,note,event,time,hash,hash"
-	" FROM journal ORDER BY seq DESC LIMIT 1",
-	"INSERT INTO "
-	"journal(seq,wallet,kind,class,lineage,rev,hold_id,held,captured,note,event,time,"
-	"prev,hash,line) SELECT "
-	"seq+1,wallet,'credit',class,lineage,9,'',0,0,note,event,time,hash,hash"
-	",1 FROM journal ORDER BY seq DESC LIMIT 1",
-	"UPDATE journal SET held_then=1",
-	"UPDATE journal SET state=3 WHERE state ISNULL",
-	"UPDATE journal SET state=NULL WHERE state=0",
-	"UPDATE journal SET state=0 WHERE state=0",
-	"UPDATE journal SET state=4 WHERE state=0",
-	"INSERT OR REPLACE INTO wallet SELECT * FROM wallet",
-	"UPDATE journal SET amount=1",
-	"UPDATE journal SET state=0 WHERE state=1",
-	"UPDATE lineage SET head=zeroblob(32) WHERE rev=1",
-	"UPDATE lineage SET rev=rev+2 WHERE rev=1",
-	"UPDATE lineage SET rev=rev-1 WHERE rev=1",
-	"UPDATE agreement SET rev=5",
-	"DELETE FROM agreement",
-	"UPDATE journal SET held=0",
-	"DELETE FROM journal",
-	"UPDATE ledger_idem SET amount=0",
-	"DELETE FROM ledger_idem",
-};
-
-/* The table takes these, the next look at the file does not. */
-static const char *const misshapen[] = {
-	"INSERT INTO lineage(side,lineage,wallet,class,head) SELECT 0,'L9',9,class,"
-	"zeroblob(32) FROM lineage LIMIT 1",
-	"INSERT INTO lineage(side,lineage,wallet,class,head) SELECT 0,'L9',wallet,'gold',"
-	"zeroblob(32) FROM lineage LIMIT 1",
-};
-
-static void test_raw_sql(void **state)
+/* Rows that wait in the turn are there for who reads them, in their order, however many. */
+static void test_many_in_a_turn(void **state)
 {
-	struct ledger_hold q = ask("L1", 1, NULL, 300), live = ask("L2", 1, NULL, 5);
-	struct store *again = NULL;
+	enum { MANY = 300 };
+	struct ledger_hold first = ask("N0", 1, NULL, 1);
+	struct ledger_hold_row row;
 	struct err e = { 0 };
+	unsigned n = 0;
+	uint64_t seq;
 
 	(void)state;
-	(void)capture(hold(&q).hold_id, "A1");
-	(void)hold(&live);
 	commit_ok(s);
-	s = store_free(s);
-	for (size_t i = 0; i < ARRAY_LEN(refused); i++)
-		if ((raw(refused[i]) & 0xff) != SQLITE_CONSTRAINT)
-			fail_msg("not refused: %s", refused[i]);
-	raw_ok(NEXT_HOLD("l.id", "l.lineage", "l.wallet", "l.class", "'h-z'", "0", "0"));
-	raw_ok(BOTH("485", "210"));
-	assert_int_equal(report().fault, STORE_SOUND); /* these were not committed */
-	/* within the ceiling the triggers let it pass, but the journal does not know of it */
-	raw_ok("UPDATE class_budget SET held=held+1 WHERE class='order'");
-	assert_int_equal(report().fault, STORE_FAULT_LEDGER);
-	assert_int_equal(store_open(dir, 0, &again, &e), -EUCLEAN);
-	assert_non_null(strstr(e.text, "class counters"));
-	raw_ok("UPDATE class_budget SET held=held-1 WHERE class='order'");
-	raw_ok("UPDATE lineage SET captured=captured-1 WHERE lineage='L1'");
-	assert_int_equal(report().fault, STORE_FAULT_LEDGER);
-	raw_ok("UPDATE lineage SET captured=captured+1 WHERE lineage='L1'");
-	for (size_t i = 0; i < ARRAY_LEN(misshapen); i++) {
-		raw_ok(misshapen[i]);
-		assert_int_equal(report().fault, STORE_FAULT_LEDGER);
-		raw_ok("DROP TRIGGER lineage_no_delete; DELETE FROM lineage WHERE lineage='L9';"
-		       "CREATE TRIGGER lineage_no_delete BEFORE DELETE ON lineage BEGIN SELECT"
-		       " RAISE(ABORT,'lineage is never deleted'); END");
-		assert_int_equal(report().fault, STORE_SOUND);
+	seq = hold(&first).journal_seq;
+	for (int i = 1; i < MANY; i++) {
+		struct ledger_hold q, bad = ask("bad", 1, NULL, 501);
+		struct ledger_result r;
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "N%d", i);
+		q = ask(name, 1, NULL, 1);
+		r = hold(&q);
+		expect(r, REFUSE_NONE, i + 1, 0);
+		assert_int_equal(r.journal_seq, seq + (uint64_t)i);
+		if (i % 7 == 0)
+			assert_int_equal(hold(&bad).why, REFUSE_OVER_AGREEMENT_MAX);
+		if (i % 50 == 0) { /* again, and another revision: of a row that may wait */
+			r = hold(&q);
+			assert_true(r.replayed);
+			assert_int_equal(r.journal_seq, seq + (uint64_t)i);
+			q.rev = 2;
+			assert_int_equal(hold(&q).why, REFUSE_IN_FLIGHT);
+		}
+		if (i % 90 == 0)
+			assert_int_equal(ledger_hold_get(s, LEDGER_GATE, name, r.hold_id, &row, &e),
+					 0);
 	}
-	s = open_ok(0);
-}
-
-/* A hold whose last row the database refuses has no savepoint to go back to: the turn is never
- * committed, and what was acknowledged before it is all there. */
-static void test_half_written(void **state)
-{
-	struct ledger_hold first = ask("L1", 1, NULL, 100), q = ask("L2", 1, NULL, 100);
-	struct ledger_wallet w;
-	struct ledger_result r;
-	struct err e = { 0 };
-
-	(void)state;
-	(void)hold(&first);
-	commit_ok(s);
-	raw_ok("CREATE TRIGGER odd BEFORE INSERT ON journal WHEN NEW.lineage='L2' BEGIN"
-	       " SELECT RAISE(ABORT,'odd'); END");
-	assert_true(ledger_hold(s, &q, &r, &e) < 0);
-	assert_true(store_poisoned(s));
-	assert_int_equal(store_commit(s, &e), -EIO);
-	s = store_free(s);
-	raw_ok("DROP TRIGGER odd");
-	s = open_ok(0);
-	assert_int_equal(ledger_wallet_get(s, &q.wallet, &w, &e), 0);
-	assert_int_equal(w.held.minor, 100);
-	assert_int_equal(hold(&q).why, REFUSE_NONE);
+	assert_int_equal(ledger_check(s, &e), 0);
+	assert_int_equal(ledger_expire(s, (wall_t){ 1000 }, &n, &e), 0);
+	assert_int_equal(n, MANY);
+	assert_int_equal(store_rollback(s, &e), 0);
+	expect(hold(&first), REFUSE_NONE, 1, 0);
 	commit_ok(s);
 }
 
@@ -583,15 +465,14 @@ static void test_half_written(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_life),         T(test_refusals),
-		T(test_ceilings),     T(test_overflow),
-		T(test_pairs),        T(test_other_lineage),
-		T(test_fork),         T(test_late_capture),
-		T(test_reissue),      T(test_revoked),
-		T(test_credit),       T(test_spent_numbers),
-		T(test_void),         T(test_receipts_and_shadow),
-		T(test_turn),         T(test_raw_sql),
-		T(test_half_written),
+		T(test_life),     T(test_refusals),
+		T(test_ceilings), T(test_overflow),
+		T(test_pairs),    T(test_other_lineage),
+		T(test_fork),     T(test_late_capture),
+		T(test_reissue),  T(test_revoked),
+		T(test_credit),   T(test_spent_numbers),
+		T(test_void),     T(test_receipts_and_shadow),
+		T(test_turn),     T(test_many_in_a_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
