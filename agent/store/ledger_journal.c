@@ -304,7 +304,7 @@ int journal_rows(struct store *s)
 
 static void link_up(struct chain *c)
 {
-	c->link = hash_bytes(c->from, (1 + (size_t)c->n) * sizeof(c->from[0]));
+	c->link = log_link(c->from, c->n);
 }
 
 static int hash_all(struct store *s, struct err *e)

@@ -51,108 +51,15 @@ static void hash_all(struct store *s, struct hashes *h)
 }
 
 /* --- the staged events as rows: body, leaf, chain, for one INSERT from SELECT --- */
-struct rows {
-	sqlite3_vtab base;
-	const struct store *s;
-};
-
-struct row {
-	sqlite3_vtab_cursor base;
-	unsigned i;
-};
-
-static const struct store *store_of(sqlite3_vtab_cursor *c)
-{
-	return ((struct rows *)(void *)c->pVtab)->s;
-}
-
-static unsigned *at(sqlite3_vtab_cursor *c)
-{
-	return &((struct row *)(void *)c)->i;
-}
-
-static int rows_connect(sqlite3 *db, void *arg, int argc, const char *const *argv,
-			sqlite3_vtab **ret, char **err)
-{
-	struct rows *t = sqlite3_malloc(sizeof(*t));
-
-	(void)argc;
-	(void)argv;
-	(void)err;
-	if (!t)
-		return SQLITE_NOMEM;
-	*t = (struct rows){ .s = arg };
-	*ret = &t->base;
-	return sqlite3_declare_vtab(db, "CREATE TABLE x(body,leaf,chain)");
-}
-
-static int rows_disconnect(sqlite3_vtab *t)
-{
-	sqlite3_free(t);
-	return SQLITE_OK;
-}
-
-/* All of them, in their order, is the only way. */
-static int rows_plan(sqlite3_vtab *t, sqlite3_index_info *plan)
-{
-	(void)t;
-	plan->estimatedRows = LATE_EVENTS;
-	return SQLITE_OK;
-}
-
-static int rows_open(sqlite3_vtab *t, sqlite3_vtab_cursor **ret)
-{
-	struct row *c = sqlite3_malloc(sizeof(*c));
-
-	(void)t;
-	if (!c)
-		return SQLITE_NOMEM;
-	*c = (struct row){ .i = 0 };
-	*ret = &c->base;
-	return SQLITE_OK;
-}
-
-static int rows_close(sqlite3_vtab_cursor *c)
-{
-	sqlite3_free(c);
-	return SQLITE_OK;
-}
-
-static int rows_first(sqlite3_vtab_cursor *c, int plan, const char *name, int argc,
-		      sqlite3_value **argv)
-{
-	(void)plan;
-	(void)name;
-	(void)argc;
-	(void)argv;
-	*at(c) = 0;
-	return SQLITE_OK;
-}
-
-static int rows_next(sqlite3_vtab_cursor *c)
-{
-	++*at(c);
-	return SQLITE_OK;
-}
-
 /* Whoever selects from it at another time finds nothing. */
-static int rows_end(sqlite3_vtab_cursor *c)
+static unsigned rows_count(const struct store *s)
 {
-	const struct late *l = store_of(c)->late;
-
-	return !l || !l->h || *at(c) >= l->n;
+	return s->late && s->late->h ? s->late->n : 0;
 }
 
-static int rows_seq(sqlite3_vtab_cursor *c, sqlite3_int64 *ret)
+static void rows_column(const struct store *s, unsigned i, int column, sqlite3_context *ret)
 {
-	*ret = (sqlite3_int64)(store_of(c)->now.tree.size + *at(c) + 1);
-	return SQLITE_OK;
-}
-
-static int rows_column(sqlite3_vtab_cursor *c, sqlite3_context *ret, int column)
-{
-	const struct late *l = store_of(c)->late;
-	unsigned i = *at(c);
+	const struct late *l = s->late;
 
 	if (column == 0)
 		sqlite3_result_text(ret, (const char *)l->text + l->at[i] + 1, (int)l->len[i],
@@ -163,24 +70,15 @@ static int rows_column(sqlite3_vtab_cursor *c, sqlite3_context *ret, int column)
 		sqlite3_result_blob(ret, l->h->link.b, HASH_LEN, SQLITE_STATIC);
 	else
 		sqlite3_result_blob(ret, "", 0, SQLITE_STATIC);
-	return SQLITE_OK;
 }
 
 int log_rows(struct store *s)
 {
-	/* Without xCreate: a table of that name is there, and none can be made of it. */
-	static const sqlite3_module module = { .xConnect = rows_connect,
-					       .xDisconnect = rows_disconnect,
-					       .xBestIndex = rows_plan,
-					       .xOpen = rows_open,
-					       .xClose = rows_close,
-					       .xFilter = rows_first,
-					       .xNext = rows_next,
-					       .xEof = rows_end,
-					       .xColumn = rows_column,
-					       .xRowid = rows_seq };
+	static const struct db_rows rows = { .columns = "CREATE TABLE x(body,leaf,chain)",
+					     .count = rows_count,
+					     .column = rows_column };
 
-	return sqlite3_create_module(s->db, "late", &module, s);
+	return db_rows(s, "late", &rows);
 }
 
 /* The table's last row is the one that these follow: asked once for all of them, of the table. */

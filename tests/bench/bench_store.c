@@ -60,7 +60,7 @@ static const char bare_schema[] =
 	"CREATE TABLE journal(seq INTEGER PRIMARY KEY,wallet,kind,class,lineage,rev,hold,held,"
 	"captured,note,event,time,prev,hash,line,state,amount,total,follows,expires,held_then,"
 	"captured_then,lineage_then);"
-	"CREATE INDEX hold ON journal(line,hold);"
+	"CREATE UNIQUE INDEX hold ON journal(line,hold);"
 	"CREATE INDEX due ON journal(expires) WHERE state=0;"
 	"CREATE TABLE wallet(id INTEGER PRIMARY KEY,held);";
 
@@ -68,7 +68,7 @@ static const char bare_schema[] =
 static const char *const bare_rows[] = {
 	"INSERT INTO event VALUES(?1,?5,?3,x'',x'')",
 	"INSERT INTO lineage VALUES(?1,0,?2,?1%64,'bulk',-1,zeroblob(32),0,?1)",
-	"INSERT INTO journal VALUES(?1,?1%64,'hold','bulk',?2,1,?4,7,0,?3,?1,1,?3,?3,?1,0,7,7,"
+	"INSERT INTO journal VALUES(?1,?1%64,'hold','bulk',?2,1,?4,7,0,?3,?1,1,x'',x'',?1,0,7,7,"
 	"zeroblob(32),999,7,0,0)",
 	"INSERT INTO wallet VALUES(?1%64,7) ON CONFLICT(id) DO UPDATE SET held=held+7",
 };
