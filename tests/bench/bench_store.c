@@ -136,6 +136,43 @@ static void bench_floor(void)
 	(void)sqlite3_close(bare);
 }
 
+/* The disk's part of the log alone: what its WAL and its checkpoints write of a thousand events a
+ * turn, by plain writes over a file that is there, each turn synced, and by those that make one
+ * grow. */
+static void bench_bytes(void)
+{
+	enum { PIECE = 120 * 1024, TURN = 6 * PIECE, TURNS = 92, WAL = TURNS * TURN };
+	static char piece[PIECE];
+	char path[2][96];
+	off_t grown = 0;
+	unsigned n = 0;
+	int fd[2];
+	double t;
+
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(path[i], sizeof(path[i]), "%s/bytes%d", dir, i);
+		fd[i] = open(path[i], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	}
+	for (off_t at = 0; at < WAL; at += PIECE)
+		must(pwrite(fd[0], piece, PIECE, at) == PIECE ? 0 : -1);
+	must(fdatasync(fd[0]));
+	for (t = now(); now() - t < 2.0 || n % TURNS; n++) {
+		for (off_t at = 0; at < TURN; at += PIECE)
+			must(pwrite(fd[0], piece, PIECE, n % TURNS * TURN + at) == PIECE ? 0 : -1);
+		must(fdatasync(fd[0]));
+		if (n % TURNS != TURNS - 1)
+			continue;
+		for (off_t to = grown + WAL; grown < to; grown += PIECE)
+			must(pwrite(fd[1], piece, PIECE, grown) == PIECE ? 0 : -1);
+		must(fdatasync(fd[1]));
+	}
+	line("store.bare_event_bytes_per_s", n * 1000 / (now() - t), "1/s");
+	for (int i = 0; i < 2; i++) {
+		(void)close(fd[i]);
+		(void)unlink(path[i]);
+	}
+}
+
 /* The tree alone, as the log grows it: 64 leaves of 600 bytes hashed together and added. */
 static void bench_leaves(void)
 {
@@ -251,6 +288,7 @@ int main(int argc, char **argv)
 	scattered = true;
 	bench_debit(s, 64, 64, "trust.scattered_debits_per_s");
 	scattered = false;
+	bench_bytes();
 	bench_leaves();
 	bench_verify(s);
 	return bench_sweep();

@@ -129,6 +129,13 @@ def settled(lab):
                for d in lab.tool('edge', 'deal_list')['deals'])
 
 
+def unsettled(lab):
+    """What keeps them from being so, as both sides tell it."""
+    there = {d['negotiation']: d for d in lab.tool('op', 'deal_list')['deals']}
+    return [(d, there.get(d['negotiation'])) for d in lab.tool('edge', 'deal_list')['deals']
+            if d['life'].upper() != 'TERMINATED' and not (d['active'] and there.get(d['negotiation'], {}).get('active'))]
+
+
 def recovered(lab, disk, name, acked, flows, since):
     """After the disk was mended and the daemon came back."""
     wait_for(f'{name}: the daemon answers again', lambda: alive(lab), 40)
@@ -162,7 +169,10 @@ def full(lab, disk, acked):
 
 def readonly(lab, disk, acked):
     """An open file keeps its mount writable, so the daemon meets this one at its start."""
-    wait_for('read-only: the deals', lambda: settled(lab), 60)
+    try:
+        wait_for('read-only: the deals', lambda: settled(lab), 60)
+    except DemoError as e:
+        raise DemoError(f'{e}: {unsettled(lab)}') from e
     flows = labels(lab)
     daemons.kill(disk.status, 'edge', 'tree')
     disk.readonly(True)
@@ -205,7 +215,8 @@ def main():
         disk = Disk(lab, 'edge')
         disk.mount()
         wait_for('an agreement', lambda: agreed(lab), 60, every=0.5)
-        acked = []
+        # One at least, however soon the daemon meets the full disk.
+        acked = [lab.tool('edge', 'intent_declare', **{'class': 'market-data'})['intent']]
         full(lab, disk, acked)
         readonly(lab, disk, acked)
         disk.shim()
