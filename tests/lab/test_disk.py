@@ -170,7 +170,8 @@ def full(lab, disk, acked):
 def readonly(lab, disk, acked):
     """An open file keeps its mount writable, so the daemon meets this one at its start."""
     try:
-        wait_for('read-only: the deals', lambda: settled(lab), 60)
+        # What was under way when the disk was full may end only with its quote, which stands for 60 s.
+        wait_for('read-only: the deals', lambda: settled(lab), 150)
     except DemoError as e:
         raise DemoError(f'{e}: {unsettled(lab)}') from e
     flows = labels(lab)
