@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sha256_lanes.h - SHA-256 of LANES texts, one in each lane of vectors of LANES words, by the
- * instructions of TARGET; included by sha256_many.c for each pair. IN_LANES(x) names what it makes.
+ * instructions of TARGET; included by sha256_many.c for each pair. IN_LANES(x) names what it makes;
+ * LOW and HIGH lay the first and the second halves of two vectors into one another.
  */
 #define LANES_T IN_LANES(words)
 typedef uint32_t LANES_T __attribute__((vector_size(4 * LANES)));
 
-/* Word t of each text from byte `from` on into ret[t]: rows are read whole and turned into columns,
- * by pairs of rows that change squares of s words. */
+/* Word t of each text from byte `from` on into ret[t]: rows are read whole and become columns by
+ * being laid one into the other, the first half of them into the second, as often as LANES has
+ * bits. */
 __attribute__((target(TARGET))) static inline void
 IN_LANES(words_of)(LANES_T ret[LANES], const uint8_t *const p[], int from)
 {
@@ -18,22 +20,13 @@ IN_LANES(words_of)(LANES_T ret[LANES], const uint8_t *const p[], int from)
 	}
 #pragma GCC unroll 4
 	for (int s = 1; s < LANES; s *= 2) {
-		LANES_T own, other;
+		LANES_T x[LANES];
 
-#pragma GCC unroll 16
-		for (int j = 0; j < LANES; j++) {
-			own[j] = (uint32_t)(j & s ? LANES + j - s : j);
-			other[j] = (uint32_t)(j & s ? LANES + j : j + s);
-		}
-#pragma GCC unroll 16
-		for (int i = 0; i < LANES; i++) {
-			LANES_T a = ret[i], b;
-
-			if (i & s)
-				continue;
-			b = ret[i + s];
-			ret[i] = __builtin_shuffle(a, b, own);
-			ret[i + s] = __builtin_shuffle(a, b, other);
+		memcpy(x, ret, sizeof(x));
+#pragma GCC unroll 8
+		for (int i = 0; i < LANES / 2; i++) {
+			ret[2 * i] = __builtin_shufflevector(x[i], x[i + LANES / 2], LOW);
+			ret[2 * i + 1] = __builtin_shufflevector(x[i], x[i + LANES / 2], HIGH);
 		}
 	}
 }
@@ -90,5 +83,7 @@ __attribute__((target(TARGET))) static void IN_LANES(hash)(const struct sha256_t
 
 #undef LANES_T
 #undef LANES
+#undef LOW
+#undef HIGH
 #undef TARGET
 #undef IN_LANES

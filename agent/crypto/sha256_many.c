@@ -26,25 +26,23 @@ static const uint32_t round_k[64] = {
 static const uint32_t start[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
 				   0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
 
-static inline __attribute__((always_inline)) uint32_t word(const uint8_t *p)
-{
-	uint32_t w;
-
-	memcpy(&w, p, sizeof(w));
-	return __builtin_bswap32(w);
-}
-
 #define ROR(x, n) ((x) >> (n) | (x) << (32 - (n)))
 
 #define LANES       8
+#define LOW         0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH        4, 12, 5, 13, 6, 14, 7, 15
 #define TARGET      "avx2"
 #define IN_LANES(x) x##_8_avx2
 #include "sha256_lanes.h"
 #define LANES       8
+#define LOW         0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH        4, 12, 5, 13, 6, 14, 7, 15
 #define TARGET      "avx512vl"
 #define IN_LANES(x) x##_8_avx512
 #include "sha256_lanes.h"
 #define LANES       16
+#define LOW         0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #define TARGET      "avx512f"
 #define IN_LANES(x) x##_16_avx512
 #include "sha256_lanes.h"
