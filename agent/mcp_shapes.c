@@ -56,7 +56,7 @@ static const struct {
 	  "lineage:s rev:i amount:i total:i state:s expires:s}] lineages!:[{side!:s lineage!:s "
 	  "wallet:s class:s rev:i captured:i head:s}] credits!:[o]" },
 	{ "verify", "agreement!:s label!:i ok!:b checks!:[{node!:s object!:s wanted:s seen:s "
-		    "ok!:b}]" },
+		    "ok!:b dir:s by:s rule:s refused:s}]" },
 	{ "policy_show", POLICY },
 	{ "policy_load", POLICY },
 	{ "intent_show", TMF },

@@ -106,6 +106,18 @@ static void check(struct verifying *v, const char *node, const char *object, con
 					      object, "wanted", wanted, "seen", seen, "ok", ok));
 }
 
+/* Of the last check: what holds the rate, in which direction, by which rule, and not what. */
+static void held(struct verifying *v, const char *dir, const char *by, const char *rule,
+		 const char *refused)
+{
+	json_t *last = json_array_get(v->checks, json_array_size(v->checks) - 1);
+	json_t *more = json_pack("{s:s, s:s, s:s, s:s}", "dir", dir, "by", by, "rule", rule,
+				 "refused", refused);
+
+	(void)json_object_update(last, more);
+	json_decref(more);
+}
+
 /* HTB counts whole bytes per second: a rate is rounded up to 8 bit/s. */
 static uint64_t whole(rate_t r)
 {
@@ -133,6 +145,9 @@ static void check_label(struct verifying *v, const char *node, const struct step
 						     o->rate[DIR_DOWN].bps == s->rate.bps &&
 						     o->excess[DIR_UP].bps == s->excess.bps &&
 						     o->ceiling == s->ceiling)));
+	if (o->label_present && o->rate[DIR_UP].bps)
+		held(v, "both", "meter",
+		     "police-percent: at ingress of the path's first and last node", "");
 }
 
 static void check_class(struct verifying *v, const char *node, const struct step *s,
@@ -155,6 +170,8 @@ static void check_class(struct verifying *v, const char *node, const struct step
 			       (unsigned long long)c->ceil.bps);
 	check(v, node, object, wanted, seen,
 	      want ? c && c->rate.bps == whole(s->rate) && c->ceil.bps == whole(ceil) : !c);
+	if (c)
+		held(v, c->dir == DIR_UP ? "up" : "down", c->by, c->rule, c->refused);
 }
 
 static void check_steer(struct verifying *v, const char *node, const struct step *s,

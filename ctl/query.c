@@ -245,6 +245,38 @@ static void print_event(const json_t *ev)
 		(void)printf("      to undo: %s\n", text(ev, "undo"));
 }
 
+/* Whether nodes may hold something of a deal of this life. */
+static bool laid(const char *life)
+{
+	static const char *const none[] = { "", "DECLARED", "NEGOTIATED", "AGREED", "TERMINATED" };
+
+	for (size_t i = 0; i < ARRAY_LEN(none); i++)
+		if (!strcmp(life, none[i]))
+			return false;
+	return true;
+}
+
+/* What holds the deal's rate on each node, by direction. A deal that is over is held by nothing,
+ * and what else cannot be asked was said by the call. */
+static void print_held(struct ctl *c)
+{
+	auto_json json_t *o = NULL;
+	json_t *row;
+	size_t i;
+
+	if (client_call(c, "verify", json_pack("{s:s}", "agreementId", c->arg[0]), &o))
+		return;
+	json_array_foreach (json_object_get(o, "checks"), i, row) {
+		if (!*text(row, "by"))
+			continue;
+		(void)printf("held on %s, %s: %s by %s, since %s\n", text(row, "node"),
+			     text(row, "dir"), text(row, "object"), text(row, "by"),
+			     text(row, "rule"));
+		if (*text(row, "refused"))
+			(void)printf("      not %s\n", text(row, "refused"));
+	}
+}
+
 int ctl_explain(struct ctl *c)
 {
 	auto_json json_t *o = NULL;
@@ -261,6 +293,8 @@ int ctl_explain(struct ctl *c)
 		print_event(ev);
 	if (*text(o, "life"))
 		(void)printf("now: %s\n", text(o, "life"));
+	if (laid(text(o, "life")))
+		print_held(c);
 	return CTL_OK;
 }
 

@@ -13,9 +13,31 @@ int device_classes(struct enforcer_node *n, const struct device *d, size_t *coun
 	return d->shaper->list(n, d, count, e);
 }
 
-static int observe_classes(struct enforcer_node *n, uint16_t minor, struct observation *o,
+/* What comes in by the one device leaves by the other; the label says which, else the device. */
+static uint8_t leaves(const struct device *d, const struct dp_label *l)
+{
+	if (l->dir[DIR_UP].bind_ifindex == d->link.ifindex)
+		return DIR_DOWN;
+	if (l->dir[DIR_DOWN].bind_ifindex == d->link.ifindex)
+		return DIR_UP;
+	return d->cfg->dir == DIR_UP ? DIR_DOWN : DIR_UP;
+}
+
+static void observe_holder(const struct enforcer_node *n, const struct device *d,
+			   const struct dp_label *l, struct observed_class *c)
+{
+	bool policed = class_policed(d, c->minor);
+
+	c->dir = leaves(d, l);
+	str_cut(c->by, policed ? shaper_policer.name : d->shaper->name);
+	shaper_rule(n, d, policed && d->shaper != &shaper_policer, c->rule, sizeof(c->rule));
+	str_cut(c->refused, d->refused);
+}
+
+static int observe_classes(struct enforcer_node *n, const struct dp_label *l, struct observation *o,
 			   struct err *e)
 {
+	uint16_t minor = l->class_minor;
 	int r = 0;
 
 	for (uint32_t i = 0; !r && minor && i < n->n_dev && o->n_classes < DEVICES_MAX; i++) {
@@ -33,6 +55,7 @@ static int observe_classes(struct enforcer_node *n, uint16_t minor, struct obser
 		c->minor = minor;
 		c->rate = seen.rate;
 		c->ceil = seen.ceil;
+		observe_holder(n, d, l, c);
 		o->n_classes++;
 	}
 	return r;
@@ -108,7 +131,7 @@ int show_observe(void *ctx, const void *req, void *rep, int *ret_fd, struct err 
 	r = 0;
 	if (o->label_present) {
 		observe_line(n, &l, o);
-		r = observe_classes(n, l.class_minor, o, e);
+		r = observe_classes(n, &l, o, e);
 	}
 	for (int i = 0; !r && i < DIR_MAX_; i++) {
 		uint32_t path = 0;

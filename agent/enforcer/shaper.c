@@ -374,3 +374,15 @@ int shaper_choose(struct enforcer_node *n, struct device *d, struct err *e)
 	}
 	return r ? err_set(e, r, "%s", why.text) : 0;
 }
+
+void shaper_rule(const struct enforcer_node *n, const struct device *d, bool over, char *to,
+		 size_t room)
+{
+	if (over)
+		(void)snprintf(to, room, "htb's max-classes (%u) were taken",
+			       n->c->node.max_classes);
+	else if (d->cfg->shaper)
+		(void)snprintf(to, room, "shaper = %s", d->shaper->name);
+	else
+		(void)snprintf(to, room, "shaper = auto: the first that is here");
+}

@@ -45,5 +45,8 @@ extern const struct shaper shaper_edt, shaper_htb, shaper_policer;
 int shaper_choose(struct enforcer_node *n, struct device *d, struct err *e);
 /* The back end of one class of the device. */
 const struct shaper *shaper_of(const struct device *d, const struct nl_class *c);
+/* By which rule it was taken for the class; over: the class is beyond HTB's cap. */
+void shaper_rule(const struct enforcer_node *n, const struct device *d, bool over, char *to,
+		 size_t room);
 
 #endif

@@ -170,6 +170,10 @@ static const struct field observed_class_f[] = {
 	F_UINT(T, minor),
 	F_UINT(T, rate),
 	F_UINT(T, ceil),
+	F_UINT(T, dir),
+	F_STR(T, by),
+	F_STR(T, rule),
+	F_STR(T, refused),
 };
 static FIELD_TABLE(observed_class_fields, struct observed_class, observed_class_f);
 #undef T

@@ -31,6 +31,10 @@ struct observation {
 		name_t device;
 		uint16_t minor;
 		rate_t rate, ceil;
+		uint8_t dir;       /* enum dir of what leaves by the device */
+		char by[12];       /* the back end that holds it: "edt", "htb", "policer" */
+		char rule[64];     /* why this one */
+		char refused[160]; /* those before it and why not; empty = it is the first */
 	} cls[DEVICES_MAX];
 	uint8_t n_rules; /* classifier rules that yield this label */
 	uint8_t n_paths; /* path tables present for path[] */

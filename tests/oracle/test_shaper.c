@@ -186,6 +186,66 @@ static void test_cap(void **st)
 	assert_int_equal(enforcer_down(), 0);
 }
 
+/* --- what holds a deal, as told -----------------------------------------------------------------
+ */
+
+static struct observed_class holder(uint32_t label)
+{
+	struct observation o = { 0 };
+	struct err e = { 0 };
+
+	if (enforcer_observe(&rig.c, label, &o, &e))
+		fail_msg("%s", e.text);
+	assert_int_equal(o.n_classes, 1);
+	assert_string_equal(o.cls[0].device.s, "acc0");
+	assert_int_equal(o.cls[0].dir, DIR_UP); /* acc0 is where down comes in */
+	return o.cls[0];
+}
+
+static void test_holder(void **st)
+{
+	struct step l = label_step(22), c = class_step(22, 0x110, MBIT);
+	struct step other = class_step(23, 0x111, MBIT);
+	struct observed_class h;
+	bool fq = has_fq();
+
+	(void)st;
+	rig.cfg.device[1].shaper = SHAPER_AUTO;
+	enforcer_up();
+	done(&l, 1);
+	done(&c, 1);
+	h = holder(22);
+	assert_string_equal(h.by, fq ? "edt" : "htb");
+	assert_string_equal(h.rule, "shaper = auto: the first that is here");
+	assert_int_equal(strncmp(h.refused, "edt: ", 5) == 0, !fq);
+	assert_int_equal(enforcer_down(), 0);
+	rig.cfg.device[1].shaper = SHAPER_HTB;
+	rig.cfg.node.max_classes = 1;
+	enforcer_up();
+	done(&l, 1);
+	done(&c, 1);
+	h = holder(22);
+	assert_string_equal(h.by, "htb");
+	assert_string_equal(h.rule, "shaper = htb");
+	assert_string_equal(h.refused, ""); /* no other was asked for */
+	l.label = 23;
+	l.minor = 0x111;
+	done(&l, 1);
+	done(&other, 1);
+	h = holder(23);
+	assert_string_equal(h.by, "policer");
+	assert_string_equal(h.rule, "htb's max-classes (1) were taken");
+	assert_int_equal(enforcer_down(), 0);
+	rig.cfg.device[1].shaper = SHAPER_POLICER;
+	enforcer_up();
+	done(&l, 1);
+	done(&other, 1);
+	h = holder(23);
+	assert_string_equal(h.by, "policer");
+	assert_string_equal(h.rule, "shaper = policer");
+	assert_int_equal(enforcer_down(), 0);
+}
+
 /* --- classes made ahead of need -------------------------------------------------------------- */
 
 static uint32_t idle_wanted;
@@ -465,7 +525,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		staged(test_auto),   staged(test_edt_missing), staged(test_policer),
 		staged(test_cap),    staged(test_pool),        staged(test_pool_cap),
-		staged(test_pacing), staged(test_edt_packets),
+		staged(test_pacing), staged(test_edt_packets), staged(test_holder),
 	};
 
 	return rig_run(tests);

@@ -269,9 +269,15 @@ static void kernels_good(void)
 
 		o->path[DIR_UP] = 1;
 		o->n_classes = 1;
-		o->cls[0] = (struct observed_class){
-			.device = { "coreb" }, 0x101, { 20000008 }, { 20000008 }
-		};
+		o->cls[0] =
+			(struct observed_class){ .device = { "coreb" },
+						 .minor = 0x101,
+						 .rate = { 20000008 },
+						 .ceil = { 20000008 },
+						 .dir = DIR_DOWN,
+						 .by = "htb",
+						 .rule = "shaper = auto: the first that is here",
+						 .refused = "edt: no fq" };
 	}
 	kernels[1].o.n_rules = kernels[2].o.n_rules = 1;
 }
@@ -309,6 +315,45 @@ static void test_operator(void **state)
 	kernels[1].o.cls[kernels[1].o.n_classes++] =
 		(struct observed_class){ .device = { "old0" } };
 	broken("agr-1", "popB", "class old0 54:0");
+}
+
+static json_t *check_of(const char *object)
+{
+	json_t *row, *found = NULL;
+	size_t i;
+
+	json_array_foreach (json_object_get(answer, "checks"), i, row)
+		if (!strcmp(json_string_value(json_object_get(row, "object")), object) && !found)
+			found = row;
+	assert_non_null(found);
+	return found;
+}
+
+static void assert_said(const json_t *row, const char *name, const char *want)
+{
+	const char *s = json_string_value(json_object_get(row, name));
+
+	assert_non_null(s);
+	assert_string_equal(s, want);
+}
+
+/* Which back end holds the rate, in which direction, by which rule, and which were not taken. */
+static void test_holders(void **state)
+{
+	json_t *row;
+
+	(void)state;
+	kernels_good();
+	clean("agr-1", 6);
+	row = check_of("class coreb 54:101");
+	assert_said(row, "dir", "down");
+	assert_said(row, "by", "htb");
+	assert_said(row, "rule", "shaper = auto: the first that is here");
+	assert_said(row, "refused", "edt: no fq");
+	row = check_of("label 77");
+	assert_said(row, "by", "meter");
+	assert_said(row, "dir", "both");
+	assert_null(json_object_get(check_of("steer up"), "by"));
 }
 
 /* Silence is a difference, never a pass. */
@@ -426,6 +471,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_operator, as_operator),
+		cmocka_unit_test_setup(test_holders, as_operator),
 		cmocka_unit_test_setup(test_silent, as_operator),
 		cmocka_unit_test_setup(test_failed_plan, as_operator),
 		cmocka_unit_test_setup(test_edge, as_enterprise),
