@@ -166,14 +166,8 @@ FIELD_TABLE(step_receipt_fields, struct step_receipt, step_receipt_f);
 
 #define T struct observed_class
 static const struct field observed_class_f[] = {
-	F_STR(T, device),
-	F_UINT(T, minor),
-	F_UINT(T, rate),
-	F_UINT(T, ceil),
-	F_UINT(T, dir),
-	F_STR(T, by),
-	F_STR(T, rule),
-	F_STR(T, refused),
+	F_STR(T, device), F_UINT(T, minor), F_UINT(T, rate), F_UINT(T, ceil),
+	F_UINT(T, dir),   F_STR(T, by),     F_STR(T, rule),  F_STR(T, refused),
 };
 static FIELD_TABLE(observed_class_fields, struct observed_class, observed_class_f);
 #undef T
