@@ -185,6 +185,13 @@ static void padding_and_lies(void **state)
 	zeros(&p, 46);
 	assert_memory_equal(run_in(edge, &p, LAN).out.b, p.b, p.n);
 	assert_int_equal(counted(0, DP_UP).not_ip, 1);
+
+	eth(&p, 3, ETH_P_IPV6); /* more tags than are looked behind */
+	v6(&p, 0, 0, 17, "fd10:1::2", "fd10:2::2");
+	udp(&p, 40000, 7001, 8);
+	finish(&p);
+	assert_memory_equal(run_in(edge, &p, LAN).out.b, p.b, p.n);
+	assert_int_equal(counted(0, DP_UP).not_ip, 2);
 }
 
 /* A chain longer than the walk ends without ports, not with wrong ones. */
