@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msg.h - typed messages between the three processes over SOCK_SEQPACKET. One request has one
- * reply, of sizes that its type fixes, or none (MSG_ONE_WAY); both sides check magic, type, sequence and size. What does
- * not fit is -EPROTO, and the caller ends the connection: from another privilege there is no second
- * chance. Library layer: nothing is logged here. */
+ * reply, of sizes that its type fixes, or none (MSG_ONE_WAY); both sides check magic, type,
+ * sequence and size. What does not fit is -EPROTO, and the caller ends the connection: from another
+ * privilege there is no second chance. Library layer: nothing is logged here. */
 #ifndef TREATY_MSG_H
 #define TREATY_MSG_H
 

@@ -213,13 +213,12 @@ static void hash_rest(struct sha256_ctx *upto, const char *text, size_t from, si
 	sha256_end(upto, out);
 }
 
-static const char proof_key[] = "\"proof\":";
+enum { PROOF_KEY_LEN = sizeof("\"proof\":") - 1 };
 
 static struct gap gap_of_proof(const char *text, const struct canon_mark *doc,
 			       const struct canon_mark *proof)
 {
-	return gap_of(text, doc->start, proof->start - (sizeof(proof_key) - 1), proof->end,
-		      doc->end);
+	return gap_of(text, doc->start, proof->start - PROOF_KEY_LEN, proof->end, doc->end);
 }
 
 /* hashData: the proof without its value first, then the document without its proof. In a proof of
