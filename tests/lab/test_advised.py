@@ -369,6 +369,10 @@ def given_up(lab):
     check('given up: not one packet is missing', seen['lost'] == 0, seen)
     r = lab.ctl('op', 'verify', deal, check=False)
     check('given up: the kernels hold what was promised', r.returncode == 0, (r.stdout + r.stderr)[-300:])
+    r = lab.ctl('op', 'explain', deal, check=False)
+    check('given up: what holds it is told, node by node', all(
+        f'held on {node}, {way}: class ' in r.stdout for node in ('popA', 'popB') for way in ('up', 'down')),
+        (r.stdout + r.stderr)[-600:])
     confined(lab)
     for node in ('edge', 'op'):
         r = lab.ctl(node, 'key', 'list', check=False)
