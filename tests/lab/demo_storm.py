@@ -86,14 +86,15 @@ def walk_back(s, marks):
 
 
 # --- 6: refusals -------------------------------------------------------------------------------
-def refusals(s):
+def refusals(s, since):
+    """since: of the congestion before, if there was one: where it hurts by itself, its grade is not for sale."""
     s.tell.head('A second customer tries what must not work, at the operator\'s real A2A port.')
     r = Rival(s.lab)
     treasury = trust.Key(f'{s.lab.home("treasury")}/wallet.key')
     honest = r.wallet('rival-a', 1000000, r.key if 'wallet' in s.breaks else treasury)
     task, parts = r.ask('market-data', 5000000, 30000, honest)
     s.table.row('wallet:honest', 'its honest wallet is admitted, a menu comes', 'a quote', said(task),
-                state(task) == 'input_required')
+                state(task) == 'input_required', s.machine.excuse(since))
     refused(s, 'wallet:forged', 'a wallet signed by another key', 'wallet_signature',
             r.ask('market-data', 5000000, 30000, r.wallet('rival-b', 1000000, r.key))[0])
     refused(s, 'wallet:replay', 'the same presentation once more', 'wallet_challenge', r.send(parts)['task'])

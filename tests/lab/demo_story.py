@@ -47,6 +47,7 @@ class Story:
         self.traffic = self.tenant = self.machine = None
         self.lineage = {}
         self.well = self.since = 0
+        self.began = time.monotonic_ns()  # of the step, for what follows from it
 
     def seconds(self, full, short):
         return short if self.short else full
@@ -212,7 +213,7 @@ class Story:
 
     def spur(self):
         """The raise filled the access link: the enterprise's own affair."""
-        before = self.since
+        before, self.began = self.since, time.monotonic_ns()
         self.tell.head('The access link is full now. bulk-transfer gives way; the operator is not asked.')
         rows = self.logs.wait('edge', 'SPUR_REBALANCED', 30, since=before)
         floor, lineage = 2e6, self.lineage['bulk-transfer']
@@ -253,7 +254,8 @@ class Story:
         self.table.row('replace', 'block-sync: another network type is another service',
                        'new type, new label, lower price',
                        f'label {old["label"]} -> {new["label"]}, {euro(old["price"])} -> {euro(new["price"])} an hour',
-                       new['type'] != old['type'] and new['label'] != old['label'] and new['price'] < old['price'])
+                       new['type'] != old['type'] and new['label'] != old['label'] and new['price'] < old['price'],
+                       self.machine.excuse(self.began))  # what seems full or late is not for sale
         loss_row(self.table, 'replace:loss', 'block-sync over its replacement (both labels valid)',
                  {name: got[name]}, least=500)
         self.calm()
