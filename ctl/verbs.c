@@ -70,7 +70,8 @@ const struct verb verbs[] = {
 	  "move an agreement to another path, make before break (operator)" },
 	{ "explain", NULL, "ID", NULL, ctl_explain, NULL,
 	  "every event that touched an object: who, by which rule, why, and how to undo it; "
-	  "of a deal in service also what holds its rate on each node, and why not another back end" },
+	  "of a deal in service also what holds its rate on each node, and why not another back "
+	  "end" },
 	{ "verify", NULL, "AGREEMENT", NULL, ctl_verify, NULL,
 	  "read every node's kernel back and compare it with what was promised" },
 	{ "plan", "settle", NULL, NULL, ctl_act, "removal_settle",
