@@ -396,6 +396,26 @@ static inline bool lab_settled(void)
 	return w->n_deals > 0;
 }
 
+/* Traffic of class 5 that nobody declared, in bits per second; call in every turn that waits. */
+static uint64_t lab_demand_bps;
+
+static inline void lab_flow(void)
+{
+	static int64_t last;
+	int64_t now = loop_now(lab.loop).us;
+
+	if (now < last)
+		last = now;
+	lab.class[5].bytes += lab_demand_bps / 8 * (uint64_t)(now - last) / 1000000;
+	last = now;
+}
+
+static inline bool lab_detected(void)
+{
+	lab_flow();
+	return lab_world()->n_deals == 1 && lab_settled();
+}
+
 static inline const struct plan *lab_plan_with(enum step_kind kind, uint32_t label)
 {
 	for (int i = lab.n_plans; i-- > 0;)

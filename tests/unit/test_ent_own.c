@@ -186,34 +186,15 @@ static void receipts_overtake(void **state)
 /* --- detection ----------------------------------------------------------------------------------
  */
 
-static uint64_t demand_bps;
-
-static void flow(void)
-{
-	static int64_t last;
-	int64_t now = loop_now(lab.loop).us;
-
-	if (now < last)
-		last = now;
-	lab.class[5].bytes += demand_bps / 8 * (uint64_t)(now - last) / 1000000;
-	last = now;
-}
-
-static bool detected(void)
-{
-	flow();
-	return lab_world()->n_deals == 1 && lab_settled();
-}
-
 static bool grown(void)
 {
-	flow();
+	lab_flow();
 	return lab_deal(0)->cur.rev == 2 && lab_deal(0)->active;
 }
 
 static bool gone(void)
 {
-	flow();
+	lab_flow();
 	return lab_deal(0)->life == LIFE_TERMINATED;
 }
 
@@ -221,18 +202,18 @@ static void detection(void **state)
 {
 	(void)state;
 	op.scarcity.minor_h = 12000;
-	demand_bps = 100000; /* below what counts as demand */
-	assert_false(lab_run(detected, 5));
+	lab_demand_bps = 100000; /* below what counts as demand */
+	assert_false(lab_run(lab_detected, 5));
 	assert_int_equal(lab_world()->n_deals, 0);
-	demand_bps = 8000000;
-	assert_true(lab_run(detected, 10));
+	lab_demand_bps = 8000000;
+	assert_true(lab_run(lab_detected, 10));
 	assert_int_equal(lab_deal(0)->intent.source, INTENT_DETECTED);
 	assert_int_equal(lab_deal(0)->cur.g.bandwidth.bps, 10000000);
 	assert_true(ident_eq(lab_deal(0)->cur.class_name, (name_t){ "bulk-transfer" }));
-	demand_bps = 20000000;
+	lab_demand_bps = 20000000;
 	assert_true(lab_run(grown, 30));
 	assert_int_equal(lab_deal(0)->cur.g.bandwidth.bps, 22000000);
-	demand_bps = 0;
+	lab_demand_bps = 0;
 	assert_true(lab_run(gone, 120));
 	assert_false(lab_run(NULL, 2));
 	assert_int_equal(op.deal[0].ends, 1);

@@ -117,28 +117,9 @@ static void what_runs_has_no_menu(void **state)
 	assert_true(lab_deal(0)->active);
 }
 
-static uint64_t demand_bps;
-
-static void flow(void)
-{
-	static int64_t last;
-	int64_t now = loop_now(lab.loop).us;
-
-	if (now < last)
-		last = now;
-	lab.class[5].bytes += demand_bps / 8 * (uint64_t)(now - last) / 1000000;
-	last = now;
-}
-
-static bool detected(void)
-{
-	flow();
-	return lab_world()->n_deals == 1 && lab_settled();
-}
-
 static bool told(void)
 {
-	flow();
+	lab_flow();
 	return op.deal[0].ends > 0;
 }
 
@@ -149,8 +130,8 @@ static void what_traffic_asked_for_is_let_go(void **state)
 
 	(void)state;
 	op.scarcity.minor_h = 12000;
-	demand_bps = 8000000;
-	assert_true(lab_run(detected, 20));
+	lab_demand_bps = 8000000;
+	assert_true(lab_run(lab_detected, 20));
 	assert_int_equal(lab_deal(0)->intent.source, INTENT_DETECTED);
 	(void)snprintf(args, sizeof(args), "{\"id\":\"%s\",\"reason\":\"the copy is done\"}",
 		       lab_deal(0)->lineage.s);
@@ -160,7 +141,7 @@ static void what_traffic_asked_for_is_let_go(void **state)
 	assert_int_equal(owner_int(&a, "revision"), 1);
 	mcp_result_clear(&a);
 	assert_int_equal(lab_deal(0)->life, LIFE_TERMINATED);
-	demand_bps = 0;
+	lab_demand_bps = 0;
 	assert_true(lab_run(told, 30));
 	assert_int_equal(op.deal[0].ends, 1);
 }
