@@ -7,15 +7,12 @@
 #include "agent/codec/json.h"
 #include "agent/mcp_table.h"
 #include "agent/queries.h"
+#include "mcp_call.h"
 
 #include <errno.h>
 
 static struct mcp_server *owner_mcp;
 static struct side *owner_side;
-static struct {
-	char *body;
-	int status, replies;
-} owner_got;
 
 static inline void owner_did(enum owner o, char *to, size_t cap)
 {
@@ -47,54 +44,15 @@ static inline void owner_serve(struct side *s)
 static inline void owner_unserve(void)
 {
 	owner_mcp = mcp_server_free(owner_mcp);
-	free(owner_got.body);
-	memset(&owner_got, 0, sizeof(owner_got));
-}
-
-static inline void owner_on_reply(void *to, const struct wire_response *r)
-{
-	(void)to;
-	free(owner_got.body);
-	owner_got.body = strndup(r->body ? r->body : "", r->len);
-	owner_got.status = r->status;
-	owner_got.replies++;
+	got_clear();
 }
 
 static inline struct mcp_result owner_call(enum owner o, const char *tool, const char *args)
 {
 	struct peer p = { .name = "x" };
-	auto_json json_t *a = json_loads(args, 0, NULL);
-	struct mcp_call c = { .method = "tools/call",
-			      .tool = tool,
-			      .args = a,
-			      .client_name = "test",
-			      .client_version = "0",
-			      .rpc_id = 7 };
-	auto_free char *body = mcp_build(&c);
-	struct wire_header h[5];
-	struct wire_request rq = { .method = "POST",
-				   .path = "/mcp",
-				   .query = "",
-				   .headers = h,
-				   .nheaders = mcp_client_headers(h, &c),
-				   .body = body,
-				   .len = strlen(body),
-				   .peer = &p };
-	struct wire_response rp = { .content_type = "application/json" };
-	struct mcp_result ret = { 0 };
-	struct err e = { 0 };
 
 	owner_did(o, p.did, sizeof(p.did));
-	owner_got.replies = 0;
-	mcp_server_handle(owner_mcp, &rq, (struct wire_sink){ .fn = owner_on_reply });
-	assert_int_equal(engine_turn(owner_side->engine), 0);
-	assert_int_equal(owner_got.replies, 1);
-	rp.status = owner_got.status;
-	rp.body = owner_got.body;
-	rp.len = strlen(owner_got.body);
-	if (mcp_parse(&ret, &rp, 7, &e))
-		fail_msg("%s: %s: %s", tool, e.text, owner_got.body);
-	return ret;
+	return mcp_call_as(owner_mcp, owner_side->engine, &p, tool, args);
 }
 
 static inline struct mcp_result owner_does(enum owner o, const char *tool, const char *args)

@@ -3,6 +3,7 @@
 #ifndef TREATY_TEST_QUERY_CALL_H
 #define TREATY_TEST_QUERY_CALL_H
 
+#include "mcp_call.h"
 #include "query_lab.h"
 
 #include <errno.h>
@@ -10,55 +11,10 @@
 static struct query_lab lab;
 static struct peer human = { .local = true };
 
-static struct {
-	char *body;
-	int status, replies;
-} got;
-
-static inline void on_reply(void *to, const struct wire_response *r)
-{
-	(void)to;
-	free(got.body);
-	got.body = strndup(r->body ? r->body : "", r->len);
-	got.status = r->status;
-	got.replies++;
-}
-
-/* One tools/call as a client sends it; the turn's commit lets waiting answers out. */
 static inline void call_as(const struct peer *p, const char *tool, const char *args,
 			   struct mcp_result *ret)
 {
-	json_t *a = args ? json_loads(args, 0, NULL) : NULL;
-	struct mcp_call c = { .method = "tools/call",
-			      .tool = tool,
-			      .args = a,
-			      .client_name = "test",
-			      .client_version = "0",
-			      .rpc_id = 7 };
-	char *body = mcp_build(&c);
-	struct wire_header h[5];
-	struct wire_request rq = { .method = "POST",
-				   .path = "/mcp",
-				   .query = "",
-				   .headers = h,
-				   .nheaders = mcp_client_headers(h, &c),
-				   .body = body,
-				   .len = strlen(body),
-				   .peer = p };
-	struct wire_response rp = { .content_type = "application/json" };
-	struct err e = { 0 };
-
-	got.replies = 0;
-	mcp_server_handle(lab.mcp, &rq, (struct wire_sink){ .fn = on_reply });
-	assert_int_equal(engine_turn(lab.side.engine), 0);
-	assert_int_equal(got.replies, 1);
-	rp.status = got.status;
-	rp.body = got.body;
-	rp.len = strlen(got.body);
-	if (mcp_parse(ret, &rp, 7, &e))
-		fail_msg("%s: %s: %s", tool, e.text, got.body);
-	json_decref(a);
-	free(body);
+	*ret = mcp_call_as(lab.mcp, lab.side.engine, p, tool, args);
 }
 
 static inline struct mcp_result ask(const char *tool, const char *args)

@@ -178,7 +178,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	free(got.body);
+	got_clear();
 	lab_drop(&lab);
 	return 0;
 }

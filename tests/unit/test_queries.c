@@ -30,7 +30,7 @@ static json_t *raw(const struct peer *p, const char *method, const char *uri)
 		"\"io.modelcontextprotocol/clientCapabilities\":{}},\"uri\":\"%s\"}}",
 		method, uri ? uri : "");
 	got.replies = 0;
-	mcp_server_handle(lab.mcp, &rq, (struct wire_sink){ .fn = on_reply });
+	mcp_server_handle(lab.mcp, &rq, (struct wire_sink){ .fn = got_reply });
 	assert_int_equal(engine_turn(lab.side.engine), 0);
 	assert_int_equal(got.replies, 1);
 	return json_loads(got.body, 0, NULL);
@@ -423,7 +423,7 @@ static int teardown(void **state)
 	(void)state;
 	disclosure_free(&lab.side);
 	lab_drop(&lab);
-	free(got.body);
+	got_clear();
 	return 0;
 }
 
