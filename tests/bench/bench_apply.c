@@ -24,16 +24,17 @@
 #include "agent/log.h"
 #include "netlink/obj.h"
 
-#define LABELS  (1u << 20)
-#define ROUNDS  5
-#define CHANGES 20000u
-#define CLASSES 1000u
-#define CURVE   4000u
-#define TAKEN   100u
-#define PROBES  200
-#define RULES   960u
-#define SPACED  40 /* rules long after each other */
-#define LONE    25u
+#define LABELS    (1u << 20)
+#define ROUNDS    5
+#define CHANGES   20000u
+#define CLASSES   1000u
+#define CURVE     4000u
+#define CLASS_BPS 2000000ull /* of CURVE classes together less than the link has */
+#define TAKEN     100u
+#define PROBES    200
+#define RULES     960u
+#define SPACED    40 /* rules long after each other */
+#define LONE      25u
 
 static struct config cfg;
 static struct step step[LABELS];
@@ -133,7 +134,7 @@ static void stage(char pins[64])
 	cfg.devices = 1;
 	(void)snprintf(cfg.device[0].name, sizeof(cfg.device[0].name), "acc0");
 	cfg.device[0].role = DEVICE_NETWORK;
-	cfg.device[0].rate.bps = 400000000000ull;
+	cfg.device[0].rate.bps = 10000000000ull; /* what a veth says its link has */
 	cfg.device[0].shaper = SHAPER_HTB;
 }
 
@@ -231,11 +232,11 @@ static void classes(void)
 
 		/* the last hundred before the mark are the ones that are timed */
 		for (uint32_t i = 0; at + i < curve[k] - 100; i++)
-			class(&step[i], at + i, 8000000);
+			class(&step[i], at + i, CLASS_BPS);
 		if (curve[k] - 100 > at)
 			(void)apply(curve[k] - 100 - at);
 		for (uint32_t i = 0; i < 100; i++)
-			class(&step[i], curve[k] - 100 + i, 8000000);
+			class(&step[i], curve[k] - 100 + i, CLASS_BPS);
 		s = apply(100);
 		at = curve[k];
 		(void)snprintf(more, sizeof(more), ",\"classes\":%u", curve[k]);
@@ -244,7 +245,7 @@ static void classes(void)
 			uint32_t n = curve[k] < CLASSES ? curve[k] : CLASSES;
 
 			for (uint32_t i = 0; i < n; i++)
-				class(&step[i], i, 9000000 + (uint64_t)(r + 10 * k) * 80000);
+				class(&step[i], i, CLASS_BPS + (uint64_t)(1 + r + 10 * k) * 8000);
 			v[r] = n / apply(n);
 		}
 		(void)snprintf(more, sizeof(more),
@@ -370,7 +371,7 @@ static void pool(uint32_t size)
 	else
 		line("htb_pool_s", now_s() - from, "s", more);
 	for (uint32_t i = 0; i < TAKEN; i++)
-		class(&step[i], size - TAKEN + i, 8000000);
+		class(&step[i], size - TAKEN + i, CLASS_BPS);
 	line("htb_take_us", apply(TAKEN) / TAKEN * 1e6, "us", more);
 	if (idle() != size - TAKEN)
 		die("the deals took no idle class");
