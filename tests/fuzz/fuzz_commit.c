@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an export shows of an event and its salts, from whoever sends it: two texts, a zero byte
  * between them. What is shown whole, under its one salt, has the digest that the value itself has
- * (or is refused as it is: an integer beyond 2^53-1 has no canonical text), and a plain text the one
- * of its tree. */
+ * (or is refused as it is: an integer beyond 2^53-1 has no canonical text), and a plain text the
+ * one of its tree. */
 #include "agent/codec/commit.h"
 #include "agent/codec/json.h"
 
