@@ -179,7 +179,8 @@ int store_consumer_erase(struct store *s, const char *consumer, struct err *e) m
 
 /* Single-use challenges. Put: -EEXIST for a known value, -ENOBUFS when too many are open. Use:
  * 0 with *ret = REFUSE_NONE exactly once per challenge, by its peer, while now < expires; else
- * REFUSE_WALLET_CHALLENGE. Used ones are forgotten by store_challenge_prune() once expired. */
+ * REFUSE_WALLET_CHALLENGE. A used one is forgotten at once, which refuses it as well; one that
+ * expired by store_challenge_prune(). */
 int store_challenge_put(struct store *s, const char *value, const char *peer, wall_t expires,
 			struct err *e) must_check;
 int store_challenge_use(struct store *s, const char *value, const char *peer, wall_t now,

@@ -383,44 +383,6 @@ static void test_outbox(void **state)
 	s = store_free(s);
 }
 
-static void test_challenge(void **state)
-{
-	struct store *s = open_ok(STORE_CREATE);
-	enum refusal r = REFUSE_MAX_;
-	static const struct {
-		const char *value, *peer;
-		int64_t now;
-		enum refusal want;
-	} t[] = {
-		{ "c1", "did:b", 5, REFUSE_WALLET_CHALLENGE },  /* another's */
-		{ "c1", "did:a", 10, REFUSE_WALLET_CHALLENGE }, /* late */
-		{ "zz", "did:a", 5, REFUSE_WALLET_CHALLENGE },  /* unknown */
-		{ "", "did:a", 5, REFUSE_WALLET_CHALLENGE },    { "c1", "did:a", 9, REFUSE_NONE },
-		{ "c1", "did:a", 9, REFUSE_WALLET_CHALLENGE }, /* again */
-	};
-
-	(void)state;
-	assert_int_equal(store_challenge_put(s, "c1", "did:a", (wall_t){ 10 }, NULL), 0);
-	assert_int_equal(store_challenge_put(s, "c1", "did:a", (wall_t){ 10 }, NULL), -EEXIST);
-	assert_int_equal(store_challenge_put(s, "", "did:a", (wall_t){ 10 }, NULL), -EINVAL);
-	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
-		assert_int_equal(store_challenge_use(s, t[i].value, t[i].peer, (wall_t){ t[i].now },
-						     &r, NULL),
-				 0);
-		assert_int_equal(r, t[i].want);
-		commit_ok(s);
-	}
-	s = store_free(s);
-	assert_int_equal(raw("UPDATE challenge SET used=0") & 0xff, SQLITE_CONSTRAINT);
-	s = open_ok(0); /* used stays used across a restart; pruned only once expired */
-	assert_int_equal(store_challenge_prune(s, (wall_t){ 9 }, NULL), 0);
-	assert_int_equal(store_challenge_use(s, "c1", "did:a", (wall_t){ 9 }, &r, NULL), 0);
-	assert_int_equal(r, REFUSE_WALLET_CHALLENGE);
-	assert_int_equal(store_challenge_prune(s, (wall_t){ 10 }, NULL), 0);
-	assert_int_equal(store_challenge_put(s, "c1", "did:a", (wall_t){ 20 }, NULL), 0);
-	s = store_free(s);
-}
-
 static void test_side_tables(void **state)
 {
 	struct store *s = open_ok(STORE_CREATE);
@@ -579,10 +541,10 @@ static void test_bodies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_heap),        T(test_prover),  T(test_turns),    T(test_bad_events),
-		T(test_one_writer),  T(test_attacks), T(test_triggers), T(test_shapes),
-		T(test_every_byte),  T(test_backup),  T(test_outbox),   T(test_challenge),
-		T(test_side_tables), T(test_bodies),
+		T(test_heap),       T(test_prover),  T(test_turns),    T(test_bad_events),
+		T(test_one_writer), T(test_attacks), T(test_triggers), T(test_shapes),
+		T(test_every_byte), T(test_backup),  T(test_outbox),   T(test_side_tables),
+		T(test_bodies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
