@@ -28,33 +28,55 @@ static int refuse(struct desk_call *c, const ident_t *deal, enum refusal r, cons
 
 /* --- challenges ------------------------------------------------------------------------------- */
 
-static int take_challenge_request(struct desk_call *c)
+/* A new one for this peer, in this turn. -ENOBUFS: too many are open. */
+static int challenge_new(const struct desk_call *c, struct nego_challenge *ret)
 {
 	struct store *st = engine_store(c->side->engine);
-	struct nego_challenge ch = { .expires = engine_now(c->side->engine) };
+	wall_t now = engine_now(c->side->engine);
 	uint8_t random[16];
+	int r;
+
+	*ret = (struct nego_challenge){ .expires = { now.ms + CHALLENGE_LIFE_MS } };
+	random_fill(random, sizeof(random));
+	(void)base64url_encode(random, sizeof(random), ret->challenge, sizeof(ret->challenge));
+	r = store_challenge_put(st, ret->challenge, c->peer->did, ret->expires, NULL);
+	if (r != -ENOBUFS)
+		return r;
+	r = store_challenge_prune(st, now, NULL);
+	return r ? r : store_challenge_put(st, ret->challenge, c->peer->did, ret->expires, NULL);
+}
+
+static int take_challenge_request(struct desk_call *c)
+{
+	struct nego_challenge ch;
 	struct err e = { 0 };
 	int r = nego_read(json_array_get(c->msg->data, 0), NEGO_CHALLENGE_REQUEST, NULL, NULL, &e);
 
 	if (r == -EINVAL)
 		return refuse(c, NULL, REFUSE_BODY_MALFORMED, e.text);
-	if (r)
-		return r;
-	random_fill(random, sizeof(random));
-	(void)base64url_encode(random, sizeof(random), ch.challenge, sizeof(ch.challenge));
-	ch.expires.ms += CHALLENGE_LIFE_MS;
-	r = store_challenge_put(st, ch.challenge, c->peer->did, ch.expires, &e);
-	if (r == -ENOBUFS) {
-		r = store_challenge_prune(st, engine_now(c->side->engine), &e);
-		if (!r)
-			r = store_challenge_put(st, ch.challenge, c->peer->did, ch.expires, NULL);
-		if (r == -ENOBUFS)
-			return refuse(c, NULL, REFUSE_LIMIT_REACHED,
-				      "challenges: too many are open");
-	}
+	if (!r)
+		r = challenge_new(c, &ch);
+	if (r == -ENOBUFS)
+		return refuse(c, NULL, REFUSE_LIMIT_REACHED, "challenges: too many are open");
 	if (r)
 		return r;
 	desk_say(c, NULL, nego_part(NEGO_CHALLENGE, &nego_challenge_fields, &ch));
+	return 0;
+}
+
+/* Whose wallet was admitted will ask again: the answer carries the challenge for the next time, in
+ * the place of the one that was used up. Without it the peer asks for one. */
+static int give_next(const struct desk_call *c)
+{
+	auto_json json_t *metadata = NULL;
+	struct nego_challenge ch;
+	int r = challenge_new(c, &ch);
+
+	if (r)
+		return r == -ENOBUFS ? 0 : r;
+	metadata = json_pack("{s:o}", NEGO_WALLET_EXTENSION,
+			     nego_part(NEGO_CHALLENGE, &nego_challenge_fields, &ch));
+	(void)a2a_turn_metadata(c->turn, metadata);
 	return 0;
 }
 
@@ -220,6 +242,9 @@ static int admitted(struct desk_call *c, const struct intent *i, const struct bs
 	no = tool_wallet_admit(&cap, &a, &dec, &a.credential);
 	if (no != REFUSE_NONE)
 		return refuse(c, deal, no, "wallet_admit");
+	r = give_next(c);
+	if (r)
+		return r;
 	desk_keep(c, world_deal(engine_world(c->side->engine), deal));
 	return 0;
 }

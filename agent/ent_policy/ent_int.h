@@ -25,7 +25,10 @@ enum conv_step {
 	CONV_TERMINATE,
 };
 
-enum { PARTS_MAX = 2 }; /* of a message */
+enum {
+	PARTS_MAX = 2,  /* of a message */
+	NEXT_MAX = 256, /* challenges at hand */
+};
 
 /* One deal's conversation with the operator: one message under way at a time. What stands above
  * `busy` is written to the store in the turn that decided it, so a restart says the same bytes
@@ -74,7 +77,9 @@ struct ent {
 	uint64_t receipts;     /* given out by this process */
 	struct conv **conv_at; /* as the world's deals; NULL, or whose deal stood there once */
 	struct event *scratch; /* for fold_guard() ahead of the ledger */
-	uint16_t calm;         /* of the spur */
+	struct nego_challenge next[NEXT_MAX]; /* that answers brought along, the newest last */
+	unsigned n_next;
+	uint16_t calm; /* of the spur */
 	struct loop_timer *tick, *sampler;
 };
 

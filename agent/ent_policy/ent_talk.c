@@ -16,6 +16,7 @@
 #define START_SKEW_MS    10000 /* an acceptance that arrives later must be made anew */
 #define OVERTAKEN_MAX    50
 #define TERMINATE_FOR_MS (10 * 60 * 1000)
+#define NEXT_LEFT_MS     10000 /* of a challenge's life: for the way, and clocks that differ */
 #define CLIENT_TOOL      "intent_declare"
 #define INTENT_TEXT_MAX  65536
 
@@ -33,25 +34,6 @@ wall_t ent_deadline(const struct conv *c, const struct deal *d)
 
 /* --- intent and presentation -------------------------------------------------------------------
  */
-
-void ent_begin(struct conv *c, const struct deal *d)
-{
-	struct err e = { 0 };
-	ident_t id;
-
-	if (!ident_eq(c->intent, d->intent.id))
-		c->attempt = 0;
-	c->intent = d->intent.id;
-	c->task[0] = c->context[0] = '\0';
-	c->rounds = 0;
-	c->margin.minor_h = 0;
-	engine_id(&id, "m-chal");
-	if (!c->ent->vc)
-		ent_refused(c, REFUSE_WALLET_MISSING, "wallet.credential: none is loaded");
-	else if (ent_say_part(c, CONV_CHALLENGE, id.s,
-			      nego_part(NEGO_CHALLENGE_REQUEST, NULL, NULL), &e))
-		log_error("%s: %s", c->deal.s, e.text);
-}
 
 static int present(struct conv *c, const struct deal *d, const struct nego_challenge *ch,
 		   struct err *e)
@@ -97,6 +79,61 @@ static void on_challenge(struct conv *c, const struct deal *d, const struct a2a_
 		return;
 	log_warn("%s: challenge: %s", c->deal.s, e.text);
 	ent_again(c);
+}
+
+/* An answer may bring the challenge for the next presentation along. Nothing rests on it: what
+ * cannot be read is left, and the next one asked for. */
+static void keep_next(struct ent *en, const struct a2a_result *r)
+{
+	const json_t *part = json_object_get(r->metadata, NEGO_WALLET_EXTENSION);
+	struct nego_challenge ch;
+
+	if (!part || nego_read(part, NEGO_CHALLENGE, &nego_challenge_fields, &ch, NULL))
+		return;
+	if (en->n_next == NEXT_MAX)
+		memmove(en->next, en->next + 1, --en->n_next * sizeof(*en->next));
+	en->next[en->n_next++] = ch;
+}
+
+/* The newest at hand, which outlives the others. */
+static bool take_next(struct ent *en, struct nego_challenge *ret)
+{
+	wall_t now = engine_now(en->s->engine);
+
+	if (en->n_next && en->next[en->n_next - 1].expires.ms < now.ms + NEXT_LEFT_MS)
+		en->n_next = 0;
+	if (!en->n_next)
+		return false;
+	*ret = en->next[--en->n_next];
+	return true;
+}
+
+void ent_begin(struct conv *c, const struct deal *d)
+{
+	struct nego_challenge ch;
+	struct err e = { 0 };
+	ident_t id;
+
+	if (!ident_eq(c->intent, d->intent.id))
+		c->attempt = 0;
+	c->intent = d->intent.id;
+	c->task[0] = c->context[0] = '\0';
+	c->rounds = 0;
+	c->margin.minor_h = 0;
+	if (!c->ent->vc) {
+		ent_refused(c, REFUSE_WALLET_MISSING, "wallet.credential: none is loaded");
+		return;
+	}
+	/* One that was refused is not answered with another that may be as old. */
+	if (!c->attempt && take_next(c->ent, &ch)) {
+		if (!present(c, d, &ch, &e))
+			return;
+		log_warn("%s: %s", c->deal.s, e.text);
+	}
+	engine_id(&id, "m-chal");
+	if (ent_say_part(c, CONV_CHALLENGE, id.s, nego_part(NEGO_CHALLENGE_REQUEST, NULL, NULL),
+			 &e))
+		log_error("%s: %s", c->deal.s, e.text);
 }
 
 /* --- refusals ----------------------------------------------------------------------------------
@@ -349,6 +386,7 @@ void ent_answer(struct conv *c, const struct a2a_result *r)
 	struct deal *d = world_deal(c->ent->w, &c->deal);
 	struct err e = { 0 };
 
+	keep_next(c->ent, r);
 	if (!d)
 		return;
 	if (c->step == CONV_REJECT || c->step == CONV_TERMINATE) {

@@ -158,7 +158,8 @@ int a2a_turn_artifact_parts(struct a2a_turn *t, const char *id, const char *name
 /* From here on: the answer carries the artifacts that this turn adds, not those before it, which
  * GetTask has. For an extension whose messages say so. */
 void a2a_turn_brief(struct a2a_turn *t);
-/* Metadata of the answer (task or message); borrowed object, replaces what was set. */
+/* Metadata of the answer (task or message); borrowed object, whose members are added to those that
+ * were set and replace what has their name. */
 int a2a_turn_metadata(struct a2a_turn *t, const json_t *metadata);
 /* SUBMITTED or WORKING, while the turn goes on. The others end it: a2a_turn_task(). */
 int a2a_turn_state(struct a2a_turn *t, enum a2a_state s);

@@ -433,6 +433,10 @@ int a2a_turn_metadata(struct a2a_turn *t, const json_t *metadata)
 		json_decref(copy);
 		return -EINVAL;
 	}
+	if (t->metadata && json_object_update_missing(copy, t->metadata)) {
+		json_decref(copy);
+		return -ENOMEM;
+	}
 	json_decref(t->metadata);
 	t->metadata = copy;
 	return 0;

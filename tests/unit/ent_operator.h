@@ -40,7 +40,10 @@ static struct {
 	int64_t valid_ms;
 	enum refusal refuse_intent, refuse_accept, fail_service;
 	bool refund, thief_signs, late; /* late: countersigned when it was dead already */
-	wall_t accept_by;               /* 0 = in two minutes */
+	int64_t next_ms; /* an answer to an intent brings a challenge of that life; 0 = none */
+	int nexts;
+	char shown[80];   /* the challenge of the last presentation */
+	wall_t accept_by; /* 0 = in two minutes */
 	void (*bend)(struct op_deal *d, struct agreement *a, struct agreement_terms *t);
 	struct receipt receipt; /* the last one, and its digest */
 	uint8_t receipt_digest[DIGEST_LEN];
@@ -135,6 +138,19 @@ static inline int op_send_quote(struct op_deal *d, struct a2a_turn *t)
 	return op_artifact(t, "quote", body, A2A_INPUT_REQUIRED);
 }
 
+static inline void op_bring_next(struct a2a_turn *t)
+{
+	struct nego_challenge ch = { .expires = { op.now(NULL).ms + op.next_ms } };
+	auto_json json_t *js = NULL;
+
+	if (!op.next_ms)
+		return;
+	(void)snprintf(ch.challenge, sizeof(ch.challenge), "next-%d", ++op.nexts);
+	js = json_pack("{s:o}", NEGO_WALLET_EXTENSION,
+		       nego_part(NEGO_CHALLENGE, &nego_challenge_fields, &ch));
+	assert_int_equal(a2a_turn_metadata(t, js), 0);
+}
+
 static inline int op_on_intent(const struct a2a_message *m, struct a2a_turn *t)
 {
 	const json_t *body = json_array_get(m->data, 0);
@@ -151,7 +167,9 @@ static inline int op_on_intent(const struct a2a_message *m, struct a2a_turn *t)
 	assert_string_equal(vp->intent_id, i.id.s);
 	assert_string_equal(vp->vp->domain, op.key.did);
 	assert_string_equal(vp->vp->author, op.peer);
+	must_set(op.shown, vp->vp->challenge);
 	presentation_free(vp);
+	op_bring_next(t);
 	if (op.refuse_intent != REFUSE_NONE)
 		return op_problem(t, op.refuse_intent, A2A_REJECTED);
 	d = op_by_negotiation(&i.negotiation);

@@ -222,6 +222,56 @@ static void wallets_are_refused(void **state)
 	}
 }
 
+static void ask_with(struct road *r, const struct nego_challenge *ch)
+{
+	auto_json json_t *vc = road_vc(r);
+	auto_json json_t *intent = intent_json(&r->i);
+
+	say(r->who, json_pack("[O, o]", intent, present(r, vc, intent, ch->challenge)));
+}
+
+static struct nego_challenge brought(void)
+{
+	const json_t *next = json_object_get(lab.got.metadata, NEGO_WALLET_EXTENSION);
+	struct nego_challenge ch;
+
+	(void)artifact("quote");
+	assert_int_equal(nego_read(next, NEGO_CHALLENGE, &nego_challenge_fields, &ch, NULL), 0);
+	assert_int_equal(ch.expires.ms, lab_now(NULL).ms + 300000);
+	assert_non_null(json_object_get(lab.got.metadata, NEGO_EXTENSION));
+	return ch;
+}
+
+static void not_admitted(struct road *r, const struct nego_challenge *ch, const char *name)
+{
+	struct snap s = snap();
+
+	ask_with(r, ch);
+	expect(REFUSE_WALLET_CHALLENGE, s, name);
+	assert_null(json_object_get(lab.got.metadata, NEGO_WALLET_EXTENSION));
+}
+
+/* The answer to an intent whose wallet was admitted brings the next challenge: for this peer and
+ * one presentation. */
+static void an_answer_brings_the_next_challenge(void **state)
+{
+	auto_road struct road first = road_new(&lab.ent, HEX), second = road_new(&lab.ent, "0aa");
+	auto_road struct road third = road_new(&lab.ent, "0bb"),
+			      other = road_new(&lab.other, "0cc");
+	struct nego_challenge one, two;
+
+	(void)state;
+	ask_quote(&first);
+	one = brought();
+	ask_with(&second, &one);
+	two = brought();
+	assert_string_not_equal(one.challenge, two.challenge);
+	not_admitted(&third, &one, "used");
+	not_admitted(&other, &two, "another peer's");
+	ask_with(&third, &two);
+	(void)brought();
+}
+
 /* The holder's own presentation with a challenge of his own, sent by another peer's hand. */
 static void holder_is_the_peer(void **state)
 {
@@ -507,9 +557,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
-		T(happy_road),           T(wallets_are_refused),   T(holder_is_the_peer),
-		T(generations),          T(margins_are_bargained), T(nothing_for_sale),
-		T(rejection_gives_back), T(decisions_repeat),
+		T(happy_road),
+		T(wallets_are_refused),
+		T(an_answer_brings_the_next_challenge),
+		T(holder_is_the_peer),
+		T(generations),
+		T(margins_are_bargained),
+		T(nothing_for_sale),
+		T(rejection_gives_back),
+		T(decisions_repeat),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

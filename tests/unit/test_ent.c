@@ -190,6 +190,43 @@ static void challenge_refused(void **state)
 	nothing_spent();
 }
 
+/* A challenge that came along with an answer is used for the next intent, once; one that is refused
+ * or about to expire is followed by one that is asked for. */
+static void next_challenge(void **state)
+{
+	(void)state;
+	op.next_ms = 60000;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(lab_settled, 30));
+	assert_int_equal(op.messages, 4);
+	assert_string_equal(op.shown, "challenge-1");
+	lab_declare("market-data", 12000000);
+	assert_true(lab_run(lab_settled, 30));
+	assert_int_equal(op.messages, 7); /* intent, accept, acceptance */
+	assert_string_equal(op.shown, "next-1");
+	assert_int_equal(op.challenges, 1);
+	op.refuse_intent = REFUSE_WALLET_CHALLENGE;
+	lab_declare("market-data", 14000000);
+	assert_true(lab_run(lab_settled, 60));
+	assert_string_equal(op.shown, "challenge-3");
+	assert_int_equal(op.challenges, 3);
+	assert_int_equal(lab_deal(1)->cur.rev, 1);
+	assert_int_equal(lab_deal(2)->cur.rev, 0);
+}
+
+static void next_challenge_expires(void **state)
+{
+	(void)state;
+	op.next_ms = 9000; /* less than is left for the way */
+	lab_declare("market-data", 0);
+	assert_true(lab_run(lab_settled, 30));
+	lab_declare("market-data", 12000000);
+	assert_true(lab_run(lab_settled, 30));
+	assert_int_equal(op.challenges, 2);
+	assert_string_equal(op.shown, "challenge-2");
+	assert_int_equal(op.nexts, 2);
+}
+
 static void accept_refused(void **state)
 {
 	(void)state;
@@ -367,6 +404,8 @@ int main(void)
 		ROAD(below_the_floor),
 		ROAD(intent_refused),
 		ROAD(challenge_refused),
+		ROAD(next_challenge),
+		ROAD(next_challenge_expires),
 		ROAD(accept_refused),
 		ROAD(service_failed),
 		ROAD(bent),
