@@ -65,6 +65,7 @@ static void configure(void)
 		(void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
 		(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 		db_heap();
+		db_pages();
 	}
 	done = true;
 }

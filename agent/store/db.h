@@ -44,6 +44,8 @@ struct store {
 
 /* SQLite's memory from now on: before its first use in the process. */
 void db_heap(void);
+/* And its page cache, likewise. */
+void db_pages(void);
 /* Opens the connection alone: pragmas, no lock, no verification. db_close() accepts NULL. */
 int db_connect(const char *path, unsigned flags, struct store **ret, struct err *e) must_check;
 struct store *db_close(struct store *s);

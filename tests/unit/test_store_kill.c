@@ -258,6 +258,7 @@ int main(void)
 	sqlite3_mem_methods mine;
 
 	db_heap();
+	db_pages();
 	if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real) != SQLITE_OK)
 		return 1;
 	mine = real;
