@@ -238,15 +238,20 @@ static int hold_check(const struct ledger_hold *q, struct err *e)
 	return 0;
 }
 
+/* For one that reads of the journal only what is of this lineage. */
+static int begin_in(struct op *o, struct store *s, const char *lineage, struct err *e)
+{
+	return lg_staged(s, lineage) ? lg_begin(o, s, e) : lg_begin_late(o, s, e);
+}
+
 int ledger_hold(struct store *s, const struct ledger_hold *q, struct ledger_result *ret,
 		struct err *e)
 {
 	struct op o;
 	int r = hold_check(q, e);
 
-	/* All that it reads is of its own lineage. */
 	if (!r)
-		r = lg_staged(s, q->lineage) ? lg_begin(&o, s, e) : lg_begin_late(&o, s, e);
+		r = begin_in(&o, s, q->lineage, e);
 	return r ? r : lg_end(&o, hold(&o, q), ret);
 }
 
@@ -386,7 +391,7 @@ int ledger_capture(struct store *s, enum ledger_side side, const char *lineage, 
 	if (!r && sodium_is_zero(agreement->b, HASH_LEN))
 		r = err_set(e, -EINVAL, "agreement: zero digest");
 	if (!r)
-		r = lg_begin(&o, s, e);
+		r = begin_in(&o, s, lineage, e);
 	return r ? r : lg_end(&o, capture(&o, &n, agreement, now), ret);
 }
 
@@ -428,7 +433,7 @@ int ledger_release(struct store *s, enum ledger_side side, const char *lineage, 
 	int r = lg_hold_name(&n, e);
 
 	if (!r)
-		r = lg_begin(&o, s, e);
+		r = begin_in(&o, s, lineage, e);
 	return r ? r : lg_end(&o, release(&o, &n, now), ret);
 }
 

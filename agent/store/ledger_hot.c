@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ledger_hot.c - the wallets in use. A wallet is read once; its counters move here, through the
- * same gates, and are written once before each commit, however many operations moved them. What a
- * sub-wallet moves is counted in those above it too, and written there by the database itself. The
- * database has the last word: its conditional statements and triggers judge the sum, and a turn
- * that they refuse is never committed. One process writes, so what was read stays true until that
- * process changes it; a rollback forgets everything. */
+ * same gates, and are written once before each commit, however many operations moved them; its last
+ * receipt is written at once. What a sub-wallet moves is counted in those above it too, and written
+ * there by the database itself. The database has the last word: its conditional statements and
+ * triggers judge the sum, and a turn that they refuse is never committed. One process writes, so
+ * what was read stays true until that process changes it; a rollback forgets everything. */
 #include <errno.h>
 #include "ledger_int.h"
 
@@ -179,6 +179,15 @@ int lg_hot_row(struct op *o, const struct ledger_wallet **ret)
 int lg_hot_above(struct op *o, const struct ledger_wallet *w, const struct ledger_wallet **ret)
 {
 	return w->parent_row ? hot_at(o, w->parent_row, ret) : 0;
+}
+
+void lg_hot_receipt(struct op *o, const struct hash *digest)
+{
+	struct ledger_hot *c = o->s->hot;
+
+	for (unsigned i = 0; i < HOT_MAX; i++)
+		if (c->h[i].row == o->wallet)
+			c->h[i].w.receipt = *digest;
 }
 
 /* --- moving ---------------------------------------------------------------------------------- */

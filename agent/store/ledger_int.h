@@ -101,6 +101,8 @@ int lg_hot_row(struct op *o, const struct ledger_wallet **ret) must_check;
 /* The same for the wallet above w; 0 = w has none. */
 int lg_hot_above(struct op *o, const struct ledger_wallet *w,
 		 const struct ledger_wallet **ret) must_check;
+/* o->wallet's row got this receipt; it is hot. */
+void lg_hot_receipt(struct op *o, const struct hash *digest);
 /* Reads the wallet's counters (and the lineage's unless NULL) into the answer. */
 int lg_counters(struct op *o, enum ledger_side side, const char *lineage) must_check;
 

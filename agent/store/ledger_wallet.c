@@ -376,11 +376,11 @@ static int receipt(struct op *o, const struct ledger_wallet_id *id, const struct
 			   .hold_id = "",
 			   .note = *digest,
 			   .time = now };
-	struct ledger_wallet w;
-	int r = known_wallet(o, id, &w);
+	const struct ledger_wallet *w;
+	int r = lg_hot(o, id, &w);
 
-	if (r < 0 || o->res.why != REFUSE_NONE)
-		return r;
+	if (r <= 0)
+		return r < 0 ? r : lg_refuse(o, REFUSE_WALLET_MISSING);
 	o->key = *digest;
 	o->request = *prev;
 	/* The first receipt follows nothing: a zero request would not be stored. */
@@ -389,13 +389,14 @@ static int receipt(struct op *o, const struct ledger_wallet_id *id, const struct
 	if (r)
 		return r < 0 ? r : 0;
 	r = db_run(o->s, Q_W_RECEIPT, o->e, "ihh", o->wallet, prev, digest);
-	if (r == 0)
-		return lg_refuse(o, REFUSE_LEDGER_FORK);
-	if (r > 0)
-		r = lg_journal(o, &j);
+	if (r <= 0)
+		return r < 0 ? r : lg_refuse(o, REFUSE_LEDGER_FORK);
+	lg_hot_receipt(o, digest);
+	r = lg_journal(o, &j);
 	return r < 0 ? r : lg_counters(o, id->side, NULL);
 }
 
+/* It reads nothing that a row of the journal says, and writes nothing before its last gate. */
 int ledger_receipt(struct store *s, const struct ledger_wallet_id *id, const struct hash *prev,
 		   const struct hash *digest, wall_t now, struct ledger_result *ret, struct err *e)
 {
@@ -405,31 +406,31 @@ int ledger_receipt(struct store *s, const struct ledger_wallet_id *id, const str
 	if (!r && sodium_is_zero(digest->b, HASH_LEN))
 		r = err_set(e, -EINVAL, "receipt: zero digest");
 	if (!r)
-		r = settle(s, e);
-	if (!r)
-		r = lg_begin_saved(&o, s, e);
+		r = lg_begin_late(&o, s, e);
 	return r ? r : lg_end(&o, receipt(&o, id, prev, digest, now), ret);
 }
 
 /* --- reading --- */
+/* One that reads beside the process which writes knows nothing longer than this. */
 int ledger_wallet_get(struct store *s, const struct ledger_wallet_id *id, struct ledger_wallet *ret,
 		      struct err *e)
 {
-	struct ledger_wallet w;
-	int64_t row = 0;
+	struct op o = { .s = s, .e = e };
+	const struct ledger_wallet *w;
 	int r = id_check(id, e);
 
+	if (!r && s->flags & STORE_READER)
+		ledger_cold(s);
 	if (!r)
-		r = settle(s, e);
+		r = ledger_room(s, e);
 	if (!r)
-		r = lg_wallet(s, id, &w, &row, e);
+		r = lg_hot(&o, id, &w);
 	if (r == 0)
 		return err_set(e, -ENOENT, "wallet %.100s: not here", id->wallet_id);
-	if (r > 0)
-		r = lg_classes(s, row, &w, e);
-	if (r == 0)
-		*ret = w;
-	return r;
+	if (r < 0)
+		return r;
+	*ret = *w;
+	return 0;
 }
 
 int ledger_wallets(struct store *s, int (*fn)(void *arg, const struct ledger_wallet *w), void *arg,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The debit ledger: every refusal beside its accepted twin, every (state, step) pair, and what raw
  * SQL may not do either. */
+#include "agent/store/db.h"
 #include "ledger_lab.h"
 
 static void test_life(void **state)
@@ -416,6 +417,114 @@ static void test_turn(void **state)
 	commit_ok(s);
 }
 
+static int runs(enum query q)
+{
+	return s->stmt[q] ? sqlite3_stmt_status(s->stmt[q], SQLITE_STMTSTATUS_RUN, 0) : 0;
+}
+
+/* Whoever reads a wallet finds what the turn made of it so far, and no row is read again for it. */
+static void test_read_once(void **state)
+{
+	char name[8] = "L0", said[8] = "A0", next[8] = "r1";
+	struct hash before = h(NULL), digest;
+	struct ledger_wallet_id id = terms(1, 1000).id;
+	struct ledger_wallet w;
+	struct ledger_result r;
+	int first;
+
+	(void)state;
+	assert_int_equal(ledger_wallet_get(s, &id, &w, NULL), 0);
+	first = runs(Q_W_FIND) + runs(Q_W_BY_ID) + runs(Q_C_LIST);
+	for (int i = 1; i < 6; i++) {
+		struct ledger_hold q;
+
+		name[1] = said[1] = next[1] = (char)('0' + i);
+		digest = h(next);
+		q = ask(name, 1, NULL, 100);
+		r = hold(&q);
+		assert_int_equal(ledger_wallet_get(s, &id, &w, NULL), 0);
+		assert_int_equal(w.held.minor, 100);
+		assert_int_equal(w.klass[1].held.minor, 100);
+		expect(capture(r.hold_id, said), REFUSE_NONE, 0, 100 * i);
+		assert_int_equal(ledger_receipt(s, &id, &before, &digest, (wall_t){ 1 }, &r, NULL),
+				 0);
+		expect(r, REFUSE_NONE, 0, 100 * i);
+		before = digest;
+		assert_int_equal(ledger_wallet_get(s, &id, &w, NULL), 0);
+		assert_int_equal(w.captured.minor, 100 * i);
+		assert_memory_equal(w.receipt.b, digest.b, HASH_LEN);
+		if (i & 1)
+			commit_ok(s);
+	}
+	assert_int_equal(runs(Q_W_FIND) + runs(Q_W_BY_ID) + runs(Q_C_LIST), first);
+	assert_int_equal(store_rollback(s, NULL), 0);
+	assert_int_equal(ledger_wallet_get(s, &id, &w, NULL), 0);
+	assert_int_equal(w.captured.minor, 500);
+	assert_memory_equal(w.receipt.b, before.b, HASH_LEN);
+}
+
+/* Ends of holds and receipts of one turn are written to the journal at once, but not before a hold
+ * of the same lineage that waits. */
+static void test_one_write(void **state)
+{
+	struct ledger_hold q = ask("L1", 1, NULL, 100);
+	struct hash zero = h(NULL), a1 = h("A1"), a3 = h("A3"), r1 = h("r1");
+	struct ledger_result one = hold(&q), two, three, r;
+	wall_t at = { 250 };
+	int before;
+
+	(void)state;
+	q = ask("L2", 1, NULL, 100);
+	two = hold(&q);
+	commit_ok(s);
+	before = runs(Q_J_PUT);
+	assert_int_equal(ledger_capture(s, LEDGER_GATE, "L1", one.hold_id, &a1, at, &r, NULL), 0);
+	expect(r, REFUSE_NONE, 100, 100);
+	assert_int_equal(ledger_receipt(s, &q.wallet, &zero, &r1, at, &r, NULL), 0);
+	assert_int_equal(ledger_release(s, LEDGER_GATE, "L2", two.hold_id, at, &r, NULL), 0);
+	expect(r, REFUSE_NONE, 0, 100);
+	assert_int_equal(runs(Q_J_PUT), before);
+	q = ask("L3", 1, NULL, 100);
+	three = hold(&q);
+	assert_int_equal(ledger_capture(s, LEDGER_GATE, "L3", three.hold_id, &a3, at, &r, NULL), 0);
+	expect(r, REFUSE_NONE, 0, 200);
+	assert_int_equal(runs(Q_J_PUT), before + 1);
+	commit_ok(s);
+	assert_int_equal(runs(Q_J_PUT), before + 2);
+}
+
+/* A receipt that is taken back with its turn leaves the one before; one that is refused leaves what
+ * others did in its turn; another process sees what was committed, each time it looks. */
+static void test_receipt_turns(void **state)
+{
+	struct hash zero = h(NULL), r1 = h("r1"), r2 = h("r2");
+	struct ledger_wallet_id id = terms(1, 1000).id;
+	struct ledger_hold q = ask("L1", 1, NULL, 300);
+	struct store *other = NULL;
+	struct ledger_wallet w;
+	struct ledger_result r;
+
+	(void)state;
+	commit_ok(s);
+	other = open_ok(STORE_READER);
+	assert_int_equal(ledger_wallet_get(other, &id, &w, NULL), 0);
+	assert_memory_equal(w.receipt.b, zero.b, HASH_LEN);
+	assert_int_equal(ledger_receipt(s, &id, &zero, &r1, (wall_t){ 1 }, &r, NULL), 0);
+	assert_int_equal(store_rollback(s, NULL), 0);
+	assert_int_equal(ledger_wallet_get(s, &id, &w, NULL), 0);
+	assert_memory_equal(w.receipt.b, zero.b, HASH_LEN);
+	expect(hold(&q), REFUSE_NONE, 300, 0);
+	assert_int_equal(ledger_receipt(s, &id, &r1, &r2, (wall_t){ 1 }, &r, NULL), 0);
+	expect(r, REFUSE_LEDGER_FORK, 0, 0);
+	assert_int_equal(ledger_receipt(s, &id, &zero, &r1, (wall_t){ 1 }, &r, NULL), 0);
+	expect(r, REFUSE_NONE, 300, 0);
+	commit_ok(s);
+	assert_int_equal(ledger_wallet_get(other, &id, &w, NULL), 0);
+	assert_int_equal(w.held.minor, 300);
+	assert_memory_equal(w.receipt.b, r1.b, HASH_LEN);
+	other = store_free(other);
+}
+
 /* Rows that wait in the turn are there for who reads them, in their order, however many. */
 static void test_many_in_a_turn(void **state)
 {
@@ -465,14 +574,16 @@ static void test_many_in_a_turn(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_life),     T(test_refusals),
-		T(test_ceilings), T(test_overflow),
-		T(test_pairs),    T(test_other_lineage),
-		T(test_fork),     T(test_late_capture),
-		T(test_reissue),  T(test_revoked),
-		T(test_credit),   T(test_spent_numbers),
-		T(test_void),     T(test_receipts_and_shadow),
-		T(test_turn),     T(test_many_in_a_turn),
+		T(test_life),          T(test_refusals),
+		T(test_ceilings),      T(test_overflow),
+		T(test_pairs),         T(test_other_lineage),
+		T(test_fork),          T(test_late_capture),
+		T(test_reissue),       T(test_revoked),
+		T(test_credit),        T(test_spent_numbers),
+		T(test_void),          T(test_receipts_and_shadow),
+		T(test_turn),          T(test_many_in_a_turn),
+		T(test_read_once),     T(test_one_write),
+		T(test_receipt_turns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
