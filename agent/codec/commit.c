@@ -30,7 +30,7 @@ void commit_salt_n(const uint8_t around[32], const char *name, size_t n, uint8_t
 	struct sha256_ctx c;
 
 	sha256_begin(&c);
-	sha256_add(&c, "treaty/salt/v1", 14);
+	sha256_add(&c, COMMIT_SALT, COMMIT_SALT_LEN);
 	sha256_add(&c, around, 32);
 	sha256_add(&c, name, n);
 	sha256_end(&c, ret);
@@ -81,21 +81,45 @@ bool commit_is_leaf(const json_t *v)
 				 : !json_is_object(first) && !json_is_array(first);
 }
 
-void commit_node_begin(struct sha256_ctx *c, bool array)
+uint8_t *commit_node_head(uint8_t *p, bool array)
 {
 	static const uint8_t members[32] = "treaty/members/v1";
 	static const uint8_t elements[32] = "treaty/elements/v1";
 
+	memcpy(p, array ? elements : members, 32);
+	return p + 32;
+}
+
+static void length(uint8_t ret[4], size_t n)
+{
+	for (int i = 0; i < 4; i++)
+		ret[i] = (uint8_t)(n >> (24 - 8 * i));
+}
+
+uint8_t *commit_node_member(uint8_t *p, const char *name, size_t n,
+			    const uint8_t digest[COMMIT_LEN])
+{
+	length(p, n);
+	memcpy(p + 4, name, n);
+	memcpy(p + 4 + n, digest, COMMIT_LEN);
+	return p + 4 + n + COMMIT_LEN;
+}
+
+void commit_node_begin(struct sha256_ctx *c, bool array)
+{
+	uint8_t head[32];
+
+	(void)commit_node_head(head, array);
 	sha256_begin(c);
-	sha256_add(c, array ? elements : members, 32);
+	sha256_add(c, head, sizeof(head));
 }
 
 void commit_node_add(struct sha256_ctx *c, const char *name, size_t n,
 		     const uint8_t digest[COMMIT_LEN])
 {
-	const uint8_t len[4] = { (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8),
-				 (uint8_t)n };
+	uint8_t len[4];
 
+	length(len, n);
 	sha256_add(c, len, sizeof(len));
 	sha256_add(c, name, n);
 	sha256_add(c, digest, COMMIT_LEN);

@@ -6,6 +6,8 @@
 #ifndef TREATY_CRYPTO_H
 #define TREATY_CRYPTO_H
 
+#include <endian.h>
+
 #include "treaty/err.h"
 
 enum {
@@ -36,8 +38,22 @@ struct sha256_text {
 	const uint8_t *p;
 	size_t len, blocks; /* bytes; blocks of 64 bytes with the padding */
 };
-size_t sha256_room(size_t len);
-struct sha256_text sha256_close(uint8_t *p, size_t len);
+static inline size_t sha256_room(size_t len)
+{
+	return (len + 8) / 64 * 64 + 64;
+}
+
+static inline struct sha256_text sha256_close(uint8_t *p, size_t len)
+{
+	uint64_t bits = htobe64((uint64_t)len * 8);
+	size_t room = sha256_room(len);
+
+	p[len] = 0x80;
+	memset(p + len + 1, 0, room - len - 9);
+	memcpy(p + room - sizeof(bits), &bits, sizeof(bits));
+	return (struct sha256_text){ .p = p, .len = len, .blocks = room / 64 };
+}
+
 void sha256_many(const struct sha256_text *in, unsigned n, uint8_t (*out)[SHA256_LEN]);
 
 /* SipHash-2-4 with 128 bits: two texts with one result can only be found by who knows the key. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SHA-256 (FIPS 180-4) of eight or sixteen texts at a time, one in each lane of a vector: one text
  * cannot be hashed faster than its chain of additions allows, several can. Used where the processor
- * has wide vectors and no instructions for SHA-256; elsewhere libcrypto takes one text after the
- * other. */
+ * has wide vectors; where it has instructions for SHA-256 as well, for many texts of one length.
+ * Elsewhere libcrypto takes one text after the other. */
 #include "agent/crypto/crypto.h"
 
 #if defined(__x86_64__)
@@ -54,33 +54,54 @@ static bool has_sha(void)
 	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 29 & 1);
 }
 
-/* Fewer than this many at a time are not worth the empty lanes. */
-enum { WORTH = 3 };
-
 typedef void (*lanes_fn)(const struct sha256_text *in, unsigned n, uint8_t (*out)[SHA256_LEN]);
 
-/* How many of the first n were hashed. */
+/* cost: a block in each of the lanes takes as long as so many blocks of libcrypto, one after the
+ * other. Measured; what a text more or less costs is not worth asking again. */
+struct way {
+	lanes_fn hash;
+	unsigned lanes, cost;
+};
+
+static const struct way *ways(void)
+{
+	static const struct way none[] = { { NULL, 0, 0 } },
+				avx2[] = { { hash_8_avx2, 8, 3 }, { NULL, 0, 0 } },
+				avx512[] = { { hash_16_avx512, 16, 4 },
+					     { hash_8_avx512, 8, 3 },
+					     { NULL, 0, 0 } },
+				beside_sha[] = { { hash_16_avx512, 16, 11 },
+						 { hash_8_avx512, 8, 6 },
+						 { NULL, 0, 0 } };
+	static const struct way *found;
+
+	if (found)
+		return found;
+	if (__builtin_cpu_supports("avx512vl")) /* which has avx512f */
+		found = has_sha() ? beside_sha : avx512;
+	else
+		found = !has_sha() && __builtin_cpu_supports("avx2") ? avx2 : none;
+	return found;
+}
+
+/* How many of the first n were hashed: none when the first ones are not worth the lanes, being too
+ * few, or too short beside the longest of them. */
 static unsigned by_lanes(const struct sha256_text *in, unsigned n, uint8_t (*out)[SHA256_LEN])
 {
-	static lanes_fn eight, sixteen;
-	static bool looked;
-	unsigned done = 0;
+	for (const struct way *w = ways(); w->hash; w++) {
+		unsigned k = n < w->lanes ? n : w->lanes;
+		size_t sum = 0, most = 0;
 
-	if (!looked && !has_sha()) {
-		if (__builtin_cpu_supports("avx512vl")) /* which has avx512f */
-			eight = hash_8_avx512, sixteen = hash_16_avx512;
-		else if (__builtin_cpu_supports("avx2"))
-			eight = hash_8_avx2;
+		for (unsigned i = 0; i < k; i++) {
+			sum += in[i].blocks;
+			most = in[i].blocks > most ? in[i].blocks : most;
+		}
+		if (sum < most * w->cost || (k <= w->lanes / 2 && w[1].hash))
+			continue;
+		w->hash(in, k, out);
+		return k;
 	}
-	looked = true;
-	while (eight && n - done >= WORTH) {
-		bool wide = sixteen && n - done > 8;
-		unsigned most = wide ? 16 : 8, k = n - done < most ? n - done : most;
-
-		(wide ? sixteen : eight)(in + done, k, out + done);
-		done += k;
-	}
-	return done;
+	return 0;
 }
 #else
 static unsigned by_lanes(const struct sha256_text *in, unsigned n, uint8_t (*out)[SHA256_LEN])
@@ -90,24 +111,15 @@ static unsigned by_lanes(const struct sha256_text *in, unsigned n, uint8_t (*out
 }
 #endif
 
-size_t sha256_room(size_t len)
-{
-	return (len + 8) / 64 * 64 + 64;
-}
-
-struct sha256_text sha256_close(uint8_t *p, size_t len)
-{
-	size_t room = sha256_room(len);
-
-	p[len] = 0x80;
-	memset(p + len + 1, 0, room - len - 9);
-	for (int i = 0; i < 8; i++)
-		p[room - 1 - i] = (uint8_t)((uint64_t)len * 8 >> 8 * i);
-	return (struct sha256_text){ .p = p, .len = len, .blocks = room / 64 };
-}
-
 void sha256_many(const struct sha256_text *in, unsigned n, uint8_t (*out)[SHA256_LEN])
 {
-	for (unsigned i = by_lanes(in, n, out); i < n; i++)
+	unsigned k;
+
+	for (unsigned i = 0; i < n; i += k) {
+		k = by_lanes(in + i, n - i, out + i);
+		if (k)
+			continue;
 		sha256(in[i].p, in[i].len, out[i]);
+		k = 1;
+	}
 }

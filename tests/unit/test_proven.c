@@ -150,7 +150,6 @@ static void test_text(void **state)
 		"{\"ab\":1,\"a\":1}",
 		"{\"a\":\"\\n\"}",
 		"{\"a\":\"\xc3\xa4\"}",
-		"{\"a\":\"\x7f\"}",
 		"{\"a\":[1,{}]}",
 		"{\"a\":[1,[2]]}",
 		"{\"a\":tru}",
@@ -160,7 +159,8 @@ static void test_text(void **state)
 		"{\"a\":[{},]}",
 	};
 	static const char *const plain[] = { "{}", "{\"a\":-7,\"ab\":[true,false,null,\"x\"]}",
-					     "{\"a\":[{},[],[[1]],3]}", "{\"\":0}" };
+					     "{\"a\":[{},[],[[1]],3]}", "{\"\":0}",
+					     "{\"a\":\"\x7f\"}" };
 	uint8_t is[32], want[32];
 
 	(void)state;
@@ -174,6 +174,58 @@ static void test_text(void **state)
 		assert_int_equal(commit_value(key, v, want, NULL), 0);
 		assert_memory_equal(is, want, 32);
 	}
+}
+
+/* {"k000": ..., of all lengths and shapes in turn: names of `name` bytes and n of them. */
+static size_t shape(char *ret, size_t cap, unsigned n, unsigned name)
+{
+	static const char *const open[] = { "", "{\"a\":\"", "[{\"z\":\"", "[\"" };
+	static const char *const close[] = { "", "\",\"b\":[{},{\"c\":[1,2]}]}",
+					     "\"},{\"\":1},[[]]]", "\"]" };
+	static const char digits[] =
+		"7777777777777777777777777777777777777777777777777777777777777777777777777777777"
+		"7777777777777777777777777777777777777777777777777777777777777777777777777777777";
+	size_t at = 1;
+
+	ret[0] = '{';
+	for (unsigned i = 0; i < n; i++) {
+		int most = i % 4 ? (int)(i * 7 % (sizeof(digits) - 1)) : 1 + (int)(i % 15);
+
+		at += (size_t)snprintf(ret + at, cap - at, "%s\"k%0*u\":%s%.*s%s", i ? "," : "",
+				       (int)name - 1, i, open[i % 4], most, digits, close[i % 4]);
+	}
+	at += (size_t)snprintf(ret + at, cap - at, "}");
+	assert_true(at < cap);
+	return at;
+}
+
+/* Many values, long names, texts of one block and of several: hashed side by side or each by
+ * itself, and when there are too many by the tree. */
+static void test_text_shapes(void **state)
+{
+	static const unsigned names[] = { 4, 9, 10, 63, 64, 65, 200 };
+	static char text[200000];
+	unsigned plain = 0, of = 0;
+
+	(void)state;
+	for (size_t k = 0; k < ARRAY_LEN(names); k++)
+		for (unsigned n = 1; n < 420; n += n < 40 ? 1 : 37) {
+			size_t len = shape(text, sizeof(text), n, names[k]);
+			auto_json json_t *v = json_loadb(text, len, 0, NULL);
+			uint8_t is[32], want[32], salt[32];
+			struct err e = { 0 };
+
+			commit_event_salt(key, n, salt);
+			if (commit_value(salt, v, want, &e))
+				fail_msg("%u of %u: %s", n, names[k], e.text);
+			assert_int_equal(commit_event(key, n, text, len, is, NULL), 0);
+			assert_memory_equal(is, want, 32);
+			plain += commit_text(salt, text, len, is) == 0;
+			of++;
+		}
+	print_message("%u of %u by their text\n", plain, of);
+	assert_true(plain > of / 2);
+	assert_true(plain < of);
 }
 
 static int plain_row(void *arg, const struct store_event *row)
@@ -514,11 +566,12 @@ static int teardown_commits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_vectors),      cmocka_unit_test(test_text),
-		cmocka_unit_test(test_text_of_rows), cmocka_unit_test(test_parts),
-		cmocka_unit_test(test_differ),       cmocka_unit_test(test_roots),
-		cmocka_unit_test(test_proven),       cmocka_unit_test(test_not_yet),
-		cmocka_unit_test(test_root_by_call), cmocka_unit_test(test_roots_again),
+		cmocka_unit_test(test_vectors),     cmocka_unit_test(test_text),
+		cmocka_unit_test(test_text_shapes), cmocka_unit_test(test_text_of_rows),
+		cmocka_unit_test(test_parts),       cmocka_unit_test(test_differ),
+		cmocka_unit_test(test_roots),       cmocka_unit_test(test_proven),
+		cmocka_unit_test(test_not_yet),     cmocka_unit_test(test_root_by_call),
+		cmocka_unit_test(test_roots_again),
 	};
 
 	return cmocka_run_group_tests(tests, setup_commits, teardown_commits);
