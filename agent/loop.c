@@ -48,7 +48,7 @@ struct loop {
 	struct event_base *base;
 	struct event *wake, *sentinel;
 	int timerfd;
-	mono_t armed; /* what timerfd is set to; 0 = nothing */
+	mono_t armed; /* what timerfd is set to, the next timer's time or before; 0 = nothing */
 	bool is_virtual, stopped, was_busy;
 	int status;
 	int64_t slice, worked_from; /* us; 0 = no bound; 0 = nothing was done in this turn */
@@ -387,14 +387,25 @@ void loop_before_sleep(struct loop *l, loop_hook_fn fn, void *arg)
 	l->hook_arg = arg;
 }
 
+static bool is_due(const struct loop *l)
+{
+	return l->n && mono_cmp(l->heap[0]->at, loop_read(l)) <= 0;
+}
+
+/* What is set to an earlier time stays so: one turn for nothing then, where moving it with each
+ * timer that is cancelled costs a system call each time. */
 static int arm_wake(struct loop *l)
 {
-	mono_t at = l->n ? l->heap[0]->at : (mono_t){ 0 };
-	struct itimerspec its = { .it_value = { .tv_sec = at.us / 1000000,
-						.tv_nsec = at.us % 1000000 * 1000 } };
+	struct itimerspec its = { 0 };
+	mono_t at;
 
-	if (at.us == l->armed.us)
+	if (!l->n)
 		return 0;
+	at = l->heap[0]->at;
+	if (l->armed.us && mono_cmp(l->armed, at) <= 0)
+		return 0;
+	its.it_value.tv_sec = at.us / 1000000;
+	its.it_value.tv_nsec = at.us % 1000000 * 1000;
 	if (timerfd_settime(l->timerfd, TFD_TIMER_ABSTIME, &its, NULL))
 		return -errno;
 	l->armed = at;
@@ -422,7 +433,7 @@ static bool use_idle(struct loop *l)
 
 static int sleep_real(struct loop *l)
 {
-	int r;
+	int how = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY, r = 0;
 
 	l->clock->mono_fresh = l->clock->wall_fresh = false;
 	l->worked_from = 0;
@@ -432,10 +443,13 @@ static int sleep_real(struct loop *l)
 			(void)use_idle(l);
 		return r;
 	}
-	r = arm_wake(l);
+	if (is_due(l))
+		how |= EVLOOP_NONBLOCK;
+	else
+		r = arm_wake(l);
 	if (r)
 		return r;
-	return event_base_loop(l->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0 ? -EIO : 0;
+	return event_base_loop(l->base, how) < 0 ? -EIO : 0;
 }
 
 static int sleep_virtual(struct loop *l)

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <cmocka.h>
 
@@ -315,6 +316,65 @@ static void test_real_timer(void **state)
 	p.l = loop_free(p.l);
 }
 
+static unsigned armed; /* how often the kernel's timer was set */
+
+int __real_timerfd_settime(int fd, int flags, const struct itimerspec *at, struct itimerspec *old);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *at, struct itimerspec *old);
+int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *at, struct itimerspec *old)
+{
+	armed++;
+	return __real_timerfd_settime(fd, flags, at, old);
+}
+
+static void again(void *arg)
+{
+	struct probe *p = arg;
+
+	if (++p->fires < 20)
+		assert_non_null(loop_after(p->l, 0, again, p));
+	else
+		loop_stop(p->l, 0);
+}
+
+/* Each exchange on a busy wire puts the deadline off. */
+static void put_off(void *arg, int fd, unsigned what)
+{
+	struct probe *p = arg;
+
+	read_one(arg, fd, what);
+	loop_cancel(p->l, p->other);
+	p->other = loop_after(p->l, (int64_t)(30000 + 1000 * p->n), stop_loop, p);
+}
+
+/* The kernel's timer is not set for what is due, nor moved with each deadline; and the one that
+ * stands in the end is kept, neither early nor never. */
+static void test_kernel_timer_is_let_alone(void **state)
+{
+	struct probe p = { 0 };
+	int64_t end;
+	int sv[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+	assert_int_equal(loop_new(&p.l, false), 0);
+	armed = 0;
+	p.other = loop_after(p.l, 20000, stop_loop, &p);
+	assert_non_null(loop_after(p.l, 0, again, &p));
+	assert_int_equal(loop_run(p.l), 0);
+	assert_int_equal(p.fires, 20);
+	assert_int_equal(armed, 0);
+	assert_int_equal(write(sv[1], "abcdefghij", 10), 10);
+	p.watch = loop_watch(p.l, sv[0], LOOP_READ, put_off, &p);
+	end = loop_read(p.l).us + 40000;
+	assert_int_equal(loop_run(p.l), 7);
+	assert_string_equal(p.seen, "abcdefghij");
+	assert_true(loop_read(p.l).us >= end);
+	assert_int_equal(armed, 2);
+	p.l = loop_free(p.l);
+	(void)close(sv[0]);
+	(void)close(sv[1]);
+}
+
 static int hook_stops(void *arg)
 {
 	struct probe *p = arg;
@@ -486,6 +546,7 @@ int main(void)
 		cmocka_unit_test(test_fd_watch),
 		cmocka_unit_test(test_slices),
 		cmocka_unit_test(test_real_timer),
+		cmocka_unit_test(test_kernel_timer_is_let_alone),
 		cmocka_unit_test(test_stop_in_hook),
 		cmocka_unit_test(test_bufferevents),
 		cmocka_unit_test(test_spare),
