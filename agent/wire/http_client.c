@@ -15,7 +15,7 @@
 #include "http_addr.h"
 #include "tls.h"
 
-enum { CALLS_MAX = 256, POOLS_MAX = 64, SOCKS_PER_POOL = 56 };
+enum { CALLS_MAX = 256, POOLS_MAX = 64, SOCKS_PER_POOL = 56, IDLE_MAX = 64 };
 #define TIMEOUT_US 30000000
 #define BODY_MAX   (1u << 20)
 
@@ -58,6 +58,8 @@ struct http_client {
 	SLIST_HEAD(, pool) pools;
 	LIST_HEAD(, http_call) calls;
 	size_t ncalls, npools;
+	CURL *idle[IDLE_MAX]; /* reset, with their buffers: one is 20 kB to make and to clear */
+	size_t nidle;
 	bool *freed; /* set while callbacks run */
 };
 
@@ -65,6 +67,7 @@ static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 
 static void curl_init(void)
 {
+	wire_ignore_sigpipe();
 	(void)curl_global_init(CURL_GLOBAL_ALL);
 }
 
@@ -123,6 +126,23 @@ static curl_socket_t on_socket(void *arg, curlsocktype what, struct curl_sockadd
 	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
 
+/* Options, callbacks and errors of one call do not outlive it: curl keeps buffers over a reset, and
+ * what we never turn on (cookies, the cache of TLS sessions). */
+static void easy_put(struct http_client *c, CURL *easy)
+{
+	if (!c || c->nidle == IDLE_MAX) {
+		curl_easy_cleanup(easy);
+		return;
+	}
+	curl_easy_reset(easy);
+	c->idle[c->nidle++] = easy;
+}
+
+static CURL *easy_get(struct http_client *c)
+{
+	return c && c->nidle ? c->idle[--c->nidle] : curl_easy_init();
+}
+
 static void call_free(struct http_call *k)
 {
 	if (!k)
@@ -132,7 +152,8 @@ static void call_free(struct http_call *k)
 		LIST_REMOVE(k, entry);
 		k->c->ncalls--;
 	}
-	curl_easy_cleanup(k->easy);
+	if (k->easy)
+		easy_put(k->c, k->easy);
 	curl_slist_free_all(k->headers);
 	free(k->in);
 	free(k);
@@ -229,7 +250,8 @@ static int call_web(struct http_call *k, const struct http_web *w)
 	return bad ? -ENOMEM : 0;
 }
 
-static int call_new(struct http_call **ret, const struct http_call_spec *s, struct err *e)
+static int call_new(struct http_call **ret, struct http_client *c, const struct http_call_spec *s,
+		    struct err *e)
 {
 	struct http_call *k;
 	int r;
@@ -241,10 +263,10 @@ static int call_new(struct http_call **ret, const struct http_call_spec *s, stru
 	if (!k)
 		return err_set(e, -ENOMEM, "http call: no memory");
 	(void)pthread_once(&curl_once, curl_init);
-	wire_ignore_sigpipe();
+	k->c = c;
 	k->on_data = s->on_data;
 	k->max = s->max_bytes ? s->max_bytes : BODY_MAX;
-	k->easy = curl_easy_init();
+	k->easy = easy_get(c);
 	r = k->easy ? call_options(k, s) : -ENOMEM;
 	if (r) {
 		call_free(k);
@@ -328,6 +350,8 @@ static void collect(struct pool *p)
 		k->pool = NULL;
 		k->done(k->arg, err, err ? NULL : &r,
 			err ? (k->error[0] ? k->error : curl_easy_strerror(m->data.result)) : "");
+		if (freed)
+			k->c = NULL;
 		call_free(k);
 	}
 	if (!freed)
@@ -485,6 +509,8 @@ struct http_client *http_client_free(struct http_client *c)
 		SLIST_REMOVE_HEAD(&c->pools, entry);
 		pool_free(p);
 	}
+	while (c->nidle)
+		curl_easy_cleanup(c->idle[--c->nidle]);
 	free(c);
 	return NULL;
 }
@@ -510,10 +536,9 @@ int http_call_start(struct http_call **ret, struct http_client *c, const struct 
 	int r = start_check(c, s, e);
 
 	if (!r)
-		r = call_new(&k, s, e);
+		r = call_new(&k, c, s, e);
 	if (r)
 		return r;
-	k->c = c;
 	k->done = done;
 	k->arg = arg;
 	r = pool_get(&p, c, s->unix_path || s->plain || s->web ? "" : s->did, s->public_only);
@@ -552,7 +577,7 @@ int http_call_sync(const struct http_call_spec *s, int *ret_status, char **ret_b
 
 	if (!s->unix_path)
 		return err_set(e, -EINVAL, "http call: a unix socket path is needed");
-	r = call_new(&k, s, e);
+	r = call_new(&k, NULL, s, e);
 	if (r)
 		return r;
 	code = curl_easy_perform(k->easy);

@@ -288,7 +288,6 @@ static int tls_new(struct http_io *io, struct ssl_ctx_st *ctx)
 	}
 	SSL_set_accept_state(io->ssl);
 	SSL_set_read_ahead(io->ssl, 1);
-	(void)SSL_clear_mode(io->ssl, SSL_MODE_RELEASE_BUFFERS);
 	/* What is left of a write comes again from a buffer of ours. */
 	(void)SSL_set_mode(io->ssl,
 			   SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);

@@ -72,6 +72,9 @@ static void handler(void *arg, const struct wire_request *r, struct http_reply *
 			       r->peer->local, r->peer->uid == getuid() && r->peer->pid == getpid(),
 			       r->query);
 		reply_text(t, 200, who, strlen(who));
+	} else if (!strcmp(r->path, "/headers")) {
+		(void)snprintf(who, sizeof(who), "%s %zu %zu", r->method, r->len, r->nheaders);
+		reply_text(t, 200, who, strlen(who));
 	} else {
 		reply_text(t, 200, r->body, r->len);
 	}
