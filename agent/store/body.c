@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* body.c - exchanged bodies under their digests, encrypted with a key of the consumer whom they are
  * about. The key is a file beside the database: destroying it makes every body of that consumer
- * unreadable, in the database and in all its copies, while no row changes. */
+ * unreadable, in the database and in all its copies, while no row changes. Keys that were read stay
+ * in locked memory; each use looks whether the file still stands. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -20,6 +21,15 @@ enum {
 	NAME_LEN = 16,
 	ID_LEN = 8,
 	PATH_LEN = PATH_MAX + 64,
+	KEYS_MAX = 16,
+};
+
+/* A key that was read, good while the file it came from stands as it was. */
+struct body_key {
+	uint8_t name[NAME_LEN], key[KEY_LEN];
+	dev_t dev;
+	ino_t ino; /* 0 = none */
+	struct timespec changed;
 };
 
 /* Before the ciphertext: which file holds the key, which key that file held, and the nonce. */
@@ -70,15 +80,72 @@ static int sync_dir(const char *path, struct err *e)
 	return fd < 0 || fsync(fd) < 0 ? failed(path, e) : 0;
 }
 
-static int key_read(const char *path, uint8_t key[KEY_LEN], struct err *e)
+struct body_key *body_keys_free(struct body_key *keys)
+{
+	sodium_free(keys); /* clears it */
+	return NULL;
+}
+
+/* Where the key of this name is kept; NULL: nowhere, for want of memory. */
+static struct body_key *place_of(struct store *s, const uint8_t name[NAME_LEN])
+{
+	if (!s->keys && sodium_init() >= 0) {
+		s->keys = sodium_allocarray(KEYS_MAX, sizeof(*s->keys));
+		if (s->keys)
+			memset(s->keys, 0, KEYS_MAX * sizeof(*s->keys));
+	}
+	return s->keys ? &s->keys[name[0] % KEYS_MAX] : NULL;
+}
+
+static void forget(struct body_key *k)
+{
+	if (k)
+		sodium_memzero(k, sizeof(*k));
+}
+
+/* The same file, not written since: whoever destroys a key need not be this process. */
+static bool stands(const struct body_key *k, const uint8_t name[NAME_LEN], const char *path)
+{
+	struct stat st;
+
+	return k->ino && !memcmp(k->name, name, NAME_LEN) && !lstat(path, &st) &&
+	       st.st_ino == k->ino && st.st_dev == k->dev &&
+	       st.st_ctim.tv_sec == k->changed.tv_sec && st.st_ctim.tv_nsec == k->changed.tv_nsec;
+}
+
+static int key_read(const char *path, uint8_t key[KEY_LEN], struct stat *st, struct err *e)
 {
 	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
 	if (fd < 0)
 		return errno == ENOENT ? -ENOENT : failed(path, e);
 	errno = 0;
-	if (read(fd, key, KEY_LEN) != KEY_LEN)
+	if (fstat(fd, st) < 0 || read(fd, key, KEY_LEN) != KEY_LEN)
 		return failed(path, e);
+	return 0;
+}
+
+/* A copy, which the caller clears. */
+static int key_get(struct store *s, const uint8_t name[NAME_LEN], const char *path,
+		   uint8_t key[KEY_LEN], struct err *e)
+{
+	struct body_key *k = place_of(s, name);
+	struct stat st;
+	int r;
+
+	if (k && stands(k, name, path)) {
+		memcpy(key, k->key, KEY_LEN);
+		return 0;
+	}
+	forget(k);
+	r = key_read(path, key, &st, e);
+	if (r || !k)
+		return r;
+	memcpy(k->name, name, NAME_LEN);
+	memcpy(k->key, key, KEY_LEN);
+	k->dev = st.st_dev;
+	k->ino = st.st_ino;
+	k->changed = st.st_ctim;
 	return 0;
 }
 
@@ -123,14 +190,16 @@ int store_body_put(struct store *s, const struct hash *digest, const char *consu
 		return r;
 	name_of(consumer, h.name);
 	path_of(s, h.name, path);
-	r = key_read(path, key, e);
+	r = key_get(s, h.name, path, key, e);
 	if (r == -ENOENT)
 		r = key_make(s, path, key, e);
 	if (r)
 		return r;
 	data = malloc(sizeof(h) + len + TAG_LEN);
-	if (!data)
+	if (!data) {
+		sodium_memzero(key, sizeof(key));
 		return err_set(e, -ENOMEM, "store: out of memory");
+	}
 	id_of(key, h.id);
 	randombytes_buf(h.nonce, sizeof(h.nonce));
 	memcpy(data, &h, sizeof(h));
@@ -142,8 +211,8 @@ int store_body_put(struct store *s, const struct hash *digest, const char *consu
 }
 
 /* data is what the row holds; *ret is malloc'd and 0-terminated. */
-static int decrypt(const struct store *s, const struct hash *digest, const uint8_t *data,
-		   size_t len, void **ret, size_t *ret_len, struct err *e)
+static int decrypt(struct store *s, const struct hash *digest, const uint8_t *data, size_t len,
+		   void **ret, size_t *ret_len, struct err *e)
 {
 	uint8_t key[KEY_LEN], id[ID_LEN], *text;
 	unsigned long long n = 0;
@@ -155,16 +224,20 @@ static int decrypt(const struct store *s, const struct hash *digest, const uint8
 		return err_set(e, -EUCLEAN, "body: damaged");
 	memcpy(&h, data, sizeof(h));
 	path_of(s, h.name, path);
-	r = key_read(path, key, e);
+	r = key_get(s, h.name, path, key, e);
 	if (!r)
 		id_of(key, id);
-	if (r == -ENOENT || (!r && memcmp(id, h.id, ID_LEN) != 0))
+	if (r == -ENOENT || (!r && memcmp(id, h.id, ID_LEN) != 0)) {
+		sodium_memzero(key, sizeof(key));
 		return err_set(e, -ENODATA, "body: erased");
+	}
 	if (r)
 		return r;
 	text = malloc(len);
-	if (!text)
+	if (!text) {
+		sodium_memzero(key, sizeof(key));
 		return err_set(e, -ENOMEM, "store: out of memory");
+	}
 	r = crypto_aead_xchacha20poly1305_ietf_decrypt(text, &n, NULL, data + sizeof(h),
 						       len - sizeof(h), digest->b, HASH_LEN,
 						       h.nonce, key);
@@ -211,6 +284,7 @@ int store_consumer_erase(struct store *s, const char *consumer, struct err *e)
 	if (s->flags & STORE_READER)
 		return err_set(e, -EROFS, "store: opened read-only");
 	name_of(consumer, name);
+	forget(place_of(s, name));
 	path_of(s, name, path);
 	fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)

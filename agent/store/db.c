@@ -134,6 +134,7 @@ struct store *db_close(struct store *s)
 	(void)sqlite3_close(s->db);
 	if (s->lock_fd >= 0)
 		(void)close(s->lock_fd);
+	s->keys = body_keys_free(s->keys);
 	free(s->hot);
 	free(s->late);
 	free(s->staged);

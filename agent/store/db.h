@@ -40,8 +40,11 @@ struct store {
 	struct ledger_hot *hot; /* the turn's wallets, NULL = none yet */
 	struct late *late;      /* the turn's events that are not written yet, NULL = never any */
 	struct staged *staged;  /* and its rows of the journal */
+	struct body_key *keys;  /* of bodies, in locked memory; NULL = none read yet */
 };
 
+/* Keys of bodies that were kept in memory; NULL is fine. */
+struct body_key *body_keys_free(struct body_key *keys);
 /* SQLite's memory from now on: before its first use in the process. */
 void db_heap(void);
 /* And its page cache, likewise. */
