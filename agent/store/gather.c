@@ -10,12 +10,16 @@
  * that of the database, so no other process looks for bytes that are still here. Without syncs that
  * would not hold: a connection with synchronous=OFF does not use this layer.
  *
+ * The WAL gets its room before it is used, in zeros: a sync after a write within the file waits for
+ * the data alone, one after a write that made the file longer for the file system's journal too.
+ * SQLite reads its WAL up to the first frame that is not of this round, and zeros are none.
+ *
  * A write that was said to be done and then failed must not be forgotten: from then on everything
  * asked of that file fails with the same error, so the sync before the acknowledgement does too. */
 #include "db.h"
 
 /* Below the 128 KiB that SQLite's own layer writes at once; some thirty frames. */
-enum { GATHER_MAX = 120 * 1024 };
+enum { GATHER_MAX = 120 * 1024, ROOM = 512 * 1024 };
 
 struct gathered {
 	sqlite3_file base; /* first: SQLite's view of this */
@@ -24,7 +28,9 @@ struct gathered {
 	uint8_t *buf; /* GATHER_MAX bytes, NULL = nothing written yet */
 	sqlite3_int64 at;
 	int len;
-	int failed; /* the error of a write that was said to be done; 0 = none */
+	int failed;         /* the error of a write that was said to be done; 0 = none */
+	bool lays;          /* the WAL */
+	sqlite3_int64 room; /* bytes that the file has at least */
 };
 
 static sqlite3_vfs vfs;
@@ -35,10 +41,29 @@ static struct gathered *of(sqlite3_file *f)
 	return (struct gathered *)(void *)f;
 }
 
+/* A disk that has no room for it says so now, and this commit fails: no later one could be kept. */
+static int lay(struct gathered *g)
+{
+	static const uint8_t zeros[ROOM / 8];
+	const sqlite3_io_methods *m = g->real->pMethods;
+	sqlite3_int64 end = g->at + g->len, size = 0, to = end / ROOM * ROOM + ROOM;
+	int rc;
+
+	if (!g->lays || end <= g->room)
+		return SQLITE_OK;
+	rc = m->xFileSize(g->real, &size);
+	for (; rc == SQLITE_OK && size < to; size += (int)sizeof(zeros))
+		rc = m->xWrite(g->real, zeros, (int)sizeof(zeros), size);
+	g->room = size;
+	return rc;
+}
+
 static int hand_down(struct gathered *g)
 {
 	int n = g->len;
 
+	if (!g->failed && n)
+		g->failed = lay(g);
 	g->len = 0;
 	if (!g->failed && n)
 		g->failed = g->real->pMethods->xWrite(g->real, g->buf, n, g->at);
@@ -96,7 +121,6 @@ static int gather_close(sqlite3_file *f)
 	}
 AFTER(Read, (sqlite3_file * f, void *p, int n, sqlite3_int64 at), (r, p, n, at))
 AFTER(Sync, (sqlite3_file * f, int flags), (r, flags))
-AFTER(Truncate, (sqlite3_file * f, sqlite3_int64 n), (r, n))
 AFTER(FileSize, (sqlite3_file * f, sqlite3_int64 *n), (r, n))
 AFTER(FileControl, (sqlite3_file * f, int op, void *arg), (r, op, arg))
 AFTER(Unlock, (sqlite3_file * f, int level), (r, level))
@@ -107,6 +131,16 @@ PASS(DeviceCharacteristics, (sqlite3_file * f), (r))
 PASS(ShmMap, (sqlite3_file * f, int i, int n, int grow, void volatile **ret), (r, i, n, grow, ret))
 PASS(ShmLock, (sqlite3_file * f, int from, int n, int flags), (r, from, n, flags))
 PASS(ShmUnmap, (sqlite3_file * f, int erase), (r, erase))
+
+static int gather_truncate(sqlite3_file *f, sqlite3_int64 n)
+{
+	struct gathered *g = of(f);
+	int rc = hand_down(g);
+
+	if (n < g->room)
+		g->room = n;
+	return rc ? rc : g->real->pMethods->xTruncate(g->real, n);
+}
 
 static void gather_ShmBarrier(sqlite3_file *f)
 {
@@ -121,7 +155,7 @@ static const sqlite3_io_methods methods = {
 	.xClose = gather_close,
 	.xRead = gather_Read,
 	.xWrite = gather_write,
-	.xTruncate = gather_Truncate,
+	.xTruncate = gather_truncate,
 	.xSync = gather_Sync,
 	.xFileSize = gather_FileSize,
 	.xLock = gather_Lock,
@@ -142,7 +176,8 @@ static int gather_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int fl
 	int rc;
 
 	(void)v;
-	*g = (struct gathered){ .gathers = flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL) };
+	*g = (struct gathered){ .gathers = flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL),
+				.lays = flags & SQLITE_OPEN_WAL };
 	g->real = calloc(1, (size_t)below->szOsFile);
 	if (!g->real)
 		return SQLITE_NOMEM;
