@@ -22,6 +22,8 @@ struct record {
 _Static_assert(sizeof(struct record) == 112, "the file's format");
 
 enum {
+	ROOM = 64 * 1024, /* zeros before the file gets longer: a sync within it costs a third */
+	SECTOR = 512,     /* the most that a disk writes whole */
 	SLOTS_FIRST = 1024,
 	SLOTS_A_RECORD = 2, /* a lineage or note, and the wallet of what it commits */
 };
@@ -38,6 +40,7 @@ struct signer_state {
 	int fd;
 	bool broken;
 	uint64_t count;
+	off_t room; /* bytes of the file */
 	uint8_t head[32];
 	uint32_t lineages;
 	struct sign_sum total, back;
@@ -202,6 +205,43 @@ static const char *full(int err)
 				: "beyond what can be counted";
 }
 
+static bool zeros(const void *p, size_t n)
+{
+	return sodium_is_zero(p, n) == 1;
+}
+
+/* A record of the last write of all, of which a crash left one sector and not the other. */
+static bool torn(const struct record *r, off_t at)
+{
+	size_t first = SECTOR - (size_t)at % SECTOR;
+
+	return first < sizeof(*r) &&
+	       (zeros(r, first) || zeros((const uint8_t *)r + first, sizeof(*r) - first));
+}
+
+/* What is behind the last good record: room, in which a write that nobody waited for may have been
+ * cut short. Its remains go, or a later record would stand before them. */
+static int end_at(struct signer_state *s, off_t at, const char *path, struct err *e)
+{
+	uint8_t b[ROOM];
+	off_t reach = at + (off_t)(SSTATE_ADD_MAX * sizeof(struct record)), p = at;
+	bool clean = true;
+	ssize_t n;
+
+	for (; (n = pread(s->fd, b, sizeof(b), p)) > 0; p += n) {
+		size_t near = p >= reach ? 0 : reach - p < n ? (size_t)(reach - p) : (size_t)n;
+
+		clean = clean && zeros(b, near);
+		if (!zeros(b + near, (size_t)n - near))
+			return err_set(e, -EBADMSG, "%s: record %llu is damaged", path,
+				       (unsigned long long)s->count);
+	}
+	if (n < 0 || (!clean && (ftruncate(s->fd, at) || fsync(s->fd))))
+		return err_set(e, -errno, "%s: torn record: %s", path, strerror(errno));
+	s->room = clean ? p : at;
+	return 0;
+}
+
 static int replay(struct signer_state *s, const char *path, struct err *e)
 {
 	off_t at = 0;
@@ -209,10 +249,7 @@ static int replay(struct signer_state *s, const char *path, struct err *e)
 	ssize_t n;
 	int err;
 
-	while ((n = pread(s->fd, &r, sizeof(r), at)) == sizeof(r)) {
-		if (!record_good(s, &r))
-			return err_set(e, -EBADMSG, "%s: record %llu is damaged", path,
-				       (unsigned long long)s->count);
+	while ((n = pread(s->fd, &r, sizeof(r), at)) == sizeof(r) && record_good(s, &r)) {
 		err = remember(s, &r);
 		if (err)
 			return err_set(e, err, "%s: %s", path, full(err));
@@ -220,8 +257,22 @@ static int replay(struct signer_state *s, const char *path, struct err *e)
 	}
 	if (n < 0)
 		return err_set(e, -errno, "%s: %s", path, strerror(errno));
-	if (n > 0 && (ftruncate(s->fd, at) || fsync(s->fd)))
-		return err_set(e, -errno, "%s: torn record: %s", path, strerror(errno));
+	if (n == sizeof(r) && !zeros(&r, sizeof(r)) && !torn(&r, at))
+		return err_set(e, -EBADMSG, "%s: record %llu is damaged", path,
+			       (unsigned long long)s->count);
+	return end_at(s, at, path, e);
+}
+
+/* The file's first bytes that are not there yet, in zeros. */
+static int lay(struct signer_state *s, off_t end)
+{
+	static const uint8_t none[ROOM];
+
+	if (end <= s->room)
+		return 0;
+	if (pwrite(s->fd, none, sizeof(none), s->room) != (ssize_t)sizeof(none))
+		return -1;
+	s->room += ROOM;
 	return 0;
 }
 
@@ -310,6 +361,7 @@ struct sign_sum sstate_total(const struct signer_state *s, uint32_t record)
 int sstate_add(struct signer_state *s, const struct sstate_new *in, unsigned n, struct err *e)
 {
 	struct record r[SSTATE_ADD_MAX];
+	off_t at = (off_t)(s->count * sizeof(*r)), len = (off_t)(n * sizeof(*r));
 	const uint8_t *prev = s->head;
 	int err = 0;
 
@@ -327,9 +379,7 @@ int sstate_add(struct signer_state *s, const struct sstate_new *in, unsigned n, 
 		chain_of(r[i].chain, prev, &r[i]);
 	}
 	errno = EIO;
-	if (pwrite(s->fd, r, n * sizeof(*r), (off_t)(s->count * sizeof(*r))) !=
-		    (ssize_t)(n * sizeof(*r)) ||
-	    fdatasync(s->fd)) {
+	if (lay(s, at + len) || pwrite(s->fd, r, (size_t)len, at) != len || fdatasync(s->fd)) {
 		s->broken = true;
 		return err_set(e, -errno, "signer state: %s", strerror(errno));
 	}

@@ -151,6 +151,103 @@ static void test_damage(void **state)
 	assert_int_equal(attest(p.count, p.head), 0);
 }
 
+static off_t state_size(void)
+{
+	struct stat st;
+
+	assert_int_equal(stat(conf.keys.state, &st), 0);
+	return st.st_size;
+}
+
+/* Zeros from..to of a state of n records. With it a signer that attests what the first `good` came
+ * to, and signs on; good < 0: none that starts. */
+static void cut_out(unsigned n, off_t from, off_t to, int good)
+{
+	static const uint8_t none[512];
+	struct sign_rep at[9] = { 0 }, p;
+	struct ask q = want(SIGNER_AGREEMENT, 1, 1, 1);
+	int fd;
+
+	(void)unlink(conf.keys.state);
+	start();
+	assert_int_equal(attest(0, NULL), 0);
+	for (unsigned i = 2; i <= n; i++, q.revision++) { /* the first commits too: two records */
+		assert_int_equal(sign(&q, &at[i], ""), 0);
+		assert_int_equal(at[i].count, i);
+	}
+	assert_int_equal(halt(), 0);
+	fd = open(conf.keys.state, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, none, (size_t)(to - from), from), to - from);
+	(void)close(fd);
+	start();
+	if (good < 0) {
+		assert_int_equal(signer_ping(&cl, NULL), -EPIPE);
+		assert_int_not_equal(halt(), 0);
+		return;
+	}
+	assert_int_equal(attest(at[n].count, at[n].head), (unsigned)good == n ? 0 : -EACCES);
+	assert_int_equal(attest(at[good].count, at[good].head), 0);
+	for (int i = 0; i < 3; i++, q.revision++)
+		assert_int_equal(sign(&q, &p, ""), 0);
+	assert_int_equal(p.count, good + 3);
+	assert_int_equal(halt(), 0);
+	start(); /* nothing of what was cut off stands behind what came since */
+	assert_int_equal(attest(p.count, p.head), 0);
+	assert_int_equal(halt(), 0);
+}
+
+/* The fifth record, 448 to 560, lies on two sectors: a crash in its write leaves one of them. */
+static void test_room(void **state)
+{
+	static const struct {
+		unsigned n;
+		off_t from, to;
+		int good;
+	} t[] = {
+		{ 5, 560, 1000, 5 },                     /* the room itself */
+		{ 5, 448, 512, 4 },                      /* one sector */
+		{ 5, 512, 560, 4 },                      /* the other */
+		{ 5, 448, 560, 4 },  { 6, 448, 512, 4 }, /* two records in one write */
+		{ 6, 512, 560, 4 },  { 6, 448, 560, 4 },
+		{ 5, 448, 500, -1 }, /* no sector */
+		{ 5, 513, 560, -1 }, { 4, 336, 400, -1 },
+		{ 7, 448, 512, -1 }, /* one that others were written after */
+		{ 7, 448, 560, -1 }, { 8, 0, 512, -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(t); i++)
+		cut_out(t[i].n, t[i].from, t[i].to, t[i].good);
+}
+
+/* A sync of a file that got longer costs three of one that did not. */
+static void test_longer_seldom(void **state)
+{
+	struct sign_rep p;
+	off_t had;
+
+	(void)state;
+	start();
+	assert_int_equal(attest(0, NULL), 0);
+	fill(&p, 1);
+	had = state_size();
+	for (unsigned i = 2; i <= 584; i++) { /* 585 records, 65,520 bytes */
+		struct ask q = want(SIGNER_AGREEMENT, 1, i, (uint8_t)i);
+
+		assert_int_equal(sign(&q, &p, ""), 0);
+		assert_int_equal(state_size(), had);
+	}
+	for (unsigned i = 585; i <= 588; i++) {
+		struct ask q = want(SIGNER_AGREEMENT, 1, i, (uint8_t)i);
+
+		assert_int_equal(sign(&q, &p, ""), 0);
+		assert_int_equal(state_size(), 2 * had);
+	}
+	assert_int_equal(halt(), 0);
+	start();
+	assert_int_equal(attest(p.count, p.head), 0);
+}
+
 /* A bucket per key, and the refusal says when to come again. */
 static void test_rate(void **state)
 {
@@ -371,6 +468,8 @@ int main(void)
 		CASE(test_checkpoints),
 		CASE(test_state_and_log),
 		CASE(test_damage),
+		CASE(test_room),
+		CASE(test_longer_seldom),
 		CASE(test_rate),
 		CASE(test_keyfile),
 		CASE(test_credential),
