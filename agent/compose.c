@@ -24,6 +24,7 @@
 #include "agent/wire/http_client.h"
 #include "agent/wire/http_push.h"
 #include "agent/wire/http_server.h"
+#include "agent/wire/pace.h"
 #include "agent/wire/sse.h"
 #include "agent/wire/tls.h"
 #include "fetch.h"
@@ -60,6 +61,7 @@ struct compose {
 	struct loop_timer *ping;
 	struct mcp_server *mcp;
 	struct sse_hub *sse;
+	struct turns *turns; /* of A2A's and MCP's streams */
 };
 
 /* A service manager's usual soft limit of open files is 1024, below what we may serve. */
@@ -319,6 +321,7 @@ static int start_a2a(struct compose *m, struct err *e)
 				.skills = bss ? bss_skills : ent_skills,
 				.extended_skills = more,
 				.streaming = true,
+				.pace = m->side.pace,
 				.max_streams_per_peer = c->daemon.max_peer_streams,
 				.max_turns_per_peer = c->daemon.max_peer_calls,
 				.sign = m->card ? card_sign : NULL,
@@ -425,6 +428,10 @@ static int start_wires(struct compose *m, struct err *e)
 	const struct jws_key key = { card_sign, m->card, m->card_kid };
 	int r = start_http(m, e);
 
+	if (!r && turns_new(&m->turns, m->side.loop))
+		r = err_set(e, -ENOMEM, "wires");
+	if (!r)
+		m->side.pace = turns_pace(m->turns);
 	(void)snprintf(m->card_kid, sizeof(m->card_kid), "%s#card", m->side.cfg->daemon.did);
 
 	if (!r)
@@ -560,6 +567,7 @@ struct compose *compose_free(struct compose *m)
 	m->push = http_push_free(m->push);
 	m->side.a2a = a2a_server_free(m->side.a2a);
 	m->mcp = mcp_server_free(m->mcp);
+	m->turns = turns_free(m->turns);
 	m->http = http_server_free(m->http);
 	m->side.tokens = tokens_free(m->side.tokens);
 	m->side.fetch = fetch_free(m->side.fetch);

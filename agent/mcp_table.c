@@ -396,6 +396,7 @@ int mcp_table_serve(struct side *s, const struct jws_key *key, struct mcp_server
 				.legacy = true,
 				.now = table_now,
 				.now_arg = s,
+				.pace = s->pace,
 				.max_peer_streams = s->cfg->daemon.max_peer_streams,
 				.max_peer_turns = s->cfg->daemon.max_peer_calls };
 

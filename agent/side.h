@@ -11,6 +11,7 @@
 #include "agent/loop.h"
 #include "agent/mark_core.h"
 #include "agent/tools/tools.h"
+#include "agent/wire/wire.h"
 #include "treaty/advice.h"
 #include "treaty/sign.h"
 
@@ -66,6 +67,7 @@ struct side {
 	struct http_client *http; /* mutual TLS with our identity; NULL when no TLS is configured */
 	struct fetch *fetch;      /* of the public web; NULL without [web] hosts */
 	struct a2a_server *a2a;   /* NULL when no role speaks to other organisations */
+	struct wire_pace pace;    /* of streams */
 	struct node *node;        /* the local node; NULL without that role */
 	struct tokens *tokens;    /* NULL: no token stands for anybody */
 	struct witness *witness;  /* NULL without a checkpoint key */

@@ -116,6 +116,7 @@ struct a2a_config {
 	int (*sign)(void *arg, const char *input, size_t len, uint8_t sig[64]);
 	void *sign_arg;
 	const char *sign_kid;
+	struct wire_pace pace;       /* of streams; zero: written at once */
 	size_t max_streams;          /* [1024] */
 	size_t max_streams_per_peer; /* [32] */
 	size_t max_tasks;            /* [4096] the oldest terminal one makes room */

@@ -215,6 +215,7 @@ int a2a_server_new(struct a2a_server **ret, const struct a2a_config *c, const st
 	TAILQ_INIT(&s->seen);
 	LIST_INIT(&s->turns);
 	LIST_INIT(&s->shares);
+	LIST_INIT(&s->leaving);
 	random_fill(s->key, sizeof(s->key));
 	s->cfg = *c;
 	s->app = *app;
@@ -242,6 +243,7 @@ struct a2a_server *a2a_server_free(struct a2a_server *s)
 		a2a_seen_free(s, TAILQ_FIRST(&s->seen));
 	while (!TAILQ_EMPTY(&s->tasks))
 		a2a_task_free(s, TAILQ_FIRST(&s->tasks));
+	a2a_streams_flush(s);
 	free(s->path);
 	free(s->extension);
 	free(s->offered);

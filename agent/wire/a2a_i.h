@@ -17,6 +17,8 @@ enum {
 	A2A_WAITERS_MAX = 8,
 	A2A_PUSH_MAX = 8,
 	A2A_URL_MAX = 512,
+	A2A_NEWS_MAX = 32, /* events that wait for one reader, */
+	A2A_NEWS_BYTES = 65536,
 };
 
 /* Where an answer goes, and in which binding it is written. */
@@ -28,10 +30,21 @@ struct a2a_to {
 	bool extension, offered; /* activated */
 };
 
+/* An event's value, one for all who read the task. */
+struct a2a_news {
+	unsigned refs;
+	bool is_error;
+	size_t len;
+	char text[];
+};
+
 struct a2a_sub {
-	LIST_ENTRY(a2a_sub) entry;
+	LIST_ENTRY(a2a_sub) entry; /* of its task; of the server's when it leaves */
 	struct a2a_server *s;
-	struct a2a_task *task;
+	struct wire_turn wait;
+	struct a2a_news *news[A2A_NEWS_MAX]; /* not written yet, in order */
+	size_t n_news, bytes;
+	bool leaves;           /* ends when they are written */
 	struct a2a_turn *turn; /* ends with it; NULL: with the task */
 	struct a2a_to to;      /* id owned; sink.to is spent */
 	void *stream;
@@ -118,6 +131,7 @@ struct a2a_server {
 	LIST_HEAD(, a2a_seen) seen_buckets[A2A_BUCKETS];
 	LIST_HEAD(, a2a_share) shares;
 	LIST_HEAD(, a2a_turn) turns;
+	LIST_HEAD(, a2a_sub) leaving;
 	size_t ntasks, nseen, nturns, nsubs;
 	uint8_t key[16]; /* of fingerprints */
 	uint64_t order;
@@ -203,6 +217,8 @@ void a2a_stream_once(const struct a2a_server *s, const struct a2a_to *to, const 
 void a2a_event(struct a2a_server *s, struct a2a_task *t, const char *kind, json_t *value);
 /* turn NULL: all of the task. error (an object's text, NULL: none) is told first. */
 void a2a_streams_end(struct a2a_task *t, const struct a2a_turn *turn, const char *error);
+/* Whoever leaves gets what waits for it now. */
+void a2a_streams_flush(struct a2a_server *s);
 void a2a_do_subscribe(struct a2a_call *c);
 
 /* a2a_push.c */

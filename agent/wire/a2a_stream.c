@@ -5,8 +5,38 @@
 
 #include <errno.h>
 
+static void news_put(struct a2a_news *n)
+{
+	if (n && !--n->refs)
+		free(n);
+}
+
+static struct a2a_news *news_new(bool is_error, const char *text)
+{
+	size_t len = strlen(text);
+	struct a2a_news *n = malloc(sizeof(*n) + len + 1);
+
+	if (!n)
+		return NULL;
+	n->refs = 1;
+	n->is_error = is_error;
+	n->len = len;
+	memcpy(n->text, text, len + 1);
+	return n;
+}
+
+static void sub_forget(struct a2a_sub *sub)
+{
+	while (sub->n_news)
+		news_put(sub->news[--sub->n_news]);
+	sub->bytes = 0;
+	if (sub->wait.waits)
+		sub->s->cfg.pace.leave(sub->s->cfg.pace.to, &sub->wait);
+}
+
 static void sub_free(struct a2a_sub *sub)
 {
+	sub_forget(sub);
 	LIST_REMOVE(sub, entry);
 	sub->s->nsubs--;
 	sub->to.sink.stream->end(sub->stream);
@@ -20,26 +50,73 @@ static void on_gone(void *arg)
 	sub_free(arg);
 }
 
-/* "data: {...}\n\n" of one StreamResponse or error, as the binding has it; NULL on ENOMEM. */
-static char *event_text(const struct a2a_to *to, bool is_error, const char *value)
+/* "data: {...}\n\n" of one StreamResponse or error, as the binding has it. */
+static void event_write(struct json_out *o, const struct a2a_to *to, bool is_error,
+			const char *value)
 {
 	int status;
 	auto_free char *body = a2a_body_new(to, is_error, value, &status);
-	struct json_out o = { 0 };
 
-	if (!body)
-		return NULL;
-	json_out_lit(&o, "data: ");
-	json_out_text(&o, body);
-	json_out_lit(&o, "\n\n");
-	return json_out_take(&o, NULL);
+	o->failed |= !body;
+	json_out_lit(o, "data: ");
+	json_out_text(o, body ? body : "");
+	json_out_lit(o, "\n\n");
 }
 
-static int sub_send(struct a2a_sub *sub, bool is_error, const char *value)
+/* What waits for the reader, in one piece. Negative: it is lost. */
+static int sub_flush(struct a2a_sub *sub)
 {
-	auto_free char *text = event_text(&sub->to, is_error, value);
+	struct json_out o = { 0 };
+	auto_free char *text = NULL;
+	size_t len;
 
-	return text ? sub->to.sink.stream->write(sub->stream, text, strlen(text)) : -ENOMEM;
+	if (!sub->n_news)
+		return 0;
+	for (size_t i = 0; i < sub->n_news; i++)
+		event_write(&o, &sub->to, sub->news[i]->is_error, sub->news[i]->text);
+	sub_forget(sub);
+	text = json_out_take(&o, &len);
+	return text ? sub->to.sink.stream->write(sub->stream, text, len) : -ENOMEM;
+}
+
+static void on_turn(void *arg)
+{
+	struct a2a_sub *sub = arg;
+
+	if (sub_flush(sub) || sub->leaves)
+		sub_free(sub);
+}
+
+/* Written when its turn comes, or at once when too much waits. Negative: it is lost. */
+static int sub_tell(struct a2a_sub *sub, struct a2a_news *n)
+{
+	const struct wire_pace *pace = &sub->s->cfg.pace;
+
+	n->refs++;
+	sub->news[sub->n_news++] = n;
+	sub->bytes += n->len;
+	if (!pace->wait || sub->n_news == A2A_NEWS_MAX || sub->bytes > A2A_NEWS_BYTES)
+		return sub_flush(sub);
+	pace->wait(pace->to, &sub->wait);
+	return 0;
+}
+
+/* It ends, when it has read what waits for it. */
+static void sub_leave(struct a2a_sub *sub)
+{
+	if (!sub->n_news) {
+		sub_free(sub);
+		return;
+	}
+	LIST_REMOVE(sub, entry);
+	LIST_INSERT_HEAD(&sub->s->leaving, sub, entry);
+	sub->leaves = true;
+}
+
+void a2a_streams_flush(struct a2a_server *s)
+{
+	while (!LIST_EMPTY(&s->leaving))
+		on_turn(LIST_FIRST(&s->leaving));
 }
 
 static const struct wire_response *stream_head(const struct a2a_server *s, const struct a2a_to *to,
@@ -67,6 +144,8 @@ static const struct wire_limit *full(const struct a2a_server *s, const char *own
 		TAILQ_FOREACH (t, &s->tasks, entry)
 			LIST_FOREACH(sub, &t->subs, entry)
 		mine += !strcmp(sub->owner, owner);
+		LIST_FOREACH(sub, &s->leaving, entry)
+		mine += !strcmp(sub->owner, owner);
 	}
 	if (mine >= ret->max)
 		return ret;
@@ -83,6 +162,7 @@ bool a2a_stream_open(struct a2a_server *s, const struct a2a_to *to, struct a2a_t
 	struct wire_header h[4];
 	struct wire_response r;
 	auto_free char *text = NULL;
+	struct a2a_news *n = NULL;
 	json_t *snapshot;
 
 	if (!sub || !str_set(sub->owner, owner)) {
@@ -93,7 +173,7 @@ bool a2a_stream_open(struct a2a_server *s, const struct a2a_to *to, struct a2a_t
 		return false;
 	}
 	sub->s = s;
-	sub->task = task;
+	sub->wait = (struct wire_turn){ .fn = on_turn, .arg = sub };
 	sub->turn = turn;
 	sub->to = *to;
 	sub->to.id = json_incref(to->id);
@@ -108,8 +188,10 @@ bool a2a_stream_open(struct a2a_server *s, const struct a2a_to *to, struct a2a_t
 	snapshot = json_pack("{s:o*}", "task", a2a_task_json(task, true));
 	text = json_text_new(snapshot);
 	json_decref(snapshot);
-	if (sub_send(sub, false, text))
+	n = text ? news_new(false, text) : NULL;
+	if (!n || sub_tell(sub, n))
 		sub_free(sub);
+	news_put(n);
 	return true;
 }
 
@@ -120,13 +202,17 @@ static void nothing(void *arg)
 
 void a2a_stream_once(const struct a2a_server *s, const struct a2a_to *to, const char *value)
 {
-	auto_free char *text = event_text(to, false, value);
+	struct json_out o = { 0 };
+	auto_free char *text = NULL;
 	struct wire_header h[4];
 	struct wire_response r;
 	void *st = to->sink.stream->open(to->sink.to, stream_head(s, to, h, &r), nothing, NULL);
+	size_t len;
 
+	event_write(&o, to, false, value);
+	text = json_out_take(&o, &len);
 	if (st && text)
-		(void)to->sink.stream->write(st, text, strlen(text));
+		(void)to->sink.stream->write(st, text, len);
 	if (st)
 		to->sink.stream->end(st);
 }
@@ -135,33 +221,38 @@ void a2a_event(struct a2a_server *s, struct a2a_task *t, const char *kind, json_
 {
 	json_t *event = value ? json_pack("{s:o}", kind, value) : NULL;
 	auto_free char *text = json_text_new(event);
+	struct a2a_news *n = text ? news_new(false, text) : NULL;
 	struct a2a_sub *sub, *next;
 
-	if (!text) {
+	if (!n) {
 		json_decref(event);
 		return; /* the next event's reader may ask for the task */
 	}
 	for (sub = LIST_FIRST(&t->subs); sub; sub = next) {
 		next = LIST_NEXT(sub, entry);
-		if (sub_send(sub, false, text))
+		if (sub_tell(sub, n))
 			sub_free(sub);
 	}
+	news_put(n);
 	a2a_push_event(s, t, event);
 	json_decref(event);
 }
 
 void a2a_streams_end(struct a2a_task *t, const struct a2a_turn *turn, const char *error)
 {
+	struct a2a_news *n = error ? news_new(true, error) : NULL;
 	struct a2a_sub *sub, *next;
 
 	for (sub = LIST_FIRST(&t->subs); sub; sub = next) {
 		next = LIST_NEXT(sub, entry);
 		if (turn && sub->turn != turn)
 			continue;
-		if (error)
-			(void)sub_send(sub, true, error);
-		sub_free(sub);
+		if (n && sub_tell(sub, n))
+			sub_free(sub);
+		else
+			sub_leave(sub);
 	}
+	news_put(n);
 }
 
 void a2a_do_subscribe(struct a2a_call *c)

@@ -100,8 +100,9 @@ struct mcp_config {
 	wall_t (*now)(void *arg); /* for tasks; NULL: there are none */
 	void *now_arg;
 	struct jws_key
-		sign;     /* signs tools/list; sign.sign NULL: the digest alone. kid is borrowed */
-	size_t max_turns; /* [256] under way at once */
+		sign; /* signs tools/list; sign.sign NULL: the digest alone. kid is borrowed */
+	struct wire_pace pace;   /* of long streams; zero: written at once */
+	size_t max_turns;        /* [256] under way at once */
 	size_t max_peer_turns;   /* [64] of one peer */
 	size_t max_streams;      /* [1024] that listen */
 	size_t max_peer_streams; /* [16] of one peer */

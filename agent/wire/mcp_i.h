@@ -15,6 +15,14 @@ enum {
 	MCP_URI_MAX = 256,
 	MCP_LIST_TTL_MS = 300000,
 	MCP_SESSIONS_PER_PEER = 32,
+	MCP_NOTICES_MAX = 32, /* that wait for one stream */
+};
+
+/* A notification that waits. Without params it says that something changed, and saying so once is
+ * enough: uri what (NULL: a list, which the method names). */
+struct mcp_notice {
+	const char *method;
+	json_t *params, *uri;
 };
 
 /* One long stream: subscriptions/listen, or a session's GET. */
@@ -27,6 +35,9 @@ struct mcp_listener {
 	struct mcp_session *session; /* NULL: the newer revision */
 	const struct wire_stream_ops *ops;
 	void *stream;
+	struct wire_turn wait;
+	struct mcp_notice notices[MCP_NOTICES_MAX]; /* in order */
+	size_t n_notices;
 	char *uris[MCP_URIS_MAX];
 	size_t nuris;
 	bool lists[3]; /* by enum mcp_list */
@@ -199,7 +210,8 @@ void mcp_session_delete(struct mcp_req *c);
 /* The caller's session, or NULL. */
 struct mcp_session *mcp_session_find(const struct mcp_req *c);
 void mcp_sessions_free(struct mcp_server *s);
-/* One notification on that stream. Steals params; negative: it is lost, free it. */
+/* One notification on that stream, when its turn comes. Steals params; negative: it is lost, free
+ * it. */
 int mcp_listener_tell(struct mcp_listener *l, const char *method, json_t *params);
 void mcp_listener_free(struct mcp_listener *l);
 /* A notification on that session's own stream, if it has one. Steals params. */

@@ -11,8 +11,73 @@
 /* --- listeners ----------------------------------------------------------------------------------
  */
 
+/* Nothing waits for it any more. */
+static void forget(struct mcp_listener *l)
+{
+	const struct wire_pace *pace = &l->s->cfg.pace;
+
+	for (size_t i = 0; i < l->n_notices; i++) {
+		json_decref(l->notices[i].params);
+		json_decref(l->notices[i].uri);
+	}
+	l->n_notices = 0;
+	if (l->wait.waits)
+		pace->leave(pace->to, &l->wait);
+}
+
+/* Steals message. */
+static void write_message(struct json_out *o, json_t *message)
+{
+	json_out_lit(o, "event: message\ndata: ");
+	json_out_value(o, message);
+	json_out_lit(o, "\n\n");
+	json_decref(message);
+}
+
+/* A notification as this stream has it: the newer revision names the request that asked. Steals
+ * params. */
+static json_t *notification(const struct mcp_listener *l, const char *method, json_t *params)
+{
+	if (params && l->id &&
+	    json_object_set_new(params, "_meta",
+				json_pack("{s:O}", MCP_META "subscriptionId", l->id))) {
+		json_decref(params);
+		params = NULL;
+	}
+	return params ? json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params",
+				  params)
+		      : NULL;
+}
+
+/* What waits for the stream, in one piece, and last (stolen; NULL: nothing more). Negative: the
+ * stream is lost. */
+static int flush(struct mcp_listener *l, json_t *last)
+{
+	struct json_out o = { 0 };
+	auto_free char *text = NULL;
+	size_t len;
+
+	if (!l->n_notices && !last)
+		return 0;
+	for (size_t i = 0; i < l->n_notices; i++) {
+		struct mcp_notice *n = &l->notices[i];
+		json_t *params =
+			n->params ? json_incref(n->params) : json_pack("{s:O*}", "uri", n->uri);
+
+		write_message(&o, notification(l, n->method, params));
+	}
+	forget(l);
+	if (last)
+		write_message(&o, last);
+	text = json_out_take(&o, &len);
+	return text ? l->ops->write(l->stream, text, len) : -ENOMEM;
+}
+
 void mcp_listener_free(struct mcp_listener *l)
 {
+	if (l->stream)
+		(void)flush(l, NULL);
+	forget(l);
 	LIST_REMOVE(l, entry);
 	l->s->nlisteners--;
 	if (l->session)
@@ -28,40 +93,44 @@ void mcp_listener_free(struct mcp_listener *l)
 
 static void on_gone(void *arg)
 {
+	forget(arg);
 	mcp_listener_free(arg);
 }
 
-/* Steals message. */
-static int tell(struct mcp_listener *l, json_t *message)
+static void on_turn(void *arg)
 {
-	auto_free char *text = json_text_new(message);
-	char *event = NULL;
-	int n = text ? asprintf(&event, "event: message\ndata: %s\n\n", text) : -1;
-	int r = n < 0 ? -ENOMEM : l->ops->write(l->stream, event, (size_t)n);
-
-	json_decref(message);
-	if (n >= 0)
-		free(event);
-	return r;
+	if (flush(arg, NULL))
+		mcp_listener_free(arg);
 }
 
-/* A notification as this stream has it: the newer revision names the request that asked. */
-static json_t *notification(const struct mcp_listener *l, const char *method, json_t *params)
+/* Does it say already that this changed? */
+static bool waits(const struct mcp_listener *l, const char *method, const json_t *uri)
 {
-	if (params && l->id &&
-	    json_object_set_new(params, "_meta",
-				json_pack("{s:O}", MCP_META "subscriptionId", l->id))) {
-		json_decref(params);
-		params = NULL;
+	for (size_t i = 0; i < l->n_notices; i++) {
+		const struct mcp_notice *n = &l->notices[i];
+
+		if (!n->params && n->method == method &&
+		    (n->uri == uri || (n->uri && uri && json_equal(n->uri, uri))))
+			return true;
 	}
-	return params ? json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params",
-				  params)
-		      : NULL;
+	return false;
+}
+
+/* Written when its turn comes, or at once when too many wait. Takes what n holds. */
+static int put(struct mcp_listener *l, struct mcp_notice n)
+{
+	const struct wire_pace *pace = &l->s->cfg.pace;
+
+	l->notices[l->n_notices++] = n;
+	if (!pace->wait || l->n_notices == MCP_NOTICES_MAX)
+		return flush(l, NULL);
+	pace->wait(pace->to, &l->wait);
+	return 0;
 }
 
 int mcp_listener_tell(struct mcp_listener *l, const char *method, json_t *params)
 {
-	return tell(l, notification(l, method, params));
+	return params ? put(l, (struct mcp_notice){ method, params, NULL }) : -ENOMEM;
 }
 
 /* False: answered. */
@@ -103,6 +172,7 @@ static struct mcp_listener *listener_new(struct mcp_req *c)
 	l->ops = c->sink.stream;
 	l->peer = *c->r->peer;
 	memcpy(l->owner, c->owner, sizeof(l->owner));
+	l->wait = (struct wire_turn){ .fn = on_turn, .arg = l };
 	LIST_INSERT_HEAD(&c->s->listeners, l, entry);
 	c->s->nlisteners++;
 	l->stream = l->ops->open(c->sink.to, &head, on_gone, l);
@@ -201,20 +271,24 @@ static bool covers(char *const *uris, size_t n, const char *uri)
 
 void mcp_resource_changed(struct mcp_server *s, const char *uri, const char *about)
 {
+	static const char method[] = "notifications/resources/updated";
 	const struct mcp_app *app = &s->app;
 	struct mcp_listener *l, *next;
+	json_t *name = NULL; /* one for all */
 
 	for (l = LIST_FIRST(&s->listeners); l; l = next) {
 		next = LIST_NEXT(l, entry);
 		if (!(l->session ? covers(l->session->uris, l->session->nuris, uri)
 				 : covers(l->uris, l->nuris, uri)))
 			continue;
-		if (app->told && !app->told(app->arg, &l->peer, uri, about))
+		name = name ? name : json_string(uri);
+		if (waits(l, method, name) ||
+		    (app->told && !app->told(app->arg, &l->peer, uri, about)))
 			continue;
-		if (mcp_listener_tell(l, "notifications/resources/updated",
-				      json_pack("{s:s}", "uri", uri)))
+		if (!name || put(l, (struct mcp_notice){ method, NULL, json_incref(name) }))
 			mcp_listener_free(l);
 	}
+	json_decref(name);
 }
 
 void mcp_list_changed(struct mcp_server *s, enum mcp_list which)
@@ -226,8 +300,8 @@ void mcp_list_changed(struct mcp_server *s, enum mcp_list which)
 
 	for (l = LIST_FIRST(&s->listeners); l; l = next) {
 		next = LIST_NEXT(l, entry);
-		if ((l->session || l->lists[which]) &&
-		    mcp_listener_tell(l, methods[which], json_object()))
+		if ((l->session || l->lists[which]) && !waits(l, methods[which], NULL) &&
+		    put(l, (struct mcp_notice){ methods[which], NULL, NULL }))
 			mcp_listener_free(l);
 	}
 }
@@ -434,9 +508,9 @@ void mcp_sessions_free(struct mcp_server *s)
 
 	while ((l = LIST_FIRST(&s->listeners))) {
 		if (l->id) /* the listen request's answer: it is over, and not by accident */
-			(void)tell(l, json_pack("{s:s, s:O, s:{s:s, s:{s:O}}}", "jsonrpc", "2.0",
-						"id", l->id, "result", "resultType", "complete",
-						"_meta", MCP_META "subscriptionId", l->id));
+			(void)flush(l, json_pack("{s:s, s:O, s:{s:s, s:{s:O}}}", "jsonrpc", "2.0",
+						 "id", l->id, "result", "resultType", "complete",
+						 "_meta", MCP_META "subscriptionId", l->id));
 		mcp_listener_free(l);
 	}
 	while (!TAILQ_EMPTY(&s->sessions))

@@ -84,6 +84,8 @@ static void on_close(void *arg)
 	reader_free(arg);
 }
 
+static bool feed_some(void *arg);
+
 int sse_hub_new(struct sse_hub **ret, struct loop *l, size_t max_readers, sse_replay_fn replay,
 		void *arg)
 {
@@ -95,7 +97,7 @@ int sse_hub_new(struct sse_hub **ret, struct loop *l, size_t max_readers, sse_re
 	TAILQ_INIT(&h->behind);
 	TAILQ_INIT(&h->stuck);
 	LIST_INIT(&h->lenses);
-	h->loop = l;
+	pace_init(&h->pace, l, feed_some, h);
 	h->max = h->max_peer = max_readers;
 	h->replay = replay;
 	h->arg = arg;
@@ -124,7 +126,7 @@ struct sse_hub *sse_hub_free(struct sse_hub *h)
 		reader_free(r);
 	while (h->first < h->end)
 		sse_forget_first(h);
-	loop_cancel(h->loop, h->timer);
+	pace_stop(&h->pace);
 	free(h->slice);
 	free(h->ring);
 	free(h);
@@ -301,16 +303,6 @@ static bool is_full(const struct sse_reader *r)
 	return http_stream_unread(r->stream) >= SLICE;
 }
 
-static void on_turn(void *arg);
-
-static void arm(struct sse_hub *h)
-{
-	int64_t us = h->rest.us - loop_now(h->loop).us;
-
-	if (!h->timer)
-		h->timer = loop_spare(h->loop, us > 0 ? us : 0, on_turn, h);
-}
-
 /* It reads again. */
 static void on_drained(void *arg)
 {
@@ -321,20 +313,17 @@ static void on_drained(void *arg)
 	TAILQ_REMOVE(&r->hub->stuck, r, entry);
 	r->stuck = false;
 	TAILQ_INSERT_TAIL(&r->hub->behind, r, entry);
-	arm(r->hub);
+	pace_ask(&r->hub->pace);
 }
 
-/* Some who are behind get what waits for them. Then the loop has nine times as long for its other
- * work; what is published meanwhile goes out in one piece. */
-static void on_turn(void *arg)
+/* Some who are behind get what waits for them. What is published until the next turn goes out in
+ * one piece. */
+static bool feed_some(void *arg)
 {
 	struct sse_hub *h = arg;
-	mono_t from = loop_read(h->loop);
 	struct sse_reader *r;
-	int64_t rest;
 
-	h->timer = NULL;
-	for (size_t fed = 0; fed < FEED_MAX && (r = TAILQ_FIRST(&h->behind));) {
+	for (size_t fed = 0; fed < PACE_FED && (r = TAILQ_FIRST(&h->behind));) {
 		int more;
 
 		TAILQ_REMOVE(&h->behind, r, entry);
@@ -350,11 +339,7 @@ static void on_turn(void *arg)
 		else
 			TAILQ_INSERT_TAIL(list_of(r), r, entry);
 	}
-	h->rest = loop_read(h->loop);
-	rest = (h->rest.us - from.us) * REST;
-	h->rest.us += rest < REST_MAX_US ? rest : REST_MAX_US;
-	if (!TAILQ_EMPTY(&h->behind))
-		arm(h);
+	return !TAILQ_EMPTY(&h->behind);
 }
 
 /* --- subscribing ----------------------------------------------------------------------------- */
@@ -506,7 +491,7 @@ void sse_subscribe(struct sse_hub *h, const struct wire_request *r, struct http_
 	h->n++;
 	TAILQ_INSERT_HEAD(list_of(rd), rd, entry); /* its first event does not wait for a round */
 	if (rd->from_log)
-		arm(h);
+		pace_ask(&h->pace);
 }
 
 /* --- publishing ------------------------------------------------------------------------------ */
@@ -524,7 +509,7 @@ void sse_publish(struct sse_hub *h, const struct sse_event *ev)
 	h->kept[h->end++ % KEPT_MAX] = k;
 	TAILQ_CONCAT(&h->behind, &h->current, entry);
 	if (!TAILQ_EMPTY(&h->behind))
-		arm(h);
+		pace_ask(&h->pace);
 }
 
 /* False when something waits for it, and it has taken nothing since the last ping. */

@@ -5,7 +5,7 @@
 
 #include <sys/queue.h>
 
-#include "agent/loop.h"
+#include "pace.h"
 #include "sse.h"
 
 enum {
@@ -13,9 +13,6 @@ enum {
 	RING = 4 << 20,  /* bytes of their texts */
 	SLICE = 32768,   /* bytes for one reader at a time */
 	SCAN_MAX = 512,  /* events of the log looked at for one, whether it sees them or not */
-	FEED_MAX = 2,    /* readers in one turn: who publishes in every turn is not held up */
-	REST = 9,        /* times what such a turn took: readers cost a tenth of a busy loop */
-	REST_MAX_US = 50000,
 	PAGES_MAX = 64,
 };
 
@@ -65,9 +62,7 @@ struct sse_reader {
 };
 
 struct sse_hub {
-	struct loop *loop;
-	struct loop_timer *timer;
-	mono_t rest; /* until when nobody is fed while the loop has other work */
+	struct pace pace;
 	struct sse_readers current, behind, stuck;
 	LIST_HEAD(, lens) lenses;
 	size_t n, max, max_peer, pages;

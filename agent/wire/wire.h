@@ -4,6 +4,7 @@
 #ifndef TREATY_WIRE_H
 #define TREATY_WIRE_H
 
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include "treaty/err.h"
@@ -73,6 +74,21 @@ struct wire_sink {
 	wire_reply_fn fn;
 	void *to;
 	const struct wire_stream_ops *stream; /* NULL: one whole reply is all there is */
+};
+
+/* Streams that many read may take turns, so that who makes an event does not pay for each reader:
+ * what waits for a reader meanwhile goes out in one piece. wait asks for a turn, in which fn writes
+ * (while one waits it changes nothing); leave gives it back. wait NULL: written at once. */
+struct wire_turn {
+	TAILQ_ENTRY(wire_turn) entry; /* the pace's */
+	void (*fn)(void *arg);
+	void *arg;
+	bool waits;
+};
+struct wire_pace {
+	void (*wait)(void *to, struct wire_turn *w);
+	void (*leave)(void *to, struct wire_turn *w);
+	void *to;
 };
 
 /* First value of that header (any case), NULL when absent. */

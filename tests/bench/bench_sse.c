@@ -4,7 +4,8 @@
  * and hub over the daemon's store, with one durable commit an event; the readers are a process of
  * their own on a unix socket, or over mutual TLS. The floor of what readers cost the writer is a
  * bare fan-out in the same run: the same commit, then the same bytes to each socket or TLS
- * connection in turn, without HTTP server and hub. One JSON line a figure. */
+ * connection in turn, without HTTP server and hub. The subscribers of the two protocols are
+ * measured beside the same server that writes to them at once. One JSON line a figure. */
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <event2/util.h>
@@ -20,6 +21,7 @@
 #include "agent/store/store.h"
 #include "agent/wire/http_server.h"
 #include "agent/wire/sse.h"
+#include "bench_subs.h"
 
 enum {
 	SAMPLES = 1 << 20,
@@ -38,10 +40,12 @@ static struct store *store;
 static struct tls_id *id;
 static char sock[128], bare_sock[128];
 
+enum wire { EVENTS, BARE, MCP, A2A };
 static struct way {
 	const char *name;
-	bool tls, bare;
-} way = { "unix", false, false };
+	bool tls;
+	enum wire wire;
+} way = { "unix", false, EVENTS };
 
 /* Between the writer and the readers' process. */
 static struct {
@@ -93,10 +97,13 @@ static uint16_t bare_port;
 
 static int subscribe(struct wire_end *w, const char *from)
 {
-	uint16_t port = way.bare ? bare_port : http_listen_port(srv, 0);
-	char req[128];
-	int n = snprintf(req, sizeof(req), "GET /events%s HTTP/1.1\r\nHost: h\r\n\r\n", from);
-	int r = way.tls ? end_tls(w, port, "bob", 0) : end_unix(w, way.bare ? bare_sock : sock);
+	bool bare = way.wire == BARE;
+	char req[1024];
+	int n = way.wire > BARE ? subs_request(req, sizeof(req), way.wire == A2A)
+				: snprintf(req, sizeof(req),
+					   "GET /events%s HTTP/1.1\r\nHost: h\r\n\r\n", from);
+	int r = way.tls ? end_tls(w, bare ? bare_port : http_listen_port(srv, 0), "bob", 0)
+			: end_unix(w, bare ? bare_sock : sock);
 
 	return r || end_write(w, req, (size_t)n) != n ? -1 : 0;
 }
@@ -281,7 +288,21 @@ static int replay(void *arg, uint64_t after, struct sse_reader *r)
 static void route(void *arg, const struct wire_request *r, struct http_reply *t)
 {
 	(void)arg;
-	sse_subscribe(hub, r, t);
+	if (!strcmp(r->path, "/events"))
+		sse_subscribe(hub, r, t);
+	else if (!strcmp(r->path, "/mcp"))
+		mcp_server_handle(subs.mcp, r, http_sink(t));
+	else
+		a2a_server_handle(subs.a2a, r, http_sink(t));
+}
+
+static void tell_task(const char *body)
+{
+	json_t *data = json_loads(body, 0, NULL);
+
+	if (a2a_task_set(subs.a2a, subs.task, A2A_WORKING, data))
+		loop_stop(loop, -EPROTO);
+	json_decref(data);
 }
 
 static void write_one(void)
@@ -299,10 +320,14 @@ static void write_one(void)
 	}
 	out.seq = ev.seq;
 	out.data = body;
-	if (way.bare)
+	if (way.wire == BARE)
 		bare_publish(&out);
-	else
+	else if (way.wire == EVENTS)
 		sse_publish(hub, &out);
+	else if (way.wire == MCP)
+		mcp_resource_changed(subs.mcp, "bench://log", NULL);
+	else
+		tell_task(body);
 }
 
 struct run {
@@ -414,12 +439,12 @@ static int run_writer(unsigned readers, const char *name, bool tls)
 	int r = 0;
 
 	for (int i = 0; !r && i < 3; i++) {
-		way = (struct way){ name, tls, false };
+		way = (struct way){ name, tls, EVENTS };
 		r = write_with(0, 0, &alone[i]) || write_with(readers, 0, &with[i]);
-		way.bare = true;
+		way.wire = BARE;
 		r = r || write_with(readers, 0, &floor[i]);
 	}
-	way = (struct way){ "unix", false, false };
+	way = (struct way){ "unix", false, EVENTS };
 	for (int i = 0; !r && i < 3; i++)
 		printf("{\"metric\":\"wires.sse_writer_per_s\",\"value\":%.0f,\"unit\":\"1/s\","
 		       "\"readers\":%u,\"over\":\"%s\",\"alone\":%.0f,\"ofAlone\":%.2f,"
@@ -428,6 +453,46 @@ static int run_writer(unsigned readers, const char *name, bool tls)
 		       with[i] / floor[i]);
 	(void)fflush(stdout);
 	return r;
+}
+
+/* The same with subscribers of a protocol whose streams take turns, or are written at once. */
+static int run_subs(enum wire wire, bool tls, bool turns, double *alone, double *with)
+{
+	struct peer who = { .local = !tls, .uid = getuid() };
+	struct err e = { 0 };
+	int r;
+
+	if (tls)
+		(void)snprintf(who.did, sizeof(who.did), "%s", "did:web:bob.example");
+	way = (struct way){ tls ? "mutual TLS" : "unix", tls, wire };
+	r = subs_new(loop, turns, MANY, &e);
+	if (!r) {
+		subs_begin(&who);
+		r = write_with(0, 0, alone) || write_with(MANY, 0, with);
+	}
+	subs_free();
+	if (e.code)
+		fprintf(stderr, "%s\n", e.text);
+	return r;
+}
+
+static int run_subscribers(enum wire wire, bool tls)
+{
+	for (int i = 0; i < 3; i++) {
+		double alone[2], with[2];
+
+		for (int turns = 0; turns < 2; turns++)
+			if (run_subs(wire, tls, turns, &alone[turns], &with[turns]))
+				return 1;
+		printf("{\"metric\":\"wires.%s_writer_per_s\",\"value\":%.0f,\"unit\":\"1/s\","
+		       "\"readers\":%d,\"over\":\"%s\",\"alone\":%.0f,\"ofAlone\":%.2f,"
+		       "\"baseline\":\"written at once\",\"atOnce\":%.0f,\"ofAloneAtOnce\":%.2f}\n",
+		       wire == MCP ? "mcp_listen" : "a2a_subscribe", with[1], MANY, way.name,
+		       alone[1], with[1] / alone[1], with[0], with[0] / alone[0]);
+		(void)fflush(stdout);
+	}
+	way = (struct way){ "unix", false, EVENTS };
+	return 0;
 }
 
 static void until_ready(void *arg)
@@ -477,20 +542,29 @@ static int serve(void)
 	       store_open(lab_dir, STORE_CREATE, &store, &e);
 }
 
-int main(void)
+static int run_readers(void)
 {
 	double rate;
+
+	/* Idle connections first: what malloc keeps at hand afterwards would hide what they take.
+	 */
+	return run_idle(TLS, true) || run_idle(IDLE, false) || write_with(0, 0, &rate) ||
+	       run_first() || run_paced(1) || run_paced(1000) || run_writer(MANY, "unix", false) ||
+	       run_writer(MANY, "mutual TLS", true);
+}
+
+/* "subscribers": these alone. */
+int main(int argc, char **argv)
+{
+	bool all = argc < 2 || strcmp(argv[1], "subscribers") != 0;
 	int bad;
 
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		      0);
 	if (shared == MAP_FAILED || lab_make())
 		return 1;
-	/* Idle connections first: what malloc keeps at hand afterwards would hide what they take.
-	 */
-	bad = serve() || run_idle(TLS, true) || run_idle(IDLE, false) || write_with(0, 0, &rate) ||
-	      run_first() || run_paced(1) || run_paced(1000) || run_writer(MANY, "unix", false) ||
-	      run_writer(MANY, "mutual TLS", true);
+	bad = serve() || (all && run_readers()) || run_subscribers(MCP, true) ||
+	      run_subscribers(A2A, true);
 	hub = sse_hub_free(hub);
 	srv = http_server_free(srv);
 	store = store_free(store);

@@ -12,7 +12,7 @@ static struct stream {
 	void *arg;
 	char text[16384];
 	bool open, refuses;
-	int opens;
+	int opens, writes;
 	void (*left)(void *arg); /* the caller of a reply that is still to come */
 	void *left_arg;
 } streams[STREAMS];
@@ -38,6 +38,7 @@ static int lab_write(void *stream, const void *p, size_t n)
 		return -ENOBUFS;
 	memcpy(st->text + have, p, n);
 	st->text[have + n] = 0;
+	st->writes++;
 	return 0;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MCP over bytes: both revisions on one path, sessions, resources and who may see them, long
  * streams, progress, questions and cancellation. */
+#include "agent/loop.h"
+#include "agent/wire/pace.h"
 #include "mcp_lab.h"
 #include "stream_lab.h"
 
@@ -55,29 +57,40 @@ static const struct mcp_resource resources[] = {
 	{ "treaty://agreements/{id}", "agreement", NULL, NULL, "application/json", true },
 };
 
+static struct loop *loop;
+static struct turns *pacer;
+
 static int setup(void **state)
 {
 	static const struct mcp_app app = {
 		.call = on_call, .allowed = allowed, .readable = readable, .read = on_read
 	};
-	static const struct mcp_config c = { .path = "/mcp",
-					     .name = "n",
-					     .version = "1",
-					     .tools = tools,
-					     .ntools = ARRAY_LEN(tools),
-					     .resources = resources,
-					     .nresources = ARRAY_LEN(resources),
-					     .legacy = true,
-					     .lists_change = true,
-					     .max_peer_turns = 2,
-					     .max_peer_streams = 2,
-					     .max_sessions = 3 };
+	struct mcp_config c = { .path = "/mcp",
+				.name = "n",
+				.version = "1",
+				.tools = tools,
+				.ntools = ARRAY_LEN(tools),
+				.resources = resources,
+				.nresources = ARRAY_LEN(resources),
+				.legacy = true,
+				.lists_change = true,
+				.max_peer_turns = 2,
+				.max_peer_streams = 2,
+				.max_sessions = 3 };
 
 	(void)state;
 	memset(streams, 0, sizeof(streams));
 	got_clear();
 	gone = answered = 0;
+	if (pacer)
+		c.pace = turns_pace(pacer);
 	return mcp_server_new(&srv, &c, &app, NULL);
+}
+
+/* With streams that take turns. */
+static int pace_setup(void **state)
+{
+	return loop_new(&loop, true) || turns_new(&pacer, loop) ? -1 : setup(state);
 }
 
 static int teardown(void **state)
@@ -85,6 +98,14 @@ static int teardown(void **state)
 	(void)state;
 	srv = mcp_server_free(srv);
 	got_clear();
+	return 0;
+}
+
+static int pace_teardown(void **state)
+{
+	(void)teardown(state);
+	pacer = turns_free(pacer);
+	loop = loop_free(loop);
 	return 0;
 }
 
@@ -304,6 +325,89 @@ static void listening_in_a_session(void **state)
 	assert_false(streams[2].open);
 }
 
+static unsigned count(const char *text, const char *what)
+{
+	unsigned n = 0;
+
+	for (; (text = strstr(text, what)); text++)
+		n++;
+	return n;
+}
+
+/* Who changes something writes to nobody; what changed again meanwhile is said once, in its place.
+ */
+static void notices_wait_for_their_turn(void **state)
+{
+	static const char agreed[] = "\"uri\":\"treaty://agreements/7\"",
+			  other[] = "\"uri\":\"treaty://agreements/8\"",
+			  lists[] = "notifications/tools/list_changed";
+	char a[64], uri[64];
+
+	(void)state;
+	modern(&alice, 1, "subscriptions/listen", NULL,
+	       ",\"notifications\":{\"resourceSubscriptions\":[\"treaty://agreements\"],"
+	       "\"toolsListChanged\":true}");
+	begin(&alice, a);
+	old(&alice, 0, a, "resources/subscribe", "\"uri\":\"treaty://agreements\"");
+	send(&alice, 2, "GET", MCP_LEGACY_VERSION, a, NULL, NULL, "");
+	assert_int_equal(loop_run(loop), 0);
+	assert_non_null(strstr(streams[1].text, "subscriptions/acknowledged"));
+	streams[1].writes = streams[2].writes = 0;
+	for (int i = 0; i < 100; i++) {
+		mcp_resource_changed(srv, "treaty://agreements/7", NULL);
+		mcp_list_changed(srv, MCP_TOOLS);
+		mcp_resource_changed(srv, "treaty://agreements/8", NULL);
+	}
+	assert_int_equal(streams[1].writes + streams[2].writes, 0);
+	assert_int_equal(loop_run(loop), 0);
+	for (unsigned i = 1; i < 3; i++) {
+		assert_int_equal(streams[i].writes, 1);
+		assert_int_equal(count(streams[i].text, agreed), 1);
+		assert_int_equal(count(streams[i].text, lists), 1);
+		assert_int_equal(count(streams[i].text, other), 1);
+		assert_true(strstr(streams[i].text, agreed) < strstr(streams[i].text, lists));
+		assert_true(strstr(streams[i].text, lists) < strstr(streams[i].text, other));
+		assert_int_equal(count(streams[i].text, "subscriptionId"), i == 1 ? 4 : 0);
+	}
+	mcp_resource_changed(srv, "treaty://agreements/7", NULL);
+	assert_int_equal(loop_run(loop), 0);
+	assert_int_equal(count(streams[1].text, agreed), 2); /* it was written: said anew */
+	for (int i = 0; i < 40; i++) {
+		(void)snprintf(uri, sizeof(uri), "treaty://agreements/n%d", i);
+		mcp_resource_changed(srv, uri, NULL);
+	}
+	assert_int_equal(streams[1].writes, 3); /* too many to wait: at once, and none is lost */
+	assert_int_equal(loop_run(loop), 0);
+	assert_int_equal(count(streams[1].text, "treaty://agreements/n"), 40);
+}
+
+static void who_leaves_while_a_notice_waits(void **state)
+{
+	static const char want[] = ",\"notifications\":{\"resourceSubscriptions\":["
+				   "\"treaty://agreements\"]}";
+
+	(void)state;
+	modern(&alice, 1, "subscriptions/listen", NULL, want);
+	modern(&alice, 2, "subscriptions/listen", NULL, want);
+	modern(&bob, 3, "subscriptions/listen", NULL, want);
+	assert_int_equal(loop_run(loop), 0);
+	streams[1].text[0] = 0;
+	mcp_resource_changed(srv, "treaty://agreements", NULL);
+	streams[1].gone(streams[1].arg);
+	streams[2].refuses = true;
+	assert_int_equal(loop_run(loop), 0);
+	assert_string_equal(streams[1].text, "");
+	assert_int_equal(mcp_streams(srv), 1);
+	streams[3].text[0] = 0;
+	mcp_resource_changed(srv, "treaty://agreements", NULL);
+	srv = mcp_server_free(srv); /* what waits, and then the end */
+	assert_true(strstr(streams[3].text, "resources/updated") <
+		    strstr(streams[3].text, "\"resultType\":\"complete\""));
+	assert_non_null(strstr(streams[3].text, "resources/updated"));
+	assert_false(streams[3].open);
+	assert_int_equal(loop_run(loop), 0);
+}
+
 /* Each caller's own cap, and nobody else's. */
 static void a_caller_at_its_cap_is_refused(void **state)
 {
@@ -461,7 +565,8 @@ static void asking_in_a_session(void **state)
 	assert_int_equal(answered, 2);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f)     cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define PACED(f) cmocka_unit_test_setup_teardown(f, pace_setup, pace_teardown)
 
 int main(void)
 {
@@ -477,6 +582,8 @@ int main(void)
 		T(leaving_cancels),
 		T(leaving_is_not_cancelling_there),
 		T(asking_in_a_session),
+		PACED(notices_wait_for_their_turn),
+		PACED(who_leaves_while_a_notice_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
