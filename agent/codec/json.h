@@ -33,9 +33,10 @@ struct json_limits {
 int json_read(json_t **ret, const void *buf, size_t len, const struct json_limits *lim,
 	      struct err *e) must_check;
 
-/* The way back: compact, members in their order, a whole real without its point. Without the hash
- * table of containers that jansson's own writer keeps against cycles. Freed by the caller. NULL: v
- * is NULL or deeper than 64 levels, a real is not finite, or no memory. Needs LC_NUMERIC=C. */
+/* The way back: compact, members in their order, a whole real without its point (beyond 2^53 - 1
+ * with an exponent, so that it is read back as it was). Without the hash table of containers that
+ * jansson's own writer keeps against cycles. Freed by the caller. NULL: v is NULL or deeper than 64
+ * levels, a real is not finite, or no memory. Needs LC_NUMERIC=C. */
 char *json_text_new(const json_t *v);
 /* To tell whether two values are the same, in whatever order their members came, under a random key
  * that stays here; not for signatures, which want JCS (canon.h). 0, or -EINVAL when

@@ -7,6 +7,7 @@
 #include "agent/codec/plain.h"
 
 #include <errno.h>
+#include <math.h>
 
 enum { FIRST = 480 }; /* bytes: most answers fit without growing twice */
 
@@ -128,10 +129,15 @@ static void put_number(struct json_out *o, const json_t *v)
 	int n = json_is_integer(v) ? json_int_text(json_integer_value(v), t)
 				   : es6_number(json_real_value(v), t);
 
-	if (n < 0)
+	if (n < 0) {
 		o->failed = true;
-	else
-		json_out_add(o, t, (size_t)n);
+		return;
+	}
+	json_out_add(o, t, (size_t)n);
+	/* So many digits alone would be an integer, which has no digest and may be too large. */
+	if (json_is_real(v) && fabs(json_real_value(v)) > 9007199254740991.0 &&
+	    !memchr(t, 'e', (size_t)n))
+		json_out_lit(o, "e0");
 }
 
 static void put_value(struct json_out *o, const json_t *v, unsigned depth)

@@ -444,7 +444,7 @@ static void texts_come_back(void **state)
 	(void)state;
 	comes_back(json_pack("{s:I, s:I, s:I, s:i}", "z", (json_int_t)INT64_MIN, "a",
 			     (json_int_t)INT64_MAX, "m", (json_int_t)9007199254740993, "0", 0));
-	comes_back(json_pack("[f, f, f, b, b, n, [], {}]", 1.5, -0.125, 5e-324, 1, 0));
+	comes_back(json_pack("[f,f,f,f,f,b,b,n,[],{}]", 1.5, -0.125, 5e-324, 1e18, -1e19, 1, 0));
 	comes_back(json_pack("{s:s, s:s}", "\"\\/\b\t\x01\x7f", "\xe2\x82\xac\xf0\x9f\x98\x80", "",
 			     "\n"));
 	assert_null(json_text_new(NULL));
