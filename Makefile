@@ -53,6 +53,7 @@ TEST_LDFLAGS_test_witness_keys := $(TEST_LDFLAGS_test_witness)
 TEST_LDFLAGS_test_kept := $(TEST_LDFLAGS_test_witness)
 TEST_LDFLAGS_test_disclosure := -Wl,--wrap=signer_public
 TEST_LDFLAGS_test_proven := -Wl,--wrap=signer_public
+TEST_LDFLAGS_test_no_memory := -Wl,--wrap=signer_sums,--wrap=signer_key
 TEST_LDFLAGS_test_verify := -Wl,--wrap=peer_tool,--wrap=enforcer_observe
 TEST_LDFLAGS_test_ent_crash := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_ent_life := $(TEST_LDFLAGS_test_ent)

@@ -131,8 +131,10 @@ static int list_sums(const struct side *s, json_t **ret, struct err *e)
 {
 	struct sums x = { s, json_array() };
 	json_t *all = sums_row(s, NULL);
-	int r = x.rows && (!all || !json_array_append_new(x.rows, all)) ? 0 : -ENOMEM;
+	int r = x.rows ? 0 : -ENOMEM;
 
+	if (all && json_array_append_new(x.rows, all)) /* takes it, whatever becomes of it */
+		r = -ENOMEM;
 	if (!r && all)
 		r = ledger_wallets(engine_store(s->engine), add_sum, &x, e);
 	*ret = x.rows;
