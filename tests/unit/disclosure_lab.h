@@ -5,6 +5,7 @@
 #define TREATY_TEST_DISCLOSURE_LAB_H
 
 #include "checkpoint.h"
+#include "mcp_call.h"
 #include "query_lab.h"
 #include "tool_run.h"
 
@@ -84,15 +85,6 @@ static inline void load(json_t *doc)
 /* --- asking ------------------------------------------------------------------------------------
  */
 
-static char *said;
-
-static inline void on_reply(void *to, const struct wire_response *r)
-{
-	(void)to;
-	free(said);
-	said = strndup(r->body ? r->body : "", r->len);
-}
-
 /* The structured answer, or NULL when the caller was refused. */
 static inline json_t *ask(const struct peer *p, const char *name, const char *args)
 {
@@ -103,20 +95,10 @@ static inline json_t *ask(const struct peer *p, const char *name, const char *ar
 			      .client_name = "test",
 			      .client_version = "0",
 			      .rpc_id = 7 };
-	auto_free char *body = mcp_build(&c);
-	struct wire_header h[5];
-	struct wire_request rq = { .method = "POST",
-				   .path = "/mcp",
-				   .query = "",
-				   .headers = h,
-				   .nheaders = mcp_client_headers(h, &c),
-				   .body = body,
-				   .len = strlen(body),
-				   .peer = p };
 
-	mcp_server_handle(lab.mcp, &rq, (struct wire_sink){ .fn = on_reply });
+	mcp_ask(lab.mcp, p, &c);
 	assert_int_equal(engine_turn(lab.side.engine), 0);
-	root = json_loads(said, 0, NULL);
+	root = json_loads(got.body, 0, NULL);
 	return json_incref(json_object_get(json_object_get(root, "result"),
 					   name ? "structuredContent" : "tools"));
 }
@@ -126,7 +108,7 @@ static inline json_t *told(const struct peer *p, const char *name, const char *a
 	json_t *r = ask(p, name, args);
 
 	if (!r)
-		fail_msg("%s: %s", name ? name : "tools/list", said);
+		fail_msg("%s: %s", name ? name : "tools/list", got.body);
 	return r;
 }
 
@@ -185,7 +167,7 @@ static inline int teardown(void **state)
 	(void)state;
 	disclosure_free(&lab.side);
 	lab_drop(&lab);
-	free(said);
+	free(got.body);
 	return 0;
 }
 

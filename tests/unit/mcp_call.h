@@ -35,6 +35,39 @@ static inline void got_clear(void)
 	memset(&got, 0, sizeof(got));
 }
 
+/* One request; its answer, now or later, is in got. */
+static inline void mcp_ask(struct mcp_server *m, const struct peer *p, const struct mcp_call *c)
+{
+	auto_free char *body = mcp_build(c);
+	struct wire_header h[5];
+	struct wire_request rq = { .method = "POST",
+				   .path = "/mcp",
+				   .query = "",
+				   .headers = h,
+				   .nheaders = mcp_client_headers(h, c),
+				   .body = body,
+				   .len = strlen(body),
+				   .peer = p };
+
+	got.replies = 0;
+	mcp_server_handle(m, &rq, (struct wire_sink){ .fn = got_reply });
+}
+
+/* What got has, of the request with that id. */
+static inline struct mcp_result mcp_got(int64_t rpc_id)
+{
+	struct wire_response rp = { .content_type = "application/json",
+				    .status = got.status,
+				    .body = got.body,
+				    .len = strlen(got.body) };
+	struct mcp_result ret = { 0 };
+	struct err e = { 0 };
+
+	if (mcp_parse(&ret, &rp, rpc_id, &e))
+		fail_msg("%s: %s", e.text, got.body);
+	return ret;
+}
+
 /* The turn's commit lets waiting answers out. */
 static inline struct mcp_result mcp_call_as(struct mcp_server *m, struct engine *en,
 					    const struct peer *p, const char *tool,
@@ -47,30 +80,11 @@ static inline struct mcp_result mcp_call_as(struct mcp_server *m, struct engine 
 			      .client_name = "test",
 			      .client_version = "0",
 			      .rpc_id = 7 };
-	auto_free char *body = mcp_build(&c);
-	struct wire_header h[5];
-	struct wire_request rq = { .method = "POST",
-				   .path = "/mcp",
-				   .query = "",
-				   .headers = h,
-				   .nheaders = mcp_client_headers(h, &c),
-				   .body = body,
-				   .len = strlen(body),
-				   .peer = p };
-	struct wire_response rp = { .content_type = "application/json" };
-	struct mcp_result ret = { 0 };
-	struct err e = { 0 };
 
-	got.replies = 0;
-	mcp_server_handle(m, &rq, (struct wire_sink){ .fn = got_reply });
+	mcp_ask(m, p, &c);
 	assert_int_equal(engine_turn(en), 0);
 	assert_int_equal(got.replies, 1);
-	rp.status = got.status;
-	rp.body = got.body;
-	rp.len = strlen(got.body);
-	if (mcp_parse(&ret, &rp, 7, &e))
-		fail_msg("%s: %s: %s", tool, e.text, got.body);
-	return ret;
+	return mcp_got(c.rpc_id);
 }
 
 #endif

@@ -34,7 +34,7 @@ static void denied(const struct peer *p, const char *name, const char *args)
 	auto_json json_t *r = ask(p, name, args);
 
 	if (r)
-		fail_msg("%s: %s was told %s", name, p->did, said);
+		fail_msg("%s: %s was told %s", name, p->did, got.body);
 }
 
 #define AGR "{\"id\":\"agr-1\"}"
@@ -299,12 +299,12 @@ static void test_export(void **state)
 	(void)state;
 	documents();
 	denied(&owner, "log_export", "{\"for\":\"consumer\"}"); /* nobody of that role */
-	assert_non_null(strstr(said, "name one"));
+	assert_non_null(strstr(got.body, "name one"));
 	denied(&owner, "log_export", "{\"for\":\"auditor\",\"peer\":\"did:web:else.example\"}");
 	denied(&owner, "log_export", "{\"for\":\"everybody\"}");
 	denied(&op, "log_export", "{\"for\":\"operator\"}");
 	denied(&owner, "log_export", "{\"for\":\"operator\"}");
-	assert_non_null(strstr(said, "no checkpoint was signed"));
+	assert_non_null(strstr(got.body, "no checkpoint was signed"));
 	put_checkpoint(lab.store, US, seed);
 	denied(&owner, "log_export", "{\"for\":\"operator\",\"agreement\":\"agr-9\"}");
 	r = told(&owner, "log_export", "{\"for\":\"operator\",\"agreement\":\"agr-1\"}");

@@ -2,6 +2,7 @@
 /* What the enterprise does of its own: asks for more, finds its demand, divides its access link,
  * ends what it does not need, reloads its wallet. */
 #include "tests/unit/ent_lab.h"
+#include "tests/unit/mcp_call.h"
 
 #include "agent/mcp_table.h"
 
@@ -282,30 +283,11 @@ static void ended_in_mid_talk(void **state)
 
 static struct mcp_server *mcp;
 static struct peer mcp_peer; /* who calls; nobody: we */
-static char said[512];
-static bool is_error, has_said;
-static json_t *structured;
-
-static void mcp_answered(void *to, const struct wire_response *r)
-{
-	struct mcp_result res;
-	struct err e = { 0 };
-
-	(void)to;
-	if (mcp_parse(&res, r, 1, &e))
-		fail_msg("mcp: %s", e.text);
-	assert_int_equal(res.code, 0);
-	is_error = res.is_error;
-	str_cut(said, res.text);
-	json_decref(structured);
-	structured = json_deep_copy(res.structured);
-	has_said = true;
-	mcp_result_clear(&res);
-}
+static struct mcp_result answer;
 
 static bool mcp_said(void)
 {
-	return has_said;
+	return got.replies;
 }
 
 static void mcp_call(const char *tool, json_t *args, const char *key)
@@ -317,26 +299,18 @@ static void mcp_call(const char *tool, json_t *args, const char *key)
 			      .client_name = "test",
 			      .client_version = "1",
 			      .rpc_id = 1 };
-	auto_free char *body = mcp_build(&c);
-	struct wire_header h[5];
 	struct peer p =
 		mcp_peer.did[0] ? mcp_peer : (struct peer){ .local = true, .uid = geteuid() };
-	struct wire_request rq = { .method = "POST",
-				   .path = "/mcp",
-				   .query = "",
-				   .headers = h,
-				   .nheaders = mcp_client_headers(h, &c),
-				   .body = body,
-				   .len = strlen(body),
-				   .peer = &p };
 	struct err e = { 0 };
 
 	if (!mcp && mcp_table_serve(&lab.side, NULL, &mcp, &e))
 		fail_msg("mcp: %s", e.text);
-	has_said = false;
-	mcp_server_handle(mcp, &rq, (struct wire_sink){ .fn = mcp_answered });
+	mcp_ask(mcp, &p, &c);
 	assert_true(lab_run(mcp_said, 5));
 	json_decref(args);
+	mcp_result_clear(&answer);
+	answer = mcp_got(c.rpc_id);
+	assert_int_equal(answer.code, 0);
 }
 
 static void declared_over_mcp(void **state)
@@ -348,22 +322,22 @@ static void declared_over_mcp(void **state)
 
 	(void)state;
 	mcp_call("intent_declare", json_pack("{s:s}", "class", "nobody"), NULL);
-	assert_true(is_error);
+	assert_true(answer.is_error);
 	mcp_call("intent_declare", json_pack("{s:s, s:i}", "class", "market-data", "wish", 1),
 		 NULL);
-	assert_true(is_error);
+	assert_true(answer.is_error);
 	mcp_call("intent_declare",
 		 json_pack("{s:s, s:i}", "class", "market-data", "bandwidthBps", 15000000), "k1");
-	assert_false(is_error);
-	first = json_incref(structured);
+	assert_false(answer.is_error);
+	first = json_deep_copy(answer.structured);
 	assert_string_equal(json_string_value(json_object_get(first, "negotiation")) + 4,
 			    json_string_value(json_object_get(first, "intent")) + 4);
 	mcp_call("intent_declare",
 		 json_pack("{s:s, s:i}", "class", "market-data", "bandwidthBps", 15000000), "k1");
-	assert_true(json_equal(first, structured));
+	assert_true(json_equal(first, answer.structured));
 	assert_int_equal(lab_world()->n_deals, 1);
 	mcp_call("intent_declare", json_pack("{s:s}", "class", "bulk-transfer"), "k1");
-	assert_true(is_error);
+	assert_true(answer.is_error);
 	must_set(i.id.s, "int-theirs");
 	must_set(i.negotiation.s, "neg-theirs");
 	must_set(i.class_name.s, "bulk-transfer");
@@ -371,7 +345,7 @@ static void declared_over_mcp(void **state)
 	i.want = (struct grades){ { 5000000 }, { 30000 }, { 999900 } };
 	assert_int_equal(tmf921_write(&i, &parties, &body, NULL), 0);
 	mcp_call("intent_declare", json_pack("{s:o}", "intent", body), NULL);
-	assert_false(is_error);
+	assert_false(answer.is_error);
 	assert_int_equal(lab_world()->n_deals, 2);
 	assert_string_equal(lab_deal(1)->intent.flow.s, "backup");
 	assert_string_not_equal(lab_deal(1)->negotiation.s, "neg-theirs");
@@ -394,31 +368,31 @@ static void keys_are_each_callers_own(void **state)
 
 	(void)state;
 	mcp_call("intent_declare", json_pack("{s:s}", "class", "market-data"), "k1");
-	assert_false(is_error);
-	first = json_incref(structured);
+	assert_false(answer.is_error);
+	first = json_deep_copy(answer.structured);
 	must_set(mcp_peer.did, "did:web:app.example");
 	mcp_call("intent_declare", json_pack("{s:s}", "class", "bulk-transfer"), "k1");
-	assert_false(is_error);
-	assert_false(json_equal(first, structured));
-	second = json_incref(structured);
+	assert_false(answer.is_error);
+	assert_false(json_equal(first, answer.structured));
+	second = json_deep_copy(answer.structured);
 	mcp_call("intent_declare", json_pack("{s:s}", "class", "bulk-transfer"), "k1");
-	assert_true(json_equal(second, structured));
+	assert_true(json_equal(second, answer.structured));
 	assert_int_equal(lab_world()->n_deals, 2);
 	mcp_call("intent_withdraw",
 		 json_pack("{s:O, s:s}", "negotiation", json_object_get(second, "negotiation"),
 			   "why", "the need is gone"),
 		 "k2");
-	assert_false(is_error);
+	assert_false(answer.is_error);
 	assert_int_equal(lab_deal(1)->life, LIFE_TERMINATED);
 	mcp_call("intent_withdraw",
 		 json_pack("{s:O, s:s}", "negotiation", json_object_get(second, "negotiation"),
 			   "why", "the need is gone"),
 		 "k2"); /* the same answer again */
-	assert_false(is_error);
+	assert_false(answer.is_error);
 	mcp_call("intent_withdraw", json_pack("{s:s}", "negotiation", "neg-none"), NULL);
-	assert_true(is_error);
+	assert_true(answer.is_error);
 	mcp_call("intent_withdraw", json_pack("{}"), NULL);
-	assert_true(is_error);
+	assert_true(answer.is_error);
 	memset(&mcp_peer, 0, sizeof(mcp_peer));
 	assert_false(lab_deal(0)->life == LIFE_TERMINATED);
 }
@@ -445,15 +419,15 @@ static void wallet_reloaded(void **state)
 	assert_true(lab_run(lab_settled, 30));
 	mcp_call("wallet_load",
 		 json_pack("{s:o}", "credential", reissue("urn:uuid:x", &lab.wallet_key)), NULL);
-	assert_true(is_error);
+	assert_true(answer.is_error);
 	(void)json_object_set_new(json_object_get(forged, "credentialSubject"), "x", json_true());
 	mcp_call("wallet_load", json_pack("{s:o}", "credential", forged), NULL);
-	assert_true(is_error);
+	assert_true(answer.is_error);
 	assert_int_equal(lab_purse().generation, 1);
 	mcp_call("wallet_load",
 		 json_pack("{s:o}", "credential", reissue(lab.wallet.id, &lab.wallet_key)), NULL);
-	if (is_error)
-		fail_msg("%s", said);
+	if (answer.is_error)
+		fail_msg("%s", answer.text);
 	w = lab_purse();
 	assert_int_equal(w.generation, 2);
 	assert_int_equal(w.ceiling.minor, lab.wallet.ceiling.minor + 500);
@@ -485,8 +459,8 @@ static void wallet_below(void **state)
 	if (wallet_issue_below(&w, root, NOW, &boss.port, &vc, &e))
 		fail_msg("%s", e.text);
 	mcp_call("wallet_load", json_pack("{s:O}", "credential", vc), NULL);
-	if (is_error)
-		fail_msg("%s", said);
+	if (answer.is_error)
+		fail_msg("%s", answer.text);
 	lab_declare("market-data", 0);
 	assert_true(lab_run(lab_settled, 30));
 	lab.wallet = top;
@@ -502,14 +476,14 @@ static void wallet_below(void **state)
 		json_object_get(json_object_get(vc, "credentialSubject"), "delegation"), "parent",
 		json_null());
 	mcp_call("wallet_load", json_pack("{s:o}", "credential", vc), NULL);
-	assert_true(is_error);
+	assert_true(answer.is_error);
 }
 
 static int own_teardown(void **state)
 {
 	mcp = mcp_server_free(mcp);
-	json_decref(structured);
-	structured = NULL;
+	mcp_result_clear(&answer);
+	got_clear();
 	return lab_teardown(state);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Each tool's real answer against the output schema that tools/list gives for it: the read tools
  * and the human's, on an enterprise with an agreement in force, a wallet and a hold. */
+#include "mcp_call.h"
 #include "query_lab.h"
 #include "schema_check.h"
 
@@ -8,15 +9,7 @@
 #include "agent/mcp_shapes.h"
 
 static struct query_lab lab;
-static json_t *got, *tools;
-
-static void on_reply(void *to, const struct wire_response *r)
-{
-	(void)to;
-	json_decref(got);
-	got = json_loadb(r->body, r->len, 0, NULL);
-	assert_non_null(got);
-}
+static json_t *answer, *tools;
 
 static void ask(const char *method, const char *tool, json_t *args)
 {
@@ -27,23 +20,13 @@ static void ask(const char *method, const char *tool, json_t *args)
 			      .client_name = "t",
 			      .client_version = "1",
 			      .rpc_id = 1 };
-	auto_free char *body = mcp_build(&c);
-	struct wire_header h[5];
-	struct wire_request r = { .method = "POST",
-				  .path = "/mcp",
-				  .query = "",
-				  .headers = h,
-				  .nheaders = mcp_client_headers(h, &c),
-				  .body = body,
-				  .len = strlen(body),
-				  .peer = &human };
 
-	json_decref(got);
-	got = NULL;
-	mcp_server_handle(lab.mcp, &r, (struct wire_sink){ .fn = on_reply });
+	mcp_ask(lab.mcp, &human, &c);
 	assert_int_equal(engine_turn(lab.side.engine), 0);
 	json_decref(args);
-	assert_non_null(got);
+	json_decref(answer);
+	answer = json_loads(got.body, 0, NULL);
+	assert_non_null(answer);
 }
 
 static const json_t *tool_of(const char *name)
@@ -119,7 +102,7 @@ static void answers_fit(void **state)
 		char why[200] = "";
 
 		ask("tools/call", rows[i].tool, json_loads(rows[i].args, 0, NULL));
-		r = json_object_get(got, "result");
+		r = json_object_get(answer, "result");
 		s = json_object_get(r, "structuredContent");
 		if (json_is_true(json_object_get(r, "isError"))) {
 			const char *text = json_string_value(json_object_get(
@@ -184,7 +167,7 @@ static int group_setup(void **state)
 	lab_walk(&lab);
 	lab_wallet(&lab);
 	ask("tools/list", NULL, NULL);
-	tools = json_incref(json_object_get(json_object_get(got, "result"), "tools"));
+	tools = json_incref(json_object_get(json_object_get(answer, "result"), "tools"));
 	return 0;
 }
 
@@ -192,7 +175,8 @@ static int group_teardown(void **state)
 {
 	(void)state;
 	json_decref(tools);
-	json_decref(got);
+	json_decref(answer);
+	got_clear();
 	lab_drop(&lab);
 	return 0;
 }
