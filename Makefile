@@ -114,6 +114,7 @@ TEST_LDFLAGS_test_bss_settle := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_life := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_early := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_void := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_bss_known := -Wl,--wrap=peer_send,--wrap=ledger_chain_put
 TEST_LDFLAGS_test_foreign := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_foreign_mcp := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_owner_bss := -Wl,--wrap=peer_send

@@ -2,15 +2,20 @@
 /* Agreements of one wallet that are settled at once: their receipts come in any order. */
 #include "bss_road.h"
 
+static void sign_road(struct road *r)
+{
+	ask_quote(r);
+	take_quote(r);
+	choose(r, item_on(r, 1));
+	send_accept(r->who, &r->a);
+	take_agreement(r);
+}
+
 static struct road signed_road(const char *hex)
 {
 	struct road r = road_new(&lab.ent, hex);
 
-	ask_quote(&r);
-	take_quote(&r);
-	choose(&r, item_on(&r, 1));
-	send_accept(r.who, &r.a);
-	take_agreement(&r);
+	sign_road(&r);
 	return r;
 }
 
@@ -111,6 +116,51 @@ static void a_wrong_sum_waits_for_nobody(void **state)
 	assert_int_equal(lab.replies, 0); /* the twin waits */
 }
 
+enum { PLACES = 40, TOLD = PLACES + 2 }; /* that wait; with the first, and one too many */
+
+/* Forty receipts of one enterprise wait for the first of their chain. The next is told so at once
+ * and changes nothing; when it is said again after the first came, it follows all the others. */
+static void forty_wait(void **state)
+{
+	struct road road[TOLD];
+	struct acceptance acc[TOLD];
+	struct receipt rcp[TOLD];
+	struct snap s;
+
+	(void)state;
+	lab.cfg.op.labels.high = lab.cfg.op.labels.low + TOLD;
+	for (int i = 0; i < TOLD; i++) {
+		char hex[17];
+
+		(void)snprintf(hex, sizeof(hex), "%016x", 0xd00 + i);
+		road[i] = road_new(&lab.ent, hex);
+		road[i].i.want.bandwidth.bps = 1000000;
+		sign_road(&road[i]);
+		acceptance_of(&road[i], &acc[i], &rcp[i]);
+		if (i)
+			chain_after(&rcp[i - 1], &rcp[i]);
+	}
+	s = snap();
+	for (int i = PLACES; i > 0; i--) {
+		send_acceptance(&lab.ent, &acc[i], &rcp[i], &lab.ent.port);
+		assert_int_equal(lab.replies, 0);
+	}
+	assert_int_equal(lab_world()->events, s.events);
+	send_acceptance(&lab.ent, &acc[TOLD - 1], &rcp[TOLD - 1], &lab.ent.port);
+	expect(REFUSE_LEDGER_FORK, s, "one too many");
+	assert_int_equal(holds_now(), TOLD);
+	send_acceptance(&lab.ent, &acc[0], &rcp[0], &lab.ent.port);
+	assert_int_equal(lab.replies, 0);
+	assert_int_equal(holds_now(), 1);
+	send_acceptance(&lab.ent, &acc[TOLD - 1], &rcp[TOLD - 1], &lab.ent.port);
+	assert_int_equal(lab.replies, 0);
+	assert_int_equal(holds_now(), 0);
+	for (int i = 0; i < TOLD; i++) {
+		assert_int_equal(deal(&road[i])->cur.rev, 1);
+		road_free(&road[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -118,6 +168,7 @@ int main(void)
 		T(early_receipt),
 		T(waiting_is_forgotten),
 		T(a_wrong_sum_waits_for_nobody),
+		T(forty_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
