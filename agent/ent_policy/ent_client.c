@@ -224,7 +224,7 @@ static void flush(void *arg)
 			      .extension = NEGO_EXTENSION };
 	struct err e = { 0 };
 
-	if (c->step == CONV_IDLE || c->busy || c->wait || c->timer)
+	if (c->step == CONV_IDLE || c->busy || c->wait || c->timer || c->later)
 		return;
 	c->queued = c->step == CONV_ACCEPTANCE && en->settling >= SETTLING_MAX;
 	en->queued |= c->queued;
@@ -247,22 +247,31 @@ static void flush(void *arg)
 	en->settling += c->settling;
 }
 
-/* The answer to c came: the first of the chain that waits may go. */
-static void settled(struct conv *c)
+/* The first of the chain that waits may go, after the commit of this turn like all that leaves. */
+static void next_settles(struct ent *en)
 {
-	struct ent *en = c->ent;
 	struct conv *first = NULL;
 
-	if (!c->settling)
+	if (en->settling >= SETTLING_MAX)
 		return;
-	c->settling = false;
-	en->settling--;
 	for (struct conv *k = en->queued ? en->convs : NULL; k; k = k->next)
 		if (k->queued && (!first || k->order < first->order))
 			first = k;
 	en->queued = first;
-	if (first)
-		flush(first);
+	if (!first)
+		return;
+	first->queued = false;
+	ent_conv_later(first);
+}
+
+/* The answer to c came. */
+static void settled(struct conv *c)
+{
+	if (!c->settling)
+		return;
+	c->settling = false;
+	c->ent->settling--;
+	next_settles(c->ent);
 }
 
 static void committed(void *arg)
@@ -271,6 +280,8 @@ static void committed(void *arg)
 
 	c->later = false;
 	flush(c);
+	if (!c->settling)
+		next_settles(c->ent); /* it may have had the place, and left it */
 }
 
 void ent_conv_later(struct conv *c)

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#define OP_DEALS 8
+#define OP_DEALS 48
 
 struct op_deal {
 	struct intent intent;

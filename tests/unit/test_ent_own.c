@@ -184,6 +184,48 @@ static void receipts_overtake(void **state)
 	assert_true(op.forks > 0);
 }
 
+enum { AT_ONCE = 40, MANY = AT_ONCE + 2 };
+static unsigned most_under_way;
+
+/* Acceptances that left and were not delivered yet. */
+static unsigned under_way(void)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < lab.n_calls; i++)
+		n += lab.call[i].used && !strncmp(lab.said[i], "m-acceptance", 12);
+	most_under_way = n > most_under_way ? n : most_under_way;
+	return n;
+}
+
+static bool many_settled(void)
+{
+	(void)under_way();
+	return lab_world()->n_deals == MANY && lab_settled();
+}
+
+/* While forty acceptances are under way the next one waits (docs/decisions/0155), and none is lost:
+ * each comes once, in the order of the receipts. */
+static void the_next_acceptance_waits(void **state)
+{
+	(void)state;
+	most_under_way = 0;
+	op.scarcity.minor_h = 1000;
+	lab.slow_prefix = "m-acceptance";
+	lab.all_slow = true;
+	for (int i = 0; i < MANY; i++)
+		lab_declare("market-data", 1000000);
+	assert_true(lab_run(many_settled, 60));
+	assert_int_equal(most_under_way, AT_ONCE);
+	assert_int_equal(op.n, MANY);
+	assert_int_equal(op.forks, 0);
+	assert_int_equal(op.messages, 4 * MANY); /* nothing was said twice */
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(op.deal[i].cur.rev, 1);
+	assert_int_equal(lab_purse().captured.minor, op.receipt.cumulative_after.minor);
+	assert_int_equal(lab_purse().held.minor, 0);
+}
+
 /* --- detection ----------------------------------------------------------------------------------
  */
 
@@ -501,6 +543,7 @@ int main(void)
 		ROAD(change_refused),
 		ROAD(spur),
 		ROAD(receipts_overtake),
+		ROAD(the_next_acceptance_waits),
 		cmocka_unit_test_setup_teardown(detection, setup_detect, own_teardown),
 		ROAD(ended_by_a_human),
 		ROAD(ended_by_time),
