@@ -43,14 +43,6 @@ struct batch {
 /* --- what is wanted ----------------------------------------------------------------------------
  */
 
-static const struct wanted *wanted_of(const struct world *w, const struct step *s)
-{
-	for (uint32_t i = 0; i < w->n_wanted; i++)
-		if (step_same_object(&w->wanted[i].step, s))
-			return &w->wanted[i];
-	return NULL;
-}
-
 static bool for_kernel(const struct step *s)
 {
 	return s->kind != STEP_PROBE && s->kind != STEP_WAIT;
@@ -72,7 +64,7 @@ static bool all_wanted(const struct world *w, const struct plan *p)
 
 		if (!for_kernel(s) || !last_of_object(p, i))
 			continue;
-		x = wanted_of(w, s);
+		x = world_wanted(w, s);
 		if (!x || !ident_eq(x->plan, p->id) || memcmp(&x->step, s, sizeof(*s)) != 0)
 			return false;
 	}
@@ -98,7 +90,7 @@ static void remember(const struct world *w, const struct plan *p, struct plan *b
 	*before = *p;
 	for (uint16_t i = 0; i < p->n_steps; i++) {
 		const struct step *s = &p->step[i].step;
-		const struct wanted *x = for_kernel(s) ? wanted_of(w, s) : NULL;
+		const struct wanted *x = for_kernel(s) ? world_wanted(w, s) : NULL;
 
 		if (x)
 			before->step[i].step = x->step;
@@ -370,7 +362,7 @@ void batches_free(struct node *n)
 static bool label_wanted(const struct world *w, uint32_t label)
 {
 	const struct step s = { .kind = STEP_LABEL_SET, .label = label };
-	const struct wanted *x = wanted_of(w, &s);
+	const struct wanted *x = world_wanted(w, &s);
 
 	return x && x->step.kind == STEP_LABEL_SET;
 }
@@ -453,20 +445,31 @@ int wanted_send(struct node *n, struct err *e)
 	return r;
 }
 
-bool object_wanted(const struct world *w, const struct enforcer_object *o)
+/* A class is known to the kernel by its number, and to the log by its label. */
+static bool class_wanted(const struct world *w, const struct enforcer_object *o)
 {
 	for (uint32_t i = 0; i < w->n_wanted; i++) {
 		const struct step *s = &w->wanted[i].step;
 
-		if ((o->kind == STEP_LABEL_DEL && s->kind == STEP_LABEL_SET && s->label == o->id) ||
-		    (o->kind == STEP_RULE_DEL && s->kind == STEP_RULE_SET && s->rule.id == o->id) ||
-		    (o->kind == STEP_CEILING_DEL && s->kind == STEP_CEILING_SET &&
-		     s->ceiling == o->id) ||
-		    (o->kind == STEP_CLASS_DEL && s->kind == STEP_CLASS_SET && s->minor == o->id &&
-		     !strcmp(s->device.s, o->device.s)))
+		if (s->kind == STEP_CLASS_SET && s->minor == o->id &&
+		    !strcmp(s->device.s, o->device.s))
 			return true;
 	}
 	return false;
+}
+
+bool object_wanted(const struct world *w, const struct enforcer_object *o)
+{
+	struct step s = { .kind = (enum step_kind)o->kind };
+	const struct wanted *x;
+
+	if (s.kind == STEP_CLASS_DEL)
+		return class_wanted(w, o);
+	s.label = s.kind == STEP_LABEL_DEL ? o->id : 0;
+	s.rule.id = s.kind == STEP_RULE_DEL ? o->id : 0;
+	s.ceiling = s.kind == STEP_CEILING_DEL ? (uint16_t)o->id : 0;
+	x = world_wanted(w, &s);
+	return x && !step_is_removal(x->step.kind);
 }
 
 static int collect_one(struct node *n, const struct enforcer_object *o, struct err *e)

@@ -433,9 +433,7 @@ static void reserve(void)
 	for (uint8_t i = 0; i < tm.s->paths.n; i++) {
 		struct path_view *v = &tm.s->paths.view[i];
 
-		v->reserved.bps = 0;
-		for (uint32_t k = 0; k < w->n_deals; k++)
-			v->reserved.bps += brief_promised(&w->brief[k], v->path).bps;
+		v->reserved = w->sum.promised[v->path];
 	}
 	tell();
 }

@@ -43,13 +43,10 @@ static void plan_id(const struct deal *d, ident_t *ret)
 /* The newest label line that the log wants here; NULL when it was removed or never was. */
 static const struct wanted *line_of(const struct ent *en, uint32_t label)
 {
-	for (uint32_t i = 0; i < en->w->n_wanted; i++) {
-		const struct wanted *x = &en->w->wanted[i];
+	const struct step line = { .kind = STEP_LABEL_SET, .label = label };
+	const struct wanted *x = world_wanted(en->w, &line);
 
-		if (x->step.kind == STEP_LABEL_SET && x->step.label == label)
-			return x;
-	}
-	return NULL;
+	return x && x->step.kind == STEP_LABEL_SET ? x : NULL;
 }
 
 bool ent_edge_taken(const struct ent *en, const struct deal *d)
@@ -267,11 +264,10 @@ out:
 
 static bool known_rule(const struct ent *en, uint32_t id)
 {
-	for (uint32_t i = 0; i < en->w->n_wanted; i++)
-		if (en->w->wanted[i].step.kind == STEP_RULE_SET &&
-		    en->w->wanted[i].step.rule.id == id)
-			return true;
-	return false;
+	const struct step rule = { .kind = STEP_RULE_SET, .rule.id = id };
+	const struct wanted *x = world_wanted(en->w, &rule);
+
+	return x && x->step.kind == STEP_RULE_SET;
 }
 
 /* Every class is counted from the start, with or without an agreement: demand shows there. */

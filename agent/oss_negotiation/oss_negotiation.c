@@ -11,20 +11,6 @@
 
 static struct side *side;
 
-static bool label_taken(const struct world *w, const struct deal *own, uint32_t label)
-{
-	for (uint32_t i = 0; i < w->n_deals; i++) {
-		const struct deal_brief *b = &w->brief[i];
-
-		if (&w->deal[i] == own)
-			continue;
-		if ((b->cur.is && b->life != LIFE_TERMINATED && b->cur.label == label) ||
-		    (b->applied.is && b->applied.label == label))
-			return true;
-	}
-	return false;
-}
-
 /* What others hold and what this agreement held before the order: the order's own promise is not
  * counted against it. */
 static rate_t reserved(const struct deal *d, const struct path_view *v)
@@ -40,11 +26,9 @@ static rate_t reserved(const struct deal *d, const struct path_view *v)
 /* Others that are being provisioned: in no node's tables yet. */
 static uint32_t coming(const struct world *w, const struct deal *own)
 {
-	uint32_t n = 0;
+	const struct deal_brief *b = &w->brief[own - w->deal];
 
-	for (uint32_t i = 0; i < w->n_deals; i++)
-		n += &w->deal[i] != own && w->brief[i].has_plan && !w->brief[i].applied.is;
-	return n;
+	return w->sum.coming - (b->has_plan && !b->applied.is);
 }
 
 static void gather(const struct deal *d, struct oss_negotiation_in *in)
@@ -63,7 +47,7 @@ static void gather(const struct deal *d, struct oss_negotiation_in *in)
 	in->busy = d->has_plan;
 	in->label_lo = side->cfg->op.labels.low;
 	in->label_hi = side->cfg->op.labels.high;
-	in->label_taken = label_taken(engine_world(side->engine), d, d->order.label);
+	in->label_taken = world_label_taken(engine_world(side->engine), d, d->order.label);
 	in->path_known = v;
 	if (v) {
 		in->view = *v;

@@ -53,21 +53,13 @@ static void mirrored(const struct cfg_class *c, uint32_t id, uint32_t label, str
 	}
 }
 
-static bool rule_taken(const struct world *w, const struct deal *own, uint32_t id)
-{
-	for (uint32_t i = 0; i < w->n_deals; i++)
-		if (w->brief[i].rule == id && &w->deal[i] != own)
-			return true;
-	return false;
-}
-
 /* The one that it has, else its row's. A table of another size had other rows: that one may be
  * taken, and then one behind all rows is free. */
 static uint32_t rule_of(const struct world *w, const struct deal *d)
 {
 	uint32_t id = d->rule ? d->rule : (uint32_t)(d - w->deal + 1) * RULES_EACH;
 
-	for (uint32_t row = w->max_deals; rule_taken(w, d, id); row++)
+	for (uint32_t row = w->max_deals; world_rule_taken(w, d, id); row++)
 		id = (row + 1) * RULES_EACH;
 	return id;
 }
@@ -229,19 +221,18 @@ void oss_gather_check(const struct side *s, const struct deal *d, const struct o
 		      const struct plan *p, struct oss_check_in *ret)
 {
 	const struct world *w = engine_world(s->engine);
+	const struct deal_part *own = brief_held(&w->brief[d - w->deal]);
 
 	memset(ret, 0, sizeof(*ret));
 	ret->plan_in = *in;
 	ret->plan = *p;
 	ret->limit = DEVICE_LIMIT;
-	for (uint8_t i = 0; i < s->paths.n; i++)
-		along(ret, &s->paths.def[i], (rate_t){ 0 });
-	for (uint32_t i = 0; i < w->n_deals; i++) {
-		const struct deal_brief *b = &w->brief[i];
-		const struct deal_part *o = b->has_plan ? &b->planned : &b->applied;
-		const struct path_def *q = o->is ? path_of(s, o->path) : NULL;
+	for (uint8_t i = 0; i < s->paths.n; i++) {
+		const struct path_def *q = &s->paths.def[i];
+		rate_t more = w->sum.held[q->path];
 
-		if (&w->deal[i] != d && q)
-			along(ret, q, o->rate);
+		if (own->is && own->path == q->path)
+			more.bps -= own->rate.bps;
+		along(ret, q, more);
 	}
 }

@@ -49,10 +49,61 @@ rate_t brief_promised(const struct deal_brief *b, uint8_t path)
 	return most;
 }
 
+const struct deal_part *brief_held(const struct deal_brief *b)
+{
+	return b->has_plan ? &b->planned : &b->applied;
+}
+
 rate_t deal_promised(const struct deal *d, uint8_t path)
 {
 	struct deal_brief b;
 
 	deal_brief(d, &b);
 	return brief_promised(&b, path);
+}
+
+/* --- all of them together ----------------------------------------------------------------------
+ */
+
+static void add(rate_t *to, rate_t r, bool comes)
+{
+	to->bps += comes ? r.bps : -r.bps;
+}
+
+/* Each path once, however many parts are on it. */
+static void sum_promised(struct brief_sum *s, const struct deal_brief *b, bool comes)
+{
+	const struct deal_part *part[] = { &b->applied, &b->cur, &b->next };
+
+	for (size_t i = 0; i < ARRAY_LEN(part); i++) {
+		bool again = false;
+
+		for (size_t k = 0; k < i; k++)
+			again |= part[k]->path == part[i]->path;
+		if (!again)
+			add(&s->promised[part[i]->path], brief_promised(b, part[i]->path), comes);
+	}
+}
+
+static void sum(struct brief_sum *s, const struct deal_brief *b, bool comes)
+{
+	const struct deal_part *held = brief_held(b);
+
+	sum_promised(s, b, comes);
+	if (held->is)
+		add(&s->held[held->path], held->rate, comes);
+	if (b->has_plan && !b->applied.is)
+		s->coming += comes ? 1 : UINT32_MAX;
+}
+
+void brief_put(struct world *w, const struct deal *d)
+{
+	uint32_t row = (uint32_t)(d - w->deal);
+	struct deal_brief *b = &w->brief[row];
+
+	index_brief(w, row, false);
+	sum(&w->sum, b, false);
+	deal_brief(d, b);
+	sum(&w->sum, b, true);
+	index_brief(w, row, true);
 }

@@ -3,15 +3,6 @@
 #include "world.h"
 #include "treaty/pure.h"
 
-struct deal *world_deal_by_label(const struct world *w, uint32_t label)
-{
-	for (uint32_t i = w->n_deals; i-- > 0;)
-		if (w->deal[i].cur.rev && w->deal[i].cur.label == label &&
-		    w->deal[i].life != LIFE_TERMINATED)
-			return &w->deal[i];
-	return NULL;
-}
-
 money_t deal_captured(const struct deal *d)
 {
 	money_t sum = { 0 };

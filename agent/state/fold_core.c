@@ -406,13 +406,14 @@ static void fold_closed(struct deal *d, const struct ev_progress *p)
 /* The object's own row, a new one, or that of an object which is not wanted any more. */
 static uint32_t wanted_row(const struct world *w, const struct step *s)
 {
+	const struct wanted *own = world_wanted(w, s);
 	uint32_t k = 0;
 
-	while (k < w->n_wanted && !step_same_object(&w->wanted[k].step, s))
-		k++;
-	if (k < w->max_wanted)
-		return k;
-	for (k = 0; k < w->n_wanted && !step_is_removal(w->wanted[k].step.kind);)
+	if (own)
+		return (uint32_t)(own - w->wanted);
+	if (w->n_wanted < w->max_wanted)
+		return w->n_wanted;
+	while (k < w->n_wanted && !step_is_removal(w->wanted[k].step.kind))
 		k++;
 	return k;
 }
@@ -426,10 +427,14 @@ static void fold_wanted(struct world *w, const struct plan *p)
 		if (s->kind == STEP_PROBE || s->kind == STEP_WAIT)
 			continue;
 		k = wanted_row(w, s);
-		if (k == w->n_wanted && w->n_wanted < w->max_wanted)
+		if (k == w->max_wanted)
+			continue;
+		if (k == w->n_wanted)
 			w->n_wanted++;
-		if (k < w->n_wanted)
-			w->wanted[k] = (struct wanted){ .step = *s, .plan = p->id };
+		else
+			index_wanted(w, k, false);
+		w->wanted[k] = (struct wanted){ .step = *s, .plan = p->id };
+		index_wanted(w, k, true);
 	}
 }
 
@@ -585,5 +590,5 @@ void fold(struct world *w, const struct event *ev)
 	if (!d && id)
 		d = world_deal(w, id);
 	if (d)
-		deal_brief(d, &w->brief[d - w->deal]);
+		brief_put(w, d);
 }

@@ -1,73 +1,174 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deals by their ids. What is kept here follows from the table of deals alone. */
+/* Rows of the world's tables by what is looked for in them. What is kept here follows from those
+ * tables alone. */
 #include "world.h"
 #include "treaty/pure.h"
 
-static uint32_t *chain_of(const struct world_index *x, const ident_t *id)
+/* A number whose low bits tell keys apart. */
+static uint32_t mixed(uint32_t key)
+{
+	key *= 0x9e3779b1u;
+	return key ^ key >> 15;
+}
+
+static uint32_t hash_of(const ident_t *id)
 {
 	uint32_t h = 2166136261u;
 
 	for (const char *p = id->s; *p; p++)
 		h = (h ^ (unsigned char)*p) * 16777619u;
-	return &x->head[h & x->mask];
+	return h;
 }
 
-static void add(const struct world_index *x, uint32_t slot, const ident_t *id)
+static uint32_t first(const struct world_index *x, uint32_t hash)
 {
-	uint32_t *head = chain_of(x, id);
-
-	if (ident_empty(*id))
-		return;
-	x->next[slot] = *head;
-	*head = slot + 1;
+	return x->head[hash & x->mask];
 }
 
-static void drop(const struct world_index *x, uint32_t slot, const ident_t *id)
+static void add(const struct world_index *x, uint32_t row, uint32_t hash)
 {
-	uint32_t *at = chain_of(x, id);
+	uint32_t *head = &x->head[hash & x->mask];
 
-	if (ident_empty(*id))
-		return;
-	while (*at && *at != slot + 1)
+	x->next[row] = *head;
+	*head = row + 1;
+}
+
+static void drop(const struct world_index *x, uint32_t row, uint32_t hash)
+{
+	uint32_t *at = &x->head[hash & x->mask];
+
+	while (*at && *at != row + 1)
 		at = &x->next[*at - 1];
 	if (*at)
-		*at = x->next[slot];
+		*at = x->next[row];
+}
+
+static void put(const struct world_index *x, uint32_t row, uint32_t hash, bool comes)
+{
+	if (comes)
+		add(x, row, hash);
+	else
+		drop(x, row, hash);
+}
+
+/* --- deals by their ids ------------------------------------------------------------------------
+ */
+
+static void put_id(const struct world_index *x, uint32_t row, const ident_t *id, bool comes)
+{
+	if (!ident_empty(*id))
+		put(x, row, hash_of(id), comes);
 }
 
 void index_deal(struct world *w, const struct deal *d, const ident_t *old_lineage)
 {
-	uint32_t slot = (uint32_t)(d - w->deal);
+	uint32_t row = (uint32_t)(d - w->deal);
 
 	if (!old_lineage) {
-		add(&w->by_negotiation, slot, &d->negotiation);
+		put_id(&w->by_negotiation, row, &d->negotiation, true);
 		return;
 	}
 	if (ident_eq(*old_lineage, d->lineage))
 		return;
-	drop(&w->by_lineage, slot, old_lineage);
-	add(&w->by_lineage, slot, &d->lineage);
+	put_id(&w->by_lineage, row, old_lineage, false);
+	put_id(&w->by_lineage, row, &d->lineage, true);
 }
 
 void index_forget(struct world *w, const struct deal *d)
 {
-	uint32_t slot = (uint32_t)(d - w->deal);
+	uint32_t row = (uint32_t)(d - w->deal);
 
-	drop(&w->by_negotiation, slot, &d->negotiation);
-	drop(&w->by_lineage, slot, &d->lineage);
+	put_id(&w->by_negotiation, row, &d->negotiation, false);
+	put_id(&w->by_lineage, row, &d->lineage, false);
 }
 
 struct deal *world_deal(const struct world *w, const ident_t *id)
 {
 	const struct world_index *n = &w->by_negotiation, *l = &w->by_lineage;
+	uint32_t hash = hash_of(id);
 
 	if (ident_empty(*id))
 		return NULL;
-	for (uint32_t i = *chain_of(n, id); i; i = n->next[i - 1])
+	for (uint32_t i = first(n, hash); i; i = n->next[i - 1])
 		if (ident_eq(w->deal[i - 1].negotiation, *id))
 			return &w->deal[i - 1];
-	for (uint32_t i = *chain_of(l, id); i; i = l->next[i - 1])
+	for (uint32_t i = first(l, hash); i; i = l->next[i - 1])
 		if (ident_eq(w->deal[i - 1].lineage, *id))
 			return &w->deal[i - 1];
+	return NULL;
+}
+
+/* --- deals by what their briefs say ------------------------------------------------------------
+ */
+
+static bool labelled(const struct deal_brief *b)
+{
+	return b->cur.is && b->life != LIFE_TERMINATED;
+}
+
+void index_brief(struct world *w, uint32_t row, bool comes)
+{
+	const struct deal_brief *b = &w->brief[row];
+
+	if (labelled(b))
+		put(&w->by_label, row, mixed(b->cur.label), comes);
+	if (b->applied.is)
+		put(&w->by_applied, row, mixed(b->applied.label), comes);
+	if (b->rule)
+		put(&w->by_rule, row, mixed(b->rule), comes);
+}
+
+/* Several may have it while one replaces the other: the last row. */
+struct deal *world_deal_by_label(const struct world *w, uint32_t label)
+{
+	const struct world_index *x = &w->by_label;
+	uint32_t last = 0;
+
+	for (uint32_t i = first(x, mixed(label)); i; i = x->next[i - 1])
+		if (w->brief[i - 1].cur.label == label && i > last)
+			last = i;
+	return last ? &w->deal[last - 1] : NULL;
+}
+
+bool world_label_taken(const struct world *w, const struct deal *own, uint32_t label)
+{
+	const struct world_index *c = &w->by_label, *a = &w->by_applied;
+	uint32_t hash = mixed(label);
+
+	for (uint32_t i = first(c, hash); i; i = c->next[i - 1])
+		if (w->brief[i - 1].cur.label == label && &w->deal[i - 1] != own)
+			return true;
+	for (uint32_t i = first(a, hash); i; i = a->next[i - 1])
+		if (w->brief[i - 1].applied.label == label && &w->deal[i - 1] != own)
+			return true;
+	return false;
+}
+
+bool world_rule_taken(const struct world *w, const struct deal *own, uint32_t id)
+{
+	const struct world_index *x = &w->by_rule;
+
+	for (uint32_t i = first(x, mixed(id)); i; i = x->next[i - 1])
+		if (w->brief[i - 1].rule == id && &w->deal[i - 1] != own)
+			return true;
+	return false;
+}
+
+/* --- wanted steps ------------------------------------------------------------------------------
+ */
+
+void index_wanted(struct world *w, uint32_t row, bool comes)
+{
+	put(&w->by_object, row, mixed(step_object_key(&w->wanted[row].step)), comes);
+}
+
+const struct wanted *world_wanted(const struct world *w, const struct step *s)
+{
+	const struct world_index *x = &w->by_object;
+
+	for (uint32_t i = first(x, mixed(step_object_key(s))); i; i = x->next[i - 1])
+		if (step_same_object(&w->wanted[i - 1].step, s))
+			return &w->wanted[i - 1];
 	return NULL;
 }
 
@@ -80,6 +181,9 @@ struct deal *world_deal(const struct world *w, const ident_t *id)
  * What ended in this very turn (the clock stands still in it) has yet to be heard of. */
 static bool over(const struct world *w, const struct deal *d, wall_t now)
 {
+	struct step line = { .kind = STEP_LABEL_SET };
+	const struct wanted *own;
+
 	if (d->changed.ms >= now.ms)
 		return false;
 	if (d->life != LIFE_TERMINATED)
@@ -91,11 +195,9 @@ static bool over(const struct world *w, const struct deal *d, wall_t now)
 		if (ident_eq(w->debt[i].lineage, d->lineage))
 			return false;
 	/* An edge's own steps have no order: its label is wanted until it is removed. */
-	for (uint32_t i = 0; i < w->n_wanted && d->cur.rev && !d->operator_side; i++)
-		if (w->wanted[i].step.kind == STEP_LABEL_SET &&
-		    w->wanted[i].step.label == d->cur.label)
-			return false;
-	return true;
+	line.label = d->cur.label;
+	own = d->cur.rev && !d->operator_side ? world_wanted(w, &line) : NULL;
+	return !own || own->step.kind != STEP_LABEL_SET;
 }
 
 struct deal *world_room(const struct world *w, wall_t now)

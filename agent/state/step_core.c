@@ -39,6 +39,15 @@ bool step_same_object(const struct step *a, const struct step *b)
 	return f != 4 || a->dir == b->dir;
 }
 
+/* What is rarely more than one of a kind and label is left out. */
+uint32_t step_object_key(const struct step *s)
+{
+	int f = family(s->kind);
+	uint32_t id = f == 3 ? s->rule.id : f == 5 ? s->ceiling : s->label;
+
+	return id * 8 + (uint32_t)f;
+}
+
 bool step_is_removal(enum step_kind k)
 {
 	return k == STEP_LABEL_DEL || k == STEP_CLASS_DEL || k == STEP_RULE_DEL ||

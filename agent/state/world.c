@@ -32,7 +32,9 @@ int world_new(struct world **ret, uint32_t max_deals, uint32_t max_wanted)
 	w->brief = calloc(max_deals, sizeof(*w->brief));
 	w->wanted = calloc(max_wanted, sizeof(*w->wanted));
 	if (!w->deal || !w->brief || !w->wanted || index_new(&w->by_negotiation, max_deals) ||
-	    index_new(&w->by_lineage, max_deals)) {
+	    index_new(&w->by_lineage, max_deals) || index_new(&w->by_label, max_deals) ||
+	    index_new(&w->by_applied, max_deals) || index_new(&w->by_rule, max_deals) ||
+	    index_new(&w->by_object, max_wanted)) {
 		world_free(w);
 		return -ENOMEM;
 	}
@@ -51,6 +53,10 @@ struct world *world_free(struct world *w)
 	free(w->wanted);
 	index_free(&w->by_negotiation);
 	index_free(&w->by_lineage);
+	index_free(&w->by_label);
+	index_free(&w->by_applied);
+	index_free(&w->by_rule);
+	index_free(&w->by_object);
 	free(w);
 	return NULL;
 }

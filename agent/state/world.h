@@ -118,7 +118,7 @@ struct act {
 	enum approval_state state;
 };
 
-/* Chains of deals whose ids have the same hash; 0 ends one, else slot + 1. */
+/* Chains of rows whose keys have the same hash; 0 ends one, else row + 1. */
 struct world_index {
 	uint32_t mask; /* of the hash */
 	uint32_t *head, *next;
@@ -146,15 +146,25 @@ struct deal_brief {
 	bool operator_side, has_order, has_plan;
 };
 
+/* What all briefs come to, by path. Sums wrap: what was added goes again whatever it was. */
+struct brief_sum {
+	rate_t promised[UINT8_MAX + 1]; /* brief_promised() */
+	rate_t held[UINT8_MAX + 1];     /* planned, where no plan is under way applied */
+	uint32_t coming;                /* deals under way into tables that hold nothing of them */
+};
+
 struct world {
 	uint32_t n_deals, max_deals;
 	struct deal *deal;
 	struct deal_brief *brief; /* of the deal in the same row */
+	struct brief_sum sum;
 	struct world_index by_negotiation, by_lineage;
+	struct world_index by_label, by_applied, by_rule; /* deals by what their briefs say */
 	uint32_t hand; /* where the search for a deal that may go begins */
 	uint32_t n_wanted, max_wanted;
 	struct wanted *wanted;
-	uint32_t n_debts; /* oldest first */
+	struct world_index by_object; /* rows of wanted */
+	uint32_t n_debts;             /* oldest first */
 	struct debt debt[WORLD_DEBTS_MAX];
 	uint32_t n_keys; /* oldest first */
 	struct key_line key[WORLD_KEYS_MAX];
@@ -185,10 +195,20 @@ struct deal *world_room(const struct world *w, wall_t now);
  * before; d goes. */
 void index_deal(struct world *w, const struct deal *d, const ident_t *old_lineage);
 void index_forget(struct world *w, const struct deal *d);
+/* For brief_core.c: the row's brief goes, or has come. */
+void index_brief(struct world *w, uint32_t row, bool comes);
+/* For fold_core.c: this row of wanted goes, or has come. */
+void index_wanted(struct world *w, uint32_t row, bool comes);
 /* Which deal an event is about: its negotiation's or lineage's id, NULL when about none. */
 const ident_t *event_deal(const struct event *ev);
 /* By the label in force; NULL when there is none. */
 struct deal *world_deal_by_label(const struct world *w, uint32_t label);
+/* Whether a deal other than `own` has the label in force, or kernels hold it for that deal. */
+bool world_label_taken(const struct world *w, const struct deal *own, uint32_t label);
+/* Whether nodes' tables hold, or will, the rule for a deal other than `own`. */
+bool world_rule_taken(const struct world *w, const struct deal *own, uint32_t id);
+/* What the log says of the object that s sets or removes; NULL when nothing. */
+const struct wanted *world_wanted(const struct world *w, const struct step *s);
 
 /* Whether the event is legal now (REFUSE_NONE) and, with fold, what it does. A refused event is
  * never folded: guard first, then stage, then fold. */
@@ -222,10 +242,14 @@ void approval_fold(struct deal *d, const struct event *ev);
 
 /* brief_core.c */
 void deal_brief(const struct deal *d, struct deal_brief *ret);
+/* Makes the brief of d, a row of w's table, and what follows from it, anew. */
+void brief_put(struct world *w, const struct deal *d);
 /* Bandwidth that the deal holds on a path: on paper (in force, or signed and not yet countersigned)
  * or still in the kernels, whatever is most. */
 rate_t brief_promised(const struct deal_brief *b, uint8_t path);
 rate_t deal_promised(const struct deal *d, uint8_t path);
+/* What counts on the devices along a path: what the plan under way brings, else what is applied. */
+const struct deal_part *brief_held(const struct deal_brief *b);
 
 /* For fold_core.c: an order that came while a swap was under way replaces what that left behind. */
 void deal_order_waits(struct deal *d);

@@ -82,6 +82,8 @@ struct plan {
 /* Whether both steps set or remove the same kernel object (label line, class on a device, rule,
  * steering of one direction, ceiling), so that the newer one replaces the older one. */
 bool step_same_object(const struct step *a, const struct step *b);
+/* The same for all steps of an object, seldom for those of another: for an index of them. */
+uint32_t step_object_key(const struct step *s);
 bool step_is_removal(enum step_kind k);
 
 /* A path as the operator's topology knows it: its nodes from the enterprise side to the far end,

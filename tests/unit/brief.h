@@ -11,6 +11,46 @@ static inline bool same_part(const struct deal_part *a, const struct deal_part *
 	       a->is == b->is;
 }
 
+/* What is kept for the searches, against what each would find by looking at every row. */
+static inline void searches_hold(const struct world *w)
+{
+	uint32_t coming = 0;
+
+	for (unsigned path = 0; path <= UINT8_MAX; path++) {
+		uint64_t promised = 0, held = 0;
+
+		for (uint32_t i = 0; i < w->n_deals; i++) {
+			const struct deal_part *h = brief_held(&w->brief[i]);
+
+			promised += deal_promised(&w->deal[i], (uint8_t)path).bps;
+			held += h->is && h->path == path ? h->rate.bps : 0;
+		}
+		assert_int_equal(w->sum.promised[path].bps, promised);
+		assert_int_equal(w->sum.held[path].bps, held);
+	}
+	for (uint32_t i = 0; i < w->n_deals; i++) {
+		const struct deal *d = &w->deal[i], *last = NULL;
+		bool label = false, rule = false;
+
+		coming += d->has_plan && !d->applied.rev;
+		for (uint32_t k = 0; k < w->n_deals; k++) {
+			const struct deal *o = &w->deal[k];
+			bool live = o->cur.rev && o->life != LIFE_TERMINATED;
+
+			last = live && o->cur.label == d->cur.label ? o : last;
+			label |= o != d && ((live && o->cur.label == d->cur.label) ||
+					    (o->applied.rev && o->applied.label == d->cur.label));
+			rule |= o != d && d->rule && w->brief[k].rule == d->rule;
+		}
+		assert_ptr_equal(world_deal_by_label(w, d->cur.label), last);
+		assert_int_equal(world_label_taken(w, d, d->cur.label), label);
+		assert_int_equal(d->rule && world_rule_taken(w, d, d->rule), rule);
+	}
+	assert_int_equal(w->sum.coming, coming);
+	for (uint32_t i = 0; i < w->n_wanted; i++)
+		assert_ptr_equal(world_wanted(w, &w->wanted[i].step), &w->wanted[i]);
+}
+
 static inline void briefs_hold(const struct world *w)
 {
 	for (uint32_t i = 0; i < w->n_deals; i++) {
@@ -26,6 +66,7 @@ static inline void briefs_hold(const struct world *w)
 			    b.operator_side == k->operator_side && b.has_order == k->has_order &&
 			    b.has_plan == k->has_plan);
 	}
+	searches_hold(w);
 }
 
 #endif

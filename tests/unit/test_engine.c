@@ -329,6 +329,65 @@ static void what_is_over_makes_room(void **state)
 	close_all();
 }
 
+static void take(struct world *w, uint64_t *seq, struct step s, enum refusal want)
+{
+	static struct event ev;
+
+	ev = (struct event){ .kind = EV_STEPS_TAKEN, .seq = *seq + 1 };
+	(void)snprintf(ev.u.plan.id.s, sizeof(ev.u.plan.id.s), "pln-%u", (unsigned)*seq);
+	ev.u.plan.n_steps = 1;
+	ev.u.plan.step[0].no = 1;
+	ev.u.plan.step[0].step = s;
+	assert_int_equal(fold_guard(w, &ev), want);
+	if (want != REFUSE_NONE)
+		return;
+	++*seq;
+	fold(w, &ev);
+	searches_hold(w);
+}
+
+/* Objects come and go, until the rows are full and those that went make room. */
+static void wanted_objects_are_found(void **state)
+{
+	const struct step line = { .kind = STEP_LABEL_SET, .label = 5 };
+	const struct step class = { .kind = STEP_CLASS_SET, .label = 5, .device = { "d0" } };
+	struct step other = class, up = { .kind = STEP_STEER, .label = 5, .path = 1 }, down = up;
+	struct step gone = line, rule = { .kind = STEP_RULE_SET, .rule.id = 5 };
+	uint64_t seq = 0;
+	struct world *w;
+
+	(void)state;
+	assert_int_equal(world_new(&w, 4, 6), 0);
+	assert_null(world_wanted(w, &line));
+	other.device.s[1] = '1';
+	down.dir = DIR_DOWN;
+	take(w, &seq, line, REFUSE_NONE);
+	take(w, &seq, class, REFUSE_NONE);
+	take(w, &seq, other, REFUSE_NONE);
+	take(w, &seq, up, REFUSE_NONE);
+	assert_null(world_wanted(w, &down));
+	take(w, &seq, down, REFUSE_NONE);
+	take(w, &seq, rule, REFUSE_NONE);
+	assert_int_equal(w->n_wanted, 6);
+	assert_string_equal(world_wanted(w, &other)->plan.s, "pln-2");
+	assert_string_equal(world_wanted(w, &down)->plan.s, "pln-4");
+	rule.rule.id = 6;
+	take(w, &seq, rule, REFUSE_LIMIT_REACHED);
+	gone.kind = STEP_LABEL_DEL;
+	take(w, &seq, gone, REFUSE_LIMIT_REACHED); /* its own row is not counted as room */
+	w->max_wanted++;
+	take(w, &seq, gone, REFUSE_NONE);
+	w->max_wanted--;
+	assert_int_equal(w->n_wanted, 6);
+	assert_int_equal(world_wanted(w, &line)->step.kind, STEP_LABEL_DEL);
+	take(w, &seq, rule, REFUSE_NONE); /* in the row of the label that went */
+	assert_null(world_wanted(w, &line));
+	assert_string_equal(world_wanted(w, &rule)->plan.s, "pln-7");
+	rule.rule.id = 5;
+	assert_string_equal(world_wanted(w, &rule)->plan.s, "pln-5");
+	world_free(w);
+}
+
 static int rm(const char *path, const struct stat *st, int flag, struct FTW *f)
 {
 	(void)st;
@@ -371,6 +430,7 @@ int main(void)
 		cmocka_unit_test(effects_wait_for_the_commit),
 		cmocka_unit_test(the_quote_binds_every_number),
 		cmocka_unit_test(what_is_over_makes_room),
+		cmocka_unit_test(wanted_objects_are_found),
 		cmocka_unit_test(ids_are_in_the_order_of_time),
 	};
 

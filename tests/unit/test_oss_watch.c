@@ -480,7 +480,7 @@ static void a_rule_id_is_one_agreement_s(void **state)
 	w = (struct world *)(uintptr_t)engine_world(lab.side.engine);
 	w->deal[1].rule = 4;
 	w->deal[1].applied.rev = 1;
-	deal_brief(&w->deal[1], &w->brief[1]);
+	brief_put(w, &w->deal[1]);
 	w->n_deals = 2;
 	lab_until_life(LIFE_ASSURED, 5000);
 	assert_null(lab_held("popB", &rule));
@@ -488,7 +488,7 @@ static void a_rule_id_is_one_agreement_s(void **state)
 	assert_non_null(lab_held("popB", &rule));
 	assert_int_equal(lab_deal()->rule, rule.rule.id);
 	w->deal[1].rule = 0;
-	deal_brief(&w->deal[1], &w->brief[1]);
+	brief_put(w, &w->deal[1]);
 	end.deal = lab_deal()->lineage;
 	lab_emit(EV_TERMINATED, &end);
 	lab_order(ORDER_DELETE);
