@@ -217,29 +217,81 @@ int dp_rule_get(struct dp *d, uint32_t id, struct dp_rule *ret)
 	return -ENOENT;
 }
 
-/* Where the line of a rule is; n = nowhere. */
-static size_t line_of(const struct dp_rule_line *l, size_t n, uint32_t id)
-{
-	size_t i = 0;
+/* The rules that a flight of edits speaks of, by id. */
+struct touched {
+	uint32_t id;
+	bool is;                  /* stands in the table after the edits so far */
+	struct dp_rule_line line; /* is */
+};
 
-	while (i < n && l[i].id != id)
-		i++;
-	return i;
+struct flight {
+	struct touched *t;
+	size_t n;
+	uint64_t may; /* a bit for each id: most others need no search */
+};
+
+static uint64_t bit_of(uint32_t id)
+{
+	return 1ull << (id * 0x9e3779b1u >> 26);
 }
 
-/* One edit of the lines, whose order is lost; there is room for one more. */
-static int edit_one(const struct dp *d, struct dp_rule_edit *ed, struct dp_rule_line *l, size_t *n,
+static int by_touched(const void *pa, const void *pb)
+{
+	const struct touched *a = pa, *b = pb;
+
+	return (a->id > b->id) - (a->id < b->id);
+}
+
+static struct touched *touched_of(const struct flight *f, uint32_t id)
+{
+	const struct touched key = { .id = id };
+
+	if (!(f->may & bit_of(id)))
+		return NULL;
+	return bsearch(&key, f->t, f->n, sizeof(key), by_touched);
+}
+
+/* Each id of the edits once, with the line that stands now: one look through the table for all. */
+static int flight_make(struct flight *f, const struct dp_rule_edit *ed, size_t count,
+		       const struct dp_rule_line *live, size_t n, struct err *e)
+{
+	size_t k = 0;
+
+	f->t = calloc(count ? count : 1, sizeof(*f->t));
+	if (!f->t)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < count; i++) {
+		f->t[i].id = ed[i].rule.id;
+		f->may |= bit_of(ed[i].rule.id);
+	}
+	qsort(f->t, count, sizeof(*f->t), by_touched);
+	for (size_t i = 0; i < count; i++)
+		if (!k || f->t[k - 1].id != f->t[i].id)
+			f->t[k++] = f->t[i];
+	f->n = k;
+	for (size_t i = 0; i < n; i++) {
+		struct touched *t = touched_of(f, live[i].id);
+
+		if (!t)
+			continue;
+		t->is = true;
+		t->line = live[i];
+	}
+	return 0;
+}
+
+/* One edit; n: rules of the whole table. */
+static int edit_one(const struct dp *d, struct dp_rule_edit *ed, struct touched *t, size_t *n,
 		    enum refusal *no, struct err *e)
 {
-	size_t at = line_of(l, *n, ed->rule.id);
 	struct dp_rule_line want;
 	int ret;
 
-	ed->had = at < *n;
+	ed->had = t->is;
 	ed->changed = ed->had;
 	if (ed->del) {
-		if (ed->had)
-			l[at] = l[--*n];
+		*n -= t->is;
+		t->is = false;
 		return 0;
 	}
 	ret = rule_check(d, &ed->rule, no, e);
@@ -249,32 +301,61 @@ static int edit_one(const struct dp *d, struct dp_rule_edit *ed, struct dp_rule_
 		return dp_refuse(no, e, REFUSE_MAP_FULL, "rules: %zu, the table holds %u", *n + 1,
 				 d->rules);
 	rule_compile(&want, &ed->rule);
-	ed->changed = !ed->had || memcmp(&l[at], &want, sizeof(want)) != 0;
-	l[at] = want;
+	ed->changed = !ed->had || memcmp(&t->line, &want, sizeof(want)) != 0;
+	t->line = want;
+	t->is = true;
 	*n += !ed->had;
 	return 0;
+}
+
+/* The n lines that stand after the flight, in match order: the live ones are, so only those that it
+ * touched are sorted, and put between the rest. */
+static struct dp_rule_line *lines_after(const struct flight *f, const struct dp_rule_line *live,
+					size_t n_live, size_t n)
+{
+	auto_free struct dp_rule_line *l = calloc(n + 1, sizeof(*l)),
+				      *in = calloc(f->n + 1, sizeof(*in));
+	size_t k = 0, at = 0, to = 0;
+
+	if (!l || !in)
+		return NULL;
+	for (size_t i = 0; i < f->n; i++)
+		if (f->t[i].is)
+			in[k++] = f->t[i].line;
+	qsort(in, k, sizeof(*in), by_prio);
+	for (size_t i = 0; i < n_live; i++) {
+		if (touched_of(f, live[i].id))
+			continue;
+		while (at < k && by_prio(&in[at], &live[i]) < 0)
+			l[to++] = in[at++];
+		l[to++] = live[i];
+	}
+	while (at < k)
+		l[to++] = in[at++];
+	return TAKE_PTR(l);
 }
 
 int dp_rules_edit(struct dp *d, struct dp_rule_edit *ed, size_t count, bool dry, enum refusal *no,
 		  struct err *e)
 {
-	size_t n;
-	const struct dp_rule_line *live = live_rules(d, &n);
-	auto_free struct dp_rule_line *l = calloc(n + count + 1, sizeof(*l));
+	size_t n_live, n;
+	const struct dp_rule_line *live = live_rules(d, &n_live);
+	auto_free struct touched *all = NULL;
+	auto_free struct dp_rule_line *l = NULL;
+	struct flight f = { 0 };
 	bool changed = false;
-	int ret = 0;
+	int ret = flight_make(&f, ed, count, live, n_live, e);
 
-	if (!l)
-		return err_set(e, -ENOMEM, "out of memory");
-	memcpy(l, live, n * sizeof(*l));
+	all = f.t;
+	n = n_live;
 	for (size_t i = 0; !ret && i < count; i++) {
-		ret = edit_one(d, &ed[i], l, &n, no, e);
+		ret = edit_one(d, &ed[i], touched_of(&f, ed[i].rule.id), &n, no, e);
 		changed = changed || ed[i].changed;
 	}
 	if (ret || dry || !changed)
 		return ret;
-	qsort(l, n, sizeof(*l), by_prio);
-	return dp_tables_set(d, l, (uint32_t)n, no, e);
+	l = lines_after(&f, live, n_live, n);
+	return l ? dp_tables_set(d, l, (uint32_t)n, no, e) : err_set(e, -ENOMEM, "out of memory");
 }
 
 int dp_rule_put(struct dp *d, const struct dp_rule *r, enum refusal *no, struct err *e)

@@ -78,13 +78,18 @@ static uint64_t key_hash(const struct dp *d, const struct dp_flow_key *k)
 /* The mask's first bits, cut to a multiple of `step`. */
 static void prefix_cut(const __u64 mask[2], unsigned int step, __u64 to[2])
 {
-	unsigned int len =
-		(unsigned int)(__builtin_popcountll(mask[0]) + __builtin_popcountll(mask[1]));
+	unsigned int len;
 	uint8_t m[16] = { 0 };
 
+	if (step == 1) {
+		memcpy(to, mask, 16);
+		return;
+	}
+	len = (unsigned int)(__builtin_popcountll(mask[0]) + __builtin_popcountll(mask[1]));
 	len -= len % step;
-	for (unsigned int i = 0; i < len; i++)
-		m[i / 8] |= (uint8_t)(0x80 >> i % 8);
+	memset(m, 0xff, len / 8);
+	if (len % 8)
+		m[len / 8] = (uint8_t)(0xff00u >> len % 8);
 	memcpy(to, m, 16);
 }
 
@@ -263,7 +268,8 @@ int dp_tables_set(struct dp *d, const struct dp_rule_line *rule, uint32_t n, enu
 			continue;
 		build_free(&best);
 		best = TAKE_PTR(b);
-		if (best->tuples <= 8 && best->longest <= 8)
+		/* One mask cannot become fewer: a coarser one only makes chains longer. */
+		if (best->tuples <= 1 || (best->tuples <= 8 && best->longest <= 8))
 			break;
 	}
 	if (!best || bound(best) > DP_WALK)

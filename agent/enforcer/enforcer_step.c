@@ -349,19 +349,25 @@ static bool edited_again(const struct dp_rule_edit *ed, size_t i, size_t count)
 	return false;
 }
 
-/* What the last edit of each rule wrote must be there. */
+/* What the last edit of each rule wrote must be there: that edit again would change nothing. */
 static void edits_read_back(struct enforcer_node *n, const struct dp_rule_edit *ed,
 			    struct enforcer_receipt *const *of, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		struct dp_rule_edit seen = ed[i];
+	struct dp_rule_edit seen[STEPS_MANY];
+	size_t k = 0, at[STEPS_MANY];
+	int r;
 
+	for (size_t i = 0; i < count; i++) {
 		of[i]->changed = ed[i].changed;
 		if (edited_again(ed, i, count))
 			continue;
-		if (dp_rules_edit(n->dp, &seen, 1, true, NULL, NULL) || seen.changed)
-			(void)differs(of[i], "rule");
+		seen[k] = ed[i];
+		at[k++] = i;
 	}
+	r = dp_rules_edit(n->dp, seen, k, true, NULL, NULL);
+	for (size_t i = 0; i < k; i++)
+		if (r || seen[i].changed)
+			(void)differs(of[at[i]], "rule");
 }
 
 /* One table and one grace period for all. When it is refused each half is tried by itself, so that

@@ -368,6 +368,75 @@ static void rules_edited(void **state)
 	d = dp_close(d);
 }
 
+/* A table by id, 0 = none, with what each edit would answer. */
+#define SHADOW 24
+struct shadow {
+	struct dp_rule rule[SHADOW];
+};
+
+static void shadow_edit(struct shadow *t, struct dp_rule_edit *ed, bool *had, bool *changed)
+{
+	struct dp_rule *r = &t->rule[ed->rule.id - 1];
+
+	*had = r->id;
+	*changed = ed->del ? r->id : !r->id || memcmp(r, &ed->rule, sizeof(*r)) != 0;
+	if (ed->del)
+		r->id = 0;
+	else
+		*r = ed->rule;
+}
+
+/* In match order: by priority, then by id. */
+static void shadow_same(struct dp *d, const struct shadow *t)
+{
+	struct dp_rule got[SHADOW + 1];
+	size_t n = dp_rules_get(d, got, SHADOW + 1), at = 0;
+
+	for (unsigned prio = 0; prio < 3; prio++)
+		for (unsigned i = 0; i < SHADOW; i++)
+			if (t->rule[i].id && t->rule[i].prio == prio) {
+				assert_true(at < n);
+				assert_memory_equal(&got[at], &t->rule[i], sizeof(got[at]));
+				at++;
+			}
+	assert_int_equal(at, n);
+}
+
+/* Flights of edits, some of them of one rule several times, leave what they would one by one. */
+static void flights_leave_what_single_edits_would(void **state)
+{
+	static struct shadow t;
+	struct dp *d = offline_open(64);
+	uint32_t dice = 1;
+	struct err e = { 0 };
+
+	(void)state;
+	for (int round = 0; round < 60; round++) {
+		struct dp_rule_edit ed[7] = { 0 }, dry[7];
+		bool had[7], changed[7];
+		size_t n = 1 + (unsigned)round % 7;
+
+		for (size_t i = 0; i < n; i++) {
+			dice = dice * 1664525u + 1013904223u;
+			ed[i].del = dice >> 28 < 5;
+			ed[i].rule = (struct dp_rule){ .id = 1 + (dice >> 8) % SHADOW,
+						       .prio = (uint16_t)((dice >> 16) % 3),
+						       .dscp = DP_DSCP_ANY,
+						       .label = 1 + (dice >> 20) % 2 };
+			dry[i] = ed[i];
+			shadow_edit(&t, &ed[i], &had[i], &changed[i]);
+		}
+		assert_int_equal(dp_rules_edit(d, dry, n, true, NULL, &e), 0);
+		assert_int_equal(dp_rules_edit(d, ed, n, false, NULL, &e), 0);
+		for (size_t i = 0; i < n; i++) {
+			assert_true(ed[i].had == had[i] && ed[i].changed == changed[i]);
+			assert_true(dry[i].had == had[i] && dry[i].changed == changed[i]);
+		}
+		shadow_same(d, &t);
+	}
+	d = dp_close(d);
+}
+
 static const struct {
 	const char *what;
 	struct dp_label l;
@@ -494,9 +563,13 @@ static void reuse_subtracts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(random_rules_and_packets),  cmocka_unit_test(rules_round_trip),
-		cmocka_unit_test(bad_rules_change_nothing),  cmocka_unit_test(rules_edited),
-		cmocka_unit_test(bad_labels_change_nothing), cmocka_unit_test(labels_round_trip),
+		cmocka_unit_test(random_rules_and_packets),
+		cmocka_unit_test(rules_round_trip),
+		cmocka_unit_test(bad_rules_change_nothing),
+		cmocka_unit_test(rules_edited),
+		cmocka_unit_test(flights_leave_what_single_edits_would),
+		cmocka_unit_test(bad_labels_change_nothing),
+		cmocka_unit_test(labels_round_trip),
 		cmocka_unit_test(reuse_subtracts),
 	};
 
