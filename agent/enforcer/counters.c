@@ -19,6 +19,8 @@ struct counters {
 	uint64_t host;
 	struct entry *e;
 	uint32_t n, cap;
+	uint32_t *row; /* by label: of e, + 1; 0 = none */
+	uint32_t rows;
 };
 
 int counters_new(struct counters **ret, struct msg_client *c, struct err *e)
@@ -52,16 +54,41 @@ struct counters *counters_free(struct counters *k)
 	k->view = dp_view_close(k->view);
 	k->marks = dp_marks_close(k->marks);
 	free(k->e);
+	free(k->row);
 	free(k);
 	return NULL;
 }
 
 static struct entry *entry_of(const struct counters *k, uint32_t label)
 {
-	for (uint32_t i = 0; i < k->n; i++)
-		if (k->e[i].label == label)
-			return &k->e[i];
-	return NULL;
+	uint32_t row = label < k->rows ? k->row[label] : 0;
+
+	return row ? &k->e[row - 1] : NULL;
+}
+
+/* Room for one more entry, and for its label. */
+static int room(struct counters *k, uint32_t label, struct err *e)
+{
+	if (k->n == k->cap) {
+		uint32_t cap = k->cap ? 2 * k->cap : 32;
+		struct entry *more = reallocarray(k->e, cap, sizeof(*more));
+
+		if (!more)
+			return err_set(e, -ENOMEM, "counters");
+		k->e = more;
+		k->cap = cap;
+	}
+	if (label >= k->rows) {
+		uint32_t rows = label < 2 * k->rows ? 2 * k->rows : label + 1;
+		uint32_t *more = reallocarray(k->row, rows, sizeof(*more));
+
+		if (!more)
+			return err_set(e, -ENOMEM, "counters");
+		memset(more + k->rows, 0, (rows - k->rows) * sizeof(*more));
+		k->row = more;
+		k->rows = rows;
+	}
+	return 0;
 }
 
 static void histogram(const struct counters *k, uint32_t label, uint32_t ret[DP_RTT_BUCKETS])
@@ -83,22 +110,15 @@ int counters_base(struct counters *k, uint32_t label, struct err *e)
 	struct enforcer_base b;
 	int r = enforcer_base(k->c, label, &b, e);
 
+	if (!r && !x)
+		r = room(k, label, e);
 	if (r)
 		return r;
-	if (!x && k->n == k->cap) {
-		uint32_t cap = k->cap ? 2 * k->cap : 32;
-
-		x = reallocarray(k->e, cap, sizeof(*x));
-		if (!x)
-			return err_set(e, -ENOMEM, "counters");
-		k->e = x;
-		k->cap = cap;
-		x = NULL;
-	}
 	if (!x) {
 		x = &k->e[k->n++];
 		memset(x, 0, sizeof(*x));
 		x->label = label;
+		k->row[label] = k->n;
 		histogram(k, label, x->seen);
 	}
 	memcpy(x->base, b.dir, sizeof(x->base));
@@ -109,8 +129,11 @@ void counters_drop(struct counters *k, uint32_t label)
 {
 	struct entry *x = entry_of(k, label);
 
-	if (x)
-		*x = k->e[--k->n];
+	if (!x)
+		return;
+	*x = k->e[--k->n];
+	k->row[x->label] = k->row[label];
+	k->row[label] = 0;
 }
 
 bool counters_next(const struct counters *k, uint32_t *i, uint32_t *label)

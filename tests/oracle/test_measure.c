@@ -177,6 +177,36 @@ static void events_reach_the_agents(void **st)
 	}
 }
 
+/* Labels come, come again and go, the first, the last and some between: each is there once. */
+static void bases_come_and_go(void **st)
+{
+	static const uint32_t labels[] = { 30, 3, 49, 7, 48, 21, 2 };
+	bool want[64] = { false }, got[64];
+	struct counters *k = reader();
+	struct err e = { 0 };
+
+	(void)st;
+	want[LABEL] = true;
+	for (int round = 0; round < 60; round++) {
+		uint32_t label = labels[round * 5 % 7], at = 0, seen;
+
+		if (round % 3 == 2) {
+			counters_drop(k, label);
+			want[label] = false;
+		} else {
+			assert_int_equal(counters_base(k, label, &e), 0);
+			want[label] = true;
+		}
+		memset(got, 0, sizeof(got));
+		while (counters_next(k, &at, &seen)) {
+			assert_false(got[seen]);
+			got[seen] = true;
+		}
+		assert_memory_equal(got, want, sizeof(got));
+	}
+	(void)counters_free(k);
+}
+
 /* --- sockets --- */
 
 /* A connection over loopback that has measured a round trip. */
@@ -246,6 +276,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(blocks_are_exact_and_outlive_a_death, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(bases_come_and_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(events_reach_the_agents, setup, teardown),
 		cmocka_unit_test_setup_teardown(sockets_are_grouped, setup, teardown),
 	};
