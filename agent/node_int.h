@@ -12,6 +12,8 @@
 struct prober;
 struct batch;
 
+enum run_kind { RUN_STATE, RUN_RULES, RUN_KINDS };
+
 struct node {
 	struct side *s;
 	struct cap_node cap;
@@ -19,9 +21,9 @@ struct node {
 	struct prober *prober;
 	struct batch *batch; /* under way */
 	uint32_t batches;
-	struct rule_run *rules;      /* that wait for their message, oldest first */
-	bool rules_asked;            /* it goes when this turn has done all else */
-	struct enforcer_links links; /* of the last window */
+	struct step_run *runs[RUN_KINDS]; /* that wait for their message, oldest first */
+	bool runs_asked;                  /* it goes when this turn has done all else */
+	struct enforcer_links links;      /* of the last window */
 	mono_t links_at;
 	rate_t tx[DEVICES_MAX]; /* over the last window, by position in links */
 	int64_t next_window;
@@ -50,10 +52,11 @@ struct enforcer_object;
 /* Whether a committed step asks for the object. */
 bool object_wanted(const struct world *w, const struct enforcer_object *o);
 
-/* --- node_rules.c */
-/* Rules of a plan side by side: 1..STEPS_MAX steps, which stay the caller's until fn. */
-struct rule_run {
-	struct rule_run *next;
+/* --- node_runs.c */
+/* Steps of a plan side by side, rules or none of them: 1..STEPS_MAX for the kernel, which stay the
+ * caller's until fn. */
+struct step_run {
+	struct step_run *next;
 	const struct plan_step *step;
 	uint16_t n;
 	/* Their answers. Fewer than n: the last one is a refusal, what is behind it was not tried.
@@ -63,8 +66,9 @@ struct rule_run {
 	void (*fn)(void *arg); /* once, not inside the call */
 	void *arg;
 };
-/* Asks for the rules of r, which go with those of other plans of this turn. */
-void rules_send(struct node *n, struct rule_run *r);
+bool step_is_rule(const struct step *s);
+/* Asks for the steps of r, which go with those of other plans of this turn. */
+void run_send(struct node *n, struct step_run *r);
 
 /* --- node_probe.c */
 int prober_new(struct prober **ret, struct node *n, struct err *e) must_check;

@@ -33,8 +33,8 @@ struct batch {
 	enum refusal refusal;
 	why_t why;
 	struct step_receipt rec[STEPS_MAX];
-	struct rule_run rules; /* the answers to steps from rules_from on */
-	uint16_t rules_from;
+	struct step_run run; /* the answers to steps from run_from on */
+	uint16_t run_from;
 	batch_step_fn step; /* NULL: nobody follows */
 	batch_fn fn;
 	void *arg;
@@ -109,7 +109,7 @@ int step_send(struct node *n, const struct step *s, struct enforcer_receipt *ret
 	if (r || ret->refusal != REFUSE_NONE)
 		return r;
 	if (s->kind == STEP_LABEL_SET)
-		r = counters_base(n->counters, s->label, e);
+		r = counters_base(n->counters, &s->label, 1, e);
 	else if (s->kind == STEP_LABEL_DEL)
 		counters_drop(n->counters, s->label);
 	return r;
@@ -238,48 +238,37 @@ static int run_wait(struct batch *b, const struct step *s)
 	return later(b, s->wait_ms * 1000) ? 0 : 1;
 }
 
-static bool is_rule(const struct step *s)
+/* The steps from b->at on that go together: their answers come later. */
+static void send_run(struct batch *b)
 {
-	return s->kind == STEP_RULE_SET || s->kind == STEP_RULE_DEL;
-}
-
-/* The rules from b->at on, which go together: their answers come later. */
-static void send_rules(struct batch *b)
-{
+	const struct plan_step *first = &b->plan.step[b->at];
 	uint16_t to = b->at;
 
-	while (to < b->plan.n_steps && is_rule(&b->plan.step[to].step))
+	while (to < b->plan.n_steps && for_kernel(&b->plan.step[to].step) &&
+	       step_is_rule(&b->plan.step[to].step) == step_is_rule(&first->step))
 		to++;
-	b->rules_from = b->at;
-	b->rules.step = &b->plan.step[b->at];
-	b->rules.n = (uint16_t)(to - b->at);
-	b->rules.fn = batch_run;
-	b->rules.arg = b;
-	rules_send(b->node, &b->rules);
+	b->run_from = b->at;
+	b->run.step = first;
+	b->run.n = (uint16_t)(to - b->at);
+	b->run.fn = batch_run;
+	b->run.arg = b;
+	run_send(b->node, &b->run);
 }
 
 /* 1 = done, 0 = comes back later, negative = refused, with b->refusal. */
-static int run_kernel(struct batch *b, const struct step *s, struct step_receipt *rec)
+static int run_kernel(struct batch *b, struct step_receipt *rec)
 {
-	struct enforcer_receipt p = { 0 };
-	struct err e = { 0 };
+	const struct enforcer_receipt *p = &b->run.rec[b->at - b->run_from];
 
-	if (!is_rule(s)) {
-		if (step_send(b->node, s, &p, &e)) {
-			p.refusal = REFUSE_STEP_REFUSED;
-			str_cut(p.why.s, e.text);
-		}
-	} else if (b->at < b->rules_from + b->rules.answered) {
-		p = b->rules.rec[b->at - b->rules_from];
-	} else {
-		send_rules(b);
+	if (b->at >= b->run_from + b->run.answered) {
+		send_run(b);
 		return 0;
 	}
-	rec->took_us = p.took_us;
-	b->changed = (uint16_t)(b->changed + (p.changed != 0));
-	b->refusal = (enum refusal)p.refusal;
-	b->why = p.why;
-	return p.refusal == REFUSE_NONE ? 1 : -1;
+	rec->took_us = p->took_us;
+	b->changed = (uint16_t)(b->changed + (p->changed != 0));
+	b->refusal = (enum refusal)p->refusal;
+	b->why = p->why;
+	return p->refusal == REFUSE_NONE ? 1 : -1;
 }
 
 static int run_step(struct batch *b, const struct step *s, struct step_receipt *rec)
@@ -288,7 +277,7 @@ static int run_step(struct batch *b, const struct step *s, struct step_receipt *
 		return run_probe(b, s);
 	if (s->kind == STEP_WAIT)
 		return run_wait(b, s);
-	return run_kernel(b, s, rec);
+	return run_kernel(b, rec);
 }
 
 static void batch_run(void *arg)
@@ -353,7 +342,7 @@ void batches_free(struct node *n)
 		free(b);
 	}
 	n->batch = NULL;
-	n->rules = NULL;
+	memset(n->runs, 0, sizeof(n->runs));
 }
 
 /* --- after a restart ---------------------------------------------------------------------------

@@ -145,9 +145,13 @@ int enforcer_held(struct msg_client *c, const struct enforcer_cursor *at, struct
 	return msg_call(c, MSG_HELD, at, sizeof(*at), ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
 }
 
-int enforcer_base(struct msg_client *c, uint32_t label, struct enforcer_base *ret, struct err *e)
+int enforcer_bases(struct msg_client *c, const uint32_t *label, uint32_t n,
+		   struct enforcer_bases *ret, struct err *e)
 {
-	const struct enforcer_label q = { label };
+	struct enforcer_labels q = { .n = n };
 
-	return msg_call(c, MSG_BASE, &q, sizeof(q), ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
+	if (!n || n > ENFORCER_BASES_MAX)
+		return err_set(e, -EINVAL, "labels: 1..%d", ENFORCER_BASES_MAX);
+	memcpy(q.label, label, n * sizeof(*label));
+	return msg_call(c, MSG_BASES, &q, sizeof(q), ret, sizeof(*ret), NULL, ENFORCER_WAIT_MS, e);
 }

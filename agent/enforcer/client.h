@@ -24,7 +24,7 @@ enum enforcer_msg {
 	MSG_DEVICE,                   /* struct enforcer_name -> struct enforcer_device */
 	MSG_SHAPER,                   /* -> struct enforcer_shaper */
 	MSG_HELD,                     /* struct enforcer_cursor -> struct enforcer_held */
-	MSG_BASE,                     /* struct enforcer_label -> struct enforcer_base */
+	MSG_BASES,                    /* struct enforcer_labels -> struct enforcer_bases */
 	MSG_STEPS,                    /* struct enforcer_batch -> struct enforcer_receipts */
 	MSG_FINDINGS,                 /* struct enforcer_cursor -> struct enforcer_findings */
 	MSG_GC,                       /* -> struct enforcer_gc */
@@ -117,9 +117,18 @@ struct enforcer_name {
 	name_t name;
 };
 
+#define ENFORCER_BASES_MAX 32
+struct enforcer_labels {
+	uint32_t n; /* 1..ENFORCER_BASES_MAX */
+	uint32_t label[ENFORCER_BASES_MAX];
+};
+
 /* What a label's counters stood at when the label was set. */
 struct enforcer_base {
 	struct dp_count dir[DIR_MAX_];
+};
+struct enforcer_bases {
+	struct enforcer_base of[ENFORCER_BASES_MAX]; /* in the labels' order */
 };
 
 struct enforcer_counters {
@@ -281,11 +290,13 @@ int enforcer_device(struct msg_client *c, const char *name, struct enforcer_devi
 int enforcer_shaper(struct msg_client *c, struct enforcer_shaper *ret, struct err *e) must_check;
 int enforcer_held(struct msg_client *c, const struct enforcer_cursor *at, struct enforcer_held *ret,
 		  struct err *e) must_check;
-int enforcer_base(struct msg_client *c, uint32_t label, struct enforcer_base *ret,
-		  struct err *e) must_check;
+/* n: 1..ENFORCER_BASES_MAX. -ERANGE for a label outside the table. */
+int enforcer_bases(struct msg_client *c, const uint32_t *label, uint32_t n,
+		   struct enforcer_bases *ret, struct err *e) must_check;
 
 _Static_assert(sizeof(struct enforcer_batch) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_receipts) <= MSG_BODY_MAX, "fits a message");
+_Static_assert(sizeof(struct enforcer_bases) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_findings) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_events) <= MSG_BODY_MAX, "fits a message");
 _Static_assert(sizeof(struct enforcer_socks) <= MSG_BODY_MAX, "fits a message");

@@ -104,14 +104,11 @@ static void histogram(const struct counters *k, uint32_t label, uint32_t ret[DP_
 	}
 }
 
-int counters_base(struct counters *k, uint32_t label, struct err *e)
+static int begins(struct counters *k, uint32_t label, const struct enforcer_base *b, struct err *e)
 {
 	struct entry *x = entry_of(k, label);
-	struct enforcer_base b;
-	int r = enforcer_base(k->c, label, &b, e);
+	int r = x ? 0 : room(k, label, e);
 
-	if (!r && !x)
-		r = room(k, label, e);
 	if (r)
 		return r;
 	if (!x) {
@@ -121,8 +118,22 @@ int counters_base(struct counters *k, uint32_t label, struct err *e)
 		k->row[label] = k->n;
 		histogram(k, label, x->seen);
 	}
-	memcpy(x->base, b.dir, sizeof(x->base));
+	memcpy(x->base, b->dir, sizeof(x->base));
 	return 0;
+}
+
+int counters_base(struct counters *k, const uint32_t *label, uint32_t n, struct err *e)
+{
+	struct enforcer_bases b;
+	int r = 0;
+
+	for (uint32_t at = 0, some; !r && at < n; at += some) {
+		some = n - at < ENFORCER_BASES_MAX ? n - at : ENFORCER_BASES_MAX;
+		r = enforcer_bases(k->c, label + at, some, &b, e);
+		for (uint32_t i = 0; !r && i < some; i++)
+			r = begins(k, label[at + i], &b.of[i], e);
+	}
+	return r;
 }
 
 void counters_drop(struct counters *k, uint32_t label)

@@ -14,8 +14,8 @@ struct counters;
 int counters_new(struct counters **ret, struct msg_client *c, struct err *e) must_check;
 struct counters *counters_free(struct counters *k); /* NULL in, NULL out */
 
-/* After a LABEL_SET: where the label's totals begin. Idempotent. -ERANGE, -ENOMEM, msg_call()'s. */
-int counters_base(struct counters *k, uint32_t label, struct err *e) must_check;
+/* After LABEL_SETs: where the labels' totals begin. Idempotent. -ERANGE, -ENOMEM, msg_call()'s. */
+int counters_base(struct counters *k, const uint32_t *label, uint32_t n, struct err *e) must_check;
 /* After a LABEL_DEL. */
 void counters_drop(struct counters *k, uint32_t label);
 /* Closes a window: the passive round trips seen since the last call, for the labels with a base. */

@@ -195,7 +195,7 @@ int show_tables(void *ctx, const void *req, void *rep, int *ret_fd, struct err *
 int show_socks(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_events(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 int show_marks(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
-int show_base(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
+int show_bases(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 
 /* The node behind a handler's ctx; NULL and *e when this daemon is none. */
 struct enforcer_node *node_of(void *ctx, struct err *e);

@@ -448,7 +448,7 @@ const struct msg_handler enforcer_node_rows[ENFORCER_NODE_ROWS] = {
 	{ MSG_DEVICE, sizeof(struct enforcer_name), sizeof(struct enforcer_device), show_device },
 	{ MSG_SHAPER, 0, sizeof(struct enforcer_shaper), show_shaper },
 	{ MSG_HELD, sizeof(struct enforcer_cursor), sizeof(struct enforcer_held), show_held },
-	{ MSG_BASE, sizeof(struct enforcer_label), sizeof(struct enforcer_base), show_base },
+	{ MSG_BASES, sizeof(struct enforcer_labels), sizeof(struct enforcer_bases), show_bases },
 	{ MSG_STEPS, sizeof(struct enforcer_batch), sizeof(struct enforcer_receipts), on_batch },
 	{ MSG_FINDINGS, sizeof(struct enforcer_cursor), sizeof(struct enforcer_findings),
 	  show_findings },

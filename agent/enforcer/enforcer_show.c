@@ -162,17 +162,26 @@ int show_counters(void *ctx, const void *req, void *rep, int *ret_fd, struct err
 	return *ret_fd < 0 ? err_set(e, -errno, "counters: %s", strerror(errno)) : 0;
 }
 
-int show_base(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+int show_bases(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
 {
 	struct enforcer_node *n = node_of(ctx, e);
-	const struct enforcer_label *q = req;
-	struct enforcer_base *p = rep;
-	int r = n ? 0 : -EOPNOTSUPP;
+	const struct enforcer_labels *q = req;
+	struct enforcer_bases *p = rep;
 
 	(void)ret_fd;
-	for (int i = 0; !r && i < DIR_MAX_; i++)
-		r = dp_baseline_get(n->dp, q->label, (enum dp_dir)i, &p->dir[i]);
-	return r ? err_set(e, r, "label %u: %s", q->label, strerror(-r)) : 0;
+	if (!n)
+		return -EOPNOTSUPP;
+	if (!q->n || q->n > ENFORCER_BASES_MAX)
+		return err_set(e, -EPROTO, "labels: 1..%d", ENFORCER_BASES_MAX);
+	for (uint32_t i = 0; i < q->n; i++)
+		for (int k = 0; k < DIR_MAX_; k++) {
+			int r = dp_baseline_get(n->dp, q->label[i], (enum dp_dir)k,
+						&p->of[i].dir[k]);
+
+			if (r)
+				return err_set(e, r, "label %u: %s", q->label[i], strerror(-r));
+		}
+	return 0;
 }
 
 static void fill_link(struct enforcer_node *n, const struct device *d, struct enforcer_link *l)

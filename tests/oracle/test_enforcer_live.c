@@ -166,7 +166,8 @@ static struct label_sample totals(void)
 	struct label_sample s;
 	struct err e = { 0 };
 
-	if (counters_new(&k, &rig.c, &e) || counters_base(k, 21, &e) || counters_label(k, 21, &s))
+	if (counters_new(&k, &rig.c, &e) || counters_base(k, &(uint32_t){ 21 }, 1, &e) ||
+	    counters_label(k, 21, &s))
 		fail_msg("%s", e.text);
 	k = counters_free(k);
 	return s;

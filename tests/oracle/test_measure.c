@@ -87,7 +87,7 @@ static struct counters *reader(void)
 	struct counters *k = NULL;
 	struct err e = { 0 };
 
-	if (counters_new(&k, &rig.c, &e) || counters_base(k, LABEL, &e))
+	if (counters_new(&k, &rig.c, &e) || counters_base(k, &(uint32_t){ LABEL }, 1, &e))
 		fail_msg("%s", e.text);
 	return k;
 }
@@ -194,7 +194,7 @@ static void bases_come_and_go(void **st)
 			counters_drop(k, label);
 			want[label] = false;
 		} else {
-			assert_int_equal(counters_base(k, label, &e), 0);
+			assert_int_equal(counters_base(k, &label, 1, &e), 0);
 			want[label] = true;
 		}
 		memset(got, 0, sizeof(got));

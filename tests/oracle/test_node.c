@@ -1,54 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The node agent over a real enforcer, store and engine: what the log wants is what the kernel
  * holds, whoever dies in between. */
-#include "node_rig.h"
+#include "node_plan.h"
 
 #include "../unit/stream_lab.h"
 
 #include "agent/codec/batch.h"
 #include "agent/codec/json.h"
 
-static struct answer {
-	bool have;
-	enum refusal refusal;
-	char why[160];
-} got;
-
-static void on_done(void *arg, enum refusal r, const char *why)
-{
-	(void)arg;
-	got.have = true;
-	got.refusal = r;
-	str_cut(got.why, why);
-	loop_stop(side.loop, 0);
-}
-
-static void apply(const struct plan *p, enum refusal want)
-{
-	struct err e = { 0 };
-
-	got = (struct answer){ 0 };
-	if (node_apply(&side, p, on_done, NULL, &e))
-		fail_msg("%s", e.text);
-	assert_false(got.have);
-	assert_int_equal(turn(5000), 0);
-	if (got.refusal != want)
-		fail_msg("%s: %s", refusal_name(got.refusal), got.why);
-}
-
 static uint64_t events(void)
 {
 	return engine_world(side.engine)->events;
-}
-
-static struct observation seen(uint32_t label)
-{
-	struct observation o = { 0 };
-	struct err e = { 0 };
-
-	if (node_observation(&side, label, &o, &e))
-		fail_msg("%s", e.text);
-	return o;
 }
 
 static void assert_runs(uint32_t label, bool want)
@@ -149,65 +111,6 @@ static void test_rules_refused(void **st)
 	enforcer_up();
 	agents_up();
 	assert_int_equal(seen(21).n_rules, 21);
-}
-
-static struct answer all[4];
-static int left;
-
-static void on_each(void *arg, enum refusal r, const char *why)
-{
-	struct answer *a = arg;
-
-	assert_false(a->have);
-	a->have = true;
-	a->refusal = r;
-	str_cut(a->why, why);
-	if (!--left)
-		loop_stop(side.loop, 0);
-}
-
-static int64_t took[4];
-
-static void on_receipt(void *arg, const struct event *ev)
-{
-	const struct step_receipt *r = &ev->u.receipt;
-
-	(void)arg;
-	if (ev->kind == EV_STEP_RECEIPT)
-		took[r->plan.s[4] - '1'] = r->took_us;
-}
-
-/* Rules of the plans of one turn go together. One that is refused is its own plan's matter: what
- * is behind it there is not in force, the other plans are, in their order. */
-static void test_rules_of_plans(void **st)
-{
-	struct plan p = add_plan("pln-9", 21, 0x110), q[4] = { 0 };
-	struct err e = { 0 };
-
-	(void)st;
-	apply(&p, REFUSE_NONE);
-	for (uint32_t i = 0; i < 4; i++) {
-		(void)snprintf(q[i].id.s, sizeof(q[i].id.s), "pln-%u", i + 1);
-		for (uint32_t k = 0; k < 12; k++)
-			add(&q[i], rule_step(400 + 100 * i + k, 21));
-	}
-	q[1].step[7].step.rule.dst_len = 129;
-	q[2].step[11].step.kind = STEP_RULE_DEL; /* of a rule that a plan before it brings */
-	q[2].step[11].step.rule.id = 400;
-	memset(all, 0, sizeof(all));
-	assert_int_equal(engine_subscribe(side.engine, on_receipt, NULL), 0);
-	left = 4;
-	for (int i = 0; i < 4; i++)
-		assert_int_equal(node_apply(&side, &q[i], on_each, &all[i], &e), 0);
-	assert_int_equal(turn(5000), 0);
-	for (int i = 0; i < 4; i++) {
-		assert_true(all[i].have);
-		if (all[i].refusal != (i == 1 ? REFUSE_BODY_MALFORMED : REFUSE_NONE))
-			fail_msg("plan %d: %s: %s", i, refusal_name(all[i].refusal), all[i].why);
-	}
-	assert_int_equal(seen(21).n_rules, 1 + 11 + 7 + 11 + 12);
-	/* two waits: up to the refused one, and the rest */
-	assert_true(took[0] > 0 && took[1] == 0 && took[2] > 0 && took[3] == 0);
 }
 
 /* Both die; what the log wants is there again, what it does not want is gone. */
@@ -575,7 +478,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_apply, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rules_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_rules_of_plans, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_crash_between, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_probe_and_wait, setup, teardown),
