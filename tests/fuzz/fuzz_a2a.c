@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "agent/wire/a2a.h"
+#include "turns.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -95,18 +96,20 @@ static void read_stream(const char *p, size_t size)
 		a2a_result_clear(&t.r);
 }
 
+static const char *const skills[] = { "s", "d", NULL };
+static const struct a2a_config config = { .path = "/a",
+					  .url = "u",
+					  .name = "n",
+					  .description = "d",
+					  .version = "1",
+					  .skills = skills,
+					  .now = now,
+					  .pace = { turn_wait, turn_leave, NULL },
+					  .streaming = true,
+					  .max_tasks = 8 };
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const skills[] = { "s", "d", NULL };
-	static const struct a2a_config c = { .path = "/a",
-					     .url = "u",
-					     .name = "n",
-					     .description = "d",
-					     .version = "1",
-					     .skills = skills,
-					     .now = now,
-					     .streaming = true,
-					     .max_tasks = 8 };
 	static const struct a2a_app app = { .on_message = on_message, .push = on_push };
 	static const struct wire_header h[] = { { "A2A-Version", "1.0" },
 						{ "Content-Type", "application/json" } };
@@ -129,7 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const char *const verbs[] = { "GET", "POST", "DELETE" };
 	struct a2a_result res;
 
-	if (!s && a2a_server_new(&s, &c, &app, NULL))
+	if (!s && a2a_server_new(&s, &config, &app, NULL))
 		abort();
 	replies = 0;
 	a2a_server_handle(s, &r, (struct wire_sink){ on_reply, NULL, &ops });
@@ -150,6 +153,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (replies != 1)
 			abort();
 	}
+	turns_give();
 	read_stream((const char *)data, size);
 	if (!a2a_parse(&res, &a, "SendMessage", 1, NULL))
 		a2a_result_clear(&res);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "agent/wire/mcp.h"
+#include "turns.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -115,9 +116,12 @@ static void listen_then_leave(struct mcp_server *s, struct wire_request *r, stru
 	if (waits)
 		mcp_turn_result(waits, mcp_turn_params(waits));
 	waits = NULL;
+	if (r->len % 2) /* it leaves before its turn, or after */
+		turns_give();
 	if (reader_gone)
 		reader_gone(reader);
 	reader_gone = NULL;
+	turns_give();
 	if (mcp_streams(s))
 		abort();
 }
@@ -147,6 +151,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					     .nresources = 1,
 					     .lists_change = true,
 					     .now = now,
+					     .pace = { turn_wait, turn_leave, NULL },
 					     .legacy = true };
 	static const struct mcp_app app = { .call = on_call,
 					    .readable = readable,

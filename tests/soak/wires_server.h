@@ -16,6 +16,7 @@
 #include "agent/wire/http_push.h"
 #include "agent/wire/http_server.h"
 #include "agent/wire/mcp.h"
+#include "agent/wire/pace.h"
 #include "agent/wire/sse.h"
 
 /* --- how many blocks are allocated ---------------------------------------------------------------
@@ -83,6 +84,7 @@ static int64_t blocks; /* the sanitizer looks itself */
 
 static struct {
 	struct loop *loop;
+	struct turns *turns;
 	struct http_server *http;
 	struct http_client *client;
 	struct http_push *push;
@@ -276,6 +278,7 @@ static int server_cores(struct err *e)
 				      .skills = skills,
 				      .extended_skills = more,
 				      .streaming = true,
+				      .pace = turns_pace(sv.turns),
 				      .max_tasks_per_peer = 32,
 				      .now = server_now,
 				      .now_arg = sv.loop };
@@ -292,6 +295,7 @@ static int server_cores(struct err *e)
 				      .resources = res,
 				      .nresources = ARRAY_LEN(res),
 				      .legacy = true,
+				      .pace = turns_pace(sv.turns),
 				      .now = server_now,
 				      .now_arg = sv.loop };
 	const struct mcp_app ma = { .call = on_call, .readable = readable, .read = on_read };
@@ -317,7 +321,7 @@ static int server_main(const char *dir)
 	(void)setrlimit(RLIMIT_NOFILE, &lim);
 	(void)snprintf(lab_dir, sizeof(lab_dir), "%s", dir);
 	(void)snprintf(sock, sizeof(sock), "%s/soak.sock", dir);
-	if (lab_id(&id, "alice") || loop_new(&sv.loop, false) ||
+	if (lab_id(&id, "alice") || loop_new(&sv.loop, false) || turns_new(&sv.turns, sv.loop) ||
 	    http_server_new(&sv.http, sv.loop, &hc, &e) || http_listen_unix(sv.http, sock, &e) ||
 	    http_listen_tls(sv.http, "127.0.0.1", 0, id, &e) ||
 	    http_listen_plain(sv.http, "127.0.0.1", 0, "did:web:bob.example", &e) ||

@@ -473,7 +473,7 @@ static wall_t now(void *arg)
 	return loop_wall(arg);
 }
 
-int executor_mcp(struct mcp_server **ret, struct loop *l, struct err *e)
+int executor_mcp(struct mcp_server **ret, struct loop *l, struct turns *turns, struct err *e)
 {
 	static const char *const more[] = { "test_tool_with_progress",
 					    "test_tool_with_logging",
@@ -501,6 +501,7 @@ int executor_mcp(struct mcp_server **ret, struct loop *l, struct err *e)
 				.logging = true,
 				.now = now,
 				.now_arg = l,
+				.pace = turns_pace(turns),
 				.legacy = true };
 	size_t n = 0;
 	int r;

@@ -15,6 +15,7 @@
 static struct loop *loop;
 static struct a2a_server *a2a;
 static struct mcp_server *mcp;
+static struct turns *turns;
 
 static void route(void *arg, const struct wire_request *r, struct http_reply *t)
 {
@@ -67,6 +68,7 @@ static int start_a2a(int argc, char **argv, uint16_t port, struct http_push *pus
 				.extended_skills = more,
 				.streaming = !has(argc, argv, "no-streaming"),
 				.any_output = true,
+				.pace = turns_pace(turns),
 				.sign = sign,
 				.sign_arg = seed,
 				.sign_kid = "did:web:conformance.example#card",
@@ -102,10 +104,10 @@ int main(int argc, char **argv)
 	}
 	(void)snprintf(origin[0], sizeof(origin[0]), "http://127.0.0.1:%d", port);
 	(void)snprintf(origin[1], sizeof(origin[1]), "http://localhost:%d", port);
-	if (crypto_init() || loop_new(&loop, false) || http_client_new(&client, loop, NULL) ||
-	    http_push_new(&push, loop, client, &pc) ||
-	    start_a2a(argc, argv, (uint16_t)port, push, &e) || executor_mcp(&mcp, loop, &e) ||
-	    http_server_new(&srv, loop, &hc, &e) ||
+	if (crypto_init() || loop_new(&loop, false) || turns_new(&turns, loop) ||
+	    http_client_new(&client, loop, NULL) || http_push_new(&push, loop, client, &pc) ||
+	    start_a2a(argc, argv, (uint16_t)port, push, &e) ||
+	    executor_mcp(&mcp, loop, turns, &e) || http_server_new(&srv, loop, &hc, &e) ||
 	    http_listen_plain(srv, "127.0.0.1", (uint16_t)port, "did:web:conformance.example",
 			      &e)) {
 		fprintf(stderr, "treatyd-conformance: %s\n", e.text);
