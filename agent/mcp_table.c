@@ -349,15 +349,29 @@ static void resources_from_rows(void)
 	}
 }
 
-void mcp_table_changed(struct mcp_server *m, const char *deal)
+static void one_changed(struct mcp_server *m, const char *kind, const char *id, const char *deal)
 {
 	char uri[sizeof("treaty://agreements/") + sizeof(ident_t)];
 
+	(void)snprintf(uri, sizeof(uri), "treaty://%s/%s", kind, id);
+	if (*id)
+		mcp_resource_changed(m, uri, deal);
+}
+
+void mcp_table_changed(struct mcp_server *m, const char *deal)
+{
+	const struct deal *d;
+	ident_t id = { 0 };
+
 	mcp_resource_changed(m, "treaty://log", deal);
-	if (!deal || !*deal)
+	if (!deal || !str_set(id.s, deal) || !*deal)
 		return;
-	(void)snprintf(uri, sizeof(uri), "treaty://agreements/%s", deal);
-	mcp_resource_changed(m, uri, deal);
+	one_changed(m, "agreements", deal, deal);
+	d = world_deal(engine_world(side->engine), &id);
+	if (d) {
+		one_changed(m, "intents", d->intent.id.s, deal);
+		one_changed(m, "quotes", d->quote.id.s, deal);
+	}
 	mcp_resource_changed(m, "treaty://labels", deal);
 	mcp_resource_changed(m, "treaty://services", deal);
 	mcp_resource_changed(m, "treaty://ledger", deal);

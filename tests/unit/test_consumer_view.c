@@ -137,13 +137,19 @@ static void by_tools_and_resources(void **state)
 /* --- what changes --------------------------------------------------------------------------------
  */
 
+static const char *quote_of_a(void)
+{
+	return world_deal(lab_world(), &(ident_t){ "agr-a1" })->quote.id.s;
+}
+
 static void listen_to(const struct party *who, unsigned to)
 {
-	static const char body[] =
+	static const char ask_for[] =
 		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscriptions/listen\",\"params\":{"
 		"\"notifications\":{\"resourceSubscriptions\":[\"treaty://agreements\","
 		"\"treaty://agreements/agr-a1\",\"treaty://agreements/agr-b1\",\"treaty://log\","
 		"\"treaty://services\",\"treaty://ledger\",\"treaty://labels\","
+		"\"treaty://intents/int-a1\",\"treaty://quotes/%s\","
 		"\"treaty://paths\"]},\"_meta\":{"
 		"\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\","
 		"\"io.modelcontextprotocol/clientCapabilities\":{}}}}";
@@ -151,15 +157,16 @@ static void listen_to(const struct party *who, unsigned to)
 						{ "MCP-Protocol-Version", MCP_VERSION },
 						{ "Mcp-Method", "subscriptions/listen" } };
 	struct peer p = { .name = "x" };
+	char body[1024];
 	struct wire_request r = { .method = "POST",
 				  .path = "/mcp",
 				  .query = "",
 				  .headers = h,
 				  .nheaders = ARRAY_LEN(h),
 				  .body = body,
-				  .len = sizeof(body) - 1,
 				  .peer = &p };
 
+	r.len = (size_t)snprintf(body, sizeof(body), ask_for, quote_of_a());
 	must_set(p.did, who->did);
 	mcp_server_handle(mcp, &r, (struct wire_sink){ on_raw, &streams[to], &ops });
 	assert_true(streams[to].open);
@@ -189,6 +196,8 @@ static void by_watching(void **state)
 		assert_string_equal(streams[!k].text, ""); /* not even that something changed */
 	}
 	assert_non_null(strstr(streams[2].text, "\"uri\":\"treaty://labels\""));
+	assert_non_null(strstr(streams[2].text, "\"uri\":\"treaty://intents/int-a1\""));
+	assert_non_null(strstr(streams[2].text, "\"uri\":\"treaty://quotes/"));
 	streams[0].text[0] = streams[2].text[0] = 0;
 	mcp_table_changed(mcp, NULL); /* about no agreement: nobody's own */
 	mcp_table_paths_changed(mcp);
