@@ -35,17 +35,12 @@ static int wait_for(int fd, short events, int64_t deadline)
 	}
 }
 
-static int send_by(int fd, const struct msg_hdr *h, const void *body, int fd_along, int64_t by)
+static int send_by(int fd, struct iovec *iov, size_t n, int fd_along, int64_t by)
 {
-	struct msg_hdr hdr = *h;
-	struct iovec iov[2] = { { &hdr, sizeof(hdr) }, { NULL, h->len } };
-	struct msghdr m = { .msg_iov = iov, .msg_iovlen = h->len ? 2 : 1 };
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = n };
 	_Alignas(struct cmsghdr) char ctl[CMSG_SPACE(sizeof(int))] = { 0 };
 	int r;
 
-	if (h->len > MSG_BODY_MAX)
-		return -EMSGSIZE;
-	memcpy(&iov[1].iov_base, &body, sizeof(body)); /* sendmsg does not write through it */
 	if (fd_along >= 0) {
 		struct cmsghdr *c = (struct cmsghdr *)ctl;
 
@@ -71,7 +66,13 @@ static int send_by(int fd, const struct msg_hdr *h, const void *body, int fd_alo
 
 int msg_send(int fd, const struct msg_hdr *h, const void *body, int fd_along, int timeout_ms)
 {
-	return send_by(fd, h, body, fd_along, now_ms() + timeout_ms);
+	struct msg_hdr hdr = *h;
+	struct iovec iov[2] = { { &hdr, sizeof(hdr) }, { NULL, h->len } };
+
+	if (h->len > MSG_BODY_MAX)
+		return -EMSGSIZE;
+	memcpy(&iov[1].iov_base, &body, sizeof(body)); /* sendmsg does not write through it */
+	return send_by(fd, iov, h->len ? 2 : 1, fd_along, now_ms() + timeout_ms);
 }
 
 /* Keeps the first fd and closes any other. CMSG_SPACE rounds up to room for two, so the buffer is
@@ -99,17 +100,47 @@ static int take_fds(struct msghdr *m, int *ret)
 	return n > 1 || (m->msg_flags & MSG_CTRUNC) ? -EPROTO : 0;
 }
 
-static int check_hdr(const struct msg *m, size_t got)
+/* left: bytes of the record behind the header, of which the body takes its own. */
+static int check_hdr(const struct msg_hdr *h, size_t left)
 {
-	if (got < sizeof(m->h) || m->h.magic != MSG_MAGIC || m->h.flags || m->h.pad ||
-	    m->h.len != got - sizeof(m->h) || m->h.status > 0 || !(m->h.type & ~MSG_REPLY))
+	if (h->magic != MSG_MAGIC || h->flags || h->pad || h->len > left || h->status > 0 ||
+	    !(h->type & ~MSG_REPLY))
 		return -EPROTO;
-	if (!(m->h.type & MSG_REPLY) && m->h.status)
+	if (!(h->type & MSG_REPLY) && h->status)
 		return -EPROTO;
 	return 0;
 }
 
-static int recv_by(int fd, struct msg *ret, int64_t by)
+/* The header that follows a body of len bytes. -ENOENT: the record ends there. */
+static int next_hdr(const uint8_t *body, size_t len, size_t left, struct msg_hdr *ret)
+{
+	if (left == len)
+		return -ENOENT;
+	if (left < MSG_NEXT(len) + sizeof(*ret))
+		return -EPROTO;
+	memcpy(ret, body + MSG_NEXT(len), sizeof(*ret));
+	return check_hdr(ret, left - MSG_NEXT(len) - sizeof(*ret));
+}
+
+/* All of it, before the first of its messages is served. */
+static int check_record(const struct msg *m, size_t left)
+{
+	const uint8_t *body = m->body;
+	struct msg_hdr h = m->h;
+	int r = check_hdr(&h, left);
+
+	while (!r) {
+		size_t skip = MSG_NEXT(h.len) + sizeof(h);
+
+		r = next_hdr(body, h.len, left, &h);
+		body += r ? 0 : skip;
+		left -= r ? 0 : skip;
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+/* One record: a message, *ret_left bytes behind its header, and whatever follows it there. */
+static int recv_by(int fd, struct msg *ret, size_t *ret_left, int64_t by)
 {
 	_Alignas(struct cmsghdr) char ctl[CMSG_SPACE(sizeof(int))];
 	struct iovec iov[2] = { { &ret->h, sizeof(ret->h) }, { ret->body, sizeof(ret->body) } };
@@ -134,18 +165,30 @@ static int recv_by(int fd, struct msg *ret, int64_t by)
 	r = take_fds(&m, &ret->fd);
 	if (!r && n == 0) /* an empty record looks the same as the end: the stream is over */
 		r = -EPIPE;
-	if (!r && (m.msg_flags & MSG_TRUNC))
+	if (!r && (m.msg_flags & MSG_TRUNC || (size_t)n < sizeof(ret->h)))
 		r = -EPROTO;
+	*ret_left = r ? 0 : (size_t)n - sizeof(ret->h);
 	if (!r)
-		r = check_hdr(ret, (size_t)n);
+		r = check_record(ret, *ret_left);
 	if (r)
 		msg_drop(ret);
 	return r;
 }
 
+static int recv_one(int fd, struct msg *ret, int64_t by)
+{
+	size_t left;
+	int r = recv_by(fd, ret, &left, by);
+
+	if (r || ret->h.len == left)
+		return r;
+	msg_drop(ret);
+	return -EPROTO;
+}
+
 int msg_recv(int fd, struct msg *ret, int timeout_ms)
 {
-	return recv_by(fd, ret, now_ms() + timeout_ms);
+	return recv_one(fd, ret, now_ms() + timeout_ms);
 }
 
 void msg_drop(struct msg *m)
@@ -158,8 +201,11 @@ void msg_drop(struct msg *m)
 static int await_reply(struct msg_client *c, uint16_t type, struct msg *m, int64_t by)
 {
 	for (;;) {
-		int r = recv_by(c->fd, m, by);
+		/* Asked a moment ago, it is hardly there yet: a look before would be in vain. */
+		int r = wait_for(c->fd, POLLIN, by);
 		bool old;
+
+		r = r ? r : recv_one(c->fd, m, by);
 
 		if (r)
 			return r;
@@ -198,15 +244,45 @@ static int take_reply(struct msg *m, void *rep, uint32_t rep_size, int *ret_fd, 
 	return 0;
 }
 
+static int send_held(struct msg_client *c, int64_t by)
+{
+	struct iovec iov = { c->out, c->held };
+	int r = c->held ? send_by(c->fd, &iov, 1, -1, by) : 0;
+
+	c->held = 0;
+	return r;
+}
+
+/* Behind what is held already, which goes first where both do not fit. */
+static int hold(struct msg_client *c, uint16_t type, const void *req, uint32_t size, int64_t by)
+{
+	struct msg_hdr h = { .magic = MSG_MAGIC, .type = type, .seq = ++c->seq, .len = size };
+	int r = 0;
+
+	if (size > MSG_BODY_MAX)
+		return -EMSGSIZE;
+	if (MSG_NEXT(c->held) + sizeof(h) + size > sizeof(c->out))
+		r = send_held(c, by);
+	if (r)
+		return r;
+	memset(c->out + c->held, 0, MSG_NEXT(c->held) - c->held);
+	c->held = MSG_NEXT(c->held);
+	memcpy(c->out + c->held, &h, sizeof(h));
+	if (size)
+		memcpy(c->out + c->held + sizeof(h), req, size);
+	c->held += (uint32_t)sizeof(h) + size;
+	return 0;
+}
+
 int msg_call(struct msg_client *c, uint16_t type, const void *req, uint32_t req_size, void *rep,
 	     uint32_t rep_size, int *ret_fd, int timeout_ms, struct err *e)
 {
-	struct msg_hdr h = { .magic = MSG_MAGIC, .type = type, .seq = ++c->seq, .len = req_size };
 	int64_t by = now_ms() + timeout_ms;
 	struct msg m;
-	int r;
+	int r = hold(c, type, req, req_size, by);
 
-	r = send_by(c->fd, &h, req, -1, by);
+	if (!r)
+		r = send_held(c, by);
 	if (!r)
 		r = await_reply(c, type, &m, by);
 	if (r)
@@ -219,8 +295,7 @@ int msg_call(struct msg_client *c, uint16_t type, const void *req, uint32_t req_
 int msg_post(struct msg_client *c, uint16_t type, const void *req, uint32_t size, int timeout_ms,
 	     struct err *e)
 {
-	struct msg_hdr h = { .magic = MSG_MAGIC, .type = type, .seq = ++c->seq, .len = size };
-	int r = msg_send(c->fd, &h, req, -1, timeout_ms);
+	int r = hold(c, type, req, size, now_ms() + timeout_ms);
 
 	return r ? err_set(e, r, "message 0x%x: %s", type, strerror(-r)) : 0;
 }
@@ -260,23 +335,52 @@ static int answer(int fd, const struct msg *m, const struct msg_handler *row, vo
 	return r;
 }
 
-/* A request of a type without a reply. */
-static int take(struct msg *m, const struct msg_handler *row, void *ctx, struct err *e)
+/* A request of a type without a reply. What follows it in the record is left alone. */
+static int take(const struct msg *m, const struct msg_handler *row, void *ctx, struct err *e)
 {
+	_Alignas(8) uint8_t req[MSG_BODY_MAX];
 	struct err why = { 0 };
 	int none = -1;
 
-	memset(m->body + m->h.len, 0, row->req_size - m->h.len);
-	if (!row->fn(ctx, m->body, NULL, &none, &why))
+	memcpy(req, m->body, m->h.len);
+	memset(req + m->h.len, 0, row->req_size - m->h.len);
+	if (!row->fn(ctx, req, NULL, &none, &why))
 		return 0;
 	return err_set(e, -EPROTO, "message 0x%x: %s", row->type, why.text);
 }
 
+static int serve_one(int fd, const struct msg *m, const struct msg_handler *table, size_t n,
+		     void *ctx, struct err *e)
+{
+	const struct msg_handler *row = find(table, n, m->h.type);
+
+	if (!row)
+		return err_set(e, -EPROTO, "unknown message type 0x%x", m->h.type);
+	if (row->rep_size == MSG_ONE_WAY ? m->h.len > row->req_size : m->h.len != row->req_size)
+		return err_set(e, -EPROTO, "message 0x%x: %u bytes, %u expected", m->h.type,
+			       m->h.len, row->req_size);
+	if (m->fd >= 0)
+		return err_set(e, -EPROTO, "message 0x%x: carries an fd", m->h.type);
+	return row->rep_size == MSG_ONE_WAY ? take(m, row, ctx, e) : answer(fd, m, row, ctx, e);
+}
+
+/* The next message of the record to where the first one was; false: there is none. */
+static bool next(struct msg *m, size_t *left)
+{
+	const size_t skip = MSG_NEXT(m->h.len) + sizeof(m->h);
+
+	if (next_hdr(m->body, m->h.len, *left, &m->h))
+		return false;
+	*left -= skip;
+	memmove(m->body, m->body + skip, *left);
+	return true;
+}
+
 int msg_serve(int fd, const struct msg_handler *table, size_t n, void *ctx, struct err *e)
 {
-	const struct msg_handler *row;
 	struct msg m;
-	int r = msg_recv(fd, &m, 0);
+	size_t left;
+	int r = recv_by(fd, &m, &left, now_ms());
 
 	if (r == -ETIMEDOUT)
 		return 0; /* a spurious wake-up */
@@ -284,17 +388,9 @@ int msg_serve(int fd, const struct msg_handler *table, size_t n, void *ctx, stru
 		return err_set(e, r, "malformed message");
 	if (r)
 		return err_set(e, r, "receive: %s", strerror(-r));
-	row = find(table, n, m.h.type);
-	if (!row)
-		r = err_set(e, -EPROTO, "unknown message type 0x%x", m.h.type);
-	else if (row->rep_size == MSG_ONE_WAY ? m.h.len > row->req_size : m.h.len != row->req_size)
-		r = err_set(e, -EPROTO, "message 0x%x: %u bytes, %u expected", m.h.type, m.h.len,
-			    row->req_size);
-	else if (m.fd >= 0)
-		r = err_set(e, -EPROTO, "message 0x%x: carries an fd", m.h.type);
-	else
-		r = row->rep_size == MSG_ONE_WAY ? take(&m, row, ctx, e)
-						 : answer(fd, &m, row, ctx, e);
+	do {
+		r = serve_one(fd, &m, table, n, ctx, e);
+	} while (!r && next(&m, &left));
 	msg_drop(&m);
 	return r;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msg.h - typed messages between the three processes over SOCK_SEQPACKET. One request has one
  * reply, of sizes that its type fixes, or none (MSG_ONE_WAY); both sides check magic, type,
- * sequence and size. What does not fit is -EPROTO, and the caller ends the connection: from another
- * privilege there is no second chance. Library layer: nothing is logged here. */
+ * sequence and size. A record carries one message, and of a client's any number, each padded with
+ * zeros to a multiple of 8 before the next: a server is woken once for all that a call is about.
+ * What does not fit is -EPROTO, and the caller ends the connection: from another privilege there is
+ * no second chance. Library layer: nothing is logged here. */
 #ifndef TREATY_MSG_H
 #define TREATY_MSG_H
 
@@ -32,6 +34,10 @@ struct msg_hdr {
 	uint32_t pad;   /* 0 */
 };
 
+/* Where the next message of a record begins. */
+#define MSG_NEXT(at)   (((at) + 7u) & ~7u)
+#define MSG_RECORD_MAX (sizeof(struct msg_hdr) + MSG_BODY_MAX)
+
 struct msg_error {
 	char text[ERR_TEXT_MAX]; /* NUL-terminated */
 };
@@ -59,11 +65,14 @@ struct msg_handler {
 	int (*fn)(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 };
 
-/* A client's end: fd is borrowed. stop is set when the other side said MSG_STOP meanwhile. */
+/* A client's end: fd is borrowed. stop is set when the other side said MSG_STOP meanwhile. out
+ * holds what was posted and goes with the next call. */
 struct msg_client {
 	int fd;
 	uint32_t seq;
 	bool stop;
+	uint32_t held; /* bytes of out */
+	_Alignas(8) uint8_t out[MSG_RECORD_MAX];
 };
 
 /* Sends one message; waits at most timeout_ms for room. fd_along < 0 = none. */
@@ -80,13 +89,15 @@ void msg_drop(struct msg *m); /* closes its fd */
 int msg_call(struct msg_client *c, uint16_t type, const void *req, uint32_t req_size, void *rep,
 	     uint32_t rep_size, int *ret_fd, int timeout_ms, struct err *e) must_check;
 
-/* One message of a one-way type; waits at most timeout_ms for room. That it was refused is seen by
+/* One message of a one-way type. It is held until the next call, whose record it shares, or until
+ * no more fits; then room is waited for, at most timeout_ms. That it was refused is seen by
  * whatever is called next: the other side is gone. */
 int msg_post(struct msg_client *c, uint16_t type, const void *req, uint32_t size, int timeout_ms,
 	     struct err *e) must_check;
 
-/* Serves the one message that waits on fd. 0; -EPIPE = the client went away; -EPROTO = malformed,
- * unknown, wrong size, carrying an fd, or its reply found no room (the client floods): end it. */
+/* Serves the one record that waits on fd, its messages in order. 0; -EPIPE = the client went away;
+ * -EPROTO = malformed, unknown, wrong size, carrying an fd, or its reply found no room (the client
+ * floods): end it. */
 int msg_serve(int fd, const struct msg_handler *table, size_t n, void *ctx,
 	      struct err *e) must_check;
 

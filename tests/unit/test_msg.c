@@ -138,8 +138,23 @@ static void test_call(void **state)
 	assert_int_equal(count_fds(), before);
 }
 
-/* No reply; what is short is filled up with zeros, whatever the message before held; too long, or
- * refused, ends it. The reply of a call that follows is its own. */
+/* What c holds goes out behind nothing: msg_post() alone sends only when no more fits. */
+static void push(struct msg_client *c)
+{
+	assert_int_equal(send(c->fd, c->out, c->held, 0), c->held);
+	c->held = 0;
+}
+
+static void one_says(struct msg_client *c, const uint8_t *what, uint32_t n)
+{
+	struct err e;
+
+	assert_int_equal(msg_post(c, 0x104, what, n, 0, &e), 0);
+	push(c);
+}
+
+/* No reply; what is short is filled up with zeros, whatever the message before held or the next
+ * one holds; too long, or refused, ends it. The reply of a call that follows is its own. */
 static void test_one_way(void **state)
 {
 	uint8_t say[sizeof(told) + 1], none[sizeof(told)] = { 0 };
@@ -156,8 +171,8 @@ static void test_one_way(void **state)
 	c.fd = sv[0];
 	for (uint32_t n = sizeof(told); n--;) {
 		memset(say, 0x55, sizeof(say));
-		assert_int_equal(msg_post(&c, 0x104, say, sizeof(told), 0, &e), 0);
-		assert_int_equal(msg_post(&c, 0x104, say, n, 0, &e), 0);
+		one_says(&c, say, sizeof(told));
+		one_says(&c, say, n);
 		assert_int_equal(serve(sv[1], &e), 0);
 		assert_memory_equal(told, say, sizeof(told));
 		assert_int_equal(serve(sv[1], &e), 0);
@@ -165,21 +180,113 @@ static void test_one_way(void **state)
 		assert_memory_equal(told + n, none, sizeof(told) - n);
 	}
 	assert_int_equal(msg_recv(sv[0], &got, 0), -ETIMEDOUT);
-	assert_int_equal(msg_post(&c, 0x104, say, sizeof(say), 0, &e), 0);
+	one_says(&c, say, sizeof(say));
 	assert_int_equal(serve(sv[1], &e), -EPROTO);
 	say[0] = 66;
-	assert_int_equal(msg_post(&c, 0x104, say, 1, 0, &e), 0);
+	one_says(&c, say, 1);
 	assert_int_equal(serve(sv[1], &e), -EPROTO);
 	assert_string_equal(e.text, "message 0x104: 66 is never said");
 	say[0] = 1;
-	assert_int_equal(pthread_create(&t, NULL, server, &sv[1]), 0);
 	assert_int_equal(msg_post(&c, 0x104, say, 1, 1000, &e), 0);
+	assert_int_equal(serve(sv[1], &e), 0); /* nothing has left yet */
+	assert_int_equal(told[0], 66);
+	assert_int_equal(pthread_create(&t, NULL, server, &sv[1]), 0);
 	assert_int_equal(msg_call(&c, 0x101, &q, sizeof(q), &p, sizeof(p), NULL, 1000, &e), 0);
 	assert_int_equal(p.sum, 5);
+	assert_int_equal(told[0], 1);
+	assert_memory_equal(told + 1, none, sizeof(told) - 1);
 	(void)close(sv[0]);
 	assert_int_equal(pthread_join(t, NULL), 0);
 	(void)close(sv[1]);
-	assert_int_equal(msg_post(&c, 0x104, say, 1, 0, &e), -EBADF);
+	assert_int_equal(msg_call(&c, 0x102, NULL, 0, NULL, 0, NULL, 0, &e), -EBADF);
+}
+
+/* What was posted travels in the record of the call, in order, and one record wakes the server. As
+ * many as fit: a record that is full leaves by itself. */
+static void test_one_record(void **state)
+{
+	enum { FIT = MSG_RECORD_MAX / (sizeof(struct msg_hdr) + sizeof(told)) };
+	struct msg_client c = { 0 };
+	uint8_t say[sizeof(told)] = { 0 };
+	static uint8_t raw[MSG_RECORD_MAX];
+	struct msg_hdr h;
+	struct err e;
+	int sv[2];
+
+	(void)state;
+	assert_int_equal(msg_pair(sv), 0);
+	c.fd = sv[0];
+	for (unsigned i = 0; i < FIT; i++) {
+		say[0] = (uint8_t)(i % 50);
+		assert_int_equal(msg_post(&c, 0x104, say, sizeof(say), 0, &e), 0);
+		assert_int_equal(recv(sv[1], raw, sizeof(raw), MSG_DONTWAIT), -1);
+	}
+	assert_int_equal(msg_post(&c, 0x104, say, 9, 0, &e), 0);
+	assert_int_equal(recv(sv[1], raw, sizeof(raw), MSG_DONTWAIT), FIT * (sizeof(h) + 16));
+	for (unsigned i = 0; i < FIT; i++) {
+		const uint8_t *at = raw + i * (sizeof(h) + sizeof(say));
+
+		memcpy(&h, at, sizeof(h));
+		assert_int_equal(h.seq, i + 1);
+		assert_int_equal(at[sizeof(h)], i % 50);
+	}
+	assert_int_equal(recv(sv[1], raw, sizeof(raw), MSG_DONTWAIT), -1);
+	assert_int_equal(msg_call(&c, 0x102, NULL, 0, NULL, 0, NULL, 0, &e), -ETIMEDOUT);
+	assert_int_equal(recv(sv[1], raw, sizeof(raw), MSG_DONTWAIT), sizeof(h) + 16 + sizeof(h));
+	assert_int_equal(c.held, 0);
+	(void)close(sv[0]);
+	(void)close(sv[1]);
+	/* gone is gone, for what is held as well */
+	assert_int_equal(msg_post(&c, 0x104, say, 1, 0, &e), 0);
+	assert_int_equal(msg_call(&c, 0x102, NULL, 0, NULL, 0, NULL, 0, &e), -EBADF);
+	assert_int_equal(c.held, 0);
+}
+
+/* A record is looked at as a whole: with one byte of its last header or body missing or wrong, or
+ * one byte more, its first message is not served either. */
+static void test_record_whole(void **state)
+{
+	struct {
+		struct msg_hdr h;
+		struct add_req q;
+		struct msg_hdr h2;
+		struct add_req q2;
+		uint8_t more;
+	} m = { .h = { .magic = MSG_MAGIC, .type = 0x101, .seq = 1, .len = 8 },
+		.q = { 1, 2 },
+		.h2 = { .magic = MSG_MAGIC, .type = 0x101, .seq = 2, .len = 8 },
+		.q2 = { 3, 4 } };
+	const size_t right = offsetof(__typeof__(m), more);
+	struct msg_hdr good = m.h2;
+	struct msg got;
+	struct err e;
+	int sv[2];
+
+	(void)state;
+	assert_int_equal(msg_pair(sv), 0);
+	served = 0;
+	for (size_t n = sizeof(m.h) + sizeof(m.q) + 1; n <= right + 1; n++) {
+		assert_int_equal(send(sv[0], &m, n, 0), n);
+		assert_int_equal(serve(sv[1], &e), n == right ? 0 : -EPROTO);
+		assert_int_equal(served, n < right ? 0 : 2);
+	}
+	for (uint32_t seq = 1; seq <= 2; seq++) {
+		assert_int_equal(msg_recv(sv[0], &got, 100), 0);
+		assert_int_equal(got.h.seq, seq);
+	}
+	for (size_t i = 0; i < sizeof(good); i++) {
+		if (i >= offsetof(struct msg_hdr, seq) && i < offsetof(struct msg_hdr, status))
+			continue;
+		((uint8_t *)&m.h2)[i] ^=
+			i < offsetof(struct msg_hdr, type) || i >= offsetof(struct msg_hdr, flags)
+				? 0x40
+				: 0x80;
+		assert_int_equal(send(sv[0], &m, right, 0), right);
+		assert_int_equal(serve(sv[1], &e), -EPROTO);
+		m.h2 = good;
+	}
+	(void)close(sv[0]);
+	(void)close(sv[1]);
 }
 
 /* Every length from 1 to one more than right: only the right one is served. */
@@ -376,6 +483,8 @@ int main(void)
 		cmocka_unit_test(test_call),
 		cmocka_unit_test(test_every_length),
 		cmocka_unit_test(test_one_way),
+		cmocka_unit_test(test_one_record),
+		cmocka_unit_test(test_record_whole),
 		cmocka_unit_test(test_truncated_giant),
 		cmocka_unit_test(test_bad_headers),
 		cmocka_unit_test(test_flood),
