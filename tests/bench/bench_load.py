@@ -26,7 +26,7 @@ from disk import fdatasync_ms  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 sys.dont_write_bytecode = True
-USER, ISSUER, WARM_S, DEALS = 64000, 'did:web:treasury.load.example', 3, 4096
+USER, ISSUER, WARM_S, DEALS, APPS = 64000, 'did:web:treasury.load.example', 3, 4096, 16
 TERM_S = int(os.environ.get('LOAD_TERM', 4))
 PORTS = {'ent': 8443, 'op': 8444, 'node': 8445}
 ROLES = {'ent': 'enterprise', 'op': 'bss,oss', 'node': 'node'}
@@ -200,6 +200,10 @@ def call(name, args):
 def ask(sock, request):
     """Sends it, reads the whole answer; the tool's structured content."""
     sock.sendall(request)
+    return answer(sock)
+
+
+def answer(sock):
     got, need = b'', None
     while need is None or len(got) < need:
         more = sock.recv(65536)
@@ -211,22 +215,24 @@ def ask(sock, request):
             low = got[:head].lower()
             at = low.index(b'content-length:') + 15
             need = head + 4 + int(low[at:].split(b'\r\n', 1)[0])
-    answer = json.loads(got[got.index(b'\r\n\r\n') + 4:need])
-    result = answer.get('result', {})
-    if 'error' in answer or result.get('isError'):
-        raise Failed(str(answer.get('error') or result.get('content')))
+    said = json.loads(got[got.index(b'\r\n\r\n') + 4:need])
+    result = said.get('result', {})
+    if 'error' in said or result.get('isError'):
+        raise Failed(str(said.get('error') or result.get('content')))
     return result['structuredContent']
 
 
 # --- the load -----------------------------------------------------------------------------------
 class Load:
     """Keeps `want` negotiations open until told to end: one is over when the operator has recorded the
-    countersignature, or a rule refused it."""
+    countersignature, or a rule refused it. Applications declare beside each other: one that waits for the
+    answer to each declaration would set the pace by itself, a turn of the enterprise for each."""
 
     def __init__(self, ent, op, want):
         self.want, self.sent, self.refused = want, 0, 0
         self.ending, self.error = False, None
         self.sock, self.other, self.status = ent.connect(), op.connect(), call('status', {})
+        self.apps = [ent.connect() for _ in range(APPS)]
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
@@ -240,20 +246,23 @@ class Load:
             request = call('intent_declare', {'class': CLASS})
             while not self.ending:
                 room = self.want - self.open()
-                for _ in range(max(room, 0)):
-                    self.declare(request)
+                for n in range(0, room, APPS):
+                    self.declare(self.apps[:room - n], request)
                 if room < self.want // 4:
                     time.sleep(0.005)
         except (Failed, OSError) as e:
             self.error = e
 
-    def declare(self, request):
-        try:
-            ask(self.sock, request)
-        except Failed as e:
-            self.refused += 1
-            self.error = self.error or e
-        self.sent += 1
+    def declare(self, apps, request):
+        for a in apps:
+            a.sendall(request)
+        for a in apps:
+            try:
+                answer(a)
+            except Failed as e:
+                self.refused += 1
+                self.error = self.error or e
+            self.sent += 1
 
     def stop(self):
         self.ending = True
