@@ -275,7 +275,6 @@ enum refusal ent_agree(struct conv *c, struct deal *d, const json_t *vc, struct 
 	no = tool_agreement_accept(&en->cap, &a, NULL, &a.digest);
 	(void)snprintf(id, sizeof(id), "m-acceptance-%.40s-%u", c->deal.s, a.rev);
 	c->overtaken = 0;
-	c->order = ++en->receipts;
 	if (no == REFUSE_NONE &&
 	    ent_say(c, CONV_ACCEPTANCE, id, (const char *[]){ acc->text, rcp->text }, 2, e))
 		return REFUSE_MAX_;

@@ -24,6 +24,50 @@ static void key_of(const struct conv *c, char key[64])
 	(void)snprintf(key, 64, "ent/%s", c->deal.s);
 }
 
+/* --- the chain of receipts ---------------------------------------------------------------------
+ */
+
+/* Among the first that are not answered: whoever is under way waits at the operator for none but
+ * those, so the first of all always has a place. */
+static bool may_settle(const struct conv *c)
+{
+	const struct conv *k = TAILQ_FIRST(&c->ent->chain);
+
+	for (unsigned i = 0; k && k != c && i < SETTLING_MAX - 1; i++)
+		k = TAILQ_NEXT(k, chain);
+	return k == c;
+}
+
+static void chain_in(struct conv *c)
+{
+	if (!c->chained)
+		TAILQ_INSERT_TAIL(&c->ent->chain, c, chain);
+	c->chained = true;
+}
+
+/* Its place is for those behind, after the commit of this turn like all that leaves. */
+static void chain_out(struct conv *c)
+{
+	struct conv *k;
+	unsigned i = 0;
+
+	c->queued = false;
+	if (!c->chained)
+		return;
+	TAILQ_REMOVE(&c->ent->chain, c, chain);
+	c->chained = false;
+	TAILQ_FOREACH (k, &c->ent->chain, chain) {
+		if (i++ == SETTLING_MAX)
+			break;
+		if (k->queued)
+			ent_conv_later(k);
+		k->queued = false;
+	}
+}
+
+/* --- kept over a restart -----------------------------------------------------------------------
+ */
+
 static void put_str(struct json_out *o, const char *name, const char *s)
 {
 	json_out_text(o, name);
@@ -145,6 +189,8 @@ int ent_conv_load(struct conv *c, struct err *e)
 	c->step = (enum conv_step)json_integer_value(json_object_get(js, "step"));
 	if (c->step == CONV_IDLE)
 		return 0;
+	if (c->step == CONV_ACCEPTANCE)
+		chain_in(c);
 	c->metadata = json_incref(json_object_get(js, "metadata"));
 	r = read_parts(c, json_object_get(js, "data"));
 	return r ? err_set(e, r, "conversation of %s: its message", c->deal.s) : 0;
@@ -190,6 +236,7 @@ void ent_conv_sweep(struct ent *en)
 			at = &c->next;
 			continue;
 		}
+		chain_out(c);
 		conv_unlink(en, c, at);
 		conv_free(c);
 	}
@@ -226,8 +273,7 @@ static void flush(void *arg)
 
 	if (c->step == CONV_IDLE || c->busy || c->wait || c->timer || c->later)
 		return;
-	c->queued = c->step == CONV_ACCEPTANCE && en->settling >= SETTLING_MAX;
-	en->queued |= c->queued;
+	c->queued = c->step == CONV_ACCEPTANCE && !may_settle(c);
 	if (c->queued)
 		return;
 	/* A challenge belongs to no task, and neither does what opens a new one. */
@@ -243,35 +289,6 @@ static void flush(void *arg)
 		return;
 	}
 	c->busy = true;
-	c->settling = c->step == CONV_ACCEPTANCE;
-	en->settling += c->settling;
-}
-
-/* The first of the chain that waits may go, after the commit of this turn like all that leaves. */
-static void next_settles(struct ent *en)
-{
-	struct conv *first = NULL;
-
-	if (en->settling >= SETTLING_MAX)
-		return;
-	for (struct conv *k = en->queued ? en->convs : NULL; k; k = k->next)
-		if (k->queued && (!first || k->order < first->order))
-			first = k;
-	en->queued = first;
-	if (!first)
-		return;
-	first->queued = false;
-	ent_conv_later(first);
-}
-
-/* The answer to c came. */
-static void settled(struct conv *c)
-{
-	if (!c->settling)
-		return;
-	c->settling = false;
-	c->ent->settling--;
-	next_settles(c->ent);
 }
 
 static void committed(void *arg)
@@ -280,8 +297,6 @@ static void committed(void *arg)
 
 	c->later = false;
 	flush(c);
-	if (!c->settling)
-		next_settles(c->ent); /* it may have had the place, and left it */
 }
 
 void ent_conv_later(struct conv *c)
@@ -378,6 +393,10 @@ static int said(struct conv *c, enum conv_step step, const char *message_id, str
 	c->metadata = metadata;
 	c->step = step;
 	c->wait = c->queued = false;
+	if (step == CONV_ACCEPTANCE)
+		chain_in(c);
+	else
+		chain_out(c);
 	str_cut(c->message, message_id);
 	forget_timer(c);
 	ent_conv_later(c);
@@ -414,7 +433,7 @@ int ent_say_again(struct conv *c, const char *message_id, struct err *e)
 int ent_idle(struct conv *c, struct err *e)
 {
 	c->step = CONV_IDLE;
-	c->queued = false;
+	chain_out(c);
 	parts_free(c);
 	json_decref(c->metadata);
 	c->metadata = NULL;
@@ -453,7 +472,6 @@ static void on_answer(void *arg, int err, const struct a2a_result *r, const char
 	bool ours = !strcmp(c->flying, c->message) && c->step != CONV_IDLE;
 
 	c->busy = false;
-	settled(c);
 	if (!ours) {
 		/* Overtaken by a later message: that one is what counts. */
 		flush(c);

@@ -13,6 +13,8 @@
 #include "ent_policy.h"
 #include "ent_policy_core.h"
 
+#include <sys/queue.h>
+
 /* What the operator was last told and has not answered. */
 enum conv_step {
 	CONV_IDLE,
@@ -47,10 +49,10 @@ struct conv {
 	char *part[PARTS_MAX]; /* JSON texts; the first NULL ends them */
 	json_t *metadata;
 
-	bool busy, wait;       /* a call is in flight; the edge goes first */
-	bool later;            /* it is sent after the commit of this turn */
-	bool settling, queued; /* an acceptance in flight; one that waits for its turn */
-	uint64_t order; /* of the receipt in the wallet's chain, as far as this process knows */
+	bool busy, wait;      /* a call is in flight; the edge goes first */
+	bool later;           /* it is sent after the commit of this turn */
+	bool chained, queued; /* in ent.chain; there, but waits for its turn */
+	TAILQ_ENTRY(conv) chain;
 	uint32_t tries, overtaken;
 	char flying[A2A_ID_MAX]; /* message id of the call in flight */
 	struct loop_timer *timer;
@@ -72,9 +74,8 @@ struct ent {
 	struct hash last_receipt; /* of this process, and the sum that it says */
 	money_t last_sum;
 	struct conv *convs;
-	unsigned settling;     /* acceptances in flight */
-	bool queued;           /* perhaps one waits for them */
-	uint64_t receipts;     /* given out by this process */
+	TAILQ_HEAD(, conv)
+	chain; /* whose acceptance is not answered, in the order of their receipts */
 	struct conv **conv_at; /* as the world's deals; NULL, or whose deal stood there once */
 	struct event *scratch; /* for fold_guard() ahead of the ledger */
 	struct nego_challenge next[NEXT_MAX]; /* that answers brought along, the newest last */

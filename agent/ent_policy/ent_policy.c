@@ -423,6 +423,7 @@ static int prepare(struct side *s, struct err *e)
 			    .op = config_peer(s->cfg, s->cfg->enterprise.op),
 			    .parties.digits = DIGITS,
 			    .scratch = scratch };
+	TAILQ_INIT(&ent.chain);
 	ent.conv_at = calloc(ent.w->max_deals, sizeof(struct conv *));
 	if (!scratch || !ent.conv_at)
 		return err_set(e, -ENOMEM, "enterprise policy");

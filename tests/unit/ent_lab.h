@@ -21,8 +21,8 @@
 #include "tests/unit/ent_operator.h"
 #include "tests/unit/store_util.h"
 
-#define PLANS_MAX 64
-#define CALLS_MAX 256
+#define PLANS_MAX 128
+#define CALLS_MAX 1024
 #define CALL_US   1000 /* one way or the other */
 
 /* What goes wrong with the nth call, counted from 0 over the whole test. */
@@ -55,6 +55,7 @@ static struct {
 	bool crashed, timed_out;
 	const char *slow_prefix; /* the first message that begins so is overtaken by the second */
 	bool all_slow;           /* every one that begins so takes its time */
+	int64_t (*takes)(const char *message_id); /* CALL_US of each; NULL: by the two above */
 	struct call call[CALLS_MAX];
 	int n_calls;
 	enum fault fault[CALLS_MAX];
@@ -163,7 +164,11 @@ int __wrap_peer_send(struct side *s, const char *did, const struct a2a_send *m, 
 	lab.n_calls++;
 	assert_non_null(k->body);
 	slow = lab.slow_prefix && !strncmp(m->message_id, lab.slow_prefix, strlen(lab.slow_prefix));
-	assert_non_null(loop_after(s->loop, slow ? 300 * CALL_US : CALL_US, lab_deliver, k));
+	assert_non_null(loop_after(s->loop,
+				   CALL_US * (lab.takes ? lab.takes(m->message_id)
+					      : slow    ? 300
+							: 1),
+				   lab_deliver, k));
 	if (slow && !lab.all_slow)
 		lab.slow_prefix = NULL;
 	return 0;
@@ -246,7 +251,7 @@ static inline void lab_ports(struct side *s)
 
 static inline void lab_open(void)
 {
-	struct engine_config ec = { .max_deals = 64, .max_wanted = 256, .now = lab_now };
+	struct engine_config ec = { .max_deals = 128, .max_wanted = 512, .now = lab_now };
 	struct err e = { 0 };
 	struct side *s = &lab.side;
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#define OP_DEALS 48
+#define OP_DEALS 96
 
 struct op_deal {
 	struct intent intent;

@@ -184,7 +184,7 @@ static void receipts_overtake(void **state)
 	assert_true(op.forks > 0);
 }
 
-enum { AT_ONCE = 40, MANY = AT_ONCE + 2 };
+enum { AT_ONCE = 40, MANY = AT_ONCE + 2, CROWD = 2 * AT_ONCE + 6 };
 static unsigned most_under_way;
 
 /* Acceptances that left and were not delivered yet. */
@@ -224,6 +224,47 @@ static void the_next_acceptance_waits(void **state)
 		assert_int_equal(op.deal[i].cur.rev, 1);
 	assert_int_equal(lab_purse().captured.minor, op.receipt.cumulative_after.minor);
 	assert_int_equal(lab_purse().held.minor, 0);
+}
+
+/* The first AT_ONCE + 1 are signed at once, and their acceptances take their time; of the others
+ * the agreements come in the turn in which those are answered, before the answers. */
+static int64_t all_at_one_time(const char *id)
+{
+	static int accepts;
+
+	if (!strncmp(id, "m-chal", 6))
+		accepts = 0;
+	if (!strncmp(id, "m-acceptance", 12))
+		return 300;
+	return !strncmp(id, "m-accept", 8) && ++accepts > AT_ONCE + 1 ? 301 : 1;
+}
+
+static bool first_of_all_goes(void)
+{
+	const struct op_deal *first = &op.deal[AT_ONCE];
+	bool said = first->cur.rev;
+
+	if (under_way() == AT_ONCE && op.n == CROWD && lab.n_calls > 3 * CROWD + AT_ONCE) {
+		for (int i = 0; i < lab.n_calls; i++)
+			said |= !strncmp(lab.said[i], "m-acceptance", 12) &&
+				strstr(lab.said[i], first->intent.negotiation.s);
+		assert_true(said);
+	}
+	return lab_world()->n_deals == CROWD && lab_settled();
+}
+
+/* The acceptance that waited for a place gets one before those that were signed after it, however
+ * many: all of them would wait at the operator for its receipt. */
+static void the_first_of_the_chain_goes(void **state)
+{
+	(void)state;
+	op.scarcity.minor_h = 1000;
+	lab.takes = all_at_one_time;
+	for (int i = 0; i < CROWD; i++)
+		lab_declare("market-data", 1000000);
+	assert_true(lab_run(first_of_all_goes, 120));
+	for (int i = 0; i < CROWD; i++)
+		assert_int_equal(op.deal[i].cur.rev, 1);
 }
 
 /* --- detection ----------------------------------------------------------------------------------
@@ -544,6 +585,7 @@ int main(void)
 		ROAD(spur),
 		ROAD(receipts_overtake),
 		ROAD(the_next_acceptance_waits),
+		ROAD(the_first_of_the_chain_goes),
 		cmocka_unit_test_setup_teardown(detection, setup_detect, own_teardown),
 		ROAD(ended_by_a_human),
 		ROAD(ended_by_time),
