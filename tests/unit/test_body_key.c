@@ -74,6 +74,10 @@ static void count_key(const uint8_t inv[KEY], unsigned *locked, unsigned *rest)
 		}
 		if (strncmp(line, "VmFlags:", 8) != 0 || w[1] != 'w' || strstr(line, " gd"))
 			continue;
+#ifdef __SANITIZE_ADDRESS__
+		if (to - from > 1ul << 30) /* shadow: bits about bytes */
+			continue;
+#endif
 		*(strstr(line, " lo") ? locked : rest) += in_range(mem, from, to, inv);
 	}
 	(void)fclose(f);
@@ -122,8 +126,12 @@ static void key_is_kept_and_forgotten(void **state)
 	no_more_files(false);
 	key_inverted(inv);
 	count_key(inv, &locked, &rest);
+#ifdef __SANITIZE_ADDRESS__
+	assert_int_equal(locked + rest, 1); /* its runtime makes mlock() do nothing */
+#else
 	assert_int_equal(locked, 1);
 	assert_int_equal(rest, 0);
+#endif
 	assert_int_equal(store_consumer_erase(s, "did:a", NULL), 0);
 	count_key(inv, &locked, &rest);
 	assert_int_equal(locked + rest, 0);
