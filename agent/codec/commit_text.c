@@ -35,7 +35,7 @@ struct node {
 	uint16_t parent, end;   /* the value around it; the first one that is not inside of it */
 	uint8_t depth;
 	bool inner, array;
-	char index[4]; /* the name of an element */
+	char index[8]; /* the name of an element, below NODES_MAX, with its end */
 	uint8_t h[32]; /* its salt, then its digest */
 };
 

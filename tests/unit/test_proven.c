@@ -228,6 +228,27 @@ static void test_text_shapes(void **state)
 	assert_true(plain < of);
 }
 
+/* As many elements as there is room for: the names of the last ones have four digits. */
+static void test_text_elements(void **state)
+{
+	char text[4096];
+	uint8_t is[32], want[32];
+
+	(void)state;
+	for (unsigned n = 990; n <= 1022; n += 4) {
+		auto_json json_t *v = NULL;
+		size_t len = (size_t)snprintf(text, sizeof(text), "{\"a\":[{}");
+
+		for (unsigned i = 1; i < n; i++)
+			len += (size_t)snprintf(text + len, sizeof(text) - len, ",{}");
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "]}");
+		v = json_loadb(text, len, 0, NULL);
+		assert_int_equal(commit_value(key, v, want, NULL), 0);
+		assert_int_equal(commit_text(key, text, len, is), 0);
+		assert_memory_equal(is, want, 32);
+	}
+}
+
 static int plain_row(void *arg, const struct store_event *row)
 {
 	auto_json json_t *v = json_loadb(row->body, row->len, 0, NULL);
@@ -566,12 +587,12 @@ static int teardown_commits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_vectors),     cmocka_unit_test(test_text),
-		cmocka_unit_test(test_text_shapes), cmocka_unit_test(test_text_of_rows),
-		cmocka_unit_test(test_parts),       cmocka_unit_test(test_differ),
-		cmocka_unit_test(test_roots),       cmocka_unit_test(test_proven),
-		cmocka_unit_test(test_not_yet),     cmocka_unit_test(test_root_by_call),
-		cmocka_unit_test(test_roots_again),
+		cmocka_unit_test(test_vectors),      cmocka_unit_test(test_text),
+		cmocka_unit_test(test_text_shapes),  cmocka_unit_test(test_text_elements),
+		cmocka_unit_test(test_text_of_rows), cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_differ),       cmocka_unit_test(test_roots),
+		cmocka_unit_test(test_proven),       cmocka_unit_test(test_not_yet),
+		cmocka_unit_test(test_root_by_call), cmocka_unit_test(test_roots_again),
 	};
 
 	return cmocka_run_group_tests(tests, setup_commits, teardown_commits);
