@@ -197,32 +197,7 @@ void msg_drop(struct msg *m)
 	m->fd = -1;
 }
 
-/* The next reply to c->seq. A reply to an older request was given up by a time-out: passed over. */
-static int await_reply(struct msg_client *c, uint16_t type, struct msg *m, int64_t by)
-{
-	for (;;) {
-		/* Asked a moment ago, it is hardly there yet: a look before would be in vain. */
-		int r = wait_for(c->fd, POLLIN, by);
-		bool old;
-
-		r = r ? r : recv_one(c->fd, m, by);
-
-		if (r)
-			return r;
-		if (m->h.type == MSG_STOP && !m->h.len && m->fd < 0) {
-			c->stop = true;
-			continue;
-		}
-		old = (m->h.type & MSG_REPLY) && (int32_t)(m->h.seq - c->seq) < 0;
-		if (!old && m->h.type == (type | MSG_REPLY) && m->h.seq == c->seq)
-			return 0;
-		msg_drop(m);
-		if (!old)
-			return -EPROTO;
-	}
-}
-
-static int take_reply(struct msg *m, void *rep, uint32_t rep_size, int *ret_fd, struct err *e)
+static int take_reply(struct msg *m, const struct msg_ask *a, struct err *e)
 {
 	struct msg_error text;
 
@@ -233,15 +208,60 @@ static int take_reply(struct msg *m, void *rep, uint32_t rep_size, int *ret_fd, 
 		text.text[sizeof(text.text) - 1] = '\0';
 		return err_set(e, m->h.status, "%s", text.text);
 	}
-	if (m->h.len != rep_size)
-		return err_set(e, -EPROTO, "reply: %u bytes, %u expected", m->h.len, rep_size);
-	if (!ret_fd != (m->fd < 0))
-		return err_set(e, -EPROTO, "reply: an fd %s", ret_fd ? "is missing" : "unasked");
-	if (rep_size)
-		memcpy(rep, m->body, rep_size);
-	if (ret_fd)
-		*ret_fd = TAKE_FD(m->fd);
+	if (m->h.len != a->rep_size)
+		return err_set(e, -EPROTO, "reply: %u bytes, %u expected", m->h.len, a->rep_size);
+	if (!a->ret_fd != (m->fd < 0))
+		return err_set(e, -EPROTO, "reply: an fd %s", a->ret_fd ? "is missing" : "unasked");
+	if (a->rep_size)
+		memcpy(a->rep, m->body, a->rep_size);
+	if (a->ret_fd)
+		*a->ret_fd = TAKE_FD(m->fd);
 	return 0;
+}
+
+/* Where the open request of that number hangs; the list's end: it was given up, or never made. */
+static struct msg_ask **asked(struct msg_client *c, uint32_t seq)
+{
+	struct msg_ask **at = &c->asked;
+
+	while (*at && (*at)->seq != seq)
+		at = &(*at)->next;
+	return at;
+}
+
+static void end(struct msg_client *c, struct msg_ask *a)
+{
+	struct msg_ask **at = asked(c, a->seq);
+
+	if (*at)
+		*at = a->next;
+	a->open = false;
+}
+
+/* One message, for whoever asked for it. A reply to what was given up is passed over. */
+static int take_in(struct msg_client *c, int64_t by)
+{
+	struct msg m;
+	struct msg_ask *a;
+	/* Asked a moment ago, it is hardly there yet: a look before would be in vain. */
+	int r = wait_for(c->fd, POLLIN, by);
+
+	r = r ? r : recv_one(c->fd, &m, by);
+	if (r)
+		return r;
+	if (m.h.type == MSG_STOP && !m.h.len && m.fd < 0) {
+		c->stop = true;
+		return 0;
+	}
+	a = *asked(c, m.h.seq);
+	if (a && m.h.type == (a->type | MSG_REPLY)) {
+		end(c, a);
+		a->result = take_reply(&m, a, &a->why);
+	} else if (a || !(m.h.type & MSG_REPLY) || (int32_t)(m.h.seq - c->seq) > 0) {
+		r = -EPROTO;
+	}
+	msg_drop(&m);
+	return r;
 }
 
 static int send_held(struct msg_client *c, int64_t by)
@@ -274,22 +294,66 @@ static int hold(struct msg_client *c, uint16_t type, const void *req, uint32_t s
 	return 0;
 }
 
+/* Waits until fewer than most are open. */
+static int await_fewer(struct msg_client *c, unsigned most, int64_t by)
+{
+	unsigned n = 0;
+	int r = 0;
+
+	for (const struct msg_ask *a = c->asked; a; a = a->next)
+		n++;
+	while (!r && n >= most) {
+		const struct msg_ask *first = c->asked;
+
+		r = take_in(c, by);
+		n -= c->asked != first;
+	}
+	return r;
+}
+
+int msg_ask(struct msg_client *c, uint16_t type, const void *req, uint32_t req_size,
+	    struct msg_ask *a, int timeout_ms, struct err *e)
+{
+	int64_t by = now_ms() + timeout_ms;
+	int r = hold(c, type, req, req_size, by);
+
+	a->type = type;
+	a->seq = c->seq;
+	a->next = NULL;
+	a->open = false;
+	if (!r)
+		r = await_fewer(c, MSG_ASKED_MAX, by);
+	if (!r)
+		r = send_held(c, by);
+	a->result = r ? err_set(&a->why, r, "request 0x%x: %s", type, strerror(-r)) : 0;
+	if (r)
+		return err_set(e, r, "%s", a->why.text);
+	*asked(c, a->seq) = a;
+	a->open = true;
+	return 0;
+}
+
+int msg_await(struct msg_client *c, struct msg_ask *a, int timeout_ms, struct err *e)
+{
+	int64_t by = now_ms() + timeout_ms;
+	int r = 0;
+
+	while (!r && a->open)
+		r = take_in(c, by);
+	if (a->open) {
+		end(c, a);
+		a->result = err_set(&a->why, r, "request 0x%x: %s", a->type, strerror(-r));
+	}
+	return a->result ? err_set(e, a->result, "%s", a->why.text) : 0;
+}
+
 int msg_call(struct msg_client *c, uint16_t type, const void *req, uint32_t req_size, void *rep,
 	     uint32_t rep_size, int *ret_fd, int timeout_ms, struct err *e)
 {
-	int64_t by = now_ms() + timeout_ms;
-	struct msg m;
-	int r = hold(c, type, req, req_size, by);
+	struct msg_ask a = { .rep = rep, .rep_size = rep_size, .ret_fd = ret_fd };
+	int r = msg_ask(c, type, req, req_size, &a, timeout_ms, e);
 
-	if (!r)
-		r = send_held(c, by);
-	if (!r)
-		r = await_reply(c, type, &m, by);
-	if (r)
-		return err_set(e, r, "request 0x%x: %s", type, strerror(-r));
-	r = take_reply(&m, rep, rep_size, ret_fd, e);
-	msg_drop(&m);
-	return r;
+	return r ? r : msg_await(c, &a, timeout_ms, e);
 }
 
 int msg_post(struct msg_client *c, uint16_t type, const void *req, uint32_t size, int timeout_ms,

@@ -65,13 +65,30 @@ struct msg_handler {
 	int (*fn)(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e);
 };
 
+/* A request whose reply is waited for later. It stays where it is until msg_await(). */
+struct msg_ask {
+	struct msg_ask *next;
+	void *rep;         /* rep_size bytes, filled when there was no error */
+	int *ret_fd;       /* NULL: a reply with an fd is -EPROTO */
+	uint32_t rep_size; /* may be 0 */
+	uint32_t seq;
+	uint16_t type;
+	bool open;  /* neither answered nor given up */
+	int result; /* then: 0 or the negative status, its text in why */
+	struct err why;
+};
+
+/* So many at once: their replies find room in a socket that nobody reads meanwhile. */
+#define MSG_ASKED_MAX 32
+
 /* A client's end: fd is borrowed. stop is set when the other side said MSG_STOP meanwhile. out
  * holds what was posted and goes with the next call. */
 struct msg_client {
 	int fd;
 	uint32_t seq;
 	bool stop;
-	uint32_t held; /* bytes of out */
+	struct msg_ask *asked; /* open ones, the oldest first; borrowed */
+	uint32_t held;         /* bytes of out */
 	_Alignas(8) uint8_t out[MSG_RECORD_MAX];
 };
 
@@ -88,6 +105,15 @@ void msg_drop(struct msg *m); /* closes its fd */
  * status comes back as the result, its text in *e. ret_fd NULL: a reply with an fd is -EPROTO. */
 int msg_call(struct msg_client *c, uint16_t type, const void *req, uint32_t req_size, void *rep,
 	     uint32_t rep_size, int *ret_fd, int timeout_ms, struct err *e) must_check;
+
+/* The same in two halves, for who has other work meanwhile: sends the request, with *a's rep,
+ * rep_size and ret_fd filled by the caller. Beyond MSG_ASKED_MAX it waits for the oldest first.
+ * Replies come in the order of the requests. */
+int msg_ask(struct msg_client *c, uint16_t type, const void *req, uint32_t req_size,
+	    struct msg_ask *a, int timeout_ms, struct err *e) must_check;
+/* The reply to a, waited for at most timeout_ms; after a time-out it is given up. Of one that
+ * msg_ask() refused: the same refusal. */
+int msg_await(struct msg_client *c, struct msg_ask *a, int timeout_ms, struct err *e) must_check;
 
 /* One message of a one-way type. It is held until the next call, whose record it shares, or until
  * no more fits; then room is waited for, at most timeout_ms. That it was refused is seen by

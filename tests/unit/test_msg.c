@@ -138,6 +138,91 @@ static void test_call(void **state)
 	assert_int_equal(count_fds(), before);
 }
 
+struct asked {
+	struct msg_ask m;
+	struct add_rep rep;
+};
+
+static void ask(struct msg_client *c, struct asked *a, struct add_req q)
+{
+	struct err e;
+
+	*a = (struct asked){ .m = { .rep = &a->rep, .rep_size = sizeof(a->rep) } };
+	assert_int_equal(msg_ask(c, 0x101, &q, sizeof(q), &a->m, 1000, &e), 0);
+	assert_true(a->m.open);
+}
+
+/* Several requests at once, waited for in any order, a call between them; one that is refused, and
+ * one that is given up: each has its own reply or none. */
+static void test_ask(void **state)
+{
+	struct add_req q = { 20, 1 };
+	struct add_rep p = { 0 };
+	struct msg_client c = { 0 };
+	struct asked a[4];
+	pthread_t t;
+	struct err e = { 0 };
+	int sv[2];
+
+	(void)state;
+	assert_int_equal(msg_pair(sv), 0);
+	c.fd = sv[0];
+	for (int i = 0; i < 4; i++)
+		ask(&c, &a[i], (struct add_req){ i == 2 ? 13 : i, 10 });
+	assert_int_equal(msg_await(&c, &a[0].m, 0, &e), -ETIMEDOUT); /* nobody serves yet */
+	assert_string_equal(e.text, "request 0x101: Connection timed out");
+	assert_int_equal(pthread_create(&t, NULL, server, &sv[1]), 0);
+	assert_int_equal(msg_call(&c, 0x101, &q, sizeof(q), &p, sizeof(p), NULL, 1000, &e), 0);
+	assert_int_equal(p.sum, 21);
+	assert_null(c.asked);
+	assert_int_equal(msg_await(&c, &a[3].m, 0, &e), 0);
+	assert_int_equal(a[3].rep.sum, 13);
+	e = (struct err){ 0 };
+	assert_int_equal(msg_await(&c, &a[2].m, 0, &e), -ERANGE);
+	assert_string_equal(e.text, "a: 13 is not served");
+	assert_int_equal(msg_await(&c, &a[1].m, 0, &e), 0);
+	assert_int_equal(a[1].rep.sum, 11);
+	assert_int_equal(a[0].rep.sum, 0);
+	assert_int_equal(msg_await(&c, &a[0].m, 0, &e), -ETIMEDOUT); /* for good */
+	(void)close(sv[0]);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	(void)close(sv[1]);
+}
+
+/* No more than the bound are ever unanswered: the next one waits for the first. */
+static void test_ask_bound(void **state)
+{
+	struct asked a[MSG_ASKED_MAX + 1];
+	struct add_req q = { 1, 2 };
+	struct msg_client c = { 0 };
+	pthread_t t;
+	struct err e;
+	int sv[2];
+
+	(void)state;
+	assert_int_equal(msg_pair(sv), 0);
+	c.fd = sv[0];
+	for (int i = 0; i < MSG_ASKED_MAX; i++)
+		ask(&c, &a[i], q);
+	a[MSG_ASKED_MAX] =
+		(struct asked){ .m = { .rep = &a[0].rep, .rep_size = sizeof(a[0].rep) } };
+	assert_int_equal(msg_ask(&c, 0x101, &q, sizeof(q), &a[MSG_ASKED_MAX].m, 0, &e), -ETIMEDOUT);
+	assert_int_equal(msg_await(&c, &a[MSG_ASKED_MAX].m, 0, &e), -ETIMEDOUT);
+	assert_int_equal(pthread_create(&t, NULL, server, &sv[1]), 0);
+	ask(&c, &a[MSG_ASKED_MAX], q);
+	assert_false(a[0].m.open);
+	for (int i = 0; i <= MSG_ASKED_MAX; i++) {
+		assert_int_equal(msg_await(&c, &a[i].m, 1000, &e), 0);
+		assert_int_equal(a[i].rep.sum, 3);
+	}
+	ask(&c, &a[0], (struct add_req){ 66, 0 }); /* the server ends */
+	assert_int_equal(msg_await(&c, &a[0].m, 1000, &e), -EPIPE);
+	assert_null(c.asked);
+	(void)close(sv[0]);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	(void)close(sv[1]);
+}
+
 /* What c holds goes out behind nothing: msg_post() alone sends only when no more fits. */
 static void push(struct msg_client *c)
 {
@@ -481,6 +566,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_call),
+		cmocka_unit_test(test_ask),
+		cmocka_unit_test(test_ask_bound),
 		cmocka_unit_test(test_every_length),
 		cmocka_unit_test(test_one_way),
 		cmocka_unit_test(test_one_record),
