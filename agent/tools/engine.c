@@ -27,8 +27,10 @@ struct engine {
 	struct {
 		engine_effect_fn fn;
 		void *arg;
-	} effect[TURN_EFFECTS];
-	uint32_t effects;
+	} effect[TURN_EFFECTS], ending[TURN_EFFECTS];
+	uint32_t effects, endings, ended;
+	int (*at_commit)(void *arg, struct err *e);
+	void *at_commit_arg;
 	uint64_t commits;
 	int64_t commit_us; /* smoothed */
 };
@@ -228,6 +230,22 @@ void engine_after_commit(struct engine *en, engine_effect_fn fn, void *arg)
 	en->effect[en->effects++].arg = arg;
 }
 
+void engine_before_commit(struct engine *en, engine_effect_fn fn, void *arg)
+{
+	if (en->endings == TURN_EFFECTS) {
+		(void)err_set(&en->err, -ELOOP, "more than %d endings in one turn", TURN_EFFECTS);
+		return;
+	}
+	en->ending[en->endings].fn = fn;
+	en->ending[en->endings++].arg = arg;
+}
+
+void engine_at_commit(struct engine *en, int (*fn)(void *arg, struct err *e), void *arg)
+{
+	en->at_commit = fn;
+	en->at_commit_arg = arg;
+}
+
 /* Subscribers may emit while they look: the queue grows under the loop. */
 static void deliver(struct engine *en)
 {
@@ -237,6 +255,19 @@ static void deliver(struct engine *en)
 		for (uint32_t i = 0; i < en->subs; i++)
 			en->sub[i].fn(en->sub[i].arg, ev);
 	}
+}
+
+/* All of the turn but its commit. */
+static void end(struct engine *en)
+{
+	deliver(en);
+	while (en->ended < en->endings && !en->err.code) {
+		uint32_t i = en->ended++;
+
+		en->ending[i].fn(en->ending[i].arg);
+		deliver(en);
+	}
+	en->ended = en->endings = 0;
 }
 
 static void release(struct engine *en)
@@ -263,8 +294,11 @@ static int64_t now_us(void)
 
 static void commit(struct engine *en)
 {
-	int64_t from = store_in_turn(en->c.store) ? now_us() : 0;
+	int64_t from;
 
+	if (en->at_commit && en->at_commit(en->at_commit_arg, &en->err))
+		return;
+	from = store_in_turn(en->c.store) ? now_us() : 0;
 	if (store_commit(en->c.store, &en->err)) {
 		(void)err_set(&en->err, -EIO, "commit failed");
 	} else if (from) {
@@ -279,13 +313,13 @@ int engine_turn(void *engine)
 
 	/* Effects may emit (a reply that arrived synchronously): go on until all is quiet. */
 	do {
-		deliver(en);
+		end(en);
 		if (!en->err.code)
 			commit(en);
 		if (en->err.code)
 			return en->err.code;
 		release(en);
-	} while (en->n || en->effects);
+	} while (en->n || en->effects || en->endings);
 	return 0;
 }
 

@@ -45,14 +45,20 @@ void engine_refuse(struct engine *en, const char *actor, const char *tool, const
 typedef void (*engine_event_fn)(void *arg, const struct event *ev);
 int engine_subscribe(struct engine *en, engine_event_fn fn, void *arg) must_check;
 
-/* Runs fn after the commit of this turn, in the order asked. */
 typedef void (*engine_effect_fn)(void *arg);
+/* Runs fn at the end of this turn, before its commit: what waits for another process is begun while
+ * the turn works and ended there. In the order asked, each with the events before it delivered; fn
+ * may emit, and ask for more of it. */
+void engine_before_commit(struct engine *en, engine_effect_fn fn, void *arg);
+/* The last before each commit: it writes to the store and emits nothing. At most one. */
+void engine_at_commit(struct engine *en, int (*fn)(void *arg, struct err *e), void *arg);
+/* Runs fn after the commit of this turn, in the order asked. */
 void engine_after_commit(struct engine *en, engine_effect_fn fn, void *arg);
 
 /* Called with each durable event (SSE, log tail). At most one. */
 void engine_on_durable(struct engine *en, engine_event_fn fn, void *arg);
 
-/* The before-sleep hook: deliver, commit, release. 0 or the failure that ends the process. */
+/* The before-sleep hook: deliver, end, commit, release. 0 or the failure that ends the process. */
 int engine_turn(void *engine);
 /* Transactions of this process so far. */
 uint64_t engine_commits(const struct engine *en);

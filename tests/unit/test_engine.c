@@ -402,6 +402,83 @@ static int teardown(void **state)
 	return nftw(dir, rm, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+static char order[32];
+static uint32_t at_commits;
+
+static void note(char c)
+{
+	order[strlen(order)] = c;
+}
+
+static void told(void *arg, const struct event *ev)
+{
+	(void)arg;
+	(void)ev;
+	note('e');
+}
+
+static void left(void *arg)
+{
+	(void)arg;
+	note('x');
+}
+
+static void last(void *arg)
+{
+	(void)arg;
+	note('3');
+}
+
+static void second(void *arg)
+{
+	(void)arg;
+	note('2');
+	engine_refuse(engine, "test", "tool", NULL, REFUSE_DUPLICATE, "second");
+	engine_before_commit(engine, last, NULL);
+}
+
+static void first(void *arg)
+{
+	(void)arg;
+	note('1');
+}
+
+static int record(void *arg, struct err *e)
+{
+	(void)arg;
+	note('c');
+	at_commits++;
+	return at_commits == 3 ? err_set(e, -EIO, "no record") : 0;
+}
+
+/* What ends a turn runs in order behind the events before it, may emit and ask for more of it; then
+ * what belongs to the commit, and what leaves behind that. */
+static void a_turn_ends_before_its_commit(void **state)
+{
+	uint64_t before;
+
+	(void)state;
+	open_all();
+	memset(order, 0, sizeof(order));
+	assert_int_equal(engine_subscribe(engine, told, NULL), 0);
+	engine_at_commit(engine, record, NULL);
+	before = store_durable(store);
+	engine_after_commit(engine, left, NULL);
+	engine_before_commit(engine, first, NULL);
+	engine_before_commit(engine, second, NULL);
+	engine_refuse(engine, "test", "tool", NULL, REFUSE_DUPLICATE, "first");
+	assert_string_equal(order, "");
+	assert_int_equal(engine_turn(engine), 0);
+	assert_string_equal(order, "e12e3cx");
+	assert_int_equal(store_durable(store), before + 2);
+	assert_int_equal(engine_turn(engine), 0); /* they ran once */
+	assert_string_equal(order, "e12e3cxc");
+	engine_after_commit(engine, left, NULL);
+	assert_int_equal(engine_turn(engine), -EIO); /* and without the commit nothing leaves */
+	assert_string_equal(order, "e12e3cxcc");
+	close_all();
+}
+
 /* Names of one ms share their beginning; of a later one, the later sorts later. */
 static void ids_are_in_the_order_of_time(void **state)
 {
@@ -431,6 +508,7 @@ int main(void)
 		cmocka_unit_test(the_quote_binds_every_number),
 		cmocka_unit_test(what_is_over_makes_room),
 		cmocka_unit_test(wanted_objects_are_found),
+		cmocka_unit_test(a_turn_ends_before_its_commit),
 		cmocka_unit_test(ids_are_in_the_order_of_time),
 	};
 
