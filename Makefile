@@ -56,6 +56,7 @@ TEST_LDFLAGS_test_proven := -Wl,--wrap=signer_public
 TEST_LDFLAGS_test_no_memory := -Wl,--wrap=signer_sums,--wrap=signer_key
 TEST_LDFLAGS_test_verify := -Wl,--wrap=peer_tool,--wrap=enforcer_observe
 TEST_LDFLAGS_test_ent_crash := $(TEST_LDFLAGS_test_ent)
+TEST_LDFLAGS_test_ent_signing := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_ent_life := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_ent_own := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_approval := $(TEST_LDFLAGS_test_ent)
@@ -113,6 +114,7 @@ TEST_LDFLAGS_test_bss := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_settle := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_life := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_early := -Wl,--wrap=peer_send
+TEST_LDFLAGS_test_bss_signing := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_void := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_known := -Wl,--wrap=peer_send,--wrap=ledger_chain_put
 TEST_LDFLAGS_test_foreign := -Wl,--wrap=peer_send

@@ -30,8 +30,21 @@ static struct kept {
 } kept[KEPT_MAX];
 static size_t n_kept;
 
+static struct left {
+	struct left *next;
+	ident_t negotiation;
+	void (*fn)(void *arg); /* NULL: it ran */
+	void *arg;
+} * lefts;
+
 void desk_reset(void)
 {
+	while (lefts) {
+		struct left *l = lefts;
+
+		lefts = l->next;
+		free(l);
+	}
 	while (n_kept)
 		a2a_turn_fail(kept[--n_kept].turn, A2A_E_INTERNAL, "the service stops", NULL);
 	n_tables = 0;
@@ -191,6 +204,43 @@ bool desk_take(struct side *s, const struct deal *d, struct desk_call *out)
 	return false;
 }
 
+static void end_left(void *arg)
+{
+	struct left *l = arg, **at = &lefts;
+
+	while (*at && *at != l)
+		at = &(*at)->next;
+	if (*at)
+		*at = l->next;
+	if (l->fn)
+		l->fn(l->arg);
+	free(l);
+}
+
+int desk_end_later(struct side *s, const ident_t *negotiation, void (*fn)(void *arg), void *arg)
+{
+	struct left *l = malloc(sizeof(*l));
+
+	if (!l)
+		return -ENOMEM;
+	*l = (struct left){ lefts, *negotiation, fn, arg };
+	lefts = l;
+	engine_before_commit(s->engine, end_left, l);
+	return 0;
+}
+
+static void end_now(const ident_t *negotiation)
+{
+	for (struct left *l = lefts; l; l = l->next) {
+		void (*fn)(void *) = l->fn;
+
+		if (!fn || !ident_eq(l->negotiation, *negotiation))
+			continue;
+		l->fn = NULL;
+		fn(l->arg);
+	}
+}
+
 /* --- messages --------------------------------------------------------------------------------- */
 
 static const char *type_of(const json_t *part)
@@ -280,13 +330,17 @@ const struct deal *desk_deal(const struct desk_call *c, const ident_t *id)
 	const struct world *w = engine_world(c->side->engine);
 	const struct deal *d = world_deal(w, id);
 	ident_t negotiation = { 0 };
+	bool early = !d && !strncmp(id->s, "agr-", 4);
 
 	/* Before it is in force a lineage is known by the negotiation whose digits it has. */
-	if (!d && !strncmp(id->s, "agr-", 4)) {
+	if (early) {
 		(void)snprintf(negotiation.s, sizeof(negotiation.s), "neg-%.43s", id->s + 4);
 		d = world_deal(w, &negotiation);
-		d = d && d->has_pending && ident_eq(d->pending.lineage, *id) ? d : NULL;
 	}
+	if (d)
+		end_now(&d->negotiation);
+	if (early && d && !(d->has_pending && ident_eq(d->pending.lineage, *id)))
+		d = NULL;
 	return d && d->operator_side && !strcmp(d->peer.s, c->peer->did) ? d : NULL;
 }
 

@@ -56,6 +56,11 @@ void desk_keep(struct desk_call *c, const struct deal *d);
 /* Takes the oldest one kept for the deal; false when there is none. out->msg is NULL. */
 bool desk_take(struct side *s, const struct deal *d, struct desk_call *out);
 
+/* What is left of a message, for which another process works meanwhile: fn runs at the end of the
+ * engine's turn, or when a message of this turn asks for the same deal. Once. -ENOMEM. */
+int desk_end_later(struct side *s, const ident_t *negotiation, void (*fn)(void *arg),
+		   void *arg) must_check;
+
 struct tmf_parties;
 /* The labels by which bodies name the two parties. */
 void desk_parties(const struct side *s, const char *enterprise_did, struct tmf_parties *ret);

@@ -149,25 +149,25 @@ static const struct {
 	[SIGN_EXPORT] = { SIGNER_EXPORT, KEY_AGREEMENT, "agreement", "assertionMethod" },
 };
 
-/* The signer's record goes into the same turn as what rests on it: see side_attest(). */
-static int keep_record(const struct side *s, uint64_t count, const uint8_t head[32], struct err *e)
+/* The signer's record goes into the same turn as what rests on it: see side_attest(). The last of a
+ * turn says all. */
+static void keep_record(struct side *s, uint64_t count, const uint8_t head[32])
 {
-	struct attest_req known = { .count = count };
-
-	memcpy(known.head, head, sizeof(known.head));
-	return store_kv_put(engine_store(s->engine), SIGNER_KEY, &known, sizeof(known), e);
+	s->record.due = true;
+	s->record.count = count;
+	memcpy(s->record.head, head, sizeof(s->record.head));
 }
 
-static int signed_now(const struct side *s, const struct sign_req *q, uint8_t sig[SIGN_SIG_LEN],
-		      struct err *e)
+static int put_record(void *side, struct err *e)
 {
-	struct sign_rep rep;
-	int r = signer_sign(s->signer, q, &rep, e);
+	struct side *s = side;
+	struct attest_req known = { .count = s->record.count };
 
-	if (r)
-		return r;
-	memcpy(sig, rep.signature, SIGN_SIG_LEN);
-	return keep_record(s, rep.count, rep.head, e);
+	if (!s->record.due)
+		return 0;
+	s->record.due = false;
+	memcpy(known.head, s->record.head, sizeof(known.head));
+	return store_kv_put(engine_store(s->engine), SIGNER_KEY, &known, sizeof(known), e);
 }
 
 int side_key_act(struct side *s, const struct key_req *q, uint64_t *ret_generation, struct err *e)
@@ -178,27 +178,60 @@ int side_key_act(struct side *s, const struct key_req *q, uint64_t *ret_generati
 	if (r)
 		return r;
 	*ret_generation = rep.generation;
-	return keep_record(s, rep.count, rep.head, e);
+	keep_record(s, rep.count, rep.head);
+	return 0;
 }
 
 /* The signer is shown all that it signs. */
-static int sign_port(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_SIG_LEN])
+static int sign_ask(void *arg, const struct sign_request *rq, void **ret)
 {
 	const struct side *s = arg;
 	enum signer_kind kind = keys[rq->kind].kind;
 	struct sign_req q = { .kind = kind, .data_len = (uint32_t)rq->proof_len };
 	struct err *e = s->sign_err;
+	auto_free struct signer_ask *a = NULL;
 	int r = 0;
 
 	*e = (struct err){ 0 };
 	if (rq->proof_len > sizeof(q.data))
 		return err_set(e, -EMSGSIZE, "proof: at most %zu bytes", sizeof(q.data));
+	a = malloc(sizeof(*a));
+	if (!a)
+		return err_set(e, -ENOMEM, "signature");
 	memcpy(q.data, rq->proof, rq->proof_len);
 	if (rq->about)
 		r = signer_text(s->signer, kind, SIGN_ABOUT, rq->about, rq->about_len, e);
 	if (!r)
 		r = signer_text(s->signer, kind, SIGN_DOCUMENT, rq->document, rq->document_len, e);
-	return r ? r : signed_now(s, &q, sig, e);
+	if (!r)
+		r = signer_ask(s->signer, &q, a, e);
+	if (!r)
+		*ret = TAKE_PTR(a);
+	return r;
+}
+
+static int sign_await(void *arg, void *asked, uint8_t sig[SIGN_SIG_LEN])
+{
+	struct side *s = arg;
+	auto_free struct signer_ask *a = asked;
+	int r;
+
+	*s->sign_err = (struct err){ 0 };
+	r = signer_await(s->signer, a, s->sign_err);
+	if (r)
+		return r;
+	if (sig)
+		memcpy(sig, a->rep.signature, SIGN_SIG_LEN);
+	keep_record(s, a->rep.count, a->rep.head);
+	return 0;
+}
+
+static int sign_port(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_SIG_LEN])
+{
+	void *asked = NULL;
+	int r = sign_ask(arg, rq, &asked);
+
+	return r ? r : sign_await(arg, asked, sig);
 }
 
 int side_checkpoint_key(struct side *s, uint8_t ret[32], struct err *e)
@@ -210,11 +243,18 @@ int side_checkpoint_sign(struct side *s, const char *text, size_t len, uint8_t s
 			 struct err *e)
 {
 	struct sign_req q = { .kind = SIGNER_CHECKPOINT, .data_len = (uint32_t)len };
+	struct sign_rep rep;
+	int r;
 
 	if (len > sizeof(q.data))
 		return err_set(e, -EMSGSIZE, "checkpoint: at most %zu bytes", sizeof(q.data));
 	memcpy(q.data, text, len);
-	return signed_now(s, &q, sig, e);
+	r = signer_sign(s->signer, &q, &rep, e);
+	if (r)
+		return r;
+	memcpy(sig, rep.signature, sizeof(rep.signature));
+	keep_record(s, rep.count, rep.head);
+	return 0;
 }
 
 /* The signer signs nothing until the log told it what it last saw: a restored state file or a
@@ -225,8 +265,10 @@ int side_attest(struct side *s, struct err *e)
 	struct attest_rep rep;
 	auto_free void *p = NULL;
 	size_t n;
-	int r = store_kv_get(engine_store(s->engine), SIGNER_KEY, &p, &n, e);
+	int r;
 
+	engine_at_commit(s->engine, put_record, s);
+	r = store_kv_get(engine_store(s->engine), SIGNER_KEY, &p, &n, e);
 	if (r && r != -ENOENT)
 		return r;
 	if (!r && n != sizeof(known))
@@ -250,6 +292,8 @@ void side_keys(struct side *s)
 			continue;
 		side_key_id(keys[k].key, now.generation, &id);
 		s->port[k].sign = sign_port;
+		s->port[k].ask = sign_ask;
+		s->port[k].await = sign_await;
 		s->port[k].arg = s;
 		(void)snprintf(s->port[k].method, sizeof(s->port[k].method), "%s#%s",
 			       s->cfg->daemon.did, id.s);

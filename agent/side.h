@@ -76,7 +76,12 @@ struct side {
 	struct sign_port port[SIGN_KIND_MAX_]; /* by enum sign_kind; method empty = no such key */
 	/* did:key, pinned did:web documents, fetched ones (-EAGAIN: not at hand yet) */
 	struct did_resolver keys;
-	struct err *sign_err;    /* where the signer refusal is told; owned by agents.c */
+	struct err *sign_err; /* where the signer refusal is told; owned by agents.c */
+	struct {              /* what the signer's state has come to; not in the store yet */
+		bool due;
+		uint64_t count;
+		uint8_t head[32];
+	} record;
 	struct side_paths paths; /* operator */
 	/* A path came or went, is scarcer or less so, or has more or less promised on it. May be
 	 * NULL. */

@@ -133,36 +133,136 @@ static int hold(const struct deal *d, const struct agreement *g, const struct ev
 	return r || !res->replayed ? r : still_held(q.lineage, a, res, e);
 }
 
-/* Held; the signature may still fail, and then the money goes back. */
-static int settle(struct desk_call *c, const struct deal *d, const struct ev_accept *a,
-		  struct agreement *g)
+/* --- the signature ------------------------------------------------------------------------------
+ */
+
+/* A choice whose money is held and whose revision the signer has. */
+struct signing {
+	struct signing *next;
+	struct desk_call call; /* without its message */
+	ident_t deal;
+	struct ev_accept accept;
+	struct agreement next_rev;
+	struct vc_asked *asked;
+};
+static struct signing *signings;
+
+static int money_back(const struct signing *x, struct err *e)
 {
-	struct store *st = engine_store(bss.side->engine);
 	struct ledger_result res;
+
+	return ledger_release(engine_store(bss.side->engine), LEDGER_SHADOW, x->next_rev.lineage.s,
+			      x->accept.hold.s, engine_now(bss.side->engine), &res, e);
+}
+
+static enum refusal record(struct signing *x, const struct vc *vc)
+{
+	enum refusal no = tool_accept_record(&bss.cap, &x->accept, NULL, &x->accept.quote_digest);
+
+	memcpy(x->next_rev.digest.b, vc->digest, sizeof(x->next_rev.digest.b));
+	return no != REFUSE_NONE
+		       ? no
+		       : tool_agreement_sign(&bss.cap, &x->next_rev, NULL, &x->next_rev.digest);
+}
+
+/* The signature is there, or there is none and the money goes back. */
+static int settle(struct signing *x)
+{
 	auto_vc struct vc *vc = NULL;
 	struct err e = { 0 };
-	enum refusal no;
-	int r = bss_sign(d, g, &vc, &e);
+	const char *why = "agreement_sign";
+	enum refusal no = REFUSE_LEDGER_FORK;
+	int r = vc_await(TAKE_PTR(x->asked), &vc, &e);
 
 	if (r) {
-		log_error("%s revision %u: not signed: %s", g->lineage.s, g->rev, e.text);
-		r = ledger_release(st, LEDGER_SHADOW, g->lineage.s, a->hold.s,
-				   engine_now(bss.side->engine), &res, NULL);
-		return r ? r
-			 : bss_refuse(c, "agreement_sign", &d->negotiation, REFUSE_LEDGER_FORK,
-				      "the signer holds another content of this revision");
+		log_error("%s revision %u: not signed: %s", x->next_rev.lineage.s, x->next_rev.rev,
+			  e.text);
+		why = "the signer holds another content of this revision";
+	} else {
+		r = desk_vc_put(bss.side, x->call.peer->did, vc, &e);
+		if (r)
+			return r;
+		no = record(x, vc);
 	}
-	r = desk_vc_put(bss.side, c->peer->did, vc, &e);
-	if (r)
-		return r;
-	no = tool_accept_record(&bss.cap, a, NULL, &a->quote_digest);
-	if (no == REFUSE_NONE)
-		no = tool_agreement_sign(&bss.cap, g, NULL, &g->digest);
-	if (no != REFUSE_NONE)
-		return bss_refuse(c, "agreement_sign", &d->negotiation, no, "agreement_sign");
-	desk_task(c, d, A2A_INPUT_REQUIRED, "agreement", TAKE_PTR(vc->text));
+	if (no != REFUSE_NONE) {
+		r = money_back(x, &e);
+		return r ? r : bss_refuse(&x->call, "agreement_sign", &x->deal, no, why);
+	}
+	desk_task(&x->call, world_deal(engine_world(bss.side->engine), &x->deal),
+		  A2A_INPUT_REQUIRED, "agreement", TAKE_PTR(vc->text));
 	return 0;
 }
+
+static void end(void *arg)
+{
+	struct signing *x = arg, **at = &signings;
+	int r = settle(x);
+
+	if (r) {
+		log_error("%s: %s", x->deal.s, strerror(-r));
+		a2a_turn_fail(x->call.turn, A2A_E_INTERNAL, "internal error", NULL);
+	}
+	while (*at != x)
+		at = &(*at)->next;
+	*at = x->next;
+	free(x);
+}
+
+/* Held: the signer has it now, and ends it with the turn. */
+static int sign(struct desk_call *c, const struct deal *d, const struct ev_accept *a,
+		const struct agreement *g)
+{
+	struct signing *x = malloc(sizeof(*x));
+	struct err e = { 0 };
+	int r = -ENOMEM;
+
+	if (!x)
+		return r;
+	*x = (struct signing){ .next = signings,
+			       .call = { .side = bss.side,
+					 .turn = c->turn,
+					 .peer = a2a_turn_peer(c->turn),
+					 .digest = c->digest },
+			       .deal = d->negotiation,
+			       .accept = *a,
+			       .next_rev = *g };
+	r = bss_sign(d, g, &x->asked, &e);
+	if (!r && desk_end_later(bss.side, &d->negotiation, end, x)) {
+		x->asked = vc_asked_free(x->asked);
+		r = -ENOMEM;
+	}
+	if (!r) {
+		signings = x;
+		return 0;
+	}
+	log_error("%s revision %u: not signed: %s", g->lineage.s, g->rev, e.text);
+	r = money_back(x, &e);
+	free(x);
+	return r ? r
+		 : bss_refuse(c, "agreement_sign", &d->negotiation, REFUSE_LEDGER_FORK,
+			      "the signer holds another content of this revision");
+}
+
+void bss_signing_labels(uint8_t *used, uint32_t low, uint32_t n)
+{
+	for (const struct signing *x = signings; x; x = x->next)
+		if (x->next_rev.label >= low && x->next_rev.label - low < n)
+			used[x->next_rev.label - low] = 1;
+}
+
+void bss_signing_reset(void)
+{
+	while (signings) {
+		struct signing *x = signings;
+
+		signings = x->next;
+		(void)vc_asked_free(x->asked);
+		free(x);
+	}
+}
+
+/* --- the choice ---------------------------------------------------------------------------------
+ */
 
 static int choose(struct desk_call *c, const struct deal *d, const struct ev_accept *said)
 {
@@ -190,7 +290,7 @@ static int choose(struct desk_call *c, const struct deal *d, const struct ev_acc
 		return r;
 	if (res.why != REFUSE_NONE)
 		return bss_refuse(c, TOOL_NAME, &d->negotiation, res.why, "shadow ledger");
-	return settle(c, d, &a, &g);
+	return sign(c, d, &a, &g);
 }
 
 int bss_take_accept(struct desk_call *c)

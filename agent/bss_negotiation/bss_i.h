@@ -39,15 +39,19 @@ int bss_release(const struct deal *d, struct err *e) must_check;
 
 /* --- bss_accept.c --- */
 int bss_take_accept(struct desk_call *c);
+/* Sets used[label - low] (below n) of each label in a revision that is being signed. */
+void bss_signing_labels(uint8_t *used, uint32_t low, uint32_t n);
+void bss_signing_reset(void);
 /* --- bss_sign.c --- */
 /* The deal's lineage, or the one that its first revision will have. */
 void bss_lineage(const struct deal *d, ident_t *ret);
 /* Fills what follows from the choice: lineage, label, service, links. REFUSE_NONE or why not. */
 enum refusal bss_agreement(const struct deal *d, const struct ev_accept *a, struct agreement *ret,
 			   const char **why);
-/* Signs *a; a->digest is the stored body's. The same input gives the same bytes, so that a signer
- * that signs each revision once answers again after a crash. */
-int bss_sign(const struct deal *d, struct agreement *a, struct vc **ret, struct err *e) must_check;
+/* Has *a signed. The same input gives the same bytes, so that a signer that signs each revision
+ * once answers again after a crash. */
+int bss_sign(const struct deal *d, const struct agreement *a, struct vc_asked **ret,
+	     struct err *e) must_check;
 
 /* --- bss_settle.c --- */
 int bss_take_acceptance(struct desk_call *c);

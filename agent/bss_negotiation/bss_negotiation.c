@@ -128,6 +128,7 @@ int bss_negotiation_start(struct side *s, struct err *e)
 	params(&s->cfg->op, &bss.params);
 	bss_offers_reset();
 	bss_early_reset();
+	bss_signing_reset();
 	if (desk_add(rows, ARRAY_LEN(rows)) || engine_subscribe(s->engine, on_event, NULL))
 		return err_set(e, -ENOSPC, "bss_negotiation: too many shells");
 	/* The first tick sends the offers that wait and ends what ended while we were away. */

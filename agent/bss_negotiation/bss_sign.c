@@ -30,13 +30,13 @@ static void labels_of(const struct deal_brief *b, bool self, wall_t now, uint32_
 	ret[2] = !gone && signed_now ? b->next.label : 0;
 }
 
-/* The lowest free label, 0 when there is none. Each deal takes three at most, so one of the first
- * 3 n + 1 is free, or none is. */
+/* The lowest free label, 0 when there is none. Each deal takes three at most, or one more while its
+ * revision is being signed, so one of the first 4 n + 1 is free, or none is. */
 static uint32_t label_free(const struct deal *self, wall_t now)
 {
 	const struct cfg_range *r = &bss.side->cfg->op.labels;
 	const struct world *w = engine_world(bss.side->engine);
-	uint32_t many = r->high - r->low + 1, look = 3 * w->n_deals + 1, label[3];
+	uint32_t many = r->high - r->low + 1, look = 4 * w->n_deals + 1, label[3];
 	auto_free uint8_t *used = NULL;
 
 	look = look < many ? look : many;
@@ -47,6 +47,8 @@ static uint32_t label_free(const struct deal *self, wall_t now)
 			if (label[k] >= r->low && label[k] - r->low < look)
 				used[label[k] - r->low] = 1;
 	}
+	if (used)
+		bss_signing_labels(used, r->low, look);
 	for (uint32_t l = 0; used && l < look; l++)
 		if (!used[l])
 			return r->low + l;
@@ -152,7 +154,7 @@ static void credential_id(const struct agreement *g, char id[URN_MAX])
 		       hex + 16, hex + 20);
 }
 
-int bss_sign(const struct deal *d, struct agreement *g, struct vc **ret, struct err *e)
+int bss_sign(const struct deal *d, const struct agreement *g, struct vc_asked **ret, struct err *e)
 {
 	struct agreement_terms t = { .revision = g->rev,
 				     .generation = d->admit.generation,
@@ -176,8 +178,6 @@ int bss_sign(const struct deal *d, struct agreement *g, struct vc **ret, struct 
 	desk_parties(bss.side, d->peer.s, &parties);
 	r = tmf651_write(g, &parties, &body, e);
 	if (!r)
-		r = agreement_make(&t, body, g->start, &bss.side->port[SIGN_AGREEMENT], ret, e);
-	if (!r)
-		memcpy(g->digest.b, (*ret)->digest, sizeof(g->digest.b));
+		r = agreement_ask(&t, body, g->start, &bss.side->port[SIGN_AGREEMENT], ret, e);
 	return r;
 }

@@ -176,8 +176,8 @@ static json_t *treaty_new(const struct agreement_terms *t)
 		json_time(t->accept_by));
 }
 
-int agreement_make(const struct agreement_terms *t, const json_t *tmf651, wall_t now,
-		   const struct sign_port *port, struct vc **ret, struct err *e)
+int agreement_ask(const struct agreement_terms *t, const json_t *tmf651, wall_t now,
+		  const struct sign_port *port, struct vc_asked **ret, struct err *e)
 {
 	struct sign_request rq = { .kind = SIGN_AGREEMENT };
 	struct vc_proof_options po = { .created = now };
@@ -197,7 +197,7 @@ int agreement_make(const struct agreement_terms *t, const json_t *tmf651, wall_t
 	r = read_agreement(&back, body, e);
 	if (r)
 		return r;
-	return vc_make(body, &agreement_profile, &po, port, &rq, ret, e);
+	return vc_ask(body, &agreement_profile, &po, port, &rq, ret, e);
 }
 
 static int body_of(const json_t *doc, json_t **ret, struct err *e)
@@ -274,8 +274,8 @@ static int read_acceptance(struct acceptance *ret, const json_t *doc, struct err
 	return s.r;
 }
 
-int acceptance_make(const struct acceptance *a, const char *about, size_t len,
-		    const struct sign_port *port, struct vc **ret, struct err *e)
+int acceptance_ask(const struct acceptance *a, const char *about, size_t len,
+		   const struct sign_port *port, struct vc_asked **ret, struct err *e)
 {
 	struct sign_request rq = { .kind = SIGN_ACCEPTANCE, .about = about, .about_len = len };
 	struct vc_proof_options po = { .created = a->accepted_at };
@@ -294,7 +294,7 @@ int acceptance_make(const struct acceptance *a, const char *about, size_t len,
 	r = read_acceptance(&back, body, e);
 	if (r)
 		return r;
-	return vc_make(body, &acceptance_profile, &po, port, &rq, ret, e);
+	return vc_ask(body, &acceptance_profile, &po, port, &rq, ret, e);
 }
 
 int acceptance_verify(const json_t *vc, const struct did_resolver *keys, struct acceptance *ret,
@@ -348,8 +348,8 @@ static int read_receipt(struct receipt *ret, const json_t *doc, struct err *e)
 	return s.r;
 }
 
-int receipt_make(const struct receipt *c, const struct sign_port *port, struct vc **ret,
-		 struct err *e)
+int receipt_ask(const struct receipt *c, const struct sign_port *port, struct vc_asked **ret,
+		struct err *e)
 {
 	struct sign_request rq = { .kind = SIGN_RECEIPT };
 	struct vc_proof_options po = { .created = c->issued_at };
@@ -372,7 +372,7 @@ int receipt_make(const struct receipt *c, const struct sign_port *port, struct v
 	r = read_receipt(&back, body, e);
 	if (r)
 		return r;
-	return vc_make(body, &receipt_profile, &po, port, &rq, ret, e);
+	return vc_ask(body, &receipt_profile, &po, port, &rq, ret, e);
 }
 
 int receipt_verify(const json_t *vc, const struct did_resolver *keys, struct receipt *ret,
@@ -395,12 +395,10 @@ int receipt_verify(const json_t *vc, const struct did_resolver *keys, struct rec
 int agreement_issue(const struct agreement_terms *t, const json_t *tmf651, wall_t now,
 		    const struct sign_port *port, json_t **ret, struct err *e)
 {
-	struct vc *v = NULL;
-	int r = agreement_make(t, tmf651, now, port, &v, e);
+	struct vc_asked *a = NULL;
+	int r = agreement_ask(t, tmf651, now, port, &a, e);
 
-	if (!r)
-		*ret = vc_take(v);
-	return r;
+	return r ? r : vc_await_doc(a, ret, e);
 }
 
 int agreement_verify(const json_t *vc, const struct did_resolver *keys, struct agreement_terms *ret,
@@ -420,27 +418,23 @@ int acceptance_issue(const struct acceptance *a, const json_t *agreement,
 		     const struct sign_port *port, json_t **ret, struct err *e)
 {
 	auto_free char *text = NULL;
-	struct vc *v = NULL;
+	struct vc_asked *asked = NULL;
 	size_t len = 0;
 	int r = agreement ? canon_text(agreement, agreement_profile.limits.bytes, &text, &len, e)
 			  : 0;
 
 	if (!r)
-		r = acceptance_make(a, text, len, port, &v, e);
-	if (!r)
-		*ret = vc_take(v);
-	return r;
+		r = acceptance_ask(a, text, len, port, &asked, e);
+	return r ? r : vc_await_doc(asked, ret, e);
 }
 
 int receipt_issue(const struct receipt *c, const struct sign_port *port, json_t **ret,
 		  struct err *e)
 {
-	struct vc *v = NULL;
-	int r = receipt_make(c, port, &v, e);
+	struct vc_asked *a = NULL;
+	int r = receipt_ask(c, port, &a, e);
 
-	if (!r)
-		*ret = vc_take(v);
-	return r;
+	return r ? r : vc_await_doc(a, ret, e);
 }
 
 enum refusal receipt_extends(const struct receipt *prev, const uint8_t prev_digest[DIGEST_LEN],

@@ -23,8 +23,8 @@ const struct vc_profile presentation_profile = {
 	.limits = JSON_LIMITS_WALLET,
 };
 
-int presentation_make(const json_t *wallet_vc, const struct presentation_ask *a,
-		      const struct sign_port *port, struct vc **ret, struct err *e)
+int presentation_ask(const json_t *wallet_vc, const struct presentation_ask *a,
+		     const struct sign_port *port, struct vc_asked **ret, struct err *e)
 {
 	struct sign_request rq = { .kind = SIGN_PRESENTATION };
 	struct vc_proof_options po = { .created = a->created,
@@ -48,22 +48,20 @@ int presentation_make(const json_t *wallet_vc, const struct presentation_ask *a,
 			return err_set(e, -ENOMEM, "presentation: no memory");
 	if (!body)
 		return err_set(e, -EINVAL, "presentation: a text is not UTF-8, or no memory");
-	return vc_make(body, &presentation_profile, &po, port, &rq, ret, e);
+	return vc_ask(body, &presentation_profile, &po, port, &rq, ret, e);
 }
 
 int presentation_new(const json_t *wallet_vc, const struct presentation_ask *a,
 		     const struct sign_port *port, json_t **ret, struct err *e)
 {
-	struct vc *v = NULL;
+	struct vc_asked *asked = NULL;
 	struct wallet w;
 	uint8_t digest[DIGEST_LEN];
 	int r = wallet_read(wallet_vc, &w, digest, e);
 
 	if (!r)
-		r = presentation_make(wallet_vc, a, port, &v, e);
-	if (!r)
-		*ret = vc_take(v);
-	return r;
+		r = presentation_ask(wallet_vc, a, port, &asked, e);
+	return r ? r : vc_await_doc(asked, ret, e);
 }
 
 static int read_with(struct presentation *p, struct err *e)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The strict profile. Three things that the recommendation lets pass are refused here: a context
  * appended after signing, a number spelt another way, and a proof that is a list. */
-#include "agent/codec/vc.h"
+#include "agent/codec/vc_i.h"
 
 #include <errno.h>
 
@@ -28,18 +28,6 @@ static bool same_list(const json_t *v, const char *const *list)
 			return false;
 	}
 	return json_is_array(v) && json_array_size(v) == n;
-}
-
-static json_t *new_list(const char *const *list)
-{
-	json_t *v = json_array();
-
-	for (; v && *list; list++)
-		if (json_array_append_new(v, json_string(*list))) {
-			json_decref(v);
-			return NULL;
-		}
-	return v;
 }
 
 static json_t *parent_of(const json_t *vc)
@@ -179,11 +167,6 @@ static int read_head(struct vc *v, const struct vc_profile *pf, struct err *e)
 
 /* --- hashes, out of the canonical text --- */
 
-/* text[from..to) without the member whose `"key":value` is text[cut..end), and one comma of it. */
-struct gap {
-	size_t from, cut, end, to;
-};
-
 static struct gap gap_of(const char *text, size_t from, size_t cut, size_t end, size_t to)
 {
 	if (text[cut - 1] == ',')
@@ -193,9 +176,8 @@ static struct gap gap_of(const char *text, size_t from, size_t cut, size_t end, 
 	return (struct gap){ from, cut, end, to };
 }
 
-/* *upto is the state at the cut: the hash with the member starts from it. */
-static void hash_gap(const char *text, const struct gap *g, uint8_t out[SHA256_LEN],
-		     struct sha256_ctx *upto)
+void vc_hash_gap(const char *text, const struct gap *g, uint8_t out[SHA256_LEN],
+		 struct sha256_ctx *upto)
 {
 	struct sha256_ctx c;
 
@@ -206,8 +188,8 @@ static void hash_gap(const char *text, const struct gap *g, uint8_t out[SHA256_L
 	sha256_end(&c, out);
 }
 
-static void hash_rest(struct sha256_ctx *upto, const char *text, size_t from, size_t to,
-		      uint8_t out[SHA256_LEN])
+void vc_hash_rest(struct sha256_ctx *upto, const char *text, size_t from, size_t to,
+		  uint8_t out[SHA256_LEN])
 {
 	sha256_add(upto, text + from, to - from);
 	sha256_end(upto, out);
@@ -215,8 +197,8 @@ static void hash_rest(struct sha256_ctx *upto, const char *text, size_t from, si
 
 enum { PROOF_KEY_LEN = sizeof("\"proof\":") - 1 };
 
-static struct gap gap_of_proof(const char *text, const struct canon_mark *doc,
-			       const struct canon_mark *proof)
+struct gap vc_gap_of_proof(const char *text, const struct canon_mark *doc,
+			   const struct canon_mark *proof)
 {
 	return gap_of(text, doc->start, proof->start - PROOF_KEY_LEN, proof->end, doc->end);
 }
@@ -241,17 +223,17 @@ static int hash_data(struct vc *v, const char *text, const struct canon_mark *do
 		return err_set(e, -EINVAL, "proof.proofValue: missing");
 	g = gap_of(text, proof->start, (size_t)(value - text), (size_t)(quote + 1 - text),
 		   proof->end);
-	hash_gap(text, &g, v->hash, &upto);
-	g = gap_of_proof(text, doc, proof);
-	hash_gap(text, &g, v->hash + SHA256_LEN, &upto);
+	vc_hash_gap(text, &g, v->hash, &upto);
+	g = vc_gap_of_proof(text, doc, proof);
+	vc_hash_gap(text, &g, v->hash + SHA256_LEN, &upto);
 	if (!pf->presentation)
-		hash_rest(&upto, text, g.cut, g.to, v->digest);
+		vc_hash_rest(&upto, text, g.cut, g.to, v->digest);
 	return 0;
 }
 
 /* --- reading --- */
 
-static int read_tree(struct vc *v, const struct vc_profile *pf, struct err *e)
+int vc_read_tree(struct vc *v, const struct vc_profile *pf, struct err *e)
 {
 	int r;
 
@@ -266,7 +248,7 @@ static int read_tree(struct vc *v, const struct vc_profile *pf, struct err *e)
 static int read_all(struct vc *v, const char *text, const struct canon_mark *doc,
 		    const struct canon_mark *proof, const struct vc_profile *pf, struct err *e)
 {
-	int r = read_tree(v, pf, e);
+	int r = vc_read_tree(v, pf, e);
 
 	return r ? r : hash_data(v, text, doc, proof, pf, e);
 }
@@ -293,8 +275,8 @@ static void ask_marks(struct vc *v, const json_t *in)
 	}
 }
 
-static int spell(struct vc *v, const json_t *in, const struct vc_profile *pf, bool *reals,
-		 struct err *e)
+int vc_spell(struct vc *v, const json_t *in, const struct vc_profile *pf, bool *reals,
+	     struct err *e)
 {
 	struct canon_rules rules = { .integers_only = pf->integers_only,
 				     .depth = pf->limits.depth,
@@ -310,7 +292,7 @@ static int spell(struct vc *v, const json_t *in, const struct vc_profile *pf, bo
 static int take(struct vc *v, const json_t *in, const struct vc_profile *pf, struct err *e)
 {
 	bool reals = false;
-	int r = spell(v, in, pf, &reals, e);
+	int r = vc_spell(v, in, pf, &reals, e);
 
 	if (r)
 		return r;
@@ -425,153 +407,4 @@ int vc_verified(const struct vc *v, const struct vc_profile *pf, const struct di
 	if (!signature_ok(v, pub))
 		return err_set(e, -EKEYREJECTED, "proof.proofValue: the signature does not verify");
 	return 0;
-}
-
-/* --- writing -----------------------------------------------------------------------------------
- */
-
-static json_t *options_new(const struct vc_profile *pf, const struct vc_proof_options *po,
-			   const char *method)
-{
-	auto_json json_t *p = json_pack(
-		"{s:o, s:s, s:s, s:o, s:s, s:s}", "@context", new_list(pf->contexts), "type",
-		"DataIntegrityProof", "cryptosuite", "eddsa-jcs-2022", "created",
-		json_time(po->created), "verificationMethod", method, "proofPurpose", pf->purpose);
-
-	if (!p || (po->expires.ms && json_object_set_new(p, "expires", json_time(po->expires))) ||
-	    (po->domain && json_object_set_new(p, "domain", json_string(po->domain))) ||
-	    (po->challenge && json_object_set_new(p, "challenge", json_string(po->challenge))))
-		return NULL;
-	return TAKE_PTR(p);
-}
-
-/* The signature of v->text, whose proof has no value yet; *upto: see hash_gap(). */
-static int sign_text(struct vc *v, const struct sign_port *port, struct sign_request *rq,
-		     struct sha256_ctx *upto, struct err *e)
-{
-	const struct canon_mark whole = { .end = v->len }, *proof = &v->marks[0];
-	struct gap g = gap_of_proof(v->text, &whole, proof);
-	auto_free char *document = malloc(v->len);
-	int r;
-
-	if (!document)
-		return err_set(e, -ENOMEM, "document: no memory");
-	memcpy(document, v->text, g.cut);
-	memcpy(document + g.cut, v->text + g.end, g.to - g.end);
-	rq->document = document;
-	rq->document_len = g.cut + g.to - g.end;
-	rq->proof = v->text + proof->start;
-	rq->proof_len = proof->end - proof->start;
-	sha256(rq->proof, rq->proof_len, rq->hash); /* the proof's hash comes first */
-	hash_gap(v->text, &g, rq->hash + SHA256_LEN, upto);
-	memcpy(v->hash, rq->hash, sizeof(v->hash));
-	if (!str_set(rq->method, port->method))
-		return err_set(e, -EINVAL, "verificationMethod: too long");
-	r = port->sign(port->arg, rq, v->sig);
-	rq->proof = rq->document = NULL;
-	return r ? err_set(e, r, "signer: refused to sign (%d)", r) : 0;
-}
-
-/* Into tree and text of the proof. In the text it stands before the type, the first key behind it
- * that each proof has; inside a string the quotes of that key would be escaped. */
-static int put_value(struct vc *v, struct err *e)
-{
-	static const char type_key[] = ",\"type\":\"";
-	char member[160] = ",\"proofValue\":\"z", *p, *at;
-	const size_t from = strlen(member);
-	int n = base58_encode(v->sig, sizeof(v->sig), member + from, sizeof(member) - from - 2);
-	size_t len;
-
-	if (n < 0 || json_object_set_new(json_object_get(v->doc, "proof"), "proofValue",
-					 json_string(member + from - 1)))
-		return err_set(e, -ENOMEM, "proof: no memory");
-	len = from + (size_t)n;
-	member[len++] = '"';
-	p = realloc(v->text, v->len + len + 1);
-	if (!p)
-		return err_set(e, -ENOMEM, "proof: no memory");
-	v->text = p;
-	at = memmem(p + v->marks[0].start, v->marks[0].end - v->marks[0].start, type_key,
-		    sizeof(type_key) - 1);
-	if (!at)
-		return err_set(e, -EINVAL, "proof.type: missing");
-	memmove(at + len, at, v->len + 1 - (size_t)(at - p));
-	memcpy(at, member, len);
-	v->len += len;
-	for (size_t i = 0; i < VC_MARKS; i++) {
-		v->marks[i].start += v->marks[i].start >= (size_t)(at - p) ? len : 0;
-		v->marks[i].end += v->marks[i].end > (size_t)(at - p) ? len : 0;
-	}
-	return 0;
-}
-
-/* Canonicalised once: the signer gets that text in its two parts, and what comes back goes in.
- * What we sign must pass our own reader, and the key must be the author's. */
-static int make(struct vc *v, const struct vc_profile *pf, const struct sign_port *port,
-		struct sign_request *rq, struct err *e)
-{
-	bool reals = false;
-	struct sha256_ctx upto;
-	struct canon_mark whole = { 0 };
-	int r = spell(v, v->doc, pf, &reals, e);
-
-	if (!r)
-		r = sign_text(v, port, rq, &upto, e);
-	if (!r)
-		r = put_value(v, e);
-	if (!r && v->len > pf->limits.bytes)
-		r = err_set(e, -EMSGSIZE, "document: %zu bytes, at most %zu", v->len,
-			    pf->limits.bytes);
-	if (!r)
-		r = read_tree(v, pf, e);
-	if (!r && strcmp(v->controller, v->author))
-		r = err_set(e, -EPERM, "%s: does not control the signing key", pf->author);
-	if (r || pf->presentation)
-		return r;
-	whole.end = v->len;
-	hash_rest(&upto, v->text, gap_of_proof(v->text, &whole, &v->marks[0]).cut, v->len,
-		  v->digest);
-	return 0;
-}
-
-int vc_make(const json_t *body, const struct vc_profile *pf, const struct vc_proof_options *po,
-	    const struct sign_port *port, struct sign_request *rq, struct vc **ret, struct err *e)
-{
-	struct vc *v = calloc(1, sizeof(*v));
-	int r;
-
-	if (!v)
-		return err_set(e, -ENOMEM, "document: no memory");
-	v->doc = json_copy((json_t *)(uintptr_t)body);
-	if (json_object_set_new(v->doc, "@context", new_list(pf->contexts)) ||
-	    json_object_set_new(v->doc, "type", new_list(pf->types)) ||
-	    json_object_set_new(v->doc, "proof", options_new(pf, po, port->method)))
-		r = err_set(e, -ENOMEM, "document: no memory");
-	else
-		r = make(v, pf, port, rq, e);
-	if (r) {
-		(void)vc_free(v);
-		return r;
-	}
-	*ret = v;
-	return 0;
-}
-
-json_t *vc_take(struct vc *v)
-{
-	json_t *doc = json_incref(v->doc);
-
-	(void)vc_free(v);
-	return doc;
-}
-
-int vc_issue(const json_t *body, const struct vc_profile *pf, const struct vc_proof_options *po,
-	     const struct sign_port *port, struct sign_request *rq, json_t **ret, struct err *e)
-{
-	struct vc *v = NULL;
-	int r = vc_make(body, pf, po, port, rq, &v, e);
-
-	if (!r)
-		*ret = vc_take(v);
-	return r;
 }

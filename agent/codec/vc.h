@@ -107,13 +107,20 @@ struct vc_proof_options {
 	wall_t expires;                 /* 0 = none */
 	const char *domain, *challenge; /* presentations only, else NULL */
 };
-/* body holds everything but @context, type and proof. What we issue must pass our own vc_read();
- * vc_make() gives what that found: the document, its canonical text and digest. */
-int vc_make(const json_t *body, const struct vc_profile *pf, const struct vc_proof_options *po,
-	    const struct sign_port *port, struct sign_request *rq, struct vc **ret,
-	    struct err *e) must_check;
-/* Ends v; its document is the caller's. */
-json_t *vc_take(struct vc *v);
+/* body holds everything but @context, type and proof. What we issue must pass our own vc_read().
+ * In two halves, for who has other work while the signer signs: *ret of the first, which body and
+ * *rq need not outlive, is ended by one of the three behind it. */
+struct vc_asked;
+int vc_ask(const json_t *body, const struct vc_profile *pf, const struct vc_proof_options *po,
+	   const struct sign_port *port, struct sign_request *rq, struct vc_asked **ret,
+	   struct err *e) must_check;
+/* The document with its canonical text and digest, as vc_read() finds it. */
+int vc_await(struct vc_asked *a, struct vc **ret, struct err *e) must_check;
+/* The document alone. */
+int vc_await_doc(struct vc_asked *a, json_t **ret, struct err *e) must_check;
+/* It is not wanted any more. NULL. */
+struct vc_asked *vc_asked_free(struct vc_asked *a);
+/* Both halves. */
 int vc_issue(const json_t *body, const struct vc_profile *pf, const struct vc_proof_options *po,
 	     const struct sign_port *port, struct sign_request *rq, json_t **ret,
 	     struct err *e) must_check;

@@ -58,9 +58,9 @@ struct presentation_ask {
 };
 int presentation_new(const json_t *wallet_vc, const struct presentation_ask *a,
 		     const struct sign_port *port, json_t **ret, struct err *e) must_check;
-/* The same with its canonical text, of a wallet that wallet_read() has taken before. */
-int presentation_make(const json_t *wallet_vc, const struct presentation_ask *a,
-		      const struct sign_port *port, struct vc **ret, struct err *e) must_check;
+/* Its first half, of a wallet that wallet_read() has taken before; vc_await() is the second. */
+int presentation_ask(const json_t *wallet_vc, const struct presentation_ask *a,
+		     const struct sign_port *port, struct vc_asked **ret, struct err *e) must_check;
 
 /* What a presentation says; believed only after its signatures. */
 struct presentation {

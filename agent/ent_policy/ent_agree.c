@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A signed revision comes in: every number is compared with what was accepted before a coin moves;
- * then capture, receipt, countersignature. What we sign is a function of what they signed, so a
- * crash between our signer and our log signs the same bytes again, never a second version. */
+ * then countersignature, capture, receipt. What we sign is a function of what they signed, so a
+ * crash between our signer and our log signs the same bytes again, never a second version. While
+ * the signer works the turn goes on; what rests on its signatures happens at the turn's end. */
 #include "ent_int.h"
 
 #include "agent/codec/credential.h"
@@ -151,7 +152,7 @@ static void urn_of(const char *purpose, const digest_t *d, char out[URN_MAX])
 
 /* At the agreement's own time: signed again it is the same. */
 static int acceptance(struct ent *en, const struct agreement *a, const struct vc *vc,
-		      struct vc **ret, struct err *e)
+		      struct vc_asked **ret, struct err *e)
 {
 	struct acceptance c = { .revision = a->rev, .accepted_at = vc->valid_from };
 
@@ -162,7 +163,7 @@ static int acceptance(struct ent *en, const struct agreement *a, const struct vc
 	str_cut(c.hold_id, a->hold.s);
 	if (!c.accepted_at.ms)
 		return err_set(e, -EINVAL, "agreement: validFrom: required");
-	return acceptance_make(&c, vc->text, vc->len, &en->s->port[SIGN_ACCEPTANCE], ret, e);
+	return acceptance_ask(&c, vc->text, vc->len, &en->s->port[SIGN_ACCEPTANCE], ret, e);
 }
 
 /* All debits of the wallet before this one, as its last receipt says. */
@@ -189,22 +190,66 @@ static int debited(struct ent *en, const struct hash *last, money_t *ret, struct
 			     0, INT64_MAX, &ret->minor, e);
 }
 
-static int receipt(struct ent *en, const struct agreement *a, const struct ledger_result *res,
-		   struct vc **ret, struct err *e)
+/* A revision on its way to our countersignature. */
+struct agreeing {
+	struct conv *c;
+	struct agreement a;
+	struct vc *agr, *acc;
+	struct vc_asked *asked; /* the acceptance, then the receipt */
+	struct hash before;     /* the wallet's last receipt before this one */
+	money_t sum;            /* that this one will say */
+	wall_t at;
+	struct vc *rcp;
+	struct err e;
+};
+
+static struct agreeing *agreeing_free(struct agreeing *x)
 {
-	struct store *st = engine_store(en->s->engine);
+	(void)vc_asked_free(x->asked);
+	(void)vc_free(x->agr);
+	(void)vc_free(x->acc);
+	(void)vc_free(x->rcp);
+	free(x);
+	return NULL;
+}
+
+/* Receipts are a chain over their signatures: the next needs the one before. */
+static int receipt_end(struct ent *en, struct agreeing *x)
+{
+	struct ledger_result put = { 0 };
+	struct hash digest;
+	int r;
+
+	if (!x->asked)
+		return x->e.code;
+	r = vc_await(TAKE_PTR(x->asked), &x->rcp, &x->e);
+	if (!r) {
+		memcpy(digest.b, x->rcp->digest, sizeof(digest.b));
+		r = ledger_receipt(engine_store(en->s->engine), &en->wid, &x->before, &digest,
+				   x->at, &put, &x->e);
+	}
+	if (!r && put.why != REFUSE_NONE)
+		r = err_set(&x->e, -EUCLEAN, "receipt: %s", refusal_name(put.why));
+	if (r)
+		return r;
+	en->last_receipt = digest;
+	en->last_sum = x->sum;
+	return 0;
+}
+
+static int receipt(struct ent *en, struct agreeing *x, const struct ledger_result *res)
+{
+	const struct agreement *a = &x->a;
 	struct receipt c = { .revision = a->rev,
 			     .amount = res->amount,
 			     .ledger_seq = (int64_t)res->journal_seq,
 			     .issued_at = engine_now(en->s->engine) };
 	static const struct hash none;
 	struct ledger_wallet w;
-	struct ledger_result put = { 0 };
-	struct hash digest;
-	int r = ledger_wallet_get(st, &en->wid, &w, e);
+	int r = ledger_wallet_get(engine_store(en->s->engine), &en->wid, &w, &x->e);
 
 	if (!r)
-		r = debited(en, &w.receipt, &c.cumulative_after, e);
+		r = debited(en, &w.receipt, &c.cumulative_after, &x->e);
 	if (r)
 		return r;
 	c.cumulative_after = money_add(c.cumulative_after, res->amount);
@@ -216,31 +261,21 @@ static int receipt(struct ent *en, const struct agreement *a, const struct ledge
 	str_cut(c.currency, a->currency);
 	c.has_previous = memcmp(&w.receipt, &none, sizeof(none)) != 0;
 	memcpy(c.previous, w.receipt.b, DIGEST_LEN);
-	r = receipt_make(&c, &en->s->port[SIGN_RECEIPT], ret, e);
-	if (r)
-		return r;
-	memcpy(digest.b, (*ret)->digest, sizeof(digest.b));
-	r = ledger_receipt(st, &en->wid, &w.receipt, &digest, c.issued_at, &put, e);
-	if (!r && put.why != REFUSE_NONE)
-		r = err_set(e, -EUCLEAN, "receipt: %s", refusal_name(put.why));
-	en->last_receipt = digest;
-	en->last_sum = c.cumulative_after;
-	return r;
+	x->before = w.receipt;
+	x->sum = c.cumulative_after;
+	x->at = c.issued_at;
+	return receipt_ask(&c, &en->s->port[SIGN_RECEIPT], &x->asked, &x->e);
 }
 
-static enum refusal capture(struct conv *c, const struct agreement *a, struct vc **rcp,
+static enum refusal capture(struct ent *en, const struct agreement *a, struct ledger_result *ret,
 			    struct err *e)
 {
-	struct ent *en = c->ent;
 	struct hash digest = ent_hash(&a->digest);
-	struct ledger_result res;
 
-	if (ledger_capture(engine_store(en->s->engine), LEDGER_GATE, a->lineage.s, a->hold.s,
-			   &digest, engine_now(en->s->engine), &res, e))
-		return REFUSE_MAX_;
-	if (res.why != REFUSE_NONE)
-		return res.why;
-	return receipt(en, a, &res, rcp, e) ? REFUSE_MAX_ : REFUSE_NONE;
+	return ledger_capture(engine_store(en->s->engine), LEDGER_GATE, a->lineage.s, a->hold.s,
+			      &digest, engine_now(en->s->engine), ret, e)
+		       ? REFUSE_MAX_
+		       : ret->why;
 }
 
 static void lowered(void *arg, enum refusal no, const char *why)
@@ -252,36 +287,113 @@ static void lowered(void *arg, enum refusal no, const char *why)
 	ent_release(c);
 }
 
-enum refusal ent_agree(struct conv *c, struct deal *d, const json_t *vc, struct err *e)
+/* All is signed: kept, recorded and said. */
+static enum refusal countersigned(struct agreeing *x)
 {
+	struct conv *c = x->c;
 	struct ent *en = c->ent;
-	auto_vc struct vc *agr = NULL, *acc = NULL, *rcp = NULL;
-	struct agreement a = { 0 };
+	const struct deal *d;
 	char id[A2A_ID_MAX];
-	enum refusal no = verify(en, d, vc, &a, &agr, e);
+	enum refusal no;
 
-	if (no == REFUSE_NONE)
-		no = ent_would(en, EV_AGREEMENT_ACCEPTED, &a);
-	if (no != REFUSE_NONE)
-		return no;
-	/* The signature first: without it nothing of the rest may happen. */
-	if (acceptance(en, &a, agr, &acc, e))
+	if (receipt_end(en, x) || ent_keep_vc(en, x->agr, &x->e) ||
+	    ent_keep_vc(en, x->acc, &x->e) || ent_keep_vc(en, x->rcp, &x->e))
 		return REFUSE_MAX_;
-	no = capture(c, &a, &rcp, e);
-	if (no != REFUSE_NONE)
-		return no;
-	if (ent_keep_vc(en, agr, e) || ent_keep_vc(en, acc, e) || ent_keep_vc(en, rcp, e))
-		return REFUSE_MAX_;
-	no = tool_agreement_accept(&en->cap, &a, NULL, &a.digest);
-	(void)snprintf(id, sizeof(id), "m-acceptance-%.40s-%u", c->deal.s, a.rev);
+	no = tool_agreement_accept(&en->cap, &x->a, NULL, &x->a.digest);
+	(void)snprintf(id, sizeof(id), "m-acceptance-%.40s-%u", c->deal.s, x->a.rev);
 	c->overtaken = 0;
-	if (no == REFUSE_NONE &&
-	    ent_say(c, CONV_ACCEPTANCE, id, (const char *[]){ acc->text, rcp->text }, 2, e))
+	if (no == REFUSE_NONE && ent_say(c, CONV_ACCEPTANCE, id,
+					 (const char *[]){ x->acc->text, x->rcp->text }, 2, &x->e))
 		return REFUSE_MAX_;
+	d = world_deal(en->w, &c->deal);
 	/* What the network will not carry any more must not be sent when it stops. */
-	if (no == REFUSE_NONE && ent_edge_lowers(d)) {
+	if (no == REFUSE_NONE && d && ent_edge_lowers(d)) {
 		c->wait = true;
 		ent_edge_apply(en, d, lowered, c);
 	}
 	return no;
+}
+
+/* With a refusal, or without. */
+static void end(struct agreeing *x, enum refusal no)
+{
+	ent_ended(x->c, x);
+	if (no != REFUSE_NONE)
+		ent_not_agreed(x->c, no, &x->e);
+	(void)agreeing_free(x);
+}
+
+static void last_receipt(void *arg)
+{
+	struct ent *en = arg;
+	struct agreeing *x = en->receipting;
+
+	en->receipting = NULL;
+	if (x)
+		end(x, countersigned(x));
+}
+
+/* The signature first: without it nothing of the rest may happen. The receipt is asked for when the
+ * one before is there, which is told while the signer works at this one. */
+static enum refusal accepted(struct agreeing *x)
+{
+	struct ent *en = x->c->ent;
+	struct agreeing *before = en->receipting;
+	struct ledger_result res;
+	enum refusal no;
+
+	if (vc_await(TAKE_PTR(x->asked), &x->acc, &x->e))
+		return REFUSE_MAX_;
+	no = ent_would(en, EV_AGREEMENT_ACCEPTED, &x->a);
+	if (no == REFUSE_NONE)
+		no = capture(en, &x->a, &res, &x->e);
+	if (no != REFUSE_NONE)
+		return no;
+	if (before)
+		(void)receipt_end(en, before); /* its own end tells of it */
+	if (receipt(en, x, &res))
+		return REFUSE_MAX_;
+	en->receipting = x;
+	if (before)
+		end(before, countersigned(before));
+	else
+		engine_before_commit(en->s->engine, last_receipt, en);
+	return REFUSE_NONE;
+}
+
+static void turn_ends(void *arg)
+{
+	struct agreeing *x = arg;
+	enum refusal no = REFUSE_NONE;
+
+	if (x->c->ending != x) { /* something else was said meanwhile, or it is over */
+		end(x, no);
+		return;
+	}
+	no = accepted(x);
+	if (no != REFUSE_NONE)
+		end(x, no);
+}
+
+enum refusal ent_agree(struct conv *c, struct deal *d, const json_t *vc, struct err *e)
+{
+	struct ent *en = c->ent;
+	struct agreeing *x = calloc(1, sizeof(*x));
+	enum refusal no;
+
+	if (!x)
+		return REFUSE_MAX_;
+	x->c = c;
+	no = verify(en, d, vc, &x->a, &x->agr, e);
+	if (no == REFUSE_NONE)
+		no = ent_would(en, EV_AGREEMENT_ACCEPTED, &x->a);
+	if (no == REFUSE_NONE && acceptance(en, &x->a, x->agr, &x->asked, e))
+		no = REFUSE_MAX_;
+	if (no != REFUSE_NONE) {
+		(void)agreeing_free(x);
+		return no;
+	}
+	ent_ends(c, x);
+	engine_before_commit(en->s->engine, turn_ends, x);
+	return REFUSE_NONE;
 }

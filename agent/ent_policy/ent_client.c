@@ -231,7 +231,7 @@ static void conv_unlink(struct ent *en, const struct conv *c, struct conv **from
 void ent_conv_sweep(struct ent *en)
 {
 	for (struct conv **at = &en->convs, *c; (c = *at);) {
-		if (c->busy || c->wait || c->later || c->queued || c->timer ||
+		if (c->busy || c->wait || c->later || c->ends || c->queued || c->timer ||
 		    world_deal(en->w, &c->deal)) {
 			at = &c->next;
 			continue;
@@ -392,6 +392,7 @@ static int said(struct conv *c, enum conv_step step, const char *message_id, str
 	json_decref(c->metadata);
 	c->metadata = metadata;
 	c->step = step;
+	c->ending = NULL;
 	c->wait = c->queued = false;
 	if (step == CONV_ACCEPTANCE)
 		chain_in(c);
@@ -433,12 +434,26 @@ int ent_say_again(struct conv *c, const char *message_id, struct err *e)
 int ent_idle(struct conv *c, struct err *e)
 {
 	c->step = CONV_IDLE;
+	c->ending = NULL;
 	chain_out(c);
 	parts_free(c);
 	json_decref(c->metadata);
 	c->metadata = NULL;
 	forget_timer(c);
 	return conv_save(c, e);
+}
+
+void ent_ends(struct conv *c, const void *what)
+{
+	c->ending = what;
+	c->ends++;
+}
+
+void ent_ended(struct conv *c, const void *what)
+{
+	c->ends--;
+	if (c->ending == what)
+		c->ending = NULL;
 }
 
 void ent_release(struct conv *c)

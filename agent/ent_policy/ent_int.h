@@ -49,8 +49,12 @@ struct conv {
 	char *part[PARTS_MAX]; /* JSON texts; the first NULL ends them */
 	json_t *metadata;
 
-	bool busy, wait;      /* a call is in flight; the edge goes first */
-	bool later;           /* it is sent after the commit of this turn */
+	bool busy, wait; /* a call is in flight; the edge goes first */
+	bool later;      /* it is sent after the commit of this turn */
+	/* What the end of this turn will say, when nothing else is said before; how many such ends
+	 * know this conversation. */
+	const void *ending;
+	uint32_t ends;
 	bool chained, queued; /* in ent.chain; there, but waits for its turn */
 	TAILQ_ENTRY(conv) chain;
 	uint32_t tries, overtaken;
@@ -71,7 +75,8 @@ struct ent {
 	struct wallet_line line; /* those above it */
 	uint8_t wallet_digest[DIGEST_LEN];
 	struct ledger_wallet_id wid;
-	struct hash last_receipt; /* of this process, and the sum that it says */
+	struct agreeing *receipting; /* whose receipt is being signed; NULL: none */
+	struct hash last_receipt;    /* of this process, and the sum that it says */
 	money_t last_sum;
 	struct conv *convs;
 	TAILQ_HEAD(, conv)
@@ -121,6 +126,9 @@ void ent_conv_reset(struct ent *en);
 /* Ends those whose deal has made room for another one. */
 void ent_conv_sweep(struct ent *en);
 void ent_conv_later(struct conv *c); /* flush after this turn's commit */
+/* An end is begun, and over: see ending. */
+void ent_ends(struct conv *c, const void *what);
+void ent_ended(struct conv *c, const void *what);
 
 /* ent_talk.c: what the answers mean */
 void ent_begin(struct conv *c, const struct deal *d);
@@ -155,7 +163,10 @@ void ent_approval_answered(struct ent *en, struct deal *d, const struct event *e
 enum refusal ent_decline(struct ent *en, struct deal *d, const why_t *why);
 void ent_approval_tick(struct ent *en);
 
-/* ent_agree.c: REFUSE_NONE, a refusal with its text in e, or REFUSE_MAX_: try again later. */
+/* A signed revision was not taken: a refusal, or REFUSE_MAX_: it is tried again. */
+void ent_not_agreed(struct conv *c, enum refusal no, const struct err *e);
+
+/* ent_agree.c: REFUSE_NONE: the end of the turn goes on with it. Else as ent_not_agreed(). */
 enum refusal ent_agree(struct conv *c, struct deal *d, const json_t *vc, struct err *e);
 
 /* ent_credit.c: verifies and books a credit note; *ret gets the deal once it is known. A note that

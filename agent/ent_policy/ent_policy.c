@@ -169,7 +169,7 @@ static void on_intent(struct ent *en, struct deal *d)
 
 	if (!c)
 		log_error("%s: out of memory", d->negotiation.s);
-	else if (c->step == CONV_IDLE)
+	else if (c->step == CONV_IDLE && !c->ending)
 		ent_begin(c, d);
 }
 
@@ -242,7 +242,7 @@ static void take_up(struct ent *en)
 	for (struct conv *c = en->convs; c; c = c->next) {
 		const struct deal *d = world_deal(en->w, &c->deal);
 
-		if (d && c->step == CONV_IDLE && d->life != LIFE_TERMINATED &&
+		if (d && c->step == CONV_IDLE && !c->ending && d->life != LIFE_TERMINATED &&
 		    !ident_eq(c->intent, d->intent.id))
 			ent_begin(c, d);
 	}

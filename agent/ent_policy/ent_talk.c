@@ -35,6 +35,58 @@ wall_t ent_deadline(const struct conv *c, const struct deal *d)
 /* --- intent and presentation -------------------------------------------------------------------
  */
 
+/* A presentation that is being signed. */
+struct presenting {
+	struct conv *c;
+	char *intent; /* canonical text */
+	struct vc_asked *asked;
+};
+
+static struct presenting *presenting_free(struct presenting *x)
+{
+	(void)vc_asked_free(x->asked);
+	free(x->intent);
+	free(x);
+	return NULL;
+}
+
+static void ask_challenge(struct conv *c)
+{
+	struct err e = { 0 };
+	ident_t id;
+
+	engine_id(&id, "m-chal");
+	if (ent_say_part(c, CONV_CHALLENGE, id.s, nego_part(NEGO_CHALLENGE_REQUEST, NULL, NULL),
+			 &e))
+		log_error("%s: %s", c->deal.s, e.text);
+}
+
+static void presented(void *arg)
+{
+	struct presenting *x = arg;
+	struct conv *c = x->c;
+	auto_vc struct vc *vp = NULL;
+	bool wanted = c->ending == x;
+	struct err e = { 0 };
+	ident_t id;
+	int r = vc_await(TAKE_PTR(x->asked), &vp, &e);
+
+	ent_ended(c, x);
+	if (!r && wanted) {
+		c->attempt++;
+		engine_id(&id, "m-intent");
+		r = ent_say(c, CONV_INTENT, id.s, (const char *[]){ x->intent, vp->text }, 2, &e);
+	}
+	if (r && wanted) {
+		log_warn("%s: presentation: %s", c->deal.s, e.text);
+		if (c->step == CONV_IDLE)
+			ask_challenge(c);
+		else
+			ent_again(c);
+	}
+	(void)presenting_free(x);
+}
+
 static int present(struct conv *c, const struct deal *d, const struct nego_challenge *ch,
 		   struct err *e)
 {
@@ -44,26 +96,29 @@ static int present(struct conv *c, const struct deal *d, const struct nego_chall
 				      .challenge = ch->challenge,
 				      .intent_id = d->intent.id.s,
 				      .created = engine_now(en->s->engine) };
+	struct presenting *x = calloc(1, sizeof(*x));
 	auto_json json_t *intent = NULL;
-	auto_free char *text = NULL;
-	auto_vc struct vc *vp = NULL;
 	size_t len = 0;
-	ident_t id;
-	int r = tmf921_write(&d->intent, &en->parties, &intent, e);
+	int r = x ? tmf921_write(&d->intent, &en->parties, &intent, e)
+		  : err_set(e, -ENOMEM, "presentation");
 
 	if (!r)
-		r = canon_text(intent, INTENT_TEXT_MAX, &text, &len, e);
+		r = canon_text(intent, INTENT_TEXT_MAX, &x->intent, &len, e);
 	if (!r)
-		sha256(text, len, a.intent_digest);
+		sha256(x->intent, len, a.intent_digest);
 	ent_wallet_staple(en, a.stapled);
 	if (!r)
-		r = presentation_make(en->vc, &a, &en->s->port[SIGN_PRESENTATION], &vp, e);
-	if (r)
+		r = presentation_ask(en->vc, &a, &en->s->port[SIGN_PRESENTATION], &x->asked, e);
+	if (r) {
+		if (x)
+			(void)presenting_free(x);
 		return r;
+	}
 	c->intent = d->intent.id; /* a newer one may have come while the challenge was asked */
-	c->attempt++;
-	engine_id(&id, "m-intent");
-	return ent_say(c, CONV_INTENT, id.s, (const char *[]){ text, vp->text }, 2, e);
+	x->c = c;
+	ent_ends(c, x);
+	engine_before_commit(en->s->engine, presented, x);
+	return 0;
 }
 
 static void on_challenge(struct conv *c, const struct deal *d, const struct a2a_result *r)
@@ -112,7 +167,6 @@ void ent_begin(struct conv *c, const struct deal *d)
 {
 	struct nego_challenge ch;
 	struct err e = { 0 };
-	ident_t id;
 
 	if (!ident_eq(c->intent, d->intent.id))
 		c->attempt = 0;
@@ -130,10 +184,7 @@ void ent_begin(struct conv *c, const struct deal *d)
 			return;
 		log_warn("%s: %s", c->deal.s, e.text);
 	}
-	engine_id(&id, "m-chal");
-	if (ent_say_part(c, CONV_CHALLENGE, id.s, nego_part(NEGO_CHALLENGE_REQUEST, NULL, NULL),
-			 &e))
-		log_error("%s: %s", c->deal.s, e.text);
+	ask_challenge(c);
 }
 
 /* --- refusals ----------------------------------------------------------------------------------
@@ -302,21 +353,28 @@ static void on_quote(struct conv *c, struct deal *d, const struct a2a_result *r)
 		ent_refused(c, no, e.text[0] ? e.text : refusal_text(no));
 }
 
+void ent_not_agreed(struct conv *c, enum refusal no, const struct err *e)
+{
+	const struct deal *d = world_deal(c->ent->w, &c->deal);
+
+	log_warn("%s: agreement: %s", c->deal.s, e->text);
+	if (no == REFUSE_MAX_) {
+		ent_again(c);
+		return;
+	}
+	ent_refused(c, no, e->text[0] ? e->text : refusal_text(no));
+	/* What the operator signed will not be accepted: it need not wait for it. */
+	if (d)
+		ent_reject(c, d, refusal_name(no));
+}
+
 static void on_agreement(struct conv *c, struct deal *d, const struct a2a_result *r)
 {
 	struct err e = { 0 };
 	enum refusal no = ent_agree(c, d, artifact(r, "agreement"), &e);
 
-	if (no == REFUSE_NONE)
-		return;
-	log_warn("%s: agreement: %s", c->deal.s, e.text);
-	if (no == REFUSE_MAX_) {
-		ent_again(c);
-		return;
-	}
-	ent_refused(c, no, e.text[0] ? e.text : refusal_text(no));
-	/* What the operator signed will not be accepted: it need not wait for it. */
-	ent_reject(c, d, refusal_name(no));
+	if (no != REFUSE_NONE)
+		ent_not_agreed(c, no, &e);
 }
 
 static void edge_done(void *arg, enum refusal no, const char *why)

@@ -80,7 +80,25 @@ int signer_sums(struct msg_client *c, const char *wallet, struct sums_rep *ret, 
 	return msg_call(c, MSG_SUMS, &q, sizeof(q), ret, sizeof(*ret), NULL, SIGNER_WAIT_MS, e);
 }
 
+int signer_ask(struct msg_client *c, const struct sign_req *q, struct signer_ask *a, struct err *e)
+{
+	a->m = (struct msg_ask){ .rep = &a->rep, .rep_size = sizeof(a->rep) };
+	return msg_ask(c, MSG_SIGN, q, sizeof(*q), &a->m, SIGNER_WAIT_MS, e);
+}
+
+int signer_await(struct msg_client *c, struct signer_ask *a, struct err *e)
+{
+	return msg_await(c, &a->m, SIGNER_WAIT_MS, e);
+}
+
 int signer_sign(struct msg_client *c, const struct sign_req *q, struct sign_rep *ret, struct err *e)
 {
-	return msg_call(c, MSG_SIGN, q, sizeof(*q), ret, sizeof(*ret), NULL, SIGNER_WAIT_MS, e);
+	struct signer_ask a;
+	int r = signer_ask(c, q, &a, e);
+
+	if (!r)
+		r = signer_await(c, &a, e);
+	if (!r)
+		*ret = a.rep;
+	return r;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* client.h - the agents' side of the signer. Synchronous, at most SIGNER_WAIT_MS each. A refusal by
+/* client.h - the agents' side of the signer. At most SIGNER_WAIT_MS each. A refusal by
  * the signer's own rules is -EACCES (rule), -EAGAIN (rate), -ENOKEY (no such key), text in *e. */
 #ifndef TREATY_SIGNER_CLIENT_H
 #define TREATY_SIGNER_CLIENT_H
@@ -27,5 +27,14 @@ int signer_sums(struct msg_client *c, const char *wallet, struct sums_rep *ret,
 		struct err *e) must_check;
 int signer_sign(struct msg_client *c, const struct sign_req *q, struct sign_rep *ret,
 		struct err *e) must_check;
+
+/* The same in two halves: *a stays where it is in between. */
+struct signer_ask {
+	struct msg_ask m;
+	struct sign_rep rep; /* after the second, when it gives 0 */
+};
+int signer_ask(struct msg_client *c, const struct sign_req *q, struct signer_ask *a,
+	       struct err *e) must_check;
+int signer_await(struct msg_client *c, struct signer_ask *a, struct err *e) must_check;
 
 #endif

@@ -28,7 +28,7 @@ struct sign_request {
 	enum sign_kind kind;
 	uint8_t hash[SIGN_HASH_LEN];
 	char method[DID_URL_MAX]; /* verificationMethod that the signature will name */
-	/* Borrowed for the call, filled by vc_make() and proof_create(). */
+	/* Borrowed for the call, filled by vc_ask() and proof_create(). */
 	const char *proof; /* options, without proofValue */
 	size_t proof_len;
 	const char *document; /* without its proof */
@@ -41,9 +41,16 @@ struct sign_request {
 /* 0 and sig filled, or negative errno. Pure Ed25519 over the 64 bytes of hash. */
 typedef int (*sign_fn)(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_SIG_LEN]);
 
+/* The same in two halves, for who has other work while the keys' holder signs. ask gives what await
+ * takes and ends, which *rq need not outlive. sig NULL: it is not wanted any more. */
+typedef int (*sign_ask_fn)(void *arg, const struct sign_request *rq, void **ret);
+typedef int (*sign_await_fn)(void *arg, void *asked, uint8_t sig[SIGN_SIG_LEN]);
+
 struct sign_port {
 	sign_fn sign;
 	void *arg;
+	sign_ask_fn ask; /* NULL: only sign, which is at once then */
+	sign_await_fn await;
 	char method[DID_URL_MAX]; /* this key's verificationMethod */
 };
 

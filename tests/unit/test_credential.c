@@ -111,8 +111,10 @@ static void read_the_same(struct vc *v, const struct vc_profile *pf)
 	assert_int_equal(vc_verified(back, pf, &keys, NULL), 0);
 }
 
+/* Another document is asked for and sealed between the two halves, and one is given up. */
 static void made_as_read(void **state)
 {
+	struct vc_asked *q = NULL, *other = NULL;
 	struct agreement_terms t;
 	struct acceptance a;
 	struct receipt c;
@@ -127,17 +129,23 @@ static void made_as_read(void **state)
 
 	(void)state;
 	terms_new(&t);
-	assert_int_equal(agreement_make(&t, body, NOW, &bss.port, &v, NULL), 0);
-	read_the_same(v, &agreement_profile);
+	assert_int_equal(agreement_ask(&t, body, NOW, &bss.port, &q, NULL), 0);
 	acceptance_new(&a);
-	assert_int_equal(acceptance_make(&a, NULL, 0, &enterprise.port, &v, NULL), 0);
+	assert_int_equal(acceptance_ask(&a, NULL, 0, &enterprise.port, &other, NULL), 0);
+	assert_int_equal(vc_await(q, &v, NULL), 0);
+	read_the_same(v, &agreement_profile);
+	assert_int_equal(vc_await(other, &v, NULL), 0);
 	read_the_same(v, &acceptance_profile);
 	receipt_new(&c);
-	assert_int_equal(receipt_make(&c, &enterprise.port, &v, NULL), 0);
+	assert_int_equal(receipt_ask(&c, &enterprise.port, &other, NULL), 0);
+	assert_null(vc_asked_free(other));
+	assert_int_equal(receipt_ask(&c, &enterprise.port, &q, NULL), 0);
+	assert_int_equal(vc_await(q, &v, NULL), 0);
 	read_the_same(v, &receipt_profile);
 	wallet_fixture(&w, &bss, &enterprise, "did:web:op.example");
 	wallet = wallet_vc_fixture(&w, &bss);
-	assert_int_equal(presentation_make(wallet, &ask, &enterprise.port, &v, NULL), 0);
+	assert_int_equal(presentation_ask(wallet, &ask, &enterprise.port, &q, NULL), 0);
+	assert_int_equal(vc_await(q, &v, NULL), 0);
 	read_the_same(v, &presentation_profile);
 }
 

@@ -316,41 +316,6 @@ static void wrong_signer(void **state)
 	nothing_spent();
 }
 
-/* --- the signer ----------------------------------------------------------------------------------
- */
-
-static int broken_sign(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_SIG_LEN])
-{
-	(void)arg;
-	(void)rq;
-	(void)sig;
-	return -EIO;
-}
-
-static bool accepted_twice(void)
-{
-	return op.n && op.deal[0].accepts >= 1 && lab.n_calls >= 5;
-}
-
-/* Without a signature nothing is captured, and nothing is lost either. */
-static void signer_away(void **state)
-{
-	const enum sign_kind kinds[] = { SIGN_ACCEPTANCE, SIGN_RECEIPT };
-
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		lab.side.port[kinds[i]].sign = broken_sign;
-		lab_declare("market-data", 0);
-		assert_true(lab_run(accepted_twice, 30));
-		assert_int_equal(lab_deal(0)->cur.rev, 0);
-		assert_int_equal(op.deal[0].acceptances, 0);
-		lab_ports(&lab.side);
-		assert_true(lab_run(lab_settled, 30));
-		assert_int_equal(lab_deal(0)->cur.rev, 1);
-		assert_int_equal(lab_purse().captured.minor, 140000);
-		assert_int_equal(lab_teardown(state) | lab_setup(state), 0);
-	}
-}
-
 /* --- advisers -----------------------------------------------------------------------------------
  */
 
@@ -410,7 +375,6 @@ int main(void)
 		ROAD(service_failed),
 		ROAD(bent),
 		ROAD(wrong_signer),
-		ROAD(signer_away),
 		ROAD(advisers),
 	};
 

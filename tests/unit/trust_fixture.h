@@ -18,6 +18,8 @@ struct party {
 	uint8_t seed[32], pub[32];
 	char did[DID_MAX];
 	struct sign_port port;
+	unsigned open, most; /* signatures asked for and not waited for yet; at once */
+	int refuses;         /* 0, or what whoever waits for one gets */
 };
 
 static inline int party_sign(void *arg, const struct sign_request *rq, uint8_t sig[SIGN_SIG_LEN])
@@ -26,6 +28,32 @@ static inline int party_sign(void *arg, const struct sign_request *rq, uint8_t s
 
 	ed25519_sign(sig, rq->hash, sizeof(rq->hash), p->seed);
 	return 0;
+}
+
+/* Signs when it is waited for, as a signer that is slow. */
+static inline int party_ask(void *arg, const struct sign_request *rq, void **ret)
+{
+	struct party *p = arg;
+	struct sign_request *copy = malloc(sizeof(*copy));
+
+	assert(copy);
+	*copy = *rq;
+	p->most = ++p->open > p->most ? p->open : p->most;
+	*ret = copy;
+	return 0;
+}
+
+static inline int party_await(void *arg, void *asked, uint8_t sig[SIGN_SIG_LEN])
+{
+	struct party *p = arg;
+	struct sign_request *rq = asked;
+	int r = p->refuses;
+
+	p->open--;
+	if (!r && sig)
+		r = party_sign(p, rq, sig);
+	free(rq);
+	return r;
 }
 
 static inline void party_init(struct party *p, uint8_t seed)
@@ -39,6 +67,8 @@ static inline void party_init(struct party *p, uint8_t seed)
 	r |= did_key_method(p->pub, p->port.method);
 	assert(r == 0);
 	p->port.sign = party_sign;
+	p->port.ask = party_ask;
+	p->port.await = party_await;
 	p->port.arg = p;
 }
 
