@@ -6,6 +6,7 @@
 #include "agent/codec/canon.h"
 #include "agent/codec/commit.h"
 #include "agent/codec/event_json.h"
+#include "agent/codec/json.h"
 #include "agent/codec/noun.h"
 #include "agent/ent_policy/ent_edge_core.h"
 #include "agent/ent_policy/ent_policy_core.h"
@@ -99,31 +100,33 @@ const struct redecide_core *redecide_find(const char *name)
 /* --- one decision ------------------------------------------------------------------------------
  */
 
-/* 1 equal, 0 different (why says how), negative errno. */
+static int text_of(const struct field_table *t, const void *obj, char **ret, size_t *n,
+		   struct err *e)
+{
+	auto_json json_t *js = noun_encode(t, obj);
+
+	return js ? canon_text(js, OUT_MAX, ret, n, e) : -ENOMEM;
+}
+
+/* 1 equal, 0 different (why says how), negative errno. What the log says is read and written again:
+ * an older version wrote members that are left out now. */
 static int decide_again(const struct redecide_core *c, const json_t *inputs, struct err *why)
 {
-	auto_free void *in = calloc(1, c->in->size);
-	auto_free void *out = NULL;
+	auto_free void *in = calloc(1, c->in->size), *out = calloc(1, c->out->size);
+	auto_free void *was = calloc(1, c->out->size);
 	auto_free char *said = NULL, *now = NULL;
 	size_t n_said, n_now;
-	json_t *again;
 	int r;
 
-	if (!in)
+	if (!in || !out || !was)
 		return -ENOMEM;
-	if (noun_decode(c->in, json_object_get(inputs, "in"), in, why))
+	if (noun_decode_log(c->in, json_object_get(inputs, "in"), in, why) ||
+	    noun_decode_log(c->out, json_object_get(inputs, "out"), was, why))
 		return 0;
-	out = calloc(1, c->out->size);
-	if (!out)
-		return -ENOMEM;
 	c->run(in, out);
-	again = noun_encode(c->out, out);
-	if (!again)
-		return -ENOMEM;
-	r = canon_text(again, OUT_MAX, &now, &n_now, why);
-	json_decref(again);
+	r = text_of(c->out, out, &now, &n_now, why);
 	if (!r)
-		r = canon_text(json_object_get(inputs, "out"), OUT_MAX, &said, &n_said, why);
+		r = text_of(c->out, was, &said, &n_said, why);
 	if (r)
 		return r == -ENOMEM ? r : 0;
 	if (n_said == n_now && !memcmp(said, now, n_now))

@@ -108,7 +108,7 @@ int event_read(const char *body, size_t len, struct event *ret, json_t **ret_inp
 	if (!r)
 		r = json_need_obj(js, "", "output", &out, e);
 	if (!r)
-		r = noun_decode(event_table(ev->kind), out, &ev->u, e);
+		r = noun_decode_log(event_table(ev->kind), out, &ev->u, e);
 	if (!r) {
 		*ret = *ev;
 		in = json_object_get(js, "inputs");

@@ -85,6 +85,24 @@ static json_t *put_field(const struct field *f, const uint8_t *base)
 	return NULL;
 }
 
+bool noun_zero(const struct field *f, const void *obj)
+{
+	const uint8_t *base = obj, *p = base + f->off;
+	bool zero = true;
+
+	if (f->kind == FIELD_ARR)
+		return !get_uint(base + f->count_off, f->count_size);
+	if (f->kind == FIELD_STR)
+		return !*p;
+	if (f->kind != FIELD_OBJ)
+		for (uint32_t i = 0; zero && i < f->size; i++)
+			zero = !p[i];
+	else
+		for (size_t i = 0; zero && i < f->sub->n; i++)
+			zero = noun_zero(&f->sub->field[i], p);
+	return zero;
+}
+
 json_t *noun_field(const struct field *f, const void *obj)
 {
 	return put_field(f, obj);
@@ -105,9 +123,15 @@ json_t *noun_encode(const struct field_table *t, const void *obj)
 
 /* --- decoding ------------------------------------------------------------------------- */
 
-static int bad(struct err *e, const struct field_table *t, const struct field *f, const char *rule)
+struct reading {
+	struct err *e;
+	bool log; /* sparse tables may lack members */
+};
+
+static int bad(const struct reading *x, const struct field_table *t, const struct field *f,
+	       const char *rule)
 {
-	return err_set(e, -EINVAL, "%s.%s: %s", t->name, f->name, rule);
+	return err_set(x->e, -EINVAL, "%s.%s: %s", t->name, f->name, rule);
 }
 
 /* Whether this is how put_uint() and put_int() write the number: one spelling a number. */
@@ -196,23 +220,24 @@ static int take_str(const json_t *v, uint8_t *p, uint32_t size)
 	return 0;
 }
 
-static int decode_into(const struct field_table *t, const json_t *js, uint8_t *obj, struct err *e);
+static int decode_into(const struct field_table *t, const json_t *js, uint8_t *obj,
+		       const struct reading *x);
 
 static int take_array(const struct field_table *t, const struct field *f, const json_t *v,
-		      uint8_t *base, struct err *e)
+		      uint8_t *base, const struct reading *x)
 {
 	size_t n = json_array_size(v), step = f->kind == FIELD_VEC ? f->elem : f->sub->size;
 	size_t max = f->size / step;
 
 	if (!json_is_array(v) || n > max || (f->kind == FIELD_VEC && n != max))
-		return bad(e, t, f, "array of the right length required");
+		return bad(x, t, f, "array of the right length required");
 	for (size_t i = 0; i < n; i++) {
 		uint8_t *p = base + f->off + i * step;
 		int r = f->kind == FIELD_VEC ? take_number(json_array_get(v, i), p, f->elem, false)
-					     : decode_into(f->sub, json_array_get(v, i), p, e);
+					     : decode_into(f->sub, json_array_get(v, i), p, x);
 
 		if (r)
-			return bad(e, t, f, "element out of range");
+			return bad(x, t, f, "element out of range");
 	}
 	if (f->kind == FIELD_ARR)
 		memcpy(base + f->count_off, &n, f->count_size);
@@ -220,49 +245,71 @@ static int take_array(const struct field_table *t, const struct field *f, const 
 }
 
 static int take_field(const struct field_table *t, const struct field *f, const json_t *v,
-		      uint8_t *base, struct err *e)
+		      uint8_t *base, const struct reading *x)
 {
 	uint8_t *p = base + f->off;
 
 	switch (f->kind) {
 	case FIELD_STR:
-		return take_str(v, p, f->size) ? bad(e, t, f, "string that fits required") : 0;
+		return take_str(v, p, f->size) ? bad(x, t, f, "string that fits required") : 0;
 	case FIELD_UINT:
 		return take_number(v, p, f->size, false)
-			       ? bad(e, t, f, "unsigned integer in range required")
+			       ? bad(x, t, f, "unsigned integer in range required")
 			       : 0;
 	case FIELD_INT:
-		return take_number(v, p, f->size, true) ? bad(e, t, f, "integer in range required")
+		return take_number(v, p, f->size, true) ? bad(x, t, f, "integer in range required")
 							: 0;
 	case FIELD_BOOL:
 		if (!json_is_boolean(v))
-			return bad(e, t, f, "boolean required");
+			return bad(x, t, f, "boolean required");
 		memset(p, 0, f->size);
 		p[0] = json_is_true(v);
 		return 0;
 	case FIELD_BYTES:
-		return take_hex(v, p, f->size) ? bad(e, t, f, "lower-case hex required") : 0;
-	case FIELD_OBJ: return decode_into(f->sub, v, p, e);
+		return take_hex(v, p, f->size) ? bad(x, t, f, "lower-case hex required") : 0;
+	case FIELD_OBJ: return decode_into(f->sub, v, p, x);
 	case FIELD_ARR:
-	case FIELD_VEC: return take_array(t, f, v, base, e);
+	case FIELD_VEC: return take_array(t, f, v, base, x);
 	}
-	return bad(e, t, f, "unknown kind");
+	return bad(x, t, f, "unknown kind");
 }
 
-static int decode_into(const struct field_table *t, const json_t *js, uint8_t *obj, struct err *e)
+static int decode_sparse(const struct field_table *t, const json_t *js, uint8_t *obj,
+			 const struct reading *x)
+{
+	size_t found = 0;
+	int r = 0;
+
+	memset(obj, 0, t->size);
+	for (size_t i = 0; !r && i < t->n; i++) {
+		const json_t *v = json_object_get(js, t->field[i].name);
+
+		if (v)
+			r = take_field(t, &t->field[i], v, obj, x);
+		found += v != NULL;
+	}
+	if (!r && found != json_object_size(js))
+		r = err_set(x->e, -EINVAL, "%s: unknown member", t->name);
+	return r;
+}
+
+static int decode_into(const struct field_table *t, const json_t *js, uint8_t *obj,
+		       const struct reading *x)
 {
 	if (!json_is_object(js))
-		return err_set(e, -EINVAL, "%s: object required", t->name);
+		return err_set(x->e, -EINVAL, "%s: object required", t->name);
+	if (t->sparse && x->log)
+		return decode_sparse(t, js, obj, x);
 	if (json_object_size(js) != t->n) {
 		for (size_t i = 0; i < t->n; i++)
 			if (!json_object_get(js, t->field[i].name))
-				return bad(e, t, &t->field[i], "missing");
-		return err_set(e, -EINVAL, "%s: unknown member", t->name);
+				return bad(x, t, &t->field[i], "missing");
+		return err_set(x->e, -EINVAL, "%s: unknown member", t->name);
 	}
 	for (size_t i = 0; i < t->n; i++) {
 		const json_t *v = json_object_get(js, t->field[i].name);
-		int r = v ? take_field(t, &t->field[i], v, obj, e)
-			  : bad(e, t, &t->field[i], "missing");
+		int r = v ? take_field(t, &t->field[i], v, obj, x)
+			  : bad(x, t, &t->field[i], "missing");
 
 		if (r)
 			return r;
@@ -270,22 +317,33 @@ static int decode_into(const struct field_table *t, const json_t *js, uint8_t *o
 	return 0;
 }
 
-int noun_decode(const struct field_table *t, const json_t *js, void *obj, struct err *e)
+static int decode_all(const struct field_table *t, const json_t *js, void *obj,
+		      const struct reading *x)
 {
 	auto_free uint8_t *tmp = calloc(1, t->size);
 	int r;
 
 	if (!tmp)
-		return err_set(e, -ENOMEM, "%s", t->name);
-	r = decode_into(t, js, tmp, e);
+		return err_set(x->e, -ENOMEM, "%s", t->name);
+	r = decode_into(t, js, tmp, x);
 	if (!r)
 		memcpy(obj, tmp, t->size);
 	return r;
 }
 
+int noun_decode(const struct field_table *t, const json_t *js, void *obj, struct err *e)
+{
+	return decode_all(t, js, obj, &(struct reading){ .e = e });
+}
+
+int noun_decode_log(const struct field_table *t, const json_t *js, void *obj, struct err *e)
+{
+	return decode_all(t, js, obj, &(struct reading){ .e = e, .log = true });
+}
+
 int noun_decode_fields(const struct field_table *t, const json_t *js, void *obj, struct err *e)
 {
-	return decode_into(t, js, obj, e);
+	return decode_into(t, js, obj, &(struct reading){ .e = e });
 }
 
 static json_t *schema_of(const struct field *f)

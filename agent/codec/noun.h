@@ -15,10 +15,17 @@ json_t *noun_encode(const struct field_table *t, const void *obj);
 
 /* One member's value. */
 json_t *noun_field(const struct field *f, const void *obj);
+/* Whether it is all zero, empty or false. */
+bool noun_zero(const struct field *f, const void *obj);
 
 /* 0 and *obj filled (all of it: bytes outside the fields are zero), or -EINVAL / -ERANGE with the
  * member's path in e and *obj untouched. */
 int noun_decode(const struct field_table *t, const json_t *js, void *obj, struct err *e) must_check;
+
+/* The same of what the log holds, which noun_text() or an older version's wrote: sparse tables may
+ * lack members, which are zero. */
+int noun_decode_log(const struct field_table *t, const json_t *js, void *obj,
+		    struct err *e) must_check;
 
 /* The same into an object in place: only the described members are written. For callers that gather
  * one struct from several places; *obj may be half written on failure. */

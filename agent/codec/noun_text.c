@@ -219,6 +219,7 @@ static void member(struct noun_text *o, const struct field *f, const uint8_t *ba
 void noun_text(struct noun_text *o, const struct field_table *t, const void *obj)
 {
 	const struct order *x = order_of(t);
+	bool first = true;
 
 	if (!x) {
 		o->err = o->err ? o->err : -ENOMEM;
@@ -228,8 +229,10 @@ void noun_text(struct noun_text *o, const struct field_table *t, const void *obj
 	for (size_t i = 0; i < t->n && !o->err; i++) {
 		const struct field *f = &t->field[x->at[i]];
 
-		put(o, ",\"", i ? 2 : 0);
-		put(o, "\"", !i);
+		if (t->sparse && noun_zero(f, obj))
+			continue;
+		put(o, first ? "\"" : ",\"", first ? 1 : 2);
+		first = false;
 		noun_text_put(o, f->name);
 		put(o, "\":", 2);
 		member(o, f, obj);

@@ -85,7 +85,7 @@ static int ch_take(const json_t *c, const char *path, const struct field *f, siz
 	if (r)
 		return r;
 	for (size_t i = 0; i < n; i++) {
-		const struct field_table t = { path, 0, &f[i], 1 };
+		const struct field_table t = { path, 0, &f[i], 1, false };
 
 		if (strcmp(f[i].name, name) != 0)
 			continue;

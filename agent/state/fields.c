@@ -119,7 +119,7 @@ static const struct field flow_rule_f[] = {
 	F_UINT(T, dscp),     F_UINT(T, class_id), F_UINT(T, label),    F_UINT(T, dir),
 	F_UINT(T, label_in), F_UINT(T, cgroup),
 };
-FIELD_TABLE(flow_rule_fields, struct flow_rule, flow_rule_f);
+FIELD_TABLE_SPARSE(flow_rule_fields, struct flow_rule, flow_rule_f);
 #undef T
 
 #define T struct step
@@ -133,7 +133,7 @@ static const struct field step_f[] = {
 	F_UINT(T, ceiling),      F_UINT(T, src_family), F_UINT(T, src_up_len),
 	F_UINT(T, src_down_len), F_BYTES(T, src_up),    F_BYTES(T, src_down),
 };
-FIELD_TABLE(step_fields, struct step, step_f);
+FIELD_TABLE_SPARSE(step_fields, struct step, step_f);
 #undef T
 
 #define T struct plan_step

@@ -33,6 +33,7 @@ struct field_table {
 	size_t size;
 	const struct field *field;
 	size_t n;
+	bool sparse; /* in the log: what is zero is not written, and what is absent is zero */
 };
 
 #define FIELD_AT_(t, m) .name = #m, .off = offsetof(t, m), .size = sizeof(((t *)0)->m)
@@ -70,7 +71,9 @@ struct field_table {
 		FIELD_AT_(t, m), .kind = FIELD_VEC, .elem = (e) \
 	}
 #define FIELD_TABLE(var, t, fields) \
-	const struct field_table var = { #t, sizeof(t), fields, ARRAY_LEN(fields) }
+	const struct field_table var = { #t, sizeof(t), fields, ARRAY_LEN(fields), false }
+#define FIELD_TABLE_SPARSE(var, t, fields) \
+	const struct field_table var = { #t, sizeof(t), fields, ARRAY_LEN(fields), true }
 
 /* Tables of the nouns (agent/state/fields.c). */
 extern const struct field_table grades_fields, intent_fields, class_profile_fields,

@@ -48,6 +48,7 @@ static int setup(void **state)
 	memset(&signed_last, 0, sizeof(signed_last));
 	signed_new = 0;
 	lab.side.port[SIGN_AGREEMENT].sign = strict_sign;
+	lab.side.port[SIGN_AGREEMENT].ask = NULL;
 	return r;
 }
 
@@ -512,6 +513,7 @@ static void signer_away(void **state)
 	to_agreement(&r);
 	accept_agreement(&r);
 	lab.side.port[SIGN_CREDIT].sign = no_signer;
+	lab.side.port[SIGN_CREDIT].ask = NULL;
 	service_fails(&r);
 	assert_int_equal(deal(&r)->n_credits, 0);
 	assert_int_equal(wallet_captured(&r), r.a.held.minor);
