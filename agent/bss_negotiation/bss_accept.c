@@ -256,6 +256,7 @@ void bss_signing_reset(void)
 		struct signing *x = signings;
 
 		signings = x->next;
+		a2a_turn_fail(x->call.turn, A2A_E_INTERNAL, "the service stops", NULL);
 		(void)vc_asked_free(x->asked);
 		free(x);
 	}

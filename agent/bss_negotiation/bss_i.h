@@ -41,6 +41,7 @@ int bss_release(const struct deal *d, struct err *e) must_check;
 int bss_take_accept(struct desk_call *c);
 /* Sets used[label - low] (below n) of each label in a revision that is being signed. */
 void bss_signing_labels(uint8_t *used, uint32_t low, uint32_t n);
+/* Ends those of a service that has stopped. */
 void bss_signing_reset(void);
 /* --- bss_sign.c --- */
 /* The deal's lineage, or the one that its first revision will have. */
