@@ -1,67 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libcurl's connection cache knows nothing of our DID check: it would hand a connection opened for
- * one DID to a call that expects another at the same address. So each expected DID has a multi
- * handle, and with it a cache, of its own. */
-#include "http_client.h"
+/* One call: its options, its bytes, its end. */
+#include "http_client_i.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <sys/queue.h>
 
-#include "agent/loop.h"
 #include "http_addr.h"
 #include "tls.h"
 
-enum { CALLS_MAX = 256, POOLS_MAX = 64, SOCKS_PER_POOL = 56, IDLE_MAX = 64 };
+enum { CALLS_MAX = 256 };
 #define TIMEOUT_US 30000000
 #define BODY_MAX   (1u << 20)
-
-struct sock {
-	SLIST_ENTRY(sock) entry;
-	struct pool *pool;
-	struct loop_fd *watch;
-};
-
-struct pool {
-	SLIST_ENTRY(pool) entry;
-	struct http_client *c;
-	char did[WIRE_DID_MAX]; /* "" = unix sockets */
-	bool public_only;       /* connections whose address was looked at */
-	CURLM *multi;
-	struct loop_timer *timer;
-	SLIST_HEAD(, sock) socks;
-};
-
-struct http_call {
-	LIST_ENTRY(http_call) entry;
-	struct http_client *c;
-	struct pool *pool;
-	CURL *easy;
-	struct curl_slist *headers;
-	char *in;
-	size_t nin, cap, max;
-	bool too_large, private_addr;
-	struct wire_header got[WIRE_HEADERS_MAX];
-	size_t ngot;
-	char error[CURL_ERROR_SIZE];
-	http_done_fn done;
-	int (*on_data)(void *arg, const struct wire_response *head, const char *p, size_t n);
-	void *arg;
-};
-
-struct http_client {
-	struct loop *loop;
-	const struct tls_id *id;
-	SLIST_HEAD(, pool) pools;
-	LIST_HEAD(, http_call) calls;
-	size_t ncalls, npools;
-	CURL *idle[IDLE_MAX]; /* reset, with their buffers: one is 20 kB to make and to clear */
-	size_t nidle;
-	bool *freed; /* set while callbacks run */
-};
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 
@@ -147,11 +98,8 @@ static void call_free(struct http_call *k)
 {
 	if (!k)
 		return;
-	if (k->pool) {
-		(void)curl_multi_remove_handle(k->pool->multi, k->easy);
-		LIST_REMOVE(k, entry);
-		k->c->ncalls--;
-	}
+	if (k->pool)
+		http_pool_remove(k);
 	if (k->easy)
 		easy_put(k->c, k->easy);
 	curl_slist_free_all(k->headers);
@@ -321,161 +269,18 @@ static void call_response(struct http_call *k, struct wire_response *r)
 			r->content_type = k->got[i].value;
 }
 
-/* --- the multi handle on our loop --------------------------------------------------------------
- */
-
-/* Callbacks may start calls, cancel others, or free the client; so one result at a time, and
- * nothing of ours is touched after a callback that freed us. */
-static void collect(struct pool *p)
+void http_call_end(struct http_call *k, CURLcode code, const bool *freed)
 {
-	struct http_client *c = p->c;
-	bool freed = false, *outer = c->freed;
-	CURLMsg *m;
-	int left;
+	int err = call_errno(k, code);
+	struct wire_response r;
 
-	c->freed = &freed;
-	while (!freed && (m = curl_multi_info_read(p->multi, &left))) {
-		struct http_call *k = NULL;
-		struct wire_response r;
-		int err;
-
-		if (m->msg != CURLMSG_DONE)
-			continue;
-		(void)curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &k);
-		err = call_errno(k, m->data.result);
-		call_response(k, &r);
-		(void)curl_multi_remove_handle(p->multi, k->easy);
-		LIST_REMOVE(k, entry);
-		c->ncalls--;
-		k->pool = NULL;
-		k->done(k->arg, err, err ? NULL : &r,
-			err ? (k->error[0] ? k->error : curl_easy_strerror(m->data.result)) : "");
-		if (freed)
-			k->c = NULL;
-		call_free(k);
-	}
-	if (!freed)
-		c->freed = outer;
-	else if (outer)
-		*outer = true;
-}
-
-static void on_sock(void *arg, int fd, unsigned what)
-{
-	struct sock *s = arg;
-	struct pool *p = s->pool;
-	int bits = (what & LOOP_READ ? CURL_CSELECT_IN : 0) |
-		   (what & LOOP_WRITE ? CURL_CSELECT_OUT : 0);
-	int running;
-
-	(void)curl_multi_socket_action(p->multi, fd, bits, &running); /* may free s */
-	collect(p);
-}
-
-static void on_timer(void *arg)
-{
-	struct pool *p = arg;
-	int running;
-
-	p->timer = NULL;
-	(void)curl_multi_socket_action(p->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	collect(p);
-}
-
-static int set_timer(CURLM *m, long ms, void *arg)
-{
-	struct pool *p = arg;
-
-	(void)m;
-	loop_cancel(p->c->loop, p->timer);
-	p->timer = NULL;
-	if (ms < 0)
-		return 0;
-	p->timer = loop_after(p->c->loop, (int64_t)ms * 1000, on_timer, p);
-	return p->timer ? 0 : -1;
-}
-
-static void sock_free(struct sock *s)
-{
-	(void)loop_fd_free(s->watch);
-	SLIST_REMOVE(&s->pool->socks, s, sock, entry);
-	free(s);
-}
-
-static int set_sock(CURL *easy, curl_socket_t fd, int what, void *arg, void *sockp)
-{
-	struct pool *p = arg;
-	struct sock *s = sockp;
-	unsigned bits =
-		(what & CURL_POLL_IN ? LOOP_READ : 0u) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0u);
-
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		if (s)
-			sock_free(s);
-		return 0;
-	}
-	if (!s) {
-		s = calloc(1, sizeof(*s));
-		if (!s)
-			return -1;
-		s->pool = p;
-		SLIST_INSERT_HEAD(&p->socks, s, entry);
-		(void)curl_multi_assign(p->multi, fd, s);
-	}
-	(void)loop_fd_free(s->watch);
-	s->watch = loop_watch(p->c->loop, fd, bits, on_sock, s);
-	return s->watch ? 0 : -1;
-}
-
-static void pool_free(struct pool *p)
-{
-	struct sock *s;
-
-	(void)curl_multi_cleanup(p->multi);
-	while ((s = SLIST_FIRST(&p->socks)))
-		sock_free(s);
-	loop_cancel(p->c->loop, p->timer);
-	free(p);
-}
-
-static int pool_get(struct pool **ret, struct http_client *c, const char *did, bool public_only)
-{
-	struct pool *p;
-
-	SLIST_FOREACH(p, &c->pools, entry)
-	{
-		if (strcmp(p->did, did) || p->public_only != public_only)
-			continue;
-		*ret = p;
-		return 0;
-	}
-	if (c->npools == POOLS_MAX)
-		return -EBUSY;
-	p = calloc(1, sizeof(*p));
-	if (!p || !str_set(p->did, did)) {
-		free(p);
-		return -ENOMEM;
-	}
-	p->c = c;
-	p->public_only = public_only;
-	p->multi = curl_multi_init();
-	SLIST_INIT(&p->socks);
-	if (!p->multi || curl_multi_setopt(p->multi, CURLMOPT_SOCKETFUNCTION, set_sock) ||
-	    curl_multi_setopt(p->multi, CURLMOPT_SOCKETDATA, p) ||
-	    curl_multi_setopt(p->multi, CURLMOPT_TIMERFUNCTION, set_timer) ||
-	    curl_multi_setopt(p->multi, CURLMOPT_TIMERDATA, p) ||
-	    curl_multi_setopt(p->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) ||
-	    curl_multi_setopt(p->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)SOCKS_PER_POOL) ||
-	    /* Else it keeps four a call under way: a burst's connections would not outlive it. */
-	    curl_multi_setopt(p->multi, CURLMOPT_MAXCONNECTS, (long)SOCKS_PER_POOL)) {
-		pool_free(p);
-		return -ENOMEM;
-	}
-	SLIST_INSERT_HEAD(&c->pools, p, entry);
-	c->npools++;
-	*ret = p;
-	return 0;
+	call_response(k, &r);
+	http_pool_remove(k);
+	k->done(k->arg, err, err ? NULL : &r,
+		err ? (k->error[0] ? k->error : curl_easy_strerror(code)) : "");
+	if (*freed)
+		k->c = NULL;
+	call_free(k);
 }
 
 /* --- public ----------------------------------------------------------------------------------- */
@@ -497,7 +302,7 @@ int http_client_new(struct http_client **ret, struct loop *l, const struct tls_i
 struct http_client *http_client_free(struct http_client *c)
 {
 	struct http_call *k;
-	struct pool *p;
+	struct http_pool *p;
 
 	if (!c)
 		return NULL;
@@ -507,7 +312,7 @@ struct http_client *http_client_free(struct http_client *c)
 		call_free(k);
 	while ((p = SLIST_FIRST(&c->pools))) {
 		SLIST_REMOVE_HEAD(&c->pools, entry);
-		pool_free(p);
+		http_pool_free(p);
 	}
 	while (c->nidle)
 		curl_easy_cleanup(c->idle[--c->nidle]);
@@ -532,7 +337,7 @@ int http_call_start(struct http_call **ret, struct http_client *c, const struct 
 		    http_done_fn done, void *arg, struct err *e)
 {
 	struct http_call *k = NULL;
-	struct pool *p = NULL;
+	struct http_pool *p = NULL;
 	int r = start_check(c, s, e);
 
 	if (!r)
@@ -541,7 +346,7 @@ int http_call_start(struct http_call **ret, struct http_client *c, const struct 
 		return r;
 	k->done = done;
 	k->arg = arg;
-	r = pool_get(&p, c, s->unix_path || s->plain || s->web ? "" : s->did, s->public_only);
+	r = http_pool_get(&p, c, s->unix_path || s->plain || s->web ? "" : s->did, s->public_only);
 	if (!r && s->web)
 		r = call_web(k, s->web);
 	else if (!r && !s->unix_path && !s->plain)
@@ -550,10 +355,7 @@ int http_call_start(struct http_call **ret, struct http_client *c, const struct 
 		call_free(k);
 		return err_set(e, r, "http call: too many peers or no memory");
 	}
-	k->pool = p;
-	LIST_INSERT_HEAD(&c->calls, k, entry);
-	c->ncalls++;
-	if (curl_multi_add_handle(p->multi, k->easy)) {
+	if (http_pool_add(p, k)) {
 		call_free(k);
 		return err_set(e, -EIO, "http call: libcurl refused it");
 	}

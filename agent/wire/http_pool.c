@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libcurl's connection cache knows nothing of our DID check: it would hand a connection opened for
+ * one DID to a call that expects another at the same address. So each expected DID has a multi
+ * handle, and with it a cache, of its own. */
+#include "http_client_i.h"
+
+#include <errno.h>
+
+enum { POOLS_MAX = 64, SOCKS_PER_POOL = 56 };
+
+struct http_sock {
+	SLIST_ENTRY(http_sock) entry;
+	struct http_pool *pool;
+	struct loop_fd *watch;
+};
+
+/* Callbacks may start calls, cancel others, or free the client; so one result at a time, and
+ * nothing of ours is touched after a callback that freed us. */
+static void collect(struct http_pool *p)
+{
+	struct http_client *c = p->c;
+	bool freed = false, *outer = c->freed;
+	CURLMsg *m;
+	int left;
+
+	c->freed = &freed;
+	while (!freed && (m = curl_multi_info_read(p->multi, &left))) {
+		struct http_call *k = NULL;
+
+		if (m->msg != CURLMSG_DONE)
+			continue;
+		(void)curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &k);
+		http_call_end(k, m->data.result, &freed);
+	}
+	if (!freed)
+		c->freed = outer;
+	else if (outer)
+		*outer = true;
+}
+
+static void on_sock(void *arg, int fd, unsigned what)
+{
+	struct http_sock *s = arg;
+	struct http_pool *p = s->pool;
+	int bits = (what & LOOP_READ ? CURL_CSELECT_IN : 0) |
+		   (what & LOOP_WRITE ? CURL_CSELECT_OUT : 0);
+	int running;
+
+	(void)curl_multi_socket_action(p->multi, fd, bits, &running); /* may free s */
+	collect(p);
+}
+
+static void on_timer(void *arg)
+{
+	struct http_pool *p = arg;
+	int running;
+
+	p->timer = NULL;
+	(void)curl_multi_socket_action(p->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	collect(p);
+}
+
+static int set_timer(CURLM *m, long ms, void *arg)
+{
+	struct http_pool *p = arg;
+
+	(void)m;
+	loop_cancel(p->c->loop, p->timer);
+	p->timer = NULL;
+	if (ms < 0)
+		return 0;
+	p->timer = loop_after(p->c->loop, (int64_t)ms * 1000, on_timer, p);
+	return p->timer ? 0 : -1;
+}
+
+static void sock_free(struct http_sock *s)
+{
+	(void)loop_fd_free(s->watch);
+	SLIST_REMOVE(&s->pool->socks, s, http_sock, entry);
+	free(s);
+}
+
+static int set_sock(CURL *easy, curl_socket_t fd, int what, void *arg, void *sockp)
+{
+	struct http_pool *p = arg;
+	struct http_sock *s = sockp;
+	unsigned bits =
+		(what & CURL_POLL_IN ? LOOP_READ : 0u) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0u);
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		if (s)
+			sock_free(s);
+		return 0;
+	}
+	if (!s) {
+		s = calloc(1, sizeof(*s));
+		if (!s)
+			return -1;
+		s->pool = p;
+		SLIST_INSERT_HEAD(&p->socks, s, entry);
+		(void)curl_multi_assign(p->multi, fd, s);
+	}
+	(void)loop_fd_free(s->watch);
+	s->watch = loop_watch(p->c->loop, fd, bits, on_sock, s);
+	return s->watch ? 0 : -1;
+}
+
+void http_pool_free(struct http_pool *p)
+{
+	struct http_sock *s;
+
+	(void)curl_multi_cleanup(p->multi);
+	while ((s = SLIST_FIRST(&p->socks)))
+		sock_free(s);
+	loop_cancel(p->c->loop, p->timer);
+	free(p);
+}
+
+int http_pool_get(struct http_pool **ret, struct http_client *c, const char *did, bool public_only)
+{
+	struct http_pool *p;
+
+	SLIST_FOREACH(p, &c->pools, entry)
+	{
+		if (strcmp(p->did, did) || p->public_only != public_only)
+			continue;
+		*ret = p;
+		return 0;
+	}
+	if (c->npools == POOLS_MAX)
+		return -EBUSY;
+	p = calloc(1, sizeof(*p));
+	if (!p || !str_set(p->did, did)) {
+		free(p);
+		return -ENOMEM;
+	}
+	p->c = c;
+	p->public_only = public_only;
+	p->multi = curl_multi_init();
+	SLIST_INIT(&p->socks);
+	if (!p->multi || curl_multi_setopt(p->multi, CURLMOPT_SOCKETFUNCTION, set_sock) ||
+	    curl_multi_setopt(p->multi, CURLMOPT_SOCKETDATA, p) ||
+	    curl_multi_setopt(p->multi, CURLMOPT_TIMERFUNCTION, set_timer) ||
+	    curl_multi_setopt(p->multi, CURLMOPT_TIMERDATA, p) ||
+	    curl_multi_setopt(p->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) ||
+	    curl_multi_setopt(p->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)SOCKS_PER_POOL) ||
+	    /* Else it keeps four a call under way: a burst's connections would not outlive it. */
+	    curl_multi_setopt(p->multi, CURLMOPT_MAXCONNECTS, (long)SOCKS_PER_POOL)) {
+		http_pool_free(p);
+		return -ENOMEM;
+	}
+	SLIST_INSERT_HEAD(&c->pools, p, entry);
+	c->npools++;
+	*ret = p;
+	return 0;
+}
+
+/* --- its calls ---------------------------------------------------------------------------------
+ */
+
+int http_pool_add(struct http_pool *p, struct http_call *k)
+{
+	if (curl_multi_add_handle(p->multi, k->easy))
+		return -EIO;
+	k->pool = p;
+	LIST_INSERT_HEAD(&p->c->calls, k, entry);
+	p->c->ncalls++;
+	return 0;
+}
+
+void http_pool_remove(struct http_call *k)
+{
+	(void)curl_multi_remove_handle(k->pool->multi, k->easy);
+	LIST_REMOVE(k, entry);
+	k->c->ncalls--;
+	k->pool = NULL;
+}
