@@ -126,7 +126,6 @@ static int header_add(struct http_call *k, const char *name, const char *value)
 
 static int call_options(struct http_call *k, const struct http_call_spec *s)
 {
-	int64_t us = s->timeout_us > 0 ? s->timeout_us : TIMEOUT_US;
 	int bad = 0;
 
 	for (size_t i = 0; i < s->nheaders; i++)
@@ -145,7 +144,7 @@ static int call_options(struct http_call *k, const struct http_call_spec *s)
 	bad |= SET(k, CURLOPT_NOPROXY, "*");
 	bad |= SET(k, CURLOPT_NOSIGNAL, 1L);
 	bad |= SET(k, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	bad |= SET(k, CURLOPT_TIMEOUT_MS, (long)((us + 999) / 1000));
+	bad |= SET(k, CURLOPT_TIMEOUT_MS, (long)((k->timeout_us + 999) / 1000));
 	bad |= SET(k, CURLOPT_HTTPHEADER, k->headers);
 	bad |= SET(k, CURLOPT_WRITEFUNCTION, on_bytes);
 	bad |= SET(k, CURLOPT_WRITEDATA, k);
@@ -214,6 +213,7 @@ static int call_new(struct http_call **ret, struct http_client *c, const struct 
 	k->c = c;
 	k->on_data = s->on_data;
 	k->max = s->max_bytes ? s->max_bytes : BODY_MAX;
+	k->timeout_us = s->timeout_us > 0 ? s->timeout_us : TIMEOUT_US;
 	k->easy = easy_get(c);
 	r = k->easy ? call_options(k, s) : -ENOMEM;
 	if (r) {
@@ -355,9 +355,11 @@ int http_call_start(struct http_call **ret, struct http_client *c, const struct 
 		call_free(k);
 		return err_set(e, r, "http call: too many peers or no memory");
 	}
-	if (http_pool_add(p, k)) {
+	r = http_pool_add(p, k);
+	if (r) {
 		call_free(k);
-		return err_set(e, -EIO, "http call: libcurl refused it");
+		return err_set(
+			e, r, r == -EIO ? "http call: libcurl refused it" : "http call: no memory");
 	}
 	if (ret)
 		*ret = k;

@@ -17,14 +17,21 @@ struct http_pool {
 	char did[WIRE_DID_MAX]; /* "" = unix sockets */
 	bool public_only;       /* connections whose address was looked at */
 	CURLM *multi;
+	size_t running;
+	TAILQ_HEAD(, http_call) waiting; /* for a connection: libcurl has not seen them */
 	struct loop_timer *timer;
 	SLIST_HEAD(, http_sock) socks;
 };
 
 struct http_call {
 	LIST_ENTRY(http_call) entry;
+	TAILQ_ENTRY(http_call) turn;
 	struct http_client *c;
 	struct http_pool *pool; /* NULL: not under way */
+	int64_t timeout_us;
+	bool waits; /* for a connection, until then: */
+	mono_t until;
+	struct loop_timer *late;
 	CURL *easy;
 	struct curl_slist *headers;
 	char *in;
@@ -50,11 +57,12 @@ struct http_client {
 };
 
 /* The connections to did ("" = whom no DID is asked of). -EBUSY: too many peers, -ENOMEM. */
-int http_pool_get(struct http_pool **ret, struct http_client *c, const char *did, bool public_only)
-	must_check;
+int http_pool_get(struct http_pool **ret, struct http_client *c, const char *did,
+		  bool public_only) must_check;
 /* Its calls are gone. */
 void http_pool_free(struct http_pool *p);
-/* The call is under way, and its end is told by http_call_end(). -EIO: libcurl does not take it. */
+/* The call is under way, and its end is told by http_call_end(). -EIO: libcurl does not take it,
+ * -ENOMEM. */
 int http_pool_add(struct http_pool *p, struct http_call *k) must_check;
 /* It is not any more. */
 void http_pool_remove(struct http_call *k);

@@ -5,6 +5,7 @@
 #include "http_client_i.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 enum { POOLS_MAX = 64, SOCKS_PER_POOL = 56 };
 
@@ -14,28 +15,36 @@ struct http_sock {
 	struct loop_fd *watch;
 };
 
-/* Callbacks may start calls, cancel others, or free the client; so one result at a time, and
- * nothing of ours is touched after a callback that freed us. */
+/* A call's owner may start calls, cancel others, or free the client: true, and nothing of it may be
+ * touched. */
+static bool end_call(struct http_call *k, CURLcode code)
+{
+	struct http_client *c = k->c;
+	bool freed = false, *outer = c->freed;
+
+	c->freed = &freed;
+	http_call_end(k, code, &freed);
+	if (!freed)
+		c->freed = outer;
+	else if (outer)
+		*outer = true;
+	return freed;
+}
+
 static void collect(struct http_pool *p)
 {
-	struct http_client *c = p->c;
-	bool freed = false, *outer = c->freed;
 	CURLMsg *m;
 	int left;
 
-	c->freed = &freed;
-	while (!freed && (m = curl_multi_info_read(p->multi, &left))) {
+	while ((m = curl_multi_info_read(p->multi, &left))) {
 		struct http_call *k = NULL;
 
 		if (m->msg != CURLMSG_DONE)
 			continue;
 		(void)curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &k);
-		http_call_end(k, m->data.result, &freed);
+		if (end_call(k, m->data.result))
+			return;
 	}
-	if (!freed)
-		c->freed = outer;
-	else if (outer)
-		*outer = true;
 }
 
 static void on_sock(void *arg, int fd, unsigned what)
@@ -139,6 +148,7 @@ int http_pool_get(struct http_pool **ret, struct http_client *c, const char *did
 	p->public_only = public_only;
 	p->multi = curl_multi_init();
 	SLIST_INIT(&p->socks);
+	TAILQ_INIT(&p->waiting);
 	if (!p->multi || curl_multi_setopt(p->multi, CURLMOPT_SOCKETFUNCTION, set_sock) ||
 	    curl_multi_setopt(p->multi, CURLMOPT_SOCKETDATA, p) ||
 	    curl_multi_setopt(p->multi, CURLMOPT_TIMERFUNCTION, set_timer) ||
@@ -159,10 +169,70 @@ int http_pool_get(struct http_pool **ret, struct http_client *c, const char *did
 /* --- its calls ---------------------------------------------------------------------------------
  */
 
-int http_pool_add(struct http_pool *p, struct http_call *k)
+static int run(struct http_pool *p, struct http_call *k)
 {
 	if (curl_multi_add_handle(p->multi, k->easy))
 		return -EIO;
+	p->running++;
+	return 0;
+}
+
+/* No connection was free in all its time. */
+static void on_late(void *arg)
+{
+	struct http_call *k = arg;
+
+	k->late = NULL;
+	(void)snprintf(k->error, sizeof(k->error), "no connection was free in time");
+	(void)end_call(k, CURLE_OPERATION_TIMEDOUT);
+}
+
+static int wait_turn(struct http_pool *p, struct http_call *k)
+{
+	struct loop *l = p->c->loop;
+
+	k->late = loop_after(l, k->timeout_us, on_late, k);
+	if (!k->late)
+		return -ENOMEM;
+	k->until = mono_add(loop_now(l), k->timeout_us);
+	TAILQ_INSERT_TAIL(&p->waiting, k, turn);
+	return 0;
+}
+
+static void no_wait(struct http_pool *p, struct http_call *k)
+{
+	TAILQ_REMOVE(&p->waiting, k, turn);
+	loop_cancel(p->c->loop, k->late);
+	k->late = NULL;
+	k->waits = false;
+}
+
+/* Whom libcurl does not take waits on, at worst until it is late. */
+static void next_turn(struct http_pool *p)
+{
+	struct http_call *k;
+
+	while (p->running < SOCKS_PER_POOL && (k = TAILQ_FIRST(&p->waiting))) {
+		int64_t left = k->until.us - loop_now(p->c->loop).us;
+
+		(void)curl_easy_setopt(k->easy, CURLOPT_TIMEOUT_MS,
+				       left > 1000 ? (long)(left / 1000) : 1L);
+		if (run(p, k))
+			return;
+		no_wait(p, k);
+	}
+}
+
+/* libcurl would make a connection's state, and read the URL, for each call that has to wait, and do
+ * so again with each one that ends. */
+int http_pool_add(struct http_pool *p, struct http_call *k)
+{
+	int r;
+
+	k->waits = p->running == SOCKS_PER_POOL || !TAILQ_EMPTY(&p->waiting);
+	r = k->waits ? wait_turn(p, k) : run(p, k);
+	if (r)
+		return r;
 	k->pool = p;
 	LIST_INSERT_HEAD(&p->c->calls, k, entry);
 	p->c->ncalls++;
@@ -171,8 +241,16 @@ int http_pool_add(struct http_pool *p, struct http_call *k)
 
 void http_pool_remove(struct http_call *k)
 {
-	(void)curl_multi_remove_handle(k->pool->multi, k->easy);
+	struct http_pool *p = k->pool;
+
+	if (k->waits) {
+		no_wait(p, k);
+	} else {
+		(void)curl_multi_remove_handle(p->multi, k->easy);
+		p->running--;
+	}
 	LIST_REMOVE(k, entry);
 	k->c->ncalls--;
 	k->pool = NULL;
+	next_turn(p);
 }
