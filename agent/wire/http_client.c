@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "http_addr.h"
 #include "tls.h"
 
 enum { CALLS_MAX = 256 };
@@ -62,19 +61,6 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ctx, void *arg)
 
 	(void)easy;
 	return tls_client_setup(ctx, k->c->id, k->pool->did) ? CURLE_SSL_CERTPROBLEM : CURLE_OK;
-}
-
-/* The last moment before a connection, with the address it will have: whatever a name meant when
- * somebody looked, this is what it means now. */
-static curl_socket_t on_socket(void *arg, curlsocktype what, struct curl_sockaddr *a)
-{
-	struct http_call *k = arg;
-
-	if (what != CURLSOCKTYPE_IPCXN || !http_addr_public(&a->addr)) {
-		k->private_addr = true;
-		return CURL_SOCKET_BAD;
-	}
-	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
 
 /* Options, callbacks and errors of one call do not outlive it: curl keeps buffers over a reset, and
@@ -136,10 +122,6 @@ static int call_options(struct http_call *k, const struct http_call_spec *s)
 		return -ENOMEM;
 	bad |= SET(k, CURLOPT_URL, s->url);
 	bad |= SET(k, CURLOPT_PROTOCOLS_STR, s->unix_path || s->plain ? "http" : "https");
-	if (s->public_only) {
-		bad |= SET(k, CURLOPT_OPENSOCKETFUNCTION, on_socket);
-		bad |= SET(k, CURLOPT_OPENSOCKETDATA, k);
-	}
 	bad |= SET(k, CURLOPT_FOLLOWLOCATION, 0L);
 	bad |= SET(k, CURLOPT_NOPROXY, "*");
 	bad |= SET(k, CURLOPT_NOSIGNAL, 1L);
@@ -212,6 +194,7 @@ static int call_new(struct http_call **ret, struct http_client *c, const struct 
 	(void)pthread_once(&curl_once, curl_init);
 	k->c = c;
 	k->on_data = s->on_data;
+	k->public_only = s->public_only;
 	k->max = s->max_bytes ? s->max_bytes : BODY_MAX;
 	k->timeout_us = s->timeout_us > 0 ? s->timeout_us : TIMEOUT_US;
 	k->easy = easy_get(c);
@@ -347,6 +330,8 @@ int http_call_start(struct http_call **ret, struct http_client *c, const struct 
 	k->done = done;
 	k->arg = arg;
 	r = http_pool_get(&p, c, s->unix_path || s->plain || s->web ? "" : s->did, s->public_only);
+	if (!r)
+		r = http_pool_sockets(p, k);
 	if (!r && s->web)
 		r = call_web(k, s->web);
 	else if (!r && !s->unix_path && !s->plain)

@@ -9,7 +9,7 @@
 #include "agent/loop.h"
 #include "http_client.h"
 
-enum { IDLE_MAX = 64 };
+enum { IDLE_MAX = 64, SOCK_ROWS = 64 };
 
 struct http_pool {
 	SLIST_ENTRY(http_pool) entry;
@@ -20,7 +20,7 @@ struct http_pool {
 	size_t running;
 	TAILQ_HEAD(, http_call) waiting; /* for a connection: libcurl has not seen them */
 	struct loop_timer *timer;
-	SLIST_HEAD(, http_sock) socks;
+	SLIST_HEAD(, http_sock) socks[SOCK_ROWS]; /* by fd */
 };
 
 struct http_call {
@@ -36,7 +36,7 @@ struct http_call {
 	struct curl_slist *headers;
 	char *in;
 	size_t nin, cap, max;
-	bool too_large, private_addr;
+	bool public_only, too_large, private_addr;
 	struct wire_header got[WIRE_HEADERS_MAX];
 	size_t ngot;
 	char error[CURL_ERROR_SIZE];
@@ -66,6 +66,9 @@ void http_pool_free(struct http_pool *p);
 int http_pool_add(struct http_pool *p, struct http_call *k) must_check;
 /* It is not any more. */
 void http_pool_remove(struct http_call *k);
+
+/* Of one call, before it is added: its connection is opened and closed here. -ENOMEM. */
+int http_pool_sockets(struct http_pool *p, struct http_call *k) must_check;
 
 /* What came of a call: tells its owner and frees it. *freed is set by who frees the client
  * meanwhile. */

@@ -6,12 +6,19 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/socket.h>
+
+#include "http_addr.h"
 
 enum { POOLS_MAX = 64, SOCKS_PER_POOL = 56 };
 
 struct http_sock {
 	SLIST_ENTRY(http_sock) entry;
 	struct http_pool *pool;
+	int fd;
+	bool conn; /* a connection, which we close: not one that libcurl wakes itself with */
+	bool used; /* libcurl waits for it; a watch outlives that by the time to the next call */
+	unsigned bits; /* of the watch */
 	struct loop_fd *watch;
 };
 
@@ -55,6 +62,10 @@ static void on_sock(void *arg, int fd, unsigned what)
 		   (what & LOOP_WRITE ? CURL_CSELECT_OUT : 0);
 	int running;
 
+	if (!s->used) { /* the peer closed it: seen by the next call */
+		s->watch = loop_fd_free(s->watch);
+		return;
+	}
 	(void)curl_multi_socket_action(p->multi, fd, bits, &running); /* may free s */
 	collect(p);
 }
@@ -82,46 +93,121 @@ static int set_timer(CURLM *m, long ms, void *arg)
 	return p->timer ? 0 : -1;
 }
 
+static struct http_sock *sock_find(const struct http_pool *p, int fd)
+{
+	struct http_sock *s;
+
+	SLIST_FOREACH(s, &p->socks[fd % SOCK_ROWS], entry)
+	if (s->fd == fd)
+		return s;
+	return NULL;
+}
+
+static struct http_sock *sock_new(struct http_pool *p, int fd, bool conn)
+{
+	struct http_sock *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	*s = (struct http_sock){ .pool = p, .fd = fd, .conn = conn };
+	SLIST_INSERT_HEAD(&p->socks[fd % SOCK_ROWS], s, entry);
+	return s;
+}
+
 static void sock_free(struct http_sock *s)
 {
+	if (!s)
+		return;
 	(void)loop_fd_free(s->watch);
-	SLIST_REMOVE(&s->pool->socks, s, http_sock, entry);
+	SLIST_REMOVE(&s->pool->socks[s->fd % SOCK_ROWS], s, http_sock, entry);
 	free(s);
+}
+
+/* The last moment before a connection, with the address it will have: whatever a name meant when
+ * somebody looked, this is what it means now. */
+static curl_socket_t on_open(void *arg, curlsocktype what, struct curl_sockaddr *a)
+{
+	struct http_call *k = arg;
+	int fd;
+
+	if (k->public_only && (what != CURLSOCKTYPE_IPCXN || !http_addr_public(&a->addr))) {
+		k->private_addr = true;
+		return CURL_SOCKET_BAD;
+	}
+	fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+	if (fd >= 0 && !sock_new(k->pool, fd, true)) {
+		(void)close(fd);
+		return CURL_SOCKET_BAD;
+	}
+	return fd;
+}
+
+/* The pool outlives its connections, a call does not. */
+static int on_close(void *arg, curl_socket_t fd)
+{
+	sock_free(sock_find(arg, fd));
+	return close(fd);
+}
+
+int http_pool_sockets(struct http_pool *p, struct http_call *k)
+{
+	return curl_easy_setopt(k->easy, CURLOPT_OPENSOCKETFUNCTION, on_open) ||
+			       curl_easy_setopt(k->easy, CURLOPT_OPENSOCKETDATA, k) ||
+			       curl_easy_setopt(k->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close) ||
+			       curl_easy_setopt(k->easy, CURLOPT_CLOSESOCKETDATA, p)
+		       ? -ENOMEM
+		       : 0;
+}
+
+/* A connection is looked at for reading nearly always, and between two calls it rests: what is
+ * watched stays so, which spares two system calls each. */
+static int watch(struct http_sock *s, unsigned bits)
+{
+	s->used = true;
+	if (s->watch && s->bits == bits)
+		return 0;
+	(void)loop_fd_free(s->watch);
+	s->watch = loop_watch(s->pool->c->loop, s->fd, bits, on_sock, s);
+	s->bits = bits;
+	return s->watch ? 0 : -1;
+}
+
+static void unwatch(struct http_sock *s)
+{
+	s->used = false;
+	if (!s->conn)
+		sock_free(s);
+	else if (s->bits != LOOP_READ)
+		s->watch = loop_fd_free(s->watch);
 }
 
 static int set_sock(CURL *easy, curl_socket_t fd, int what, void *arg, void *sockp)
 {
 	struct http_pool *p = arg;
-	struct http_sock *s = sockp;
-	unsigned bits =
-		(what & CURL_POLL_IN ? LOOP_READ : 0u) | (what & CURL_POLL_OUT ? LOOP_WRITE : 0u);
+	struct http_sock *s = sockp ? sockp : sock_find(p, fd);
 
 	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
 		if (s)
-			sock_free(s);
+			unwatch(s);
 		return 0;
 	}
-	if (!s) {
-		s = calloc(1, sizeof(*s));
-		if (!s)
-			return -1;
-		s->pool = p;
-		SLIST_INSERT_HEAD(&p->socks, s, entry);
+	if (!s)
+		s = sock_new(p, fd, false);
+	if (!s)
+		return -1;
+	if (!sockp)
 		(void)curl_multi_assign(p->multi, fd, s);
-	}
-	(void)loop_fd_free(s->watch);
-	s->watch = loop_watch(p->c->loop, fd, bits, on_sock, s);
-	return s->watch ? 0 : -1;
+	return watch(s, (what & CURL_POLL_IN ? LOOP_READ : 0u) |
+				(what & CURL_POLL_OUT ? LOOP_WRITE : 0u));
 }
 
 void http_pool_free(struct http_pool *p)
 {
-	struct http_sock *s;
-
 	(void)curl_multi_cleanup(p->multi);
-	while ((s = SLIST_FIRST(&p->socks)))
-		sock_free(s);
+	for (size_t i = 0; i < SOCK_ROWS; i++)
+		while (!SLIST_EMPTY(&p->socks[i]))
+			sock_free(SLIST_FIRST(&p->socks[i]));
 	loop_cancel(p->c->loop, p->timer);
 	free(p);
 }
@@ -147,7 +233,6 @@ int http_pool_get(struct http_pool **ret, struct http_client *c, const char *did
 	p->c = c;
 	p->public_only = public_only;
 	p->multi = curl_multi_init();
-	SLIST_INIT(&p->socks);
 	TAILQ_INIT(&p->waiting);
 	if (!p->multi || curl_multi_setopt(p->multi, CURLMOPT_SOCKETFUNCTION, set_sock) ||
 	    curl_multi_setopt(p->multi, CURLMOPT_SOCKETDATA, p) ||

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Our HTTP client's connections: who waits for one, and how long. */
+/* Our HTTP client's connections: who waits for one, how long, and what is watched of one that
+ * rests. */
+#include <dirent.h>
+
 #include "http_lab.h"
 
 #define ALICE "did:web:alice.example"
@@ -139,11 +142,69 @@ static void calls_take_turns(void **state)
 	assert_in_range(http_server_stats(srv).accepted, 1, ALL_CONNS);
 }
 
+/* Descriptors in all the epoll sets of this process. */
+static unsigned watched(void)
+{
+	DIR *d = opendir("/proc/self/fdinfo");
+	const struct dirent *x;
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while ((x = readdir(d))) {
+		char name[300], line[128];
+		FILE *f;
+
+		(void)snprintf(name, sizeof(name), "/proc/self/fdinfo/%s", x->d_name);
+		f = fopen(name, "re");
+		while (f && fgets(line, sizeof(line), f))
+			n += !strncmp(line, "tfd:", 4);
+		if (f)
+			(void)fclose(f);
+	}
+	(void)closedir(d);
+	return n;
+}
+
+/* Between two calls a connection rests in the set: each end of it once. When the peer closes it, it
+ * leaves, and the next call has another. */
+static void a_resting_connection_stays_watched(void **state)
+{
+	struct end on[3] = { 0 };
+	unsigned before;
+	int count = 0;
+
+	(void)state;
+	serve_keeping();
+	before = watched();
+	for (int i = 0; i < 3; i++)
+		on[i].count = &count;
+	(void)begin("/who", 0, &on[0]);
+	wait_ended(&count, 1);
+	assert_int_equal(watched(), before + 2);
+	(void)begin("/who", 0, &on[1]);
+	wait_ended(&count, 2);
+	assert_int_equal(watched(), before + 2);
+	assert_int_equal(http_server_stats(srv).accepted, 1);
+	serve_keeping();
+	for (int i = 0; i < 1000 && watched() > before; i++)
+		run_for(1000);
+	assert_int_equal(watched(), before);
+	(void)begin("/who", 0, &on[2]);
+	wait_ended(&count, 3);
+	assert_int_equal(on[2].err, 0);
+	assert_int_equal(watched(), before + 2);
+	client = http_client_free(client);
+	for (int i = 0; i < 1000 && watched() > before; i++)
+		run_for(1000);
+	assert_int_equal(watched(), before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(calls_wait_for_a_connection),
 		T(calls_take_turns),
+		T(a_resting_connection_stays_watched),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
