@@ -315,6 +315,7 @@ int tls_client_setup(struct ssl_ctx_st *ctx, const struct tls_id *id, const char
 	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION |
 					 SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
 	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	(void)SSL_CTX_clear_mode(ctx, SSL_MODE_RELEASE_BUFFERS); /* libcurl has set it */
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, on_verify);
 	SSL_CTX_set_verify_depth(ctx, CHAIN_MAX);
 	SSL_CTX_set1_cert_store(ctx, id->ca);
