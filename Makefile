@@ -109,7 +109,7 @@ $(LABS): %: %.o $(LIB) $(LLHTTP)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpthread
 TEST_LDFLAGS_test_grace := -Wl,--wrap=syscall
 TEST_LDFLAGS_test_loop := -Wl,--wrap=timerfd_settime
-TEST_LDFLAGS_test_http_handle := -Wl,--wrap=curl_easy_init
+TEST_LDFLAGS_test_http_handle := -Wl,--wrap=curl_easy_init,--wrap=curl_easy_reset
 TEST_LDFLAGS_test_bss := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_settle := -Wl,--wrap=peer_send
 TEST_LDFLAGS_test_bss_life := -Wl,--wrap=peer_send

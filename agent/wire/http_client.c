@@ -63,21 +63,48 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ctx, void *arg)
 	return tls_client_setup(ctx, k->c->id, k->pool->did) ? CURLE_SSL_CERTPROBLEM : CURLE_OK;
 }
 
+#define SET(k, opt, ...) (curl_easy_setopt((k)->easy, opt, __VA_ARGS__) != CURLE_OK)
+
 /* Options, callbacks and errors of one call do not outlive it: curl keeps buffers over a reset, and
- * what we never turn on (cookies, the cache of TLS sessions). */
-static void easy_put(struct http_client *c, CURL *easy)
+ * what we never turn on (cookies, the cache of TLS sessions). A peer's handle keeps what every call
+ * to it sets, and each sets the rest anew. */
+static void easy_put(struct http_call *k)
 {
+	struct http_client *c = k->c;
+
 	if (!c || c->nidle == IDLE_MAX) {
-		curl_easy_cleanup(easy);
+		curl_easy_cleanup(k->easy);
 		return;
 	}
-	curl_easy_reset(easy);
-	c->idle[c->nidle++] = easy;
+	if (!k->of)
+		curl_easy_reset(k->easy);
+	else if (SET(k, CURLOPT_POSTFIELDS, NULL) || SET(k, CURLOPT_HTTPHEADER, NULL) ||
+		 SET(k, CURLOPT_ERRORBUFFER, NULL))
+		k->of = NULL;
+	c->idle[c->nidle].easy = k->easy;
+	c->idle[c->nidle++].of = k->of;
 }
 
-static CURL *easy_get(struct http_client *c)
+/* True: it has what all calls to the peer set. */
+static bool easy_get(struct http_call *k)
 {
-	return c && c->nidle ? c->idle[--c->nidle] : curl_easy_init();
+	struct http_client *c = k->c;
+	size_t i = c ? c->nidle : 0;
+
+	while (i && c->idle[i - 1].of != k->of)
+		i--;
+	if (i) {
+		k->easy = c->idle[i - 1].easy;
+		c->idle[i - 1] = c->idle[--c->nidle];
+		return k->of != NULL;
+	}
+	if (c && c->nidle) {
+		k->easy = c->idle[--c->nidle].easy;
+		curl_easy_reset(k->easy);
+	} else {
+		k->easy = curl_easy_init();
+	}
+	return false;
 }
 
 static void call_free(struct http_call *k)
@@ -87,7 +114,7 @@ static void call_free(struct http_call *k)
 	if (k->pool)
 		http_pool_remove(k);
 	if (k->easy)
-		easy_put(k->c, k->easy);
+		easy_put(k);
 	curl_slist_free_all(k->headers);
 	free(k->in);
 	free(k);
@@ -108,10 +135,10 @@ static int header_add(struct http_call *k, const char *name, const char *value)
 	return 0;
 }
 
-#define SET(k, opt, ...) (curl_easy_setopt((k)->easy, opt, __VA_ARGS__) != CURLE_OK)
-
+/* What the caller says of this call. */
 static int call_options(struct http_call *k, const struct http_call_spec *s)
 {
+	bool post = !strcmp(s->method, "POST");
 	int bad = 0;
 
 	for (size_t i = 0; i < s->nheaders; i++)
@@ -121,26 +148,19 @@ static int call_options(struct http_call *k, const struct http_call_spec *s)
 	if (header_add(k, "Expect", "") || header_add(k, "User-Agent", "treaty"))
 		return -ENOMEM;
 	bad |= SET(k, CURLOPT_URL, s->url);
-	bad |= SET(k, CURLOPT_PROTOCOLS_STR, s->unix_path || s->plain ? "http" : "https");
-	bad |= SET(k, CURLOPT_FOLLOWLOCATION, 0L);
-	bad |= SET(k, CURLOPT_NOPROXY, "*");
-	bad |= SET(k, CURLOPT_NOSIGNAL, 1L);
-	bad |= SET(k, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	bad |= SET(k, CURLOPT_TIMEOUT_MS, (long)((k->timeout_us + 999) / 1000));
 	bad |= SET(k, CURLOPT_HTTPHEADER, k->headers);
-	bad |= SET(k, CURLOPT_WRITEFUNCTION, on_bytes);
 	bad |= SET(k, CURLOPT_WRITEDATA, k);
 	bad |= SET(k, CURLOPT_ERRORBUFFER, k->error);
 	bad |= SET(k, CURLOPT_PRIVATE, k);
-	if (!strcmp(s->method, "POST")) {
-		bad |= SET(k, CURLOPT_POST, 1L);
+	bad |= SET(k, CURLOPT_OPENSOCKETDATA, k);
+	bad |= SET(k, CURLOPT_SSL_CTX_DATA, k);
+	bad |= post ? SET(k, CURLOPT_POST, 1L) : SET(k, CURLOPT_HTTPGET, 1L);
+	bad |= SET(k, CURLOPT_CUSTOMREQUEST, !strcmp(s->method, "DELETE") ? "DELETE" : NULL);
+	if (post) {
 		bad |= SET(k, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)s->len);
 		bad |= SET(k, CURLOPT_COPYPOSTFIELDS, s->len ? s->body : "");
 	}
-	if (!strcmp(s->method, "DELETE"))
-		bad |= SET(k, CURLOPT_CUSTOMREQUEST, "DELETE");
-	if (s->unix_path)
-		bad |= SET(k, CURLOPT_UNIX_SOCKET_PATH, s->unix_path);
 	return bad ? -ENOMEM : 0;
 }
 
@@ -155,7 +175,6 @@ static int call_tls(struct http_call *k)
 	bad |= SET(k, CURLOPT_CAPATH, NULL);
 	bad |= SET(k, CURLOPT_SSL_SESSIONID_CACHE, 0L);
 	bad |= SET(k, CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx);
-	bad |= SET(k, CURLOPT_SSL_CTX_DATA, k);
 	return bad ? -ENOMEM : 0;
 }
 
@@ -179,8 +198,29 @@ static int call_web(struct http_call *k, const struct http_web *w)
 	return bad ? -ENOMEM : 0;
 }
 
-static int call_new(struct http_call **ret, struct http_client *c, const struct http_call_spec *s,
-		    struct err *e)
+/* What all calls of a peer have alike. */
+static int call_kind(struct http_call *k, struct http_pool *p, const struct http_call_spec *s)
+{
+	int bad = 0;
+
+	bad |= SET(k, CURLOPT_PROTOCOLS_STR, s->unix_path || s->plain ? "http" : "https");
+	bad |= SET(k, CURLOPT_FOLLOWLOCATION, 0L);
+	bad |= SET(k, CURLOPT_NOPROXY, "*");
+	bad |= SET(k, CURLOPT_NOSIGNAL, 1L);
+	bad |= SET(k, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	bad |= SET(k, CURLOPT_WRITEFUNCTION, on_bytes);
+	if (s->unix_path)
+		bad |= SET(k, CURLOPT_UNIX_SOCKET_PATH, s->unix_path);
+	if (bad || (p && http_pool_sockets(p, k->easy)))
+		return -ENOMEM;
+	if (s->unix_path || s->plain)
+		return 0;
+	return s->web ? call_web(k, s->web) : call_tls(k);
+}
+
+/* p NULL: http_call_sync(). */
+static int call_new(struct http_call **ret, struct http_client *c, struct http_pool *p,
+		    const struct http_call_spec *s, struct err *e)
 {
 	struct http_call *k;
 	int r;
@@ -197,8 +237,12 @@ static int call_new(struct http_call **ret, struct http_client *c, const struct 
 	k->public_only = s->public_only;
 	k->max = s->max_bytes ? s->max_bytes : BODY_MAX;
 	k->timeout_us = s->timeout_us > 0 ? s->timeout_us : TIMEOUT_US;
-	k->easy = easy_get(c);
-	r = k->easy ? call_options(k, s) : -ENOMEM;
+	k->of = p && p->did[0] ? p : NULL;
+	r = easy_get(k) ? 0 : k->easy ? call_kind(k, p, s) : -ENOMEM;
+	if (r)
+		k->of = NULL;
+	else
+		r = call_options(k, s);
 	if (r) {
 		call_free(k);
 		return err_set(e, r, "http call: bad header or no memory");
@@ -298,7 +342,7 @@ struct http_client *http_client_free(struct http_client *c)
 		http_pool_free(p);
 	}
 	while (c->nidle)
-		curl_easy_cleanup(c->idle[--c->nidle]);
+		curl_easy_cleanup(c->idle[--c->nidle].easy);
 	free(c);
 	return NULL;
 }
@@ -323,23 +367,16 @@ int http_call_start(struct http_call **ret, struct http_client *c, const struct 
 	struct http_pool *p = NULL;
 	int r = start_check(c, s, e);
 
-	if (!r)
-		r = call_new(&k, c, s, e);
+	if (r)
+		return r;
+	r = http_pool_get(&p, c, s->unix_path || s->plain || s->web ? "" : s->did, s->public_only);
+	if (r)
+		return err_set(e, r, "http call: too many peers or no memory");
+	r = call_new(&k, c, p, s, e);
 	if (r)
 		return r;
 	k->done = done;
 	k->arg = arg;
-	r = http_pool_get(&p, c, s->unix_path || s->plain || s->web ? "" : s->did, s->public_only);
-	if (!r)
-		r = http_pool_sockets(p, k);
-	if (!r && s->web)
-		r = call_web(k, s->web);
-	else if (!r && !s->unix_path && !s->plain)
-		r = call_tls(k);
-	if (r) {
-		call_free(k);
-		return err_set(e, r, "http call: too many peers or no memory");
-	}
 	r = http_pool_add(p, k);
 	if (r) {
 		call_free(k);
@@ -366,7 +403,7 @@ int http_call_sync(const struct http_call_spec *s, int *ret_status, char **ret_b
 
 	if (!s->unix_path)
 		return err_set(e, -EINVAL, "http call: a unix socket path is needed");
-	r = call_new(&k, NULL, s, e);
+	r = call_new(&k, NULL, NULL, s, e);
 	if (r)
 		return r;
 	code = curl_easy_perform(k->easy);

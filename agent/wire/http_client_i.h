@@ -33,6 +33,7 @@ struct http_call {
 	mono_t until;
 	struct loop_timer *late;
 	CURL *easy;
+	const struct http_pool *of; /* of easy, as below */
 	struct curl_slist *headers;
 	char *in;
 	size_t nin, cap, max;
@@ -51,7 +52,12 @@ struct http_client {
 	SLIST_HEAD(, http_pool) pools;
 	LIST_HEAD(, http_call) calls;
 	size_t ncalls, npools;
-	CURL *idle[IDLE_MAX]; /* reset, with their buffers: one is 20 kB to make and to clear */
+	/* With their buffers: one is 20 kB to make and to clear. */
+	struct {
+		CURL *easy;
+		const struct http_pool
+			*of; /* a peer's, with what all calls to it set; NULL: reset */
+	} idle[IDLE_MAX];
 	size_t nidle;
 	bool *freed; /* set while callbacks run */
 };
@@ -67,8 +73,9 @@ int http_pool_add(struct http_pool *p, struct http_call *k) must_check;
 /* It is not any more. */
 void http_pool_remove(struct http_call *k);
 
-/* Of one call, before it is added: its connection is opened and closed here. -ENOMEM. */
-int http_pool_sockets(struct http_pool *p, struct http_call *k) must_check;
+/* Connections that a handle makes are opened and closed here, and the call is its
+ * CURLOPT_OPENSOCKETDATA. -ENOMEM. */
+int http_pool_sockets(struct http_pool *p, CURL *easy) must_check;
 
 /* What came of a call: tells its owner and frees it. *freed is set by who frees the client
  * meanwhile. */

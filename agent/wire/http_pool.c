@@ -149,12 +149,11 @@ static int on_close(void *arg, curl_socket_t fd)
 	return close(fd);
 }
 
-int http_pool_sockets(struct http_pool *p, struct http_call *k)
+int http_pool_sockets(struct http_pool *p, CURL *easy)
 {
-	return curl_easy_setopt(k->easy, CURLOPT_OPENSOCKETFUNCTION, on_open) ||
-			       curl_easy_setopt(k->easy, CURLOPT_OPENSOCKETDATA, k) ||
-			       curl_easy_setopt(k->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close) ||
-			       curl_easy_setopt(k->easy, CURLOPT_CLOSESOCKETDATA, p)
+	return curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open) ||
+			       curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close) ||
+			       curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, p)
 		       ? -ENOMEM
 		       : 0;
 }

@@ -5,7 +5,7 @@
 #include <curl/curl.h>
 #include <openssl/ssl.h>
 
-static unsigned handles; /* of curl's, made so far */
+static unsigned handles, resets; /* of curl's, so far */
 
 CURL *__real_curl_easy_init(void);
 CURL *__wrap_curl_easy_init(void);
@@ -13,6 +13,14 @@ CURL *__wrap_curl_easy_init(void)
 {
 	handles++;
 	return __real_curl_easy_init();
+}
+
+void __real_curl_easy_reset(CURL *easy);
+void __wrap_curl_easy_reset(CURL *easy);
+void __wrap_curl_easy_reset(CURL *easy)
+{
+	resets++;
+	__real_curl_easy_reset(easy);
 }
 
 static void on_two(void *arg, int err, const struct wire_response *r, const char *text)
@@ -84,6 +92,41 @@ static void a_handle_is_used_again(void **state)
 	assert_null(client); /* freed by the last call's own callback */
 }
 
+/* The handle of a peer is not reset between its calls: each says anew what it is. */
+static void a_peers_handle_is_set_anew(void **state)
+{
+	struct wire_header odd = { "X-Odd", "1" };
+	struct http_call_spec get = { .did = ALICE }, post = get, del = get, slow = get;
+	struct got g;
+
+	(void)state;
+	handles = resets = 0;
+	post.method = "POST";
+	post.body = "body";
+	post.len = 4;
+	post.headers = &odd;
+	post.nheaders = 1;
+	del.method = "DELETE";
+	slow.timeout_us = 50000;
+	for (int i = 0; i < 3; i++) {
+		assert_string_equal(fetch(post, "/echo").body, "body");
+		g = fetch(post, "/headers"); /* with type, length and ours */
+		assert_string_equal(g.body, "POST 4 6");
+		g = fetch(get, "/headers");
+		assert_string_equal(g.body, "GET 0 3"); /* Host, User-Agent, Accept */
+		g = fetch(del, "/headers");
+		assert_string_equal(g.body, "DELETE 0 3");
+		assert_string_equal(fetch(get, "/headers").body, "GET 0 3");
+		assert_int_equal(fetch(slow, "/hold").err, -ETIMEDOUT);
+		reply_text(held, 200, "", 0);
+		g = fetch(get, "/later");
+		assert_string_equal(g.body, "later");
+		assert_string_equal(g.text, "");
+	}
+	assert_int_equal(handles, 1);
+	assert_int_equal(resets, 0);
+}
+
 /* A connection that is kept keeps its two buffers of a record: libcurl would have them made and
  * freed for each. */
 static void buffers_stay(void **state)
@@ -101,6 +144,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_handle_is_used_again),
+		T(a_peers_handle_is_set_anew),
 		T(buffers_stay),
 	};
 
