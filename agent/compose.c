@@ -45,7 +45,7 @@
 /* A turn works as many times as long as its commit takes, or at least so long: the commits' share
  * of the time stays small, and so does the wait of who is answered by them. */
 #define SLICE_COMMITS  4
-#define SLICE_LEAST_US 4000
+#define SLICE_LEAST_US 10000
 #define PING_US        15000000 /* what idles between us and a reader gives up after a minute or so */
 
 struct compose {
@@ -507,6 +507,13 @@ static int start_engine(struct compose *m, struct err *e)
 	return r;
 }
 
+static bool is_full(void *arg)
+{
+	const struct compose *m = arg;
+
+	return engine_full(m->side.engine);
+}
+
 int compose_turn(struct compose *m, struct err *e)
 {
 	int r = side_clock_turn(&m->clock, m->side.engine);
@@ -532,6 +539,8 @@ int compose_start(struct compose *m, struct loop *l, struct msg_client *enforcer
 	m->side.sign_err = &m->sign_err;
 	side_keys(&m->side);
 	r = start_engine(m, e);
+	if (!r)
+		loop_full(l, is_full, m);
 	if (!r)
 		r = side_attest(&m->side, e);
 	if (!r && m->id)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One turn: hook, sleep, fd callbacks, due timers.
+/* One turn: hook, sleep, fd callbacks, due timers; in real mode with a slice again what is ready by
+ * then, until nothing is.
  *
  * Real mode sleeps in libevent, woken for the next timer by a timerfd on CLOCK_BOOTTIME (libevent's
  * own timers count monotonic time, which stands still while a laptop is suspended, and epoll rounds
@@ -7,7 +8,8 @@
  *
  * Virtual mode asks libevent what is ready and never sleeps. Whether anything was ready is known
  * from a sentinel event of the highest priority: it runs first and counts what waits behind it. So
- * does real mode while there are spare timers, which run when nothing was. */
+ * does real mode while there are spare timers, which run when nothing was, and when it looks for
+ * more to do in the same turn. */
 #include "loop.h"
 
 #include <errno.h>
@@ -55,6 +57,8 @@ struct loop {
 	struct turn_clock *clock;
 	loop_hook_fn hook;
 	void *hook_arg;
+	loop_full_fn full;
+	void *full_arg;
 	struct loop_timer **heap;
 	size_t n, cap;
 	uint64_t next_seq;
@@ -207,13 +211,17 @@ static void fire(struct loop *l, struct loop_timer *t)
 
 /* Timers made by a callback of this pass wait for the next turn: a zero-delay timer that re-arms
  * itself must not starve the fds and the hook. */
-static void fire_due(struct loop *l)
+static bool fire_due(struct loop *l)
 {
 	uint64_t end = l->next_seq;
 	mono_t now = loop_now(l);
+	bool any = false;
 
-	while (l->n && !l->stopped && mono_cmp(l->heap[0]->at, now) <= 0 && l->heap[0]->seq < end)
+	while (l->n && !l->stopped && mono_cmp(l->heap[0]->at, now) <= 0 && l->heap[0]->seq < end) {
 		fire(l, l->heap[0]);
+		any = true;
+	}
+	return any;
 }
 
 /* --- fds ----------------------------------------------------------------------------------- */
@@ -233,17 +241,27 @@ void loop_slice(struct loop *l, int64_t us)
 	l->slice = us;
 }
 
+void loop_full(struct loop *l, loop_full_fn fn, void *arg)
+{
+	l->full = fn;
+	l->full_arg = arg;
+}
+
+/* In this turn nothing more is to be begun. */
+static bool is_enough(const struct loop *l)
+{
+	return (l->worked_from && clock_us(CLOCK_MONOTONIC) - l->worked_from > l->slice) ||
+	       (l->full && l->full(l->full_arg));
+}
+
 void loop_worked(struct loop *l)
 {
-	int64_t now;
-
 	if (!l->slice || l->is_virtual)
 		return;
-	now = clock_us(CLOCK_MONOTONIC);
-	if (!l->worked_from)
-		l->worked_from = now;
-	else if (now - l->worked_from > l->slice)
+	if (is_enough(l))
 		(void)event_base_loopbreak(l->base); /* what is ready stays so, in its order */
+	if (!l->worked_from)
+		l->worked_from = clock_us(CLOCK_MONOTONIC);
 }
 
 struct loop_fd *loop_watch(struct loop *l, int fd, unsigned what, loop_fd_fn fn, void *arg)
@@ -431,19 +449,22 @@ static bool use_idle(struct loop *l)
 	return true;
 }
 
+/* What the hook released is mostly a call that leaves by a timer for at once: before the fds, so
+ * that whom it concerns can work while we do. */
 static int sleep_real(struct loop *l)
 {
 	int how = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY, r = 0;
+	bool fired = fire_due(l);
 
-	l->clock->mono_fresh = l->clock->wall_fresh = false;
-	l->worked_from = 0;
+	if (l->stopped)
+		return 0;
 	if (!LIST_EMPTY(&l->spare)) {
 		r = poll_base(l);
 		if (!r && !l->was_busy && !l->stopped)
 			(void)use_idle(l);
 		return r;
 	}
-	if (is_due(l))
+	if (fired || is_due(l))
 		how |= EVLOOP_NONBLOCK;
 	else
 		r = arm_wake(l);
@@ -465,16 +486,45 @@ static int sleep_virtual(struct loop *l)
 	return 0;
 }
 
+/* What became ready while the turn worked joins it, so that one hook is for all: what nobody waits
+ * for yet costs less together. With nothing ready the turn ends at once. */
+static int work_on(struct loop *l)
+{
+	bool any = l->worked_from > 0;
+	int r = 0;
+
+	while (any && !r && !l->stopped && !is_enough(l)) {
+		r = poll_base(l);
+		any = l->was_busy; /* a timer that comes again and again is no reason to wait */
+		if (!r && !l->stopped)
+			(void)fire_due(l);
+	}
+	return r;
+}
+
+static int work(struct loop *l)
+{
+	int r;
+
+	if (l->is_virtual) {
+		r = sleep_virtual(l);
+	} else {
+		l->clock->mono_fresh = l->clock->wall_fresh = false;
+		l->worked_from = 0;
+		r = sleep_real(l);
+	}
+	if (!r && !l->stopped)
+		(void)fire_due(l);
+	return r ? r : work_on(l);
+}
+
 static int turn(struct loop *l)
 {
 	int r = l->hook ? l->hook(l->hook_arg) : 0;
 
 	if (r < 0 || l->stopped)
 		return r < 0 ? r : 0;
-	r = l->is_virtual ? sleep_virtual(l) : sleep_real(l);
-	if (!r && !l->stopped)
-		fire_due(l);
-	return r;
+	return work(l);
 }
 
 /* A stop still runs the hook once more: what the last turn staged must reach the disk, and the

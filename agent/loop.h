@@ -43,9 +43,13 @@ void loop_cancel(struct loop *l, struct loop_timer *t); /* NULL is fine */
 void loop_before_sleep(struct loop *l, loop_hook_fn fn, void *arg);
 
 /* A turn that has worked on fds for longer than us goes on to its hook, and to the rest afterwards:
- * whom the finished part concerns can work on meanwhile. 0 = all that is ready first. Real time
- * only. */
+ * whom the finished part concerns can work on meanwhile. One that has not takes up what became
+ * ready meanwhile, until nothing is. 0 = all that is ready at first, and no more. Real time only.
+ */
 void loop_slice(struct loop *l, int64_t us);
+/* Of a turn with a slice: asked between pieces of work; true ends it as the slice's end does. */
+typedef bool (*loop_full_fn)(void *arg);
+void loop_full(struct loop *l, loop_full_fn fn, void *arg);
 /* For who works on fds that loop_watch() does not know: a piece of work is done. */
 void loop_worked(struct loop *l);
 

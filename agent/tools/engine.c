@@ -11,6 +11,7 @@
 #define TURN_EVENTS  1024 /* of one turn; a turn that wants more is a loop between agents */
 #define SUBSCRIBERS  16
 #define TURN_EFFECTS 2048
+#define FULL_PART    8 /* of either; each event may lead to several more */
 
 struct engine {
 	struct engine_config c;
@@ -110,6 +111,11 @@ wall_t engine_now(const struct engine *en)
 wall_t engine_replayed(const struct engine *en)
 {
 	return en->replayed;
+}
+
+bool engine_full(const struct engine *en)
+{
+	return en->n >= TURN_EVENTS / FULL_PART || en->effects >= TURN_EFFECTS / FULL_PART;
 }
 
 uint64_t engine_commits(const struct engine *en)

@@ -60,6 +60,9 @@ void engine_on_durable(struct engine *en, engine_event_fn fn, void *arg);
 
 /* The before-sleep hook: deliver, end, commit, release. 0 or the failure that ends the process. */
 int engine_turn(void *engine);
+/* The turn holds so much that no other request should be taken into it: the rest of its room is for
+ * what the subscribers make of its events. */
+bool engine_full(const struct engine *en);
 /* Transactions of this process so far. */
 uint64_t engine_commits(const struct engine *en);
 /* How long a transaction's commit takes of late, in microseconds. */

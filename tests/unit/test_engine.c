@@ -227,6 +227,31 @@ static void effects_wait_for_the_commit(void **state)
 	close_all();
 }
 
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* Long before a turn has no room it says so, and the next one is empty. */
+static void a_full_turn_says_so(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	open_all();
+	assert_int_equal(engine_turn(engine), 0);
+	for (; !engine_full(engine) && n < 1024; n++)
+		engine_refuse(engine, "us", "tool", NULL, REFUSE_DUPLICATE, "again");
+	assert_int_equal(n, 1024 / 8);
+	assert_int_equal(engine_turn(engine), 0);
+	for (n = 0; !engine_full(engine) && n < 2048; n++)
+		engine_after_commit(engine, nothing, NULL);
+	assert_int_equal(n, 2048 / 8);
+	assert_int_equal(engine_turn(engine), 0);
+	assert_false(engine_full(engine));
+	close_all();
+}
+
 /* Each margin, price, amount and time of an acceptance is bound to the quote: flip one, refused. */
 static void the_quote_binds_every_number(void **state)
 {
@@ -505,6 +530,7 @@ int main(void)
 		cmocka_unit_test(replay_gives_the_same_world),
 		cmocka_unit_test(a_refusal_changes_nothing),
 		cmocka_unit_test(effects_wait_for_the_commit),
+		cmocka_unit_test(a_full_turn_says_so),
 		cmocka_unit_test(the_quote_binds_every_number),
 		cmocka_unit_test(what_is_over_makes_room),
 		cmocka_unit_test(wanted_objects_are_found),

@@ -251,53 +251,6 @@ static void test_fd_watch(void **state)
 	fd_watch(true);
 }
 
-static void read_slowly(void *arg, int fd, unsigned what)
-{
-	struct probe *p = arg;
-	struct timespec from, now;
-	char c;
-
-	(void)what;
-	assert_int_equal(read(fd, &c, 1), 1);
-	p->at[p->n] = p->hooks; /* in which turn */
-	(void)clock_gettime(CLOCK_MONOTONIC, &from);
-	do {
-		(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	} while ((now.tv_sec - from.tv_sec) * 1000000000 + now.tv_nsec - from.tv_nsec < 300000);
-	if (++p->n == 6)
-		loop_stop(p->l, 0);
-}
-
-/* Six fds are ready at once: without a slice in one turn, with one in turns of two pieces of work,
- * the first of which starts the clock. None is lost, none is served twice. */
-static void slices(int64_t us, unsigned turns)
-{
-	struct probe p = { 0 };
-	int sv[6][2];
-
-	assert_int_equal(loop_new(&p.l, false), 0);
-	loop_before_sleep(p.l, count_hook, &p);
-	loop_slice(p.l, us);
-	for (int i = 0; i < 6; i++) {
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv[i]), 0);
-		assert_int_equal(write(sv[i][1], "x", 1), 1);
-		assert_non_null(loop_watch(p.l, sv[i][0], LOOP_READ, read_slowly, &p));
-	}
-	assert_int_equal(loop_run(p.l), 0);
-	assert_int_equal(p.n, 6); /* rrr and d in whichever order, then */
-	assert_int_equal(p.at[5] - p.at[0], turns - 1);
-	p.l = loop_free(p.l);
-	for (int i = 0; i < 12; i++)
-		(void)close(sv[i / 2][i % 2]);
-}
-
-static void test_slices(void **state)
-{
-	(void)state;
-	slices(0, 1);
-	slices(1, 3);
-}
-
 static void test_real_timer(void **state)
 {
 	struct probe p = { 0 };
@@ -544,7 +497,6 @@ int main(void)
 		cmocka_unit_test(test_hook_runs_each_turn),
 		cmocka_unit_test(test_hook_error_stops),
 		cmocka_unit_test(test_fd_watch),
-		cmocka_unit_test(test_slices),
 		cmocka_unit_test(test_real_timer),
 		cmocka_unit_test(test_kernel_timer_is_let_alone),
 		cmocka_unit_test(test_stop_in_hook),
