@@ -102,10 +102,11 @@ static int read_leaf(void *arg, const struct store_event *row)
 	return x->n == x->root.count;
 }
 
-static int leaf_at(void *arg, uint64_t index, struct hash *ret)
+static int leaf_at(void *arg, uint64_t index, bool block, struct hash *ret)
 {
 	const struct proving *x = arg;
 
+	(void)block;
 	*ret = x->leaf[index];
 	return 0;
 }

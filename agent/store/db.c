@@ -137,6 +137,7 @@ struct store *db_close(struct store *s)
 	s->keys = body_keys_free(s->keys);
 	free(s->hot);
 	free(s->late);
+	free(s->block);
 	free(s->staged);
 	free(s);
 	return NULL;

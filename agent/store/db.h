@@ -36,6 +36,8 @@ struct store {
 	store_commit_fn on_commit;
 	void *on_commit_arg;
 	sqlite3_stmt *stmt[Q_MAX_];
+	struct hash *block; /* roots of the log's first full blocks, NULL = none yet */
+	uint64_t blocks, block_cap;
 	int frozen;             /* something of the ledger may be: 1 yes, 0 no, -1 not looked yet */
 	struct ledger_hot *hot; /* the turn's wallets, NULL = none yet */
 	struct late *late;      /* the turn's events that are not written yet, NULL = never any */
@@ -113,6 +115,12 @@ int db_rows(struct store *s, const char *name, const struct db_rows *t) must_che
 uint64_t log_next(const struct store *s); /* the next event's seq */
 /* The chain's next link: over the one before it, from[0], and n leaves, from[1] and on. */
 struct hash log_link(const struct hash *from, unsigned n);
+
+/* After leaves were added to a tree that was of size was: keeps the root of a block that became
+ * full, so that a proof need not read the block's leaves. What finds no memory is read again then.
+ * blocks_cut() goes with a rollback. */
+void blocks_note(struct store *s, const struct merkle *m, uint64_t was);
+void blocks_cut(struct store *s, uint64_t size);
 
 struct log_row {
 	int64_t seq;

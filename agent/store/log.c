@@ -107,8 +107,10 @@ static int walk(struct store *s, struct log_at *at, struct store_report *rep, st
 		struct log_row row = row_of(st);
 
 		rep->fault = db_row_check(at, &row);
-		if (rep->fault == STORE_SOUND)
+		if (rep->fault == STORE_SOUND) {
+			blocks_note(s, &at->tree, at->tree.size - 1);
 			continue;
+		}
 		if (sqlite3_errcode(s->db) == SQLITE_NOMEM)
 			return err_set(e, -ENOMEM, "store: out of memory");
 		rep->seq = rep->fault == STORE_FAULT_GAP ? at->tree.size + 1 : (uint64_t)row.seq;
@@ -233,12 +235,40 @@ struct leaves {
 	struct err *e;
 };
 
+void blocks_note(struct store *s, const struct merkle *m, uint64_t was)
+{
+	uint64_t full = m->size >> MERKLE_BLOCK;
+
+	if (full == was >> MERKLE_BLOCK || s->blocks != full - 1)
+		return;
+	if (s->blocks == s->block_cap) {
+		uint64_t cap = s->block_cap ? 2 * s->block_cap : 64;
+		struct hash *p = reallocarray(s->block, cap, sizeof(*p));
+
+		if (!p)
+			return;
+		s->block = p;
+		s->block_cap = cap;
+	}
+	s->block[s->blocks++] = m->block;
+}
+
+void blocks_cut(struct store *s, uint64_t size)
+{
+	if (s->blocks > size >> MERKLE_BLOCK)
+		s->blocks = size >> MERKLE_BLOCK;
+}
+
 /* A cursor that follows the ascending reads of merkle_prove_*() and seeks over what they skip. */
-static int leaf_at(void *arg, uint64_t index, struct hash *ret)
+static int leaf_at(void *arg, uint64_t index, bool block, struct hash *ret)
 {
 	struct leaves *l = arg;
 	int r;
 
+	if (block && index >> MERKLE_BLOCK < l->s->blocks) {
+		*ret = l->s->block[index >> MERKLE_BLOCK];
+		return 1;
+	}
 	if (!l->st || l->next != index) {
 		db_done(&l->st);
 		r = db_bind(l->s, Q_EVENT_LEAVES, &l->st, l->e, "ii", (int64_t)index,
@@ -274,7 +304,7 @@ int store_root_at(struct store *s, uint64_t size, struct hash *ret, struct err *
 	for (uint64_t i = 0; r == 0 && i < size; i++) {
 		struct hash leaf;
 
-		r = leaf_at(&l, i, &leaf);
+		r = leaf_at(&l, i, false, &leaf);
 		if (r == 0)
 			merkle_append(&m, &leaf);
 	}

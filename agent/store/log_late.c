@@ -122,6 +122,7 @@ int log_write(struct store *s, struct err *e)
 	struct late *l = s->late;
 	struct err why = { 0 };
 	struct hashes h;
+	uint64_t was;
 	int r;
 
 	if (!l || !l->n)
@@ -135,7 +136,9 @@ int log_write(struct store *s, struct err *e)
 		return err_set(e, r == -EEXIST ? -EUCLEAN : r, "event %llu or after: %s",
 			       (unsigned long long)s->now.tree.size + 1, why.text);
 	}
+	was = s->now.tree.size;
 	merkle_append_many(&s->now.tree, h.from + 1, l->n);
+	blocks_note(s, &s->now.tree, was);
 	s->now.chain = h.link;
 	l->n = 0;
 	return 0;

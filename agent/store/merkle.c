@@ -41,16 +41,26 @@ bool hash_eq(const struct hash *a, const struct hash *b)
 	return sodium_memcmp(a->b, b->b, HASH_LEN) == 0;
 }
 
-/* Adding a leaf is a binary increment: each carry joins two equal subtrees. */
+/* Adding is a binary increment: each carry joins two equal subtrees, of 2^level leaves at first. */
+static void append_full(struct merkle *m, unsigned level, const struct hash *root)
+{
+	struct hash h = *root;
+	unsigned i = level;
+
+	for (;; i++) {
+		if (i == MERKLE_BLOCK)
+			m->block = h;
+		if (!(m->size >> i & 1))
+			break;
+		h = hash_node(&m->node[i], &h);
+	}
+	m->node[i] = h;
+	m->size += UINT64_C(1) << level;
+}
+
 void merkle_append(struct merkle *m, const struct hash *leaf)
 {
-	struct hash h = *leaf;
-	unsigned i = 0;
-
-	for (; m->size >> i & 1; i++)
-		h = hash_node(&m->node[i], &h);
-	m->node[i] = h;
-	m->size++;
+	append_full(m, 0, leaf);
 }
 
 /* Level by level: what stands alone at a level and what is new there pair up, so that the nodes of
@@ -66,6 +76,8 @@ void merkle_append_many(struct merkle *m, const struct hash *leaf, unsigned n)
 	for (unsigned level = 0; k; level++) {
 		struct hash *from = row + 1;
 
+		if (level == MERKLE_BLOCK)
+			m->block = from[k - 1];
 		if (m->size >> level & 1) {
 			*--from = m->node[level];
 			k++;
@@ -100,15 +112,16 @@ struct hash merkle_root(const struct merkle *m)
 /* Root of the leaves [from, to). */
 static int range_root(merkle_leaf_fn fn, void *arg, uint64_t from, uint64_t to, struct hash *ret)
 {
+	const uint64_t n = UINT64_C(1) << MERKLE_BLOCK;
 	struct merkle m = { .size = 0 };
-	struct hash leaf;
+	struct hash h;
 	int r;
 
-	for (uint64_t i = from; i < to; i++) {
-		r = fn(arg, i, &leaf);
+	for (uint64_t i = from; i<to; i += r> 0 ? n : 1) {
+		r = fn(arg, i, i % n == 0 && to - i >= n, &h);
 		if (r < 0)
 			return r;
-		merkle_append(&m, &leaf);
+		append_full(&m, r > 0 ? MERKLE_BLOCK : 0, &h);
 	}
 	*ret = merkle_root(&m);
 	return 0;

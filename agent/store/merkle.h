@@ -12,11 +12,15 @@ struct hash {
 	uint8_t b[HASH_LEN];
 };
 
+/* A block is a full subtree of so many leaves: 2^MERKLE_BLOCK, the first at leaf 0. */
+enum { MERKLE_BLOCK = 8 };
+
 /* The state of a growing tree: node[i] is the root of a full subtree of 2^i leaves and counts
- * when bit i of size is set. All zero = the empty tree. */
+ * when bit i of size is set; block is the root of the last block that became full. All zero = the
+ * empty tree. */
 struct merkle {
 	uint64_t size;
-	struct hash node[64];
+	struct hash node[64], block;
 };
 
 struct merkle_proof {
@@ -24,8 +28,9 @@ struct merkle_proof {
 	struct hash node[MERKLE_PROOF_MAX];
 };
 
-/* Reads leaf `index` (0..size-1) of a tree that is being proved. 0 or negative errno. */
-typedef int (*merkle_leaf_fn)(void *arg, uint64_t index, struct hash *ret);
+/* Reads leaf `index` (0..size-1) of a tree that is being proved. 0 or negative errno. Where the
+ * whole block that begins there is asked for, it may give the block's root instead: 1. */
+typedef int (*merkle_leaf_fn)(void *arg, uint64_t index, bool block, struct hash *ret);
 
 struct hash hash_bytes(const void *data, size_t len); /* plain SHA-256 */
 struct hash hash_leaf(const void *data, size_t len);

@@ -150,6 +150,7 @@ static int load_reader(struct store *s, struct err *e)
 		    (sqlite3_column_bytes(st, 1) && !db_hash(st, 1, &s->now.chain)))
 			break;
 		merkle_append(&s->now.tree, &leaf);
+		blocks_note(s, &s->now.tree, s->now.tree.size - 1);
 	}
 	s->durable = s->now;
 	return r < 0 ? r : 0;
@@ -351,6 +352,7 @@ int store_rollback(struct store *s, struct err *e)
 	}
 	s->in_turn = false;
 	s->now = s->durable;
+	blocks_cut(s, s->now.tree.size);
 	s->changes = sqlite3_total_changes(s->db);
 	return 0;
 }

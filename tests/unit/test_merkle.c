@@ -25,10 +25,11 @@ static struct hash unhex(const json_t *j)
 	return h;
 }
 
-static int leaf_at(void *arg, uint64_t i, struct hash *ret)
+static int leaf_at(void *arg, uint64_t i, bool block, struct hash *ret)
 {
 	uint64_t *last = arg;
 
+	(void)block;
 	assert_true(*last == UINT64_MAX || i > *last);
 	*last = i;
 	*ret = leaves[i];

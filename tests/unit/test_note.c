@@ -79,10 +79,11 @@ static struct hash leaves[LEAVES];
 static uint8_t seed[2][32];
 static struct note_key log_key = { "did:web:a.example/log", NOTE_ED25519, { 0 } };
 
-static int leaf_at(void *arg, uint64_t i, struct hash *ret)
+static int leaf_at(void *arg, uint64_t i, bool block, struct hash *ret)
 {
 	const struct hash *l = arg;
 
+	(void)block;
 	*ret = l[i];
 	return 0;
 }
