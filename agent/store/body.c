@@ -178,8 +178,8 @@ int store_body_put(struct store *s, const struct hash *digest, const char *consu
 	struct head h = { .magic = MAGIC };
 	uint8_t key[KEY_LEN];
 	char path[PATH_LEN];
-	auto_free uint8_t *data = NULL;
 	unsigned long long n = 0;
+	uint8_t *data;
 	int r = db_name("consumer", consumer, e);
 
 	if (!r && (!body || len > STORE_BLOB_MAX - sizeof(h) - TAG_LEN))
@@ -206,8 +206,7 @@ int store_body_put(struct store *s, const struct hash *digest, const char *consu
 	(void)crypto_aead_xchacha20poly1305_ietf_encrypt(data + sizeof(h), &n, body, len, digest->b,
 							 HASH_LEN, NULL, h.nonce, key);
 	sodium_memzero(key, sizeof(key));
-	r = db_run(s, Q_BODY_PUT, e, "hb", digest, data, sizeof(h) + (size_t)n);
-	return r < 0 ? r : 0;
+	return pairs_put(s, PAIRS_BODIES, digest->b, HASH_LEN, data, sizeof(h) + (size_t)n, e);
 }
 
 /* data is what the row holds; *ret is malloc'd and 0-terminated. */
@@ -256,8 +255,10 @@ int store_body_get(struct store *s, const struct hash *digest, void **ret, size_
 		   struct err *e)
 {
 	auto_done sqlite3_stmt *st = NULL;
-	int r = db_bind(s, Q_BODY_GET, &st, e, "h", digest);
+	int r = pairs_write(s, PAIRS_BODIES, e);
 
+	if (!r)
+		r = db_bind(s, Q_BODY_GET, &st, e, "h", digest);
 	if (!r)
 		r = db_step(s, st, e);
 	if (r == 0)

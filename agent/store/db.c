@@ -89,6 +89,8 @@ int db_connect(const char *path, unsigned flags, struct store **ret, struct err 
 		rc = log_rows(s);
 	if (rc == SQLITE_OK && !(flags & STORE_READER))
 		rc = journal_rows(s);
+	if (rc == SQLITE_OK && !(flags & STORE_READER))
+		rc = pairs_rows(s);
 	if (rc != SQLITE_OK) {
 		r = db_fail(s, rc, path, e);
 		s = db_close(s);
@@ -138,6 +140,7 @@ struct store *db_close(struct store *s)
 	free(s->hot);
 	free(s->late);
 	free(s->block);
+	pairs_free(s);
 	free(s->staged);
 	free(s);
 	return NULL;

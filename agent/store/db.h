@@ -14,6 +14,8 @@ enum query {
 	Q_MAX_
 };
 
+enum pairs_kind { PAIRS_NAMED, PAIRS_BODIES, PAIRS_MAX_ };
+
 enum { STORE_APPLICATION = 0x54726561 };
 
 /* What a turn moves, and what a rollback puts back. */
@@ -42,7 +44,8 @@ struct store {
 	struct ledger_hot *hot; /* the turn's wallets, NULL = none yet */
 	struct late *late;      /* the turn's events that are not written yet, NULL = never any */
 	struct staged *staged;  /* and its rows of the journal */
-	struct body_key *keys;  /* of bodies, in locked memory; NULL = none read yet */
+	struct pairs *pairs[PAIRS_MAX_]; /* and its named values and bodies, NULL = never any */
+	struct body_key *keys;           /* of bodies, in locked memory; NULL = none read yet */
 };
 
 /* Keys of bodies that were kept in memory; NULL is fine. */
@@ -112,6 +115,19 @@ struct db_rows {
 	void (*column)(const struct store *s, unsigned i, int column, sqlite3_context *ret);
 };
 int db_rows(struct store *s, const char *name, const struct db_rows *t) must_check;
+/* Takes a named value or a body of the turn; val is malloc'd and taken whatever is returned, the
+ * last of a key counts. pairs_write() writes those of a kind, and poisons the store when it cannot.
+ * pairs_get() borrows what waits until the next call here, NULL = nothing of that key does.
+ * pairs_forget() goes with a rollback, pairs_free() with the store. pairs_rows() makes them tables
+ * of the connection, `named` and `bodies`: SQLITE_* */
+int pairs_put(struct store *s, enum pairs_kind kind, const void *key, size_t key_len, void *val,
+	      size_t len, struct err *e) must_check;
+const void *pairs_get(struct store *s, enum pairs_kind kind, const void *key, size_t key_len,
+		      size_t *ret_len);
+int pairs_write(struct store *s, enum pairs_kind kind, struct err *e) must_check;
+void pairs_forget(struct store *s);
+void pairs_free(struct store *s);
+int pairs_rows(struct store *s) must_check;
 uint64_t log_next(const struct store *s); /* the next event's seq */
 /* The chain's next link: over the one before it, from[0], and n leaves, from[1] and on. */
 struct hash log_link(const struct hash *from, unsigned n);

@@ -43,7 +43,7 @@ int ledger_late_freeze(struct store *s, wall_t now, struct err *e)
 
 	if (r || now.ms <= last)
 		return r;
-	s->frozen = -1;
+	s->frozen = 1;
 	(void)snprintf(text, sizeof(text), "%lld", (long long)now.ms);
 	return store_kv_put(s, LATE, text, strlen(text), e);
 }
@@ -66,7 +66,7 @@ int ledger_stop(struct store *s, enum ledger_stop stop, bool on, struct err *e)
 {
 	if ((unsigned)stop >= LEDGER_STOP_MAX_)
 		return err_set(e, -EINVAL, "stop: ledger or key");
-	s->frozen = -1;
+	s->frozen = 1;
 	return store_kv_put(s, stops[stop], on ? "1" : "0", 1, e);
 }
 
@@ -76,7 +76,7 @@ int ledger_hold_freeze(struct store *s, enum ledger_side side, const char *hold_
 	int r = lg_hold_id(side, hold_id, e);
 
 	hold_mark(name, side, hold_id);
-	s->frozen = -1;
+	s->frozen = 1;
 	return r ? r : store_kv_put(s, name, "1", 1, e);
 }
 
@@ -88,7 +88,8 @@ bool ledger_hold_frozen(struct store *s, enum ledger_side side, const char *hold
 	return marked(s, name, NULL) != 0; /* a store that fails is no reason to go on */
 }
 
-/* Nothing was ever frozen on most machines: then no operation pays for the question. */
+/* Nothing was ever frozen on most machines: then no operation pays for the question. What this
+ * process froze may not be written yet, so it is not asked of the table. */
 static int any(struct store *s, struct err *e)
 {
 	int64_t n = 0;

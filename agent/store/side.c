@@ -85,8 +85,22 @@ int store_out_done(struct store *s, uint64_t id, bool delivered, struct err *e)
 }
 
 /* --- named values --- */
+static int copy_of(const void *val, size_t len, void **ret, struct err *e)
+{
+	char *copy = malloc(len + 1);
+
+	if (!copy)
+		return err_set(e, -ENOMEM, "store: out of memory");
+	if (len)
+		memcpy(copy, val, len);
+	copy[len] = '\0';
+	*ret = copy;
+	return 0;
+}
+
 int store_kv_put(struct store *s, const char *key, const void *val, size_t len, struct err *e)
 {
+	void *copy = NULL;
 	int r = db_name("key", key, e);
 
 	if (!r)
@@ -94,15 +108,20 @@ int store_kv_put(struct store *s, const char *key, const void *val, size_t len, 
 	if (!r)
 		r = db_turn(s, e);
 	if (!r)
-		r = db_run(s, Q_KV_PUT, e, "tb", key, val, len);
-	return r < 0 ? r : 0;
+		r = copy_of(val, len, &copy, e);
+	return r ? r : pairs_put(s, PAIRS_NAMED, key, strlen(key), copy, len, e);
 }
 
 int store_kv_get(struct store *s, const char *key, void **ret, size_t *ret_len, struct err *e)
 {
 	auto_done sqlite3_stmt *st = NULL;
+	const void *waits = NULL;
 	int r = db_name("key", key, e);
 
+	if (!r)
+		waits = pairs_get(s, PAIRS_NAMED, key, strlen(key), ret_len);
+	if (waits)
+		return copy_of(waits, *ret_len, ret, e);
 	if (!r)
 		r = db_bind(s, Q_KV_GET, &st, e, "t", key);
 	if (!r)

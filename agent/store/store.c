@@ -317,6 +317,10 @@ int store_commit(struct store *s, struct err *e)
 		r = log_write(s, e);
 	if (!r && s->now.tree.size != s->durable.tree.size)
 		r = head_put(s, e);
+	if (!r)
+		r = pairs_write(s, PAIRS_NAMED, e);
+	if (!r)
+		r = pairs_write(s, PAIRS_BODIES, e);
 	if (r >= 0)
 		r = db_run(s, Q_COMMIT, e, "");
 	if (r < 0) {
@@ -345,6 +349,7 @@ int store_rollback(struct store *s, struct err *e)
 	ledger_cold(s);
 	journal_forget(s);
 	log_forget(s);
+	pairs_forget(s);
 	r = db_run(s, Q_ROLLBACK, e, "");
 	if (r < 0) {
 		s->poisoned = true;
