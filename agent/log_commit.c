@@ -10,9 +10,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define STEP_US   (1000 * 1000)
-#define AGAIN_US  1000 /* while there are more */
-#define STEP_ROWS 32   /* of one step: about a millisecond */
+#define STEP_US  (1000 * 1000)
+#define AGAIN_US 1000 /* while there are more */
+/* Of one step, and then to the next link: a millisecond or two. A turn has one step and may have
+ * more events than that, so what is behind by many takes more, up to so many more. */
+#define STEP_ROWS 32
+#define STEP_MORE 160
 
 struct log_commit {
 	struct side *s;
@@ -20,7 +23,9 @@ struct log_commit {
 	struct loop_timer *timer;
 	uint64_t first; /* that the next root begins with */
 	struct merkle tree;
-	unsigned rows; /* of this step */
+	uint64_t rows, most; /* of this step */
+	bool linked;         /* the last of them ends those that were written with it */
+	bool more;           /* the step stopped before what is durable ends */
 	struct err *e;
 };
 
@@ -42,8 +47,10 @@ static int take_row(void *arg, const struct store_event *row)
 	struct hash leaf;
 	int r;
 
-	if (row->seq > store_durable(engine_store(c->s->engine)) || c->rows == STEP_ROWS ||
-	    c->tree.size == LOG_COMMIT_MAX)
+	if (row->seq > store_durable(engine_store(c->s->engine)))
+		return 1;
+	c->more = (c->rows >= c->most && c->linked) || c->tree.size == LOG_COMMIT_MAX;
+	if (c->more)
 		return 1;
 	r = disclosure_key(c->s, key, c->e);
 	r = r ? r : commit_event(key, row->seq, row->body, row->len, d, c->e);
@@ -51,6 +58,7 @@ static int take_row(void *arg, const struct store_event *row)
 		return r;
 	leaf = hash_leaf(d, sizeof(d));
 	merkle_append(&c->tree, &leaf);
+	c->linked = row->linked;
 	c->rows++;
 	return 0;
 }
@@ -62,9 +70,12 @@ static int step(struct log_commit *c, struct err *e)
 	int r;
 
 	c->rows = 0;
+	c->more = false;
 	c->e = e;
 	if (from > store_durable(st))
 		return 0;
+	c->most = (store_durable(st) - from) / STEP_ROWS;
+	c->most = STEP_ROWS + (c->most < STEP_MORE ? c->most : STEP_MORE);
 	r = store_replay(st, from, take_row, c, e);
 	if (r >= 0 && c->tree.size == LOG_COMMIT_MAX)
 		r = log_commit_put(c->s, e);
@@ -79,7 +90,7 @@ static void tick(void *arg)
 
 	if (r)
 		log_error("log: not committed: %s", e.text);
-	c->timer = loop_after(c->s->loop, !r && c->rows == STEP_ROWS ? AGAIN_US : STEP_US, tick, c);
+	c->timer = loop_after(c->s->loop, !r && c->more ? AGAIN_US : STEP_US, tick, c);
 	if (!c->timer)
 		loop_stop(c->s->loop, -ENOMEM);
 }

@@ -26,6 +26,7 @@ int store_stage(struct store *s, const char *body, size_t len, struct store_even
 	if (r || !ret)
 		return r;
 	ev.leaf = hash_leaf(body, len);
+	ev.linked = true;
 	*ret = ev;
 	return 0;
 }
@@ -192,6 +193,7 @@ int store_replay(struct store *s, uint64_t from, store_event_fn fn, void *arg, s
 			continue;
 		ev.body = row.body;
 		ev.len = row.len;
+		ev.linked = row.chain != NULL;
 		memcpy(ev.leaf.b, row.leaf, HASH_LEN);
 		r = fn(arg, &ev);
 		if (r != 0)

@@ -37,6 +37,8 @@ struct store_event {
 	const char *body; /* JCS JSON, len bytes, borrowed until the callback returns */
 	size_t len;
 	struct hash leaf;
+	bool linked; /* the last of those written together: a replay from the next reads none twice
+		      */
 };
 
 /* Where the log stands. A commit moves `durable`. chain = SHA-256(the chain before || the leaves

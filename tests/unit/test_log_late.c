@@ -223,6 +223,8 @@ static void test_turns(void **state)
 
 static int leaf_of(void *arg, const struct store_event *ev)
 {
+	assert_int_equal(ev->linked,
+			 ev->seq == 3 || ev->seq == 3 + MERKLE_MANY || ev->seq == 7 + MERKLE_MANY);
 	((struct hash *)arg)[ev->seq] = ev->leaf;
 	return 0;
 }
