@@ -48,7 +48,8 @@ static void describe(struct ev_act *a, const char *tool, const json_t *args)
 int acts_ask(struct side *s, const struct peer *p, const char *tool, const json_t *args,
 	     struct mcp_turn *t, struct err *e)
 {
-	auto_free char *text = json_dumps(args ? args : json_null(), JSON_COMPACT | JSON_SORT_KEYS);
+	auto_free char *text =
+		json_dump_new(args ? args : json_null(), JSON_COMPACT | JSON_SORT_KEYS);
 	struct ev_act a = { .uid = p->uid, .expires = engine_now(s->engine) };
 	enum refusal no;
 	char key[96];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agents.h"
+#include "codec/json_pool.h"
 #include "compose.h"
 #include "confine.h"
 #include "log.h"
@@ -169,6 +170,7 @@ int agents_run(const struct config *c, int enforcer_fd, int signer_fd, struct er
 	int r;
 
 	keep_heap();
+	json_pool_use();
 	r = compose_new(&a.compose, c, e); /* reads keys and documents, still privileged */
 	r = r ? r : confine(c, e);
 	r = r ? r : start(&a);

@@ -393,7 +393,7 @@ int disclosure_sight(const struct disclosure_lens *l, uint64_t seq, const char *
 		json_decref(seen.event);
 		return r;
 	}
-	*ret = json_dumps(seen.event, JSON_COMPACT | JSON_SORT_KEYS);
+	*ret = json_dump_new(seen.event, JSON_COMPACT | JSON_SORT_KEYS);
 	json_decref(seen.event);
 	return *ret ? 2 : err_set(e, -ENOMEM, "out of memory");
 }
@@ -452,7 +452,7 @@ static int keep_row(const struct disclosure_lens *l, unsigned resource, size_t l
 
 static int keep_event(const struct disclosure_lens *l, const json_t *row, json_t *out)
 {
-	auto_free char *text = json_dumps(row, JSON_COMPACT);
+	auto_free char *text = json_dump_new(row, JSON_COMPACT);
 	struct disclosure_seen seen = { 0 };
 	int r = text ? disclosure_row(l, (uint64_t)json_integer_value(json_object_get(row, "seq")),
 				      text, strlen(text), &seen, NULL)

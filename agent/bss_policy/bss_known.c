@@ -205,7 +205,7 @@ static void keep_both(struct side *s, const digest_t *known, const digest_t *sho
 	if (!r)
 		both = json_pack("{s:s, s:O, s:O}", "type", WALLET_EVIDENCE, "known", first,
 				 "shown", vc);
-	text = both ? json_dumps(both, JSON_COMPACT) : NULL;
+	text = both ? json_dump_new(both, JSON_COMPACT) : NULL;
 	(void)hex_encode(shown->b, 8, hex, sizeof(hex));
 	(void)snprintf(name, sizeof(name), "evidence-%s.json", hex);
 	if (!r)

@@ -38,6 +38,9 @@ int json_read(json_t **ret, const void *buf, size_t len, const struct json_limit
  * jansson's own writer keeps against cycles. Freed by the caller. NULL: v is NULL or deeper than 64
  * levels, a real is not finite, or no memory. Needs LC_NUMERIC=C. */
 char *json_text_new(const json_t *v);
+/* The text of jansson's own writer under its flags, freed by the caller with free() whatever
+ * jansson takes its memory from (json_pool.h). NULL as json_dumps(), or no memory. */
+char *json_dump_new(const json_t *v, size_t flags);
 /* To tell whether two values are the same, in whatever order their members came, under a random key
  * that stays here; not for signatures, which want JCS (canon.h). 0, or -EINVAL when
  * v is NULL or deeper than 64 levels, a real is not finite, or no memory. */

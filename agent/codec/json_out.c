@@ -177,6 +177,22 @@ char *json_out_take(struct json_out *o, size_t *len)
 	return p;
 }
 
+static int dump_sink(const char *s, size_t n, void *arg)
+{
+	struct json_out *o = arg;
+
+	json_out_add(o, s, n);
+	return o->failed ? -1 : 0;
+}
+
+char *json_dump_new(const json_t *v, size_t flags)
+{
+	struct json_out o = { 0 };
+
+	o.failed = json_dump_callback(v, dump_sink, &o, flags) != 0;
+	return json_out_take(&o, NULL);
+}
+
 char *json_text_new(const json_t *v)
 {
 	struct json_out o = { 0 };

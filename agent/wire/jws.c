@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "agent/codec/canon.h"
+#include "agent/codec/json.h"
 #include "agent/crypto/crypto.h"
 #include "rpc.h"
 
@@ -25,7 +26,7 @@ static char *base64url_new(const void *p, size_t n)
 static char *protected_new(const char *kid)
 {
 	json_t *o = json_pack("{s:s, s:s, s:s}", "alg", "EdDSA", "kid", kid, "typ", "JOSE");
-	auto_free char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	auto_free char *text = o ? json_dump_new(o, JSON_COMPACT) : NULL;
 
 	json_decref(o);
 	return text ? base64url_new(text, strlen(text)) : NULL;

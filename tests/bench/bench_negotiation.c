@@ -13,6 +13,7 @@
 #include "agent/bss_desk.h"
 #include "agent/bss_negotiation/bss_negotiation.h"
 #include "agent/bss_policy/bss_policy.h"
+#include "agent/codec/json_pool.h"
 #include "agent/codec/nego.h"
 #include "agent/codec/noun.h"
 #include "agent/ent_policy/ent_policy.h"
@@ -315,6 +316,7 @@ int main(int argc, char **argv)
 	double from;
 
 	log_init("bench", LOG_LEVEL_WARN);
+	json_pool_use();
 	party_init(&treasury, 1);
 	party_init(&agent, 2);
 	party_init(&oper, 3);
