@@ -341,9 +341,13 @@ int noun_decode_log(const struct field_table *t, const json_t *js, void *obj, st
 	return decode_all(t, js, obj, &(struct reading){ .e = e, .log = true });
 }
 
-int noun_decode_fields(const struct field_table *t, const json_t *js, void *obj, struct err *e)
+int noun_decode_field(const char *table, const struct field *f, const json_t *v, void *obj,
+		      struct err *e)
 {
-	return decode_into(t, js, obj, &(struct reading){ .e = e });
+	const struct field_table t = { table, 0, f, 1, false };
+	const struct reading x = { .e = e };
+
+	return take_field(&t, f, v, obj, &x);
 }
 
 static json_t *schema_of(const struct field *f)

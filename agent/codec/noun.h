@@ -27,10 +27,11 @@ int noun_decode(const struct field_table *t, const json_t *js, void *obj, struct
 int noun_decode_log(const struct field_table *t, const json_t *js, void *obj,
 		    struct err *e) must_check;
 
-/* The same into an object in place: only the described members are written. For callers that gather
- * one struct from several places; *obj may be half written on failure. */
-int noun_decode_fields(const struct field_table *t, const json_t *js, void *obj,
-		       struct err *e) must_check;
+/* One member's value into an object in place: what noun_field() gave. table is its name in errors.
+ * For callers that gather one struct from several places; the member may be half written on
+ * failure. */
+int noun_decode_field(const char *table, const struct field *f, const json_t *v, void *obj,
+		      struct err *e) must_check;
 
 /* JSON Schema 2020-12 of the struct (a new object), for MCP's tools/list. */
 json_t *noun_schema(const struct field_table *t);

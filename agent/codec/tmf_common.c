@@ -78,26 +78,20 @@ static int ch_typed(const json_t *c, const char *path, struct err *e)
 static int ch_take(const json_t *c, const char *path, const struct field *f, size_t n, bool *seen,
 		   void *obj, struct err *e)
 {
+	const json_t *v = json_object_get(c, "value");
 	const char *name;
-	json_t *one;
 	int r = json_need_str(c, path, "name", &name, e);
 
 	if (r)
 		return r;
 	for (size_t i = 0; i < n; i++) {
-		const struct field_table t = { path, 0, &f[i], 1, false };
-
 		if (strcmp(f[i].name, name) != 0)
 			continue;
 		if (seen[i])
 			return err_set(e, -EINVAL, "%s: %s: twice", path, name);
 		seen[i] = true;
-		one = json_pack("{s:O}", name, json_object_get(c, "value"));
-		if (!one)
-			return err_set(e, -EINVAL, "%s: %s: value missing", path, name);
-		r = noun_decode_fields(&t, one, obj, e);
-		json_decref(one);
-		return r;
+		return v ? noun_decode_field(path, &f[i], v, obj, e)
+			 : err_set(e, -EINVAL, "%s: %s: value missing", path, name);
 	}
 	return err_set(e, -EINVAL, "%s: %.40s: unknown characteristic", path, name);
 }
