@@ -346,24 +346,27 @@ const struct deal *desk_deal(const struct desk_call *c, const ident_t *id)
 
 /* --- bodies ----------------------------------------------------------------------------------- */
 
+int desk_text_put(struct side *s, const char *consumer, const char *text, size_t len, digest_t *ret,
+		  struct err *e)
+{
+	struct hash h;
+	int r;
+
+	sha256(text, len, h.b);
+	r = store_body_put(engine_store(s->engine), &h, consumer, text, len, e);
+	if (!r)
+		memcpy(ret->b, h.b, sizeof(ret->b));
+	return r;
+}
+
 int desk_body_put(struct side *s, const char *consumer, const json_t *body, digest_t *ret,
-		  char **ret_text, struct err *e)
+		  struct err *e)
 {
 	auto_free char *text = NULL;
-	struct hash h;
 	size_t len = 0;
 	int r = canon_text(body, BODY_MAX, &text, &len, e);
 
-	if (r)
-		return r;
-	sha256(text, len, h.b);
-	r = store_body_put(engine_store(s->engine), &h, consumer, text, len, e);
-	if (r)
-		return r;
-	memcpy(ret->b, h.b, sizeof(ret->b));
-	if (ret_text)
-		*ret_text = TAKE_PTR(text);
-	return 0;
+	return r ? r : desk_text_put(s, consumer, text, len, ret, e);
 }
 
 int desk_vc_put(struct side *s, const char *consumer, const struct vc *vc, struct err *e)

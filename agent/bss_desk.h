@@ -74,10 +74,13 @@ const struct deal *desk_deal(const struct desk_call *c, const ident_t *id);
 const char *desk_unbound(const struct desk_call *c, const ident_t *negotiation, uint32_t round,
 			 const digest_t *answers);
 
-/* Canonical text under its digest, in this turn, encrypted for the consumer of that DID; *ret_text
- * (NULL: not asked) is freed by the caller. Get: -ENODATA when the consumer was erased. */
+/* Canonical text under its digest, in this turn, encrypted for the consumer of that DID. Get:
+ * -ENODATA when the consumer was erased. */
 int desk_body_put(struct side *s, const char *consumer, const json_t *body, digest_t *ret,
-		  char **ret_text, struct err *e) must_check;
+		  struct err *e) must_check;
+/* The same of what is that text already. */
+int desk_text_put(struct side *s, const char *consumer, const char *text, size_t len, digest_t *ret,
+		  struct err *e) must_check;
 /* The same of a document that was canonicalised when it was read or made. */
 int desk_vc_put(struct side *s, const char *consumer, const struct vc *vc,
 		struct err *e) must_check;

@@ -69,7 +69,7 @@ int bss_credit(const struct deal *d, const struct agreement *a, enum credit_reas
 	str_cut(ev.why.s, why);
 	r = sign(a, &ev, &note, e);
 	if (!r)
-		r = desk_body_put(bss.side, d->peer.s, note, &ev.note, NULL, e);
+		r = desk_body_put(bss.side, d->peer.s, note, &ev.note, e);
 	memcpy(h.b, ev.note.b, sizeof(h.b));
 	if (!r && reason != CREDIT_NOT_IN_FORCE && amount.minor > 0)
 		r = ledger_credit(engine_store(bss.side->engine), LEDGER_SHADOW, a->lineage.s,

@@ -64,14 +64,19 @@ uint8_t bss_paths(struct path_view ret[PATHS_MAX])
 int bss_quote_body(struct quote *q, const struct deal *d, char **ret, struct err *e)
 {
 	struct tmf_parties parties;
-	auto_json json_t *body = NULL;
+	auto_free char *text = NULL;
+	char salt[TMF_SALT_MAX];
+	size_t len = 0;
 	int r;
 
 	desk_parties(bss.side, d->peer.s, &parties);
-	r = tmf648_write(q, &parties, &body, e);
+	tmf_salt(salt);
+	r = tmf648_text(q, &parties, salt, &text, &len, e);
 	if (!r)
-		r = tmf_salt(body, e);
-	return r ? r : desk_body_put(bss.side, d->peer.s, body, &q->digest, ret, e);
+		r = desk_text_put(bss.side, d->peer.s, text, len, &q->digest, e);
+	if (!r && ret)
+		*ret = TAKE_PTR(text);
+	return r;
 }
 
 /* The margins as first quoted, for the bargaining that may follow. */

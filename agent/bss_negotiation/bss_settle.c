@@ -116,9 +116,11 @@ enum refusal bss_order(const struct deal *d, const struct agreement *old,
 	const struct agreement *a = next ? next : old;
 	struct order o = { .action = bss_order_action(old, next) };
 	struct tmf_parties parties;
-	auto_json json_t *body = NULL;
+	auto_free char *text = NULL;
+	char salt[TMF_SALT_MAX];
 	digest_t digest;
 	struct err e = { 0 };
+	size_t len = 0;
 	int r;
 
 	if (!a)
@@ -137,11 +139,10 @@ enum refusal bss_order(const struct deal *d, const struct agreement *old,
 	if (!next && d->has_order && d->order.action == ORDER_MIGRATE)
 		o.old_label = d->order.old_label;
 	desk_parties(bss.side, d->peer.s, &parties);
-	r = tmf622_write(&o, a, &parties, &body, &e);
+	tmf_salt(salt);
+	r = tmf622_text(&o, a, &parties, salt, &text, &len, &e);
 	if (!r)
-		r = tmf_salt(body, &e);
-	if (!r)
-		r = desk_body_put(bss.side, d->peer.s, body, &digest, NULL, &e);
+		r = desk_text_put(bss.side, d->peer.s, text, len, &digest, &e);
 	if (r) {
 		log_error("order for %s: %s", a->lineage.s, e.text);
 		return REFUSE_ORDER_INVALID;
@@ -316,10 +317,10 @@ static int keep(struct settle *s, enum refusal *no, struct err *e)
 		last_put(&s->rcp_prev, &s->rcp_digest, &s->rcp);
 	if (!r)
 		r = desk_body_put(bss.side, s->c->peer->did, json_array_get(s->c->msg->data, 0),
-				  &unused, NULL, e);
+				  &unused, e);
 	if (!r)
 		r = desk_body_put(bss.side, s->c->peer->did, json_array_get(s->c->msg->data, 1),
-				  &unused, NULL, e);
+				  &unused, e);
 	return r;
 }
 

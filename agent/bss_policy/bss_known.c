@@ -227,7 +227,7 @@ int known_freeze(struct side *s, const struct wallet *w, const json_t *vc, struc
 		return r < 0 ? err_set(e, r, "wallet's marks") : 0;
 	r = ledger_row(s, w, &row);
 	if (!r)
-		r = desk_body_put(s, w->holder, vc, &d, NULL, e);
+		r = desk_body_put(s, w->holder, vc, &d, e);
 	if (r)
 		return err_set(e, r, "wallet's evidence");
 	(void)hex_encode(row.credential.b, DIGEST_LEN, first, sizeof(first));

@@ -201,7 +201,7 @@ static int keep_line(struct desk_call *c, const struct wallet_chain *line, struc
 	for (unsigned i = 0; !r && lr->why == REFUSE_NONE && i < n; i++) {
 		r = known_put(c->side, i ? &line->line.up[i - 1] : &line->wallet, e);
 		if (!r)
-			r = desk_body_put(c->side, c->peer->did, wallet_part(c, i), &kept, NULL, e);
+			r = desk_body_put(c->side, c->peer->did, wallet_part(c, i), &kept, e);
 	}
 	return r;
 }

@@ -2,6 +2,7 @@
 #include "noun_text.h"
 
 #include "agent/codec/noun.h"
+#include "agent/codec/plain.h"
 #include "agent/crypto/crypto.h"
 
 #include <errno.h>
@@ -69,7 +70,7 @@ static bool utf8(const char *s, size_t n)
 
 static void string(struct noun_text *o, const char *s, size_t n)
 {
-	size_t from = 0, i = 0;
+	size_t from = 0, i = plain_run(s, n, true);
 	bool wide = false;
 
 	put(o, "\"", 1);
@@ -213,6 +214,37 @@ static void member(struct noun_text *o, const struct field *f, const uint8_t *ba
 	case FIELD_OBJ: noun_text(o, f->sub, p); break;
 	case FIELD_ARR:
 	case FIELD_VEC: array(o, f, base); break;
+	}
+}
+
+void noun_text_field(struct noun_text *o, const struct field *f, const void *obj)
+{
+	member(o, f, obj);
+}
+
+static bool zeros(const uint8_t *p, uint32_t size, uint8_t zero)
+{
+	uint32_t i = 0;
+
+	while (i < size && p[i] == zero)
+		i++;
+	return i == size || (zero && !p[i]);
+}
+
+enum noun_form noun_text_form(const struct field *f, const void *obj)
+{
+	const uint8_t *p = (const uint8_t *)obj + f->off;
+	int64_t v;
+
+	switch (f->kind) {
+	case FIELD_STR: return zeros(p, f->size, '0') ? NOUN_NOTHING : NOUN_STRING;
+	case FIELD_BYTES: return zeros(p, f->size, 0) ? NOUN_NOTHING : NOUN_STRING;
+	case FIELD_UINT: return number(p, f->size) > SAFE_INT ? NOUN_STRING : NOUN_INTEGER;
+	case FIELD_INT:
+		v = signed_number(p, f->size);
+		return v > SAFE_INT || v < -SAFE_INT ? NOUN_STRING : NOUN_INTEGER;
+	case FIELD_BOOL: return NOUN_BOOLEAN;
+	default: return NOUN_NOTHING; /* no value by itself */
 	}
 }
 

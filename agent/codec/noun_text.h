@@ -19,6 +19,10 @@ void noun_text_put(struct noun_text *o, const char *s); /* as it is */
 void noun_text_string(struct noun_text *o, const char *s);
 void noun_text_int(struct noun_text *o, int64_t v);
 void noun_text_hex(struct noun_text *o, const uint8_t *p, size_t n);
+/* One member's value, and what it is written as; NOTHING: an empty text or zeros only. */
+enum noun_form { NOUN_NOTHING, NOUN_STRING, NOUN_INTEGER, NOUN_BOOLEAN };
+void noun_text_field(struct noun_text *o, const struct field *f, const void *obj);
+enum noun_form noun_text_form(const struct field *f, const void *obj);
 /* The whole object. */
 void noun_text(struct noun_text *o, const struct field_table *t, const void *obj);
 

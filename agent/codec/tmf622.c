@@ -27,27 +27,12 @@ static const struct field fields[] = {
 #undef T
 enum { FIELDS_NEEDED = 10 };
 
-static json_t *item(const char *id, const char *action, const struct order *o,
-		    const struct agreement *a, bool main_item)
+static void offering(struct noun_text *o, const struct agreement *a)
 {
-	json_t *js = json_pack("{s:s, s:s, s:s, s:i, s:{s:s, s:s, s:s}, s:{s:s, s:s}}", "@type",
-			       "ProductOrderItem", "id", id, "action", action, "quantity", 1,
-			       "productOffering", "@type", "ProductOfferingRef", "id",
-			       a->type == NET_DET ? "det-flow" : "be-flow", "name",
-			       a->type == NET_DET ? "Deterministic flow" : "Best-effort flow",
-			       "product", "@type", "Product", "name", a->class_name.s);
-
-	if (js && main_item) {
-		char no[8];
-
-		(void)snprintf(no, sizeof(no), "%u", a->item);
-		(void)json_object_set_new(json_object_get(js, "product"), "productCharacteristic",
-					  ch_write(fields, ARRAY_LEN(fields), o));
-		(void)json_object_set_new(js, "quoteItem",
-					  json_pack("{s:s, s:s, s:s}", "@type", "QuoteItemRef",
-						    "quoteId", a->quote.s, "quoteItemId", no));
-	}
-	return js;
+	if (a->type == NET_DET)
+		tmf_ref(o, "ProductOfferingRef", "det-flow", "Deterministic flow");
+	else
+		tmf_ref(o, "ProductOfferingRef", "be-flow", "Best-effort flow");
 }
 
 static const char *action_of(enum order_action a)
@@ -57,29 +42,76 @@ static const char *action_of(enum order_action a)
 						    : "modify";
 }
 
+static void item(struct noun_text *o, const struct order *r, const struct agreement *a)
+{
+	char no[8];
+
+	(void)snprintf(no, sizeof(no), "%u", a->item);
+	tmf_put(o, "{\"@type\":\"ProductOrderItem\",\"action\":", action_of(r->action));
+	tmf_put(o, ",\"id\":\"1\",\"product\":{\"@type\":\"Product\",\"name\":", a->class_name.s);
+	noun_text_put(o, ",\"productCharacteristic\":");
+	ch_text(o, fields, ARRAY_LEN(fields), r);
+	noun_text_put(o, "},\"productOffering\":");
+	offering(o, a);
+	tmf_put(o, ",\"quantity\":1,\"quoteItem\":{\"@type\":\"QuoteItemRef\",\"quoteId\":",
+		a->quote.s);
+	tmf_put(o, ",\"quoteItemId\":", no);
+	noun_text_put(o, "}}");
+}
+
+/* What the first item replaces. */
+static void item_old(struct noun_text *o, const struct agreement *a)
+{
+	tmf_put(o,
+		",{\"@type\":\"ProductOrderItem\",\"action\":\"delete\",\"id\":\"2\",\"product\":"
+		"{\"@type\":\"Product\",\"name\":",
+		a->class_name.s);
+	noun_text_put(o, "},\"productOffering\":");
+	offering(o, a);
+	noun_text_put(o, ",\"productOrderItemRelationship\":[{\"@type\":\"OrderItemRelationship\","
+			 "\"id\":\"1\",\"relationshipType\":\"migratesTo\"}],\"quantity\":1}");
+}
+
+static void body(struct noun_text *o, const struct order *r, const struct agreement *a,
+		 const struct tmf_parties *p, const char *salt)
+{
+	noun_text_put(o, "{\"@type\":\"ProductOrder\",\"agreement\":[");
+	tmf_ref(o, "AgreementRef", r->lineage.s, a->class_name.s);
+	tmf_put(o,
+		"],\"category\":\"naas\",\"externalId\":[{\"@type\":\"ExternalIdentifier\","
+		"\"externalIdentifierType\":\"negotiation\",\"id\":",
+		a->negotiation.s);
+	tmf_put(o, ",\"owner\":", p->enterprise.s);
+	tmf_put(o, "}],\"id\":", r->id.s);
+	noun_text_put(o, ",\"productOrderItem\":[");
+	item(o, r, a);
+	if (r->action == ORDER_MIGRATE)
+		item_old(o, a);
+	noun_text_put(o, "],\"quote\":[");
+	tmf_ref(o, "QuoteRef", a->quote.s, a->class_name.s);
+	noun_text_put(o, "],\"relatedParty\":[");
+	tmf_party(o, "RelatedPartyOrPartyRole", "customer", &p->enterprise);
+	noun_text_put(o, "]");
+	tmf_put_salt(o, salt);
+	noun_text_put(o, "}");
+}
+
+int tmf622_text(const struct order *o, const struct agreement *a, const struct tmf_parties *p,
+		const char *salt, char **ret, size_t *len, struct err *e)
+{
+	struct noun_text t = TMF_TEXT;
+
+	body(&t, o, a, p, salt);
+	return tmf_text(&t, ret, len, e);
+}
+
 int tmf622_write(const struct order *o, const struct agreement *a, const struct tmf_parties *p,
 		 json_t **ret, struct err *e)
 {
-	json_t *items = json_pack("[o]", item("1", action_of(o->action), o, a, true)), *js;
+	struct noun_text t = TMF_TEXT;
 
-	if (items && o->action == ORDER_MIGRATE) {
-		json_t *old = item("2", "delete", o, a, false);
-
-		(void)json_object_set_new(old, "productOrderItemRelationship",
-					  json_pack("[{s:s, s:s, s:s}]", "@type",
-						    "OrderItemRelationship", "id", "1",
-						    "relationshipType", "migratesTo"));
-		(void)json_array_append_new(items, old);
-	}
-	js = json_pack("{s:s, s:s, s:s, s:[{s:s, s:s, s:s, s:s}], s:[o], s:[o], s:[o], s:o}",
-		       "@type", "ProductOrder", "id", o->id.s, "category", "naas", "externalId",
-		       "@type", "ExternalIdentifier", "id", a->negotiation.s,
-		       "externalIdentifierType", "negotiation", "owner", p->enterprise.s,
-		       "agreement", tmf_ref("AgreementRef", o->lineage.s, a->class_name.s), "quote",
-		       tmf_ref("QuoteRef", a->quote.s, a->class_name.s), "relatedParty",
-		       tmf_party("RelatedPartyOrPartyRole", "customer", &p->enterprise),
-		       "productOrderItem", items);
-	return tmf_done(js, ret, e);
+	body(&t, o, a, p, NULL);
+	return tmf_tree(&t, ret, e);
 }
 
 int tmf622_read(const json_t *js, struct order *ret, struct err *e)

@@ -29,7 +29,8 @@ int tmf638_write(const struct tmf_service *s, const struct tmf_parties *p, json_
 	(void)snprintf(name, sizeof(name), "%s flow", s->class_name.s);
 	return tmf_done(
 		json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:[{s:s, s:s, s:s, s:s}], s:o, "
-			  "s:[{s:s, s:s, s:{s:s, s:s, s:s, s:s}}], s:[o]}",
+			  "s:[{s:s, s:s, s:{s:s, s:s, s:s, s:s}}], s:[{s:s, s:s, s:{s:s, s:s, s:s, "
+			  "s:s}}]}",
 			  "@type", "Service", "id", s->service.s, "name", name, "category", "CFS",
 			  "serviceType", "deterministicFlow", "state", s->state, "operatingStatus",
 			  s->operating, "serviceSpecification",
@@ -40,8 +41,10 @@ int tmf638_write(const struct tmf_service *s, const struct tmf_parties *p, json_
 			  "serviceCharacteristic", ch_write(fields, ARRAY_LEN(fields), s),
 			  "relatedEntity", "@type", "RelatedEntityRefOrValue", "role", "agreement",
 			  "entity", "@type", "EntityRef", "id", s->lineage.s, "name",
-			  s->class_name.s, "@referredType", "Agreement", "relatedParty",
-			  tmf_party("RelatedPartyRefOrPartyRoleRef", "customer", &p->enterprise)),
+			  s->class_name.s, "@referredType", "Agreement", "relatedParty", "@type",
+			  "RelatedPartyRefOrPartyRoleRef", "role", "customer", "partyOrPartyRole",
+			  "@type", "PartyRef", "id", p->enterprise.s, "name", p->enterprise.s,
+			  "@referredType", "Organization"),
 		ret, e);
 }
 
@@ -67,10 +70,23 @@ static int read_state(const json_t *js, struct tmf_service *s, struct err *e)
 	return r;
 }
 
-int tmf638_read(const json_t *js, struct tmf_service *ret, struct err *e)
+/* But for its state, which was read, one service has the form of all. */
+static int check_form(const json_t *js, struct err *e)
 {
 	static const struct tmf_parties any = { { "any" }, { "any" }, 0 };
-	auto_json json_t *like = NULL;
+	static const struct tmf_service some = { .state = "active", .operating = "running" };
+	static json_t *form;
+	int r = form ? 0 : tmf638_write(&some, &any, &form, e);
+
+	if (!r &&
+	    (json_object_set(form, "state", json_object_get(js, "state")) ||
+	     json_object_set(form, "operatingStatus", json_object_get(js, "operatingStatus"))))
+		r = err_set(e, -ENOMEM, "body");
+	return r ? r : tmf_shape(js, form, e);
+}
+
+int tmf638_read(const json_t *js, struct tmf_service *ret, struct err *e)
+{
 	struct tmf_service s = { 0 };
 	json_t *rel, *entity;
 	int r = json_only(js, "", e, "@type", "id", "name", "category", "serviceType", "state",
@@ -94,9 +110,7 @@ int tmf638_read(const json_t *js, struct tmf_service *ret, struct err *e)
 		r = ch_read(json_object_get(js, "serviceCharacteristic"), "serviceCharacteristic",
 			    fields, ARRAY_LEN(fields), ARRAY_LEN(fields), &s, e);
 	if (!r)
-		r = tmf638_write(&s, &any, &like, e);
-	if (!r)
-		r = tmf_shape(js, like, e);
+		r = check_form(js, e);
 	if (!r)
 		*ret = s;
 	return r;

@@ -4,6 +4,8 @@
  * item, because only the second is open to bargaining. A counter-offer raises version. */
 #include "tmf_common.h"
 
+#include "agent/codec/canon.h"
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -37,86 +39,174 @@ static const struct field fields[] = {
 };
 #undef T
 
-static json_t *price(const char *name, price_t p, const struct quote *q, uint8_t digits,
-		     json_t *alterations)
+/* As money_write() has it: a whole number of the currency, or a real. */
+static void amount(struct noun_text *o, price_t p, const struct quote *q, uint8_t digits)
 {
-	json_t *m = money_write((money_t){ p.minor_h }, digits, q->currency);
+	auto_json json_t *m = money_write((money_t){ p.minor_h }, digits, q->currency);
+	const json_t *v = json_object_get(m, "value");
+	char t[ES6_NUMBER_MAX];
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:o}, s:o}", "@type", "QuotePrice", "name",
-			 name, "priceType", "recurring", "recurringChargePeriod", "hour", "price",
-			 "@type", "Price", "dutyFreeAmount", m, "priceAlteration", alterations);
+	if (!m || (json_is_real(v) && es6_number(json_real_value(v), t) < 0)) {
+		o->err = o->err ? o->err : -ENOMEM;
+		return;
+	}
+	tmf_put(o, "{\"unit\":", q->currency);
+	noun_text_put(o, ",\"value\":");
+	if (json_is_real(v))
+		noun_text_put(o, t);
+	else
+		noun_text_int(o, json_integer_value(v));
+	noun_text_put(o, "}");
 }
 
-static json_t *alterations(const struct quote_item *i)
+static void alterations(struct noun_text *o, const struct quote_item *i)
 {
-	json_t *arr = json_array();
+	const char *between = "";
 
-	for (size_t a = 0; arr && a < AXIS_MAX_; a++)
-		if (i->surge_pct[a])
-			(void)json_array_append_new(
-				arr, json_pack("{s:s, s:s, s:s, s:s, s:i, s:{s:s, s:i}}", "@type",
-					       "PriceAlteration", "name", axes[a], "priceType",
-					       "recurring", "recurringChargePeriod", "hour",
-					       "priority", (int)a + 1, "price", "@type", "Price",
-					       "percentage", (int)i->surge_pct[a]));
-	return arr;
+	for (size_t a = 0; a < AXIS_MAX_; a++) {
+		if (!i->surge_pct[a])
+			continue;
+		noun_text_put(o, between);
+		tmf_put(o, "{\"@type\":\"PriceAlteration\",\"name\":", axes[a]);
+		noun_text_put(o, ",\"price\":{\"@type\":\"Price\",\"percentage\":");
+		noun_text_int(o, i->surge_pct[a]);
+		noun_text_put(o, "},\"priceType\":\"recurring\",\"priority\":");
+		noun_text_int(o, (int64_t)a + 1);
+		noun_text_put(o, ",\"recurringChargePeriod\":\"hour\"}");
+		between = ",";
+	}
 }
 
-static json_t *item_json(const struct quote *q, const struct quote_item *i, uint8_t digits)
+/* surges NULL: a price that has none. */
+static void price(struct noun_text *o, const char *name, price_t p, const struct quote *q,
+		  uint8_t digits, const struct quote_item *surges)
+{
+	tmf_put(o, "{\"@type\":\"QuotePrice\",\"name\":", name);
+	noun_text_put(o, ",\"price\":{\"@type\":\"Price\",\"dutyFreeAmount\":");
+	amount(o, p, q, digits);
+	noun_text_put(o, "},\"priceAlteration\":[");
+	if (surges)
+		alterations(o, surges);
+	noun_text_put(o, "],\"priceType\":\"recurring\",\"recurringChargePeriod\":\"hour\"}");
+}
+
+/* What is read has been compared with its characteristics: a form does without. */
+static void product(struct noun_text *o, const struct quote *q, const struct quote_item *i,
+		    bool form)
 {
 	struct product pr = { q->class_name, q->flow, i->g, q->term_ms, q->rev, q->refundable };
-	const char *offering = i->type == NET_DET ? "det-flow" : "be-flow";
-	char id[8], name[64];
-	json_t *js;
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "%s flow", q->class_name.s);
+	noun_text_put(o, "{\"@type\":\"Product\",\"intent\":");
+	tmf_ref(o, "IntentRef", q->intent.s, name);
+	tmf_put(o, ",\"name\":", name);
+	noun_text_put(o, ",\"productCharacteristic\":");
+	ch_text(o, fields, form ? 0 : ARRAY_LEN(fields), &pr);
+	noun_text_put(o, "}");
+}
+
+static void item(struct noun_text *o, const struct quote *q, const struct quote_item *i,
+		 uint8_t digits, bool form)
+{
+	char id[8];
 
 	(void)snprintf(id, sizeof(id), "%u", i->no);
-	(void)snprintf(name, sizeof(name), "%s flow", q->class_name.s);
-	js = json_pack("{s:s, s:s, s:s, s:i, s:o, s:{s:s, s:s, s:o, s:o}, s:s, s:[o, o]}", "@type",
-		       "QuoteItem", "id", id, "action", ident_empty(q->lineage) ? "add" : "modify",
-		       "quantity", 1, "productOffering",
-		       tmf_ref("ProductOfferingRef", offering,
-			       i->type == NET_DET ? "Deterministic flow" : "Best-effort flow"),
-		       "product", "@type", "Product", "name", name, "productCharacteristic",
-		       ch_write(fields, ARRAY_LEN(fields), &pr), "intent",
-		       tmf_ref("IntentRef", q->intent.s, name), "state",
-		       i->withdrawn ? "declined" : "approved", "quoteItemPrice",
-		       price("scarcity", i->scarcity, q, digits, alterations(i)),
-		       price("margin", i->margin, q, digits, json_array()));
-	if (js && i->no != 1)
-		(void)json_object_set_new(js, "quoteItemRelationship",
-					  json_pack("[{s:s, s:s, s:s}]", "@type",
-						    "QuoteItemRelationship", "id", "1",
-						    "relationshipType", "alternative"));
-	return js;
+	tmf_put(o,
+		"{\"@type\":\"QuoteItem\",\"action\":", ident_empty(q->lineage) ? "add" : "modify");
+	tmf_put(o, ",\"id\":", id);
+	noun_text_put(o, ",\"product\":");
+	product(o, q, i, form);
+	noun_text_put(o, ",\"productOffering\":");
+	if (i->type == NET_DET)
+		tmf_ref(o, "ProductOfferingRef", "det-flow", "Deterministic flow");
+	else
+		tmf_ref(o, "ProductOfferingRef", "be-flow", "Best-effort flow");
+	noun_text_put(o, ",\"quantity\":1,\"quoteItemPrice\":[");
+	price(o, "scarcity", i->scarcity, q, digits, i);
+	noun_text_put(o, ",");
+	price(o, "margin", i->margin, q, digits, NULL);
+	noun_text_put(o, "]");
+	if (i->no != 1)
+		noun_text_put(o, ",\"quoteItemRelationship\":[{\"@type\":\"QuoteItemRelationship\","
+				 "\"id\":\"1\",\"relationshipType\":\"alternative\"}]");
+	tmf_put(o, ",\"state\":", i->withdrawn ? "declined" : "approved");
+	noun_text_put(o, "}");
+}
+
+static void head(struct noun_text *o, const struct quote *q, const struct tmf_parties *p)
+{
+	char made[TIME_TEXT_MAX];
+
+	noun_text_put(o, "{\"@type\":\"Quote\"");
+	if (!ident_empty(q->lineage)) {
+		noun_text_put(o, ",\"agreement\":[");
+		tmf_ref(o, "AgreementRef", q->lineage.s, q->class_name.s);
+		noun_text_put(o, "]");
+	}
+	time_format(q->made, made);
+	tmf_put(o, ",\"category\":", reasons[q->reason]);
+	tmf_put(o, ",\"creationDate\":", made);
+	tmf_put(o, ",\"description\":", q->class_name.s);
+	tmf_put(o,
+		",\"externalId\":[{\"@type\":\"ExternalIdentifier\",\"externalIdentifierType\":"
+		"\"negotiation\",\"id\":",
+		q->negotiation.s);
+	tmf_put(o, ",\"owner\":", p->enterprise.s);
+	tmf_put(o, "}],\"id\":", q->id.s);
+}
+
+static void body(struct noun_text *o, const struct quote *q, const struct tmf_parties *p,
+		 const char *salt, bool form)
+{
+	char version[12];
+
+	(void)snprintf(version, sizeof(version), "%u", q->version);
+	head(o, q, p);
+	noun_text_put(o, ",\"instantSyncQuote\":true,\"quoteItem\":[");
+	for (uint8_t i = 0; i < q->n_items; i++) {
+		noun_text_put(o, i ? "," : "");
+		item(o, q, &q->item[i], p->digits, form);
+	}
+	noun_text_put(o, "],\"relatedParty\":[");
+	tmf_party(o, "RelatedPartyOrPartyRole", "customer", &p->enterprise);
+	noun_text_put(o, ",");
+	tmf_party(o, "RelatedPartyOrPartyRole", "seller", &p->op);
+	noun_text_put(o, "]");
+	tmf_put_salt(o, salt);
+	noun_text_put(o, ",\"state\":\"approved\",\"validFor\":");
+	tmf_period_text(o, q->made, q->valid_until);
+	tmf_put(o, ",\"version\":", version);
+	noun_text_put(o, "}");
+}
+
+int tmf648_text(const struct quote *q, const struct tmf_parties *p, const char *salt, char **ret,
+		size_t *len, struct err *e)
+{
+	struct noun_text o = TMF_TEXT;
+
+	body(&o, q, p, salt, false);
+	return tmf_text(&o, ret, len, e);
 }
 
 int tmf648_write(const struct quote *q, const struct tmf_parties *p, json_t **ret, struct err *e)
 {
-	char version[12];
-	json_t *items = json_array(), *js;
+	struct noun_text o = TMF_TEXT;
 
-	for (uint8_t i = 0; items && i < q->n_items; i++)
-		if (json_array_append_new(items, item_json(q, &q->item[i], p->digits))) {
-			json_decref(items);
-			return err_set(e, -ENOMEM, "quoteItem");
-		}
-	(void)snprintf(version, sizeof(version), "%u", q->version);
-	js = json_pack(
-		"{s:s, s:b, s:s, s:s, s:s, s:s, s:[{s:s, s:s, s:s, s:s}], s:[o, o], s:o, s:s, "
-		"s:o, s:o}",
-		"@type", "Quote", "instantSyncQuote", 1, "id", q->id.s, "version", version,
-		"category", reasons[q->reason], "description", q->class_name.s, "externalId",
-		"@type", "ExternalIdentifier", "id", q->negotiation.s, "externalIdentifierType",
-		"negotiation", "owner", p->enterprise.s, "relatedParty",
-		tmf_party("RelatedPartyOrPartyRole", "customer", &p->enterprise),
-		tmf_party("RelatedPartyOrPartyRole", "seller", &p->op), "quoteItem", items, "state",
-		"approved", "creationDate", json_time(q->made), "validFor",
-		tmf_period(q->made, q->valid_until));
-	if (js && !ident_empty(q->lineage))
-		(void)json_object_set_new(
-			js, "agreement",
-			json_pack("[o]", tmf_ref("AgreementRef", q->lineage.s, q->class_name.s)));
-	return tmf_done(js, ret, e);
+	body(&o, q, p, NULL, false);
+	return tmf_tree(&o, ret, e);
+}
+
+static int check_form(const json_t *js, const struct quote *q, const struct tmf_parties *p,
+		      struct err *e)
+{
+	struct noun_text o = TMF_TEXT;
+	auto_json json_t *like = NULL;
+	int r;
+
+	body(&o, q, p, NULL, true);
+	r = tmf_tree(&o, &like, e);
+	return r ? r : tmf_shape(js, like, e);
 }
 
 /* --- reading ------------------------------------------------------------------------------ */
@@ -294,7 +384,6 @@ static int read_links(const json_t *js, struct quote *q, struct err *e)
 int tmf648_read(const json_t *js, const struct tmf_parties *p, struct quote *ret, struct err *e)
 {
 	struct quote q = { 0 };
-	auto_json json_t *like = NULL;
 	json_t *items, *o;
 	int r = json_only(js, "", e, "@type", "instantSyncQuote", "id", "version", "category",
 			  "description", "externalId", "relatedParty", "quoteItem", "state",
@@ -321,9 +410,7 @@ int tmf648_read(const json_t *js, const struct tmf_parties *p, struct quote *ret
 	for (size_t i = 0; !r && i < json_array_size(items); i++)
 		r = read_item(json_array_get(items, i), p, &q, e);
 	if (!r)
-		r = tmf648_write(&q, p, &like, e);
-	if (!r)
-		r = tmf_shape(js, like, e);
+		r = check_form(js, &q, p, e);
 	if (!r)
 		*ret = q;
 	return r;

@@ -61,13 +61,15 @@ int tmf651_write(const struct agreement *a, const struct tmf_parties *p, json_t 
 	(void)snprintf(id, sizeof(id), URN "%s", a->lineage.s);
 	(void)snprintf(name, sizeof(name), "%s agreement", a->class_name.s);
 	(void)snprintf(version, sizeof(version), "%u", a->rev);
-	js = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:[o, o], s:o, s:[{s:s, s:s, s:[o]}]}",
+	js = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:[o, o], s:o, s:[{s:s, s:s, s:[{s:s, "
+		       "s:s, s:s}]}]}",
 		       "@type", "Agreement", "id", id, "name", name, "agreementType",
 		       "naas-flow-sla", "version", version, "status", "approved", "agreementPeriod",
 		       tmf_period(a->start, a->end), "engagedParty", engaged(&p->enterprise),
 		       engaged(&p->op), "characteristic", ch_write(fields, ARRAY_LEN(fields), &t),
 		       "agreementItem", "@type", "ProductAgreementItem", "id", "1",
-		       "productOffering", tmf_ref("ProductOfferingRef", offering, offering));
+		       "productOffering", "@type", "ProductOfferingRef", "id", offering, "name",
+		       offering);
 	if (js && a->rev > 1)
 		(void)json_object_set_new(js, "agreementRelationship",
 					  json_pack("[{s:s, s:s, s:s}]", "@type",
@@ -108,9 +110,20 @@ static int read_id(const json_t *js, struct agreement *a, struct err *e)
 	return 0;
 }
 
+/* First revisions have one form, later ones another: nothing else that counts differs, the
+ * names of the parties neither. */
+static int check_form(const json_t *js, uint32_t rev, const struct tmf_parties *p, struct err *e)
+{
+	static json_t *forms[2];
+	json_t **form = &forms[rev > 1];
+	struct agreement some = { .rev = rev };
+	int r = *form ? 0 : tmf651_write(&some, p, form, e);
+
+	return r ? r : tmf_shape(js, *form, e);
+}
+
 int tmf651_read(const json_t *js, const struct tmf_parties *p, struct agreement *ret, struct err *e)
 {
-	auto_json json_t *like = NULL;
 	struct terms t = { 0 };
 	json_t *o;
 	int r = json_only(js, "", e, "@type", "id", "name", "agreementType", "version", "status",
@@ -137,9 +150,7 @@ int tmf651_read(const json_t *js, const struct tmf_parties *p, struct agreement 
 	if (!r)
 		r = check(&t, e);
 	if (!r)
-		r = tmf651_write(&t.a, p, &like, e);
-	if (!r)
-		r = tmf_shape(js, like, e);
+		r = check_form(js, t.a.rev, p, e);
 	if (!r)
 		*ret = t.a;
 	return r;

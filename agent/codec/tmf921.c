@@ -5,6 +5,8 @@
  * expression must say the same. */
 #include "tmf_common.h"
 
+#include "agent/codec/canon.h"
+
 #include <errno.h>
 #include <stdio.h>
 
@@ -26,64 +28,102 @@ static const struct field fields[] = {
 #undef T
 enum { FIELDS_NEEDED = 8 };
 
-/* One Condition: operator (atLeast, atMost) over a property, in its unit. */
-static json_t *condition(const char *class_name, const char *suffix, const char *op,
-			 const char *property, uint64_t value, const char *unit)
+/* One Condition: operator (atLeast, atMost) over a property, in its unit. All but the class are
+ * ours and need no escape. */
+static void condition(struct noun_text *o, const char *class_name, const char *suffix,
+		      const char *op, const char *property, uint64_t value, const char *unit)
 {
-	char id[96], opiri[96];
+	char id[96];
 
 	(void)snprintf(id, sizeof(id), "urn:treaty:intent:%s:%s", class_name, suffix);
-	(void)snprintf(opiri, sizeof(opiri), TIO "QuantityOntology/%s", op);
-	return json_pack("{s:s, s:[s], s:[{s:[{s:[{s:[{s:s}]}]}, {s:[{s:I}], s:[{s:s}]}]}]}", "@id",
-			 id, "@type", TIO "IntentCommonModel/Condition", opiri, "@list",
-			 TIO "IntentCommonModel/valuesOfTargetProperty", "@list", "@id", property,
-			 RDF_VALUE, "@value", (json_int_t)value, TIO "QuantityOntology/unit",
-			 "@value", unit);
+	tmf_put(o, "{\"@id\":", id);
+	noun_text_put(o, ",\"@type\":[\"" TIO "IntentCommonModel/Condition\"],\"" TIO
+			 "QuantityOntology/");
+	noun_text_put(o, op);
+	noun_text_put(o, "\":[{\"@list\":[{\"" TIO
+			 "IntentCommonModel/valuesOfTargetProperty\":[{\"@list\":[{\"@id\":\"");
+	noun_text_put(o, property);
+	noun_text_put(o, "\"}]}]},{\"" TIO "QuantityOntology/unit\":[{\"@value\":\"");
+	noun_text_put(o, unit);
+	noun_text_put(o, "\"}],\"" RDF_VALUE "\":[{\"@value\":");
+	noun_text_int(o, (int64_t)value);
+	noun_text_put(o, "}]}]}]}");
 }
 
-static json_t *expression(const struct intent *i)
+static void conditions(struct noun_text *o, const char *class_name, const struct grades *want)
 {
-	const char *c = i->class_name.s;
-	char iri[80], pe[96], re[96], flow[80];
-	json_t *conds, *value;
-
-	(void)snprintf(iri, sizeof(iri), "urn:treaty:intent:%s", c);
-	(void)snprintf(pe, sizeof(pe), "%s:pe", iri);
-	(void)snprintf(re, sizeof(re), "%s:re", iri);
-	(void)snprintf(flow, sizeof(flow), "urn:treaty:flow:%s", i->flow.s);
-	conds = json_pack(
-		"[o, o, o]",
-		condition(c, "bw", "atLeast", "urn:treaty:ns:bandwidth", i->want.bandwidth.bps,
-			  "bit/s"),
-		condition(c, "lat", "atMost", "urn:treaty:ns:latency", i->want.latency.us, "us"),
-		condition(c, "av", "atLeast", "urn:treaty:ns:availability",
-			  i->want.availability.ppm, "ppm"));
-	value = json_pack(
-		"{s:s, s:s, s:[{s:[{s:s, s:[s], s:[{s:s}], s:[{s:o}]},"
-		" {s:s, s:[s], s:[{s:s}]}]}]}",
-		"@id", iri, "@type", TIO "IntentCommonModel/Intent", TIO "LogicalOperators/allOf",
-		"@list", "@id", pe, "@type", TIO "IntentCommonModel/PropertyExpectation",
-		TIO "IntentCommonModel/target", "@id", flow, TIO "LogicalOperators/allOf", "@list",
-		conds, "@id", re, "@type", TIO "IntentCommonModel/ReportingExpectation",
-		TIO "IntentCommonModel/target", "@id", iri);
-	return json_pack("{s:s, s:s, s:o}", "@type", "JsonLdExpression", "iri", iri,
-			 "expressionValue", value);
+	condition(o, class_name, "bw", "atLeast", "urn:treaty:ns:bandwidth", want->bandwidth.bps,
+		  "bit/s");
+	noun_text_put(o, ",");
+	condition(o, class_name, "lat", "atMost", "urn:treaty:ns:latency", want->latency.us, "us");
+	noun_text_put(o, ",");
+	condition(o, class_name, "av", "atLeast", "urn:treaty:ns:availability",
+		  want->availability.ppm, "ppm");
 }
 
-int tmf921_write(const struct intent *i, const struct tmf_parties *p, json_t **ret, struct err *e)
+static void expression(struct noun_text *o, const struct intent *i)
+{
+	char iri[80], id[96], flow[80];
+
+	(void)snprintf(iri, sizeof(iri), "urn:treaty:intent:%s", i->class_name.s);
+	(void)snprintf(flow, sizeof(flow), "urn:treaty:flow:%s", i->flow.s);
+	tmf_put(o, "{\"@type\":\"JsonLdExpression\",\"expressionValue\":{\"@id\":", iri);
+	(void)snprintf(id, sizeof(id), "%s:pe", iri);
+	tmf_put(o,
+		",\"@type\":\"" TIO "IntentCommonModel/Intent\",\"" TIO
+		"LogicalOperators/allOf\":[{\"@list\":[{\"@id\":",
+		id);
+	tmf_put(o,
+		",\"@type\":[\"" TIO "IntentCommonModel/PropertyExpectation\"],\"" TIO
+		"IntentCommonModel/target\":[{\"@id\":",
+		flow);
+	noun_text_put(o, "}],\"" TIO "LogicalOperators/allOf\":[{\"@list\":[");
+	conditions(o, i->class_name.s, &i->want);
+	(void)snprintf(id, sizeof(id), "%s:re", iri);
+	tmf_put(o, "]}]},{\"@id\":", id);
+	tmf_put(o,
+		",\"@type\":[\"" TIO "IntentCommonModel/ReportingExpectation\"],\"" TIO
+		"IntentCommonModel/target\":[{\"@id\":",
+		iri);
+	tmf_put(o, "}]}]}]},\"iri\":", iri);
+	noun_text_put(o, "}");
+}
+
+static void body(struct noun_text *o, const struct intent *i, const struct tmf_parties *p)
 {
 	char name[64];
 
 	(void)snprintf(name, sizeof(name), "%s flow", i->class_name.s);
-	return tmf_done(
-		json_pack("{s:s, s:s, s:s, s:b, s:o, s:s, s:o, s:[o], s:o}", "@type", "Intent",
-			  "name", name, "version", "1", "isBundle", 0, "validFor",
-			  tmf_period(i->declared, (wall_t){ i->declared.ms + i->term_ms }),
-			  "lifecycleStatus", "Declared", "characteristic",
-			  ch_write(fields, ARRAY_LEN(fields), i), "relatedParty",
-			  tmf_party("RelatedPartyRefOrPartyRoleRef", "customer", &p->enterprise),
-			  "expression", expression(i)),
-		ret, e);
+	noun_text_put(o, "{\"@type\":\"Intent\",\"characteristic\":");
+	ch_text(o, fields, ARRAY_LEN(fields), i);
+	noun_text_put(o, ",\"expression\":");
+	expression(o, i);
+	tmf_put(o, ",\"isBundle\":false,\"lifecycleStatus\":\"Declared\",\"name\":", name);
+	noun_text_put(o, ",\"relatedParty\":[");
+	tmf_party(o, "RelatedPartyRefOrPartyRoleRef", "customer", &p->enterprise);
+	noun_text_put(o, "],\"validFor\":");
+	tmf_period_text(o, i->declared, (wall_t){ i->declared.ms + i->term_ms });
+	noun_text_put(o, ",\"version\":\"1\"}");
+	/* The expression has it as a number whatever its size. */
+	if (!o->err && i->want.bandwidth.bps > 9007199254740991)
+		o->err = -ERANGE;
+}
+
+int tmf921_text(const struct intent *i, const struct tmf_parties *p, char **ret, size_t *len,
+		struct err *e)
+{
+	struct noun_text o = TMF_TEXT;
+
+	body(&o, i, p);
+	return tmf_text(&o, ret, len, e);
+}
+
+int tmf921_write(const struct intent *i, const struct tmf_parties *p, json_t **ret, struct err *e)
+{
+	struct noun_text o = TMF_TEXT;
+
+	body(&o, i, p);
+	return tmf_tree(&o, ret, e);
 }
 
 static int check(const struct intent *i, struct err *e)
@@ -100,22 +140,47 @@ static int check(const struct intent *i, struct err *e)
 	return 0;
 }
 
-/* like: what we would write. Of the expression every value counts, free texts too. */
-static int check_form(const json_t *js, json_t *like, struct err *e)
+/* Of the expression every value counts, free texts too: it has the text that we would write. */
+static int check_expression(const json_t *js, const struct intent *i, struct err *e)
 {
-	if (!json_equal(json_object_get(like, "expression"), json_object_get(js, "expression")))
+	const struct canon_rules rules = { .integers_only = true };
+	auto_free char *mine = NULL, *theirs = NULL;
+	struct noun_text o = TMF_TEXT;
+	size_t n = 0, len = 0;
+	int r;
+
+	expression(&o, i);
+	r = tmf_text(&o, &mine, &n, e);
+	if (r)
+		return r;
+	r = canon_marked(js, TMF_TEXT_MAX, &rules, NULL, 0, &theirs, &len, NULL);
+	if (r == -ENOMEM)
+		return err_set(e, r, "body");
+	if (r || n != len || memcmp(mine, theirs, n) != 0)
 		return err_set(e, -EINVAL,
 			       "expression: must state the same conditions as the characteristics");
-	/* Equal already, so one of the two need not be walked again. */
-	if (json_object_set(like, "expression", json_object_get(js, "expression")))
-		return err_set(e, -ENOMEM, "body");
-	return tmf_shape(js, like, e);
+	return 0;
+}
+
+/* But for the expression one intent has the form of all. */
+static int check_form(const json_t *js, struct err *e)
+{
+	static const struct tmf_parties any = { { "any" }, { "any" }, 0 };
+	static const struct intent some = { .class_name = { "any" } };
+	static json_t *form;
+	json_t *mine = json_object_get(js, "expression");
+	int r = form ? 0 : tmf921_write(&some, &any, &form, e);
+
+	if (!r && json_object_set(form, "expression", mine)) /* need not be walked */
+		r = err_set(e, -ENOMEM, "body");
+	if (!r)
+		r = tmf_shape(js, form, e);
+	(void)json_object_set_new(form, "expression", json_null());
+	return r;
 }
 
 int tmf921_read(const json_t *js, struct intent *ret, struct err *e)
 {
-	static const struct tmf_parties any = { { "any" }, { "any" }, 0 };
-	auto_json json_t *like = NULL;
 	struct intent i = { 0 };
 	wall_t end = { 0 };
 	json_t *o;
@@ -137,9 +202,9 @@ int tmf921_read(const json_t *js, struct intent *ret, struct err *e)
 	if (!r)
 		r = check(&i, e);
 	if (!r)
-		r = tmf921_write(&i, &any, &like, e);
+		r = check_expression(json_object_get(js, "expression"), &i, e);
 	if (!r)
-		r = check_form(js, like, e);
+		r = check_form(js, e);
 	if (!r)
 		*ret = i;
 	return r;

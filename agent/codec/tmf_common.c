@@ -121,18 +121,6 @@ int ch_read(const json_t *arr, const char *path, const struct field *f, size_t n
 	return 0;
 }
 
-json_t *tmf_ref(const char *type, const char *id, const char *name)
-{
-	return json_pack("{s:s, s:s, s:s}", "@type", type, "id", id, "name", name);
-}
-
-json_t *tmf_party(const char *wrapper, const char *role, const name_t *who)
-{
-	return json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "@type", wrapper, "role", role,
-			 "partyOrPartyRole", "@type", "PartyRef", "id", who->s, "name", who->s,
-			 "@referredType", "Organization");
-}
-
 json_t *tmf_period(wall_t start, wall_t end)
 {
 	return json_pack("{s:o, s:o}", "startDateTime", json_time(start), "endDateTime",
@@ -170,6 +158,108 @@ int tmf_number(const json_t *js, const char *path, const char *key, uint32_t *re
 	v = strtoul(s, NULL, 10);
 	*ret = (uint32_t)v;
 	return 0;
+}
+
+/* --- text ---------------------------------------------------------------------------------------
+ */
+
+void tmf_put(struct noun_text *o, const char *before, const char *s)
+{
+	noun_text_put(o, before);
+	noun_text_string(o, s);
+}
+
+void ch_text(struct noun_text *o, const struct field *f, size_t n, const void *obj)
+{
+	static const struct {
+		const char *before, *behind;
+	} forms[] = {
+		[NOUN_STRING] = { "{\"@type\":\"StringCharacteristic\",\"name\":\"",
+				  ",\"valueType\":\"string\"}" },
+		[NOUN_INTEGER] = { "{\"@type\":\"IntegerCharacteristic\",\"name\":\"",
+				   ",\"valueType\":\"integer\"}" },
+		[NOUN_BOOLEAN] = { "{\"@type\":\"BooleanCharacteristic\",\"name\":\"",
+				   ",\"valueType\":\"boolean\"}" },
+	};
+	const char *between = "[";
+
+	for (size_t i = 0; i < n; i++) {
+		enum noun_form form = noun_text_form(&f[i], obj);
+
+		if (form == NOUN_NOTHING)
+			continue;
+		noun_text_put(o, between);
+		noun_text_put(o, forms[form].before);
+		noun_text_put(o, f[i].name);
+		noun_text_put(o, "\",\"value\":");
+		noun_text_field(o, &f[i], obj);
+		noun_text_put(o, forms[form].behind);
+		between = ",";
+	}
+	noun_text_put(o, *between == '[' ? "[]" : "]");
+}
+
+void tmf_ref(struct noun_text *o, const char *type, const char *id, const char *name)
+{
+	noun_text_put(o, "{\"@type\":\"");
+	noun_text_put(o, type);
+	tmf_put(o, "\",\"id\":", id);
+	tmf_put(o, ",\"name\":", name);
+	noun_text_put(o, "}");
+}
+
+void tmf_party(struct noun_text *o, const char *wrapper, const char *role, const name_t *who)
+{
+	tmf_put(o, "{\"@type\":", wrapper);
+	tmf_put(o,
+		",\"partyOrPartyRole\":{\"@referredType\":\"Organization\",\"@type\":\"PartyRef\","
+		"\"id\":",
+		who->s);
+	tmf_put(o, ",\"name\":", who->s);
+	tmf_put(o, "},\"role\":", role);
+	noun_text_put(o, "}");
+}
+
+void tmf_period_text(struct noun_text *o, wall_t start, wall_t end)
+{
+	char s[TIME_TEXT_MAX];
+
+	time_format(end, s);
+	tmf_put(o, "{\"endDateTime\":", s);
+	time_format(start, s);
+	tmf_put(o, ",\"startDateTime\":", s);
+	noun_text_put(o, "}");
+}
+
+void tmf_put_salt(struct noun_text *o, const char *salt)
+{
+	if (salt)
+		tmf_put(o, ",\"salt\":", salt);
+}
+
+int tmf_text(struct noun_text *o, char **ret, size_t *len, struct err *e)
+{
+	if (o->err) {
+		free(o->p);
+		return err_set(e, o->err,
+			       o->err == -EMSGSIZE ? "body: above its size limit"
+			       : o->err == -ERANGE ? "body: a number above 2^53-1"
+			       : o->err == -EINVAL ? "body: a text is not UTF-8"
+						   : "body");
+	}
+	*ret = o->p;
+	*len = o->len;
+	return 0;
+}
+
+int tmf_tree(struct noun_text *o, json_t **ret, struct err *e)
+{
+	struct json_limits lim = { .bytes = TMF_TEXT_MAX, .depth = 32, .nodes = 16384 };
+	auto_free char *text = NULL;
+	size_t len = 0;
+	int r = tmf_text(o, &text, &len, e);
+
+	return r ? r : json_read(ret, text, len, &lim, e);
 }
 
 /* --- the form as a whole ------------------------------------------------------------------------
@@ -331,16 +421,12 @@ int tmf_done(json_t *js, json_t **ret, struct err *e)
 	return 0;
 }
 
-int tmf_salt(json_t *body, struct err *e)
+void tmf_salt(char out[TMF_SALT_MAX])
 {
 	uint8_t raw[32];
-	char text[48];
 
 	random_fill(raw, sizeof(raw));
-	(void)base64url_encode(raw, sizeof(raw), text, sizeof(text));
-	return json_object_set_new(body, "salt", json_string(text))
-		       ? err_set(e, -ENOMEM, "out of memory")
-		       : 0;
+	(void)base64url_encode(raw, sizeof(raw), out, TMF_SALT_MAX);
 }
 
 int tmf_salt_check(const json_t *body, struct err *e)

@@ -5,6 +5,7 @@
 #define TREATY_CODEC_TMF_COMMON_H
 
 #include "agent/codec/json.h"
+#include "agent/codec/noun_text.h"
 #include "treaty/field.h"
 #include "tmf.h"
 
@@ -27,11 +28,24 @@ json_t *ch_write(const struct field *f, size_t n, const void *obj);
 int ch_read(const json_t *arr, const char *path, const struct field *f, size_t n, size_t need,
 	    void *obj, struct err *e) must_check;
 
-/* {"@type": type, "id": id, "name": name}. */
-json_t *tmf_ref(const char *type, const char *id, const char *name);
-/* relatedParty element; v5 spells the wrapper differently in 921/651/638 and 648/622. */
-json_t *tmf_party(const char *wrapper, const char *role, const name_t *who);
 json_t *tmf_period(wall_t start, wall_t end);
+
+/* Bodies whose digest counts are written as canonical text at once (noun_text.h), so their members
+ * stand in the order of their names. `before` is put as it is, s as a string behind it. */
+void tmf_put(struct noun_text *o, const char *before, const char *s);
+void ch_text(struct noun_text *o, const struct field *f, size_t n, const void *obj);
+/* {"@type": type, "id": id, "name": name}; type is put as it is. */
+void tmf_ref(struct noun_text *o, const char *type, const char *id, const char *name);
+/* relatedParty element; v5 spells the wrapper differently in 921/651/638 and 648/622. */
+void tmf_party(struct noun_text *o, const char *wrapper, const char *role, const name_t *who);
+void tmf_period_text(struct noun_text *o, wall_t start, wall_t end);
+/* ,"salt":salt unless it is NULL. */
+void tmf_put_salt(struct noun_text *o, const char *salt);
+/* Takes o's text: *ret, *len, or the error that the writing met. */
+int tmf_text(struct noun_text *o, char **ret, size_t *len, struct err *e) must_check;
+/* The tree of o's text, which it frees. */
+int tmf_tree(struct noun_text *o, json_t **ret, struct err *e) must_check;
+#define TMF_TEXT ((struct noun_text){ .max = TMF_TEXT_MAX })
 int tmf_read_period(const json_t *js, const char *path, wall_t *start, wall_t *end,
 		    struct err *e) must_check;
 /* A string that must equal `want`. */

@@ -3,7 +3,6 @@
  * answered by saying the message again: every step is idempotent on both sides. */
 #include "ent_int.h"
 
-#include "agent/codec/canon.h"
 #include "agent/codec/wallet.h"
 #include "agent/crypto/crypto.h"
 #include "agent/log.h"
@@ -18,7 +17,6 @@
 #define TERMINATE_FOR_MS (10 * 60 * 1000)
 #define NEXT_LEFT_MS     10000 /* of a challenge's life: for the way, and clocks that differ */
 #define CLIENT_TOOL      "intent_declare"
-#define INTENT_TEXT_MAX  65536
 
 wall_t ent_deadline(const struct conv *c, const struct deal *d)
 {
@@ -97,13 +95,10 @@ static int present(struct conv *c, const struct deal *d, const struct nego_chall
 				      .intent_id = d->intent.id.s,
 				      .created = engine_now(en->s->engine) };
 	struct presenting *x = calloc(1, sizeof(*x));
-	auto_json json_t *intent = NULL;
 	size_t len = 0;
-	int r = x ? tmf921_write(&d->intent, &en->parties, &intent, e)
+	int r = x ? tmf921_text(&d->intent, &en->parties, &x->intent, &len, e)
 		  : err_set(e, -ENOMEM, "presentation");
 
-	if (!r)
-		r = canon_text(intent, INTENT_TEXT_MAX, &x->intent, &len, e);
 	if (!r)
 		sha256(x->intent, len, a.intent_digest);
 	ent_wallet_staple(en, a.stapled);
