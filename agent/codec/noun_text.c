@@ -12,7 +12,7 @@
 #define FIELDS_MAX 64
 #define FIRST      4096
 
-static void put(struct noun_text *o, const char *s, size_t n)
+void noun_text_more(struct noun_text *o, const char *s, size_t n)
 {
 	if (o->err)
 		return;
@@ -29,16 +29,16 @@ static void put(struct noun_text *o, const char *s, size_t n)
 			return;
 		}
 		o->p = q;
-		o->cap = cap;
+		o->cap = cap < o->max ? cap : o->max;
 	}
 	memcpy(o->p + o->len, s, n);
 	o->len += n;
 	o->p[o->len] = '\0';
 }
 
-void noun_text_put(struct noun_text *o, const char *s)
+static void put(struct noun_text *o, const char *s, size_t n)
 {
-	put(o, s, strlen(s));
+	noun_text_add(o, s, n);
 }
 
 /* --- values ------------------------------------------------------------------------------------
@@ -73,6 +73,15 @@ static void string(struct noun_text *o, const char *s, size_t n)
 	size_t from = 0, i = plain_run(s, n, true);
 	bool wide = false;
 
+	if (i == n && noun_text_room(o, n + 2)) { /* most of them */
+		char *to = o->p + o->len;
+
+		to[0] = '"';
+		memcpy(to + 1, s, n);
+		memcpy(to + 1 + n, "\"", 2);
+		o->len += n + 2;
+		return;
+	}
 	put(o, "\"", 1);
 	for (; i < n; i++) {
 		unsigned char c = (unsigned char)s[i];
@@ -138,7 +147,7 @@ void noun_text_hex(struct noun_text *o, const uint8_t *p, size_t n)
 /* Members in the order of their names, which are ASCII: worked out once for each table. */
 struct order {
 	const struct field_table *table;
-	uint8_t at[FIELDS_MAX];
+	uint8_t at[FIELDS_MAX], len[FIELDS_MAX]; /* of the name of the i-th */
 };
 
 static void order_fill(struct order *x, const struct field_table *t)
@@ -150,6 +159,8 @@ static void order_fill(struct order *x, const struct field_table *t)
 			x->at[k] = x->at[k - 1];
 		x->at[k] = (uint8_t)i;
 	}
+	for (size_t i = 0; i < t->n; i++)
+		x->len[i] = (uint8_t)strlen(t->field[x->at[i]].name);
 	x->table = t;
 }
 
@@ -248,6 +259,26 @@ enum noun_form noun_text_form(const struct field *f, const void *obj)
 	}
 }
 
+static void name(struct noun_text *o, bool comma, const char *s, size_t n)
+{
+	char *to;
+
+	if (!noun_text_room(o, n + 4)) {
+		put(o, ",", comma);
+		put(o, "\"", 1);
+		put(o, s, n);
+		put(o, "\":", 2);
+		return;
+	}
+	to = o->p + o->len;
+	*to = ',';
+	to += comma;
+	*to++ = '"';
+	memcpy(to, s, n);
+	memcpy(to + n, "\":", 3);
+	o->len += n + 3 + comma;
+}
+
 void noun_text(struct noun_text *o, const struct field_table *t, const void *obj)
 {
 	const struct order *x = order_of(t);
@@ -263,10 +294,8 @@ void noun_text(struct noun_text *o, const struct field_table *t, const void *obj
 
 		if (t->sparse && noun_zero(f, obj))
 			continue;
-		put(o, first ? "\"" : ",\"", first ? 1 : 2);
+		name(o, !first, f->name, x->len[i]);
 		first = false;
-		noun_text_put(o, f->name);
-		put(o, "\":", 2);
 		member(o, f, obj);
 	}
 	put(o, "}", 1);

@@ -4,6 +4,8 @@
 #ifndef TREATY_CODEC_NOUN_TEXT_H
 #define TREATY_CODEC_NOUN_TEXT_H
 
+#include <string.h>
+
 #include "treaty/err.h"
 #include "treaty/field.h"
 
@@ -15,7 +17,28 @@ struct noun_text {
 	int err;
 };
 
-void noun_text_put(struct noun_text *o, const char *s); /* as it is */
+/* noun_text_add() where it does not fit, or fails. */
+void noun_text_more(struct noun_text *o, const char *s, size_t n);
+/* Whether n bytes and a NUL fit as it stands. */
+static inline bool noun_text_room(const struct noun_text *o, size_t n)
+{
+	return !o->err && n < o->cap - o->len;
+}
+/* As it is. */
+static inline void noun_text_add(struct noun_text *o, const char *s, size_t n)
+{
+	if (!noun_text_room(o, n)) {
+		noun_text_more(o, s, n);
+		return;
+	}
+	memcpy(o->p + o->len, s, n);
+	o->len += n;
+	o->p[o->len] = '\0';
+}
+static inline void noun_text_put(struct noun_text *o, const char *s)
+{
+	noun_text_add(o, s, strlen(s));
+}
 void noun_text_string(struct noun_text *o, const char *s);
 void noun_text_int(struct noun_text *o, int64_t v);
 void noun_text_hex(struct noun_text *o, const uint8_t *p, size_t n);
