@@ -67,8 +67,10 @@ struct a2a_made {
 
 struct a2a_task {
 	TAILQ_ENTRY(a2a_task) entry; /* newest status first */
+	TAILQ_ENTRY(a2a_task) own;
 	LIST_ENTRY(a2a_task) bucket;
-	char id[A2A_ID_MAX + 1], context[A2A_ID_MAX + 1], owner[WIRE_DID_MAX];
+	struct a2a_share *share;
+	char id[A2A_ID_MAX + 1], context[A2A_ID_MAX + 1];
 	enum a2a_state state;
 	uint64_t order; /* of the last change, server-wide: the page token */
 	wall_t at;
@@ -81,12 +83,13 @@ struct a2a_task {
 	size_t npushes;
 };
 
-/* One peer's kept answers. */
+/* One peer's tasks and kept answers; gone with the last of them. */
 struct a2a_share {
 	LIST_ENTRY(a2a_share) entry;
 	char owner[WIRE_DID_MAX];
-	size_t n;
-	TAILQ_HEAD(, a2a_seen) seen; /* oldest first */
+	size_t n_tasks, n_seen;
+	TAILQ_HEAD(a2a_own_head, a2a_task) tasks; /* newest status first */
+	TAILQ_HEAD(, a2a_seen) seen;              /* oldest first */
 };
 
 /* An answer given or about to be: the same message again gets the same answer again. */
@@ -201,6 +204,11 @@ struct rpc_response;
 int a2a_told_json(struct a2a_told *ret, const struct rpc_response *rpc, struct err *e) must_check;
 
 /* a2a_seen.c */
+struct a2a_share *a2a_share_find(const struct a2a_server *s, const char *owner);
+/* Made when there is none; NULL = no memory, or too long a name. */
+struct a2a_share *a2a_share_get(struct a2a_server *s, const char *owner);
+/* Behind what was taken out of it. */
+void a2a_share_done(struct a2a_share *h);
 void a2a_seen_free(struct a2a_server *s, struct a2a_seen *n);
 struct a2a_seen *a2a_seen_find(const struct a2a_server *s, const char *owner, const char *id);
 /* With a place among the owner's; an old answer may go for it. NULL: no memory, or a bad id. */

@@ -117,7 +117,7 @@ void a2a_push_event(struct a2a_server *s, const struct a2a_task *t, const json_t
 	if (!body)
 		return;
 	TAILQ_FOREACH (p, &t->pushes, entry) {
-		struct a2a_push out = { .owner = t->owner,
+		struct a2a_push out = { .owner = t->share->owner,
 					.task_id = t->id,
 					.config_id = p->id,
 					.url = p->url,

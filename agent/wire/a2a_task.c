@@ -22,15 +22,18 @@ struct a2a_task *a2a_task_find(const struct a2a_server *s, const char *id, const
 
 	LIST_FOREACH(t, &s->buckets[a2a_hash(id)], bucket)
 	if (!strcmp(t->id, id))
-		return !owner || !strcmp(t->owner, owner) ? t : NULL;
+		return !owner || !strcmp(t->share->owner, owner) ? t : NULL;
 	return NULL;
 }
 
 void a2a_task_free(struct a2a_server *s, struct a2a_task *t)
 {
 	TAILQ_REMOVE(&s->tasks, t, entry);
+	TAILQ_REMOVE(&t->share->tasks, t, own);
 	LIST_REMOVE(t, bucket);
 	s->ntasks--;
+	t->share->n_tasks--;
+	a2a_share_done(t->share);
 	if (t->turn)
 		t->turn->task = NULL;
 	a2a_made_free(t);
@@ -41,34 +44,26 @@ void a2a_task_free(struct a2a_server *s, struct a2a_task *t)
 	free(t);
 }
 
+/* Tasks end about as they began: the search ends at the first or soon behind it. */
 static int make_room(struct a2a_server *s, const char *owner)
 {
-	struct a2a_task *t, *own = NULL, *any = NULL;
-	size_t n = 0;
+	const struct a2a_share *h = a2a_share_find(s, owner);
+	struct a2a_task *t;
 
-	if (s->ntasks < s->cfg.max_tasks_per_peer && s->ntasks < s->cfg.max_tasks)
-		return 0; /* nobody's share can be full */
-	TAILQ_FOREACH_REVERSE(t, &s->tasks, a2a_tasks_head, entry)
-	{
-		bool mine = !strcmp(t->owner, owner);
-
-		n += mine;
-		if (!a2a_state_terminal(t->state))
-			continue;
-		if (mine && !own)
-			own = t;
-		if (!any)
-			any = t;
-	}
-	if (n >= s->cfg.max_tasks_per_peer) {
-		if (!own)
-			return -ENOSPC;
-		a2a_task_free(s, own);
+	if (h && h->n_tasks >= s->cfg.max_tasks_per_peer) {
+		TAILQ_FOREACH_REVERSE(t, &h->tasks, a2a_own_head, own)
+		if (a2a_state_terminal(t->state))
+			break;
 	} else if (s->ntasks >= s->cfg.max_tasks) {
-		if (!any)
-			return -ENOSPC;
-		a2a_task_free(s, any);
+		TAILQ_FOREACH_REVERSE(t, &s->tasks, a2a_tasks_head, entry)
+		if (a2a_state_terminal(t->state))
+			break;
+	} else {
+		return 0;
 	}
+	if (!t)
+		return -ENOSPC;
+	a2a_task_free(s, t);
 	return 0;
 }
 
@@ -89,7 +84,8 @@ int a2a_task_new(struct a2a_task **ret, struct a2a_server *s, const char *owner,
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
-	if (rpc_random_id(t->id) || !str_set(t->owner, owner) || !str_set(t->context, context)) {
+	if (rpc_random_id(t->id) || !str_set(t->context, context) ||
+	    !(t->share = a2a_share_get(s, owner))) {
 		free(t);
 		return -ENOMEM;
 	}
@@ -98,6 +94,8 @@ int a2a_task_new(struct a2a_task **ret, struct a2a_server *s, const char *owner,
 	TAILQ_INIT(&t->pushes);
 	touch(s, t);
 	TAILQ_INSERT_HEAD(&s->tasks, t, entry);
+	TAILQ_INSERT_HEAD(&t->share->tasks, t, own);
+	t->share->n_tasks++;
 	LIST_INSERT_HEAD(&s->buckets[a2a_hash(t->id)], t, bucket);
 	s->ntasks++;
 	*ret = t;
@@ -132,6 +130,8 @@ int a2a_task_move(struct a2a_server *s, struct a2a_task *t, enum a2a_state st, c
 	touch(s, t);
 	TAILQ_REMOVE(&s->tasks, t, entry);
 	TAILQ_INSERT_HEAD(&s->tasks, t, entry);
+	TAILQ_REMOVE(&t->share->tasks, t, own);
+	TAILQ_INSERT_HEAD(&t->share->tasks, t, own);
 	tell(s, t);
 	return 0;
 }
@@ -278,7 +278,8 @@ static int query_read(struct query *q, const json_t *p, struct err *e)
 
 static bool matches(const struct query *q, const struct a2a_task *t, const char *owner)
 {
-	return !strcmp(t->owner, owner) && (!q->context || !strcmp(q->context, t->context)) &&
+	return !strcmp(t->share->owner, owner) &&
+	       (!q->context || !strcmp(q->context, t->context)) &&
 	       (q->state == A2A_STATE_INVALID || q->state == t->state) && t->at.ms > q->after_ms;
 }
 

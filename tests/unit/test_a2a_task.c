@@ -200,6 +200,49 @@ static void store_is_bounded(void **state)
 	assert_int_equal(code(), -32603);
 }
 
+static bool known(const struct peer *who, const char *id)
+{
+	char params[100];
+
+	(void)snprintf(params, sizeof(params), "{\"id\":\"%s\"}", id);
+	call(who, "GetTask", params);
+	return !code();
+}
+
+/* Who has its share gives up the one of its own that ended first, whichever began first. */
+static void what_ended_first_makes_room(void **state)
+{
+	static const struct {
+		const struct peer *who;
+		const char *act;
+	} begun[] = { { &bob, "TASK_STATE_COMPLETED" },
+		      { &alice, "TASK_STATE_INPUT_REQUIRED" },
+		      { &alice, "TASK_STATE_COMPLETED" } };
+	static const struct a2a_app app = { .on_message = on_message };
+	struct a2a_config small = config;
+	char id[ARRAY_LEN(begun)][64], more[100], name[16];
+
+	teardown(state);
+	small.max_tasks_per_peer = 2;
+	assert_int_equal(a2a_server_new(&srv, &small, &app, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(begun); i++) {
+		(void)snprintf(name, sizeof(name), "m%zu", i);
+		message(begun[i].who, name, begun[i].act, "");
+		str_cut(id[i], json_string_value(json_object_get(task(), "id")));
+	}
+	(void)snprintf(more, sizeof(more), ",\"taskId\":\"%s\"", id[1]);
+	message(&alice, "m3", "TASK_STATE_COMPLETED", more);
+	message(&alice, "m4", "TASK_STATE_COMPLETED", "");
+	assert_int_equal(code(), 0);
+	assert_true(known(&bob, id[0]));
+	assert_true(known(&alice, id[1]));
+	assert_false(known(&alice, id[2]));
+	message(&alice, "m5", "TASK_STATE_COMPLETED", "");
+	assert_false(known(&alice, id[1]));
+	assert_true(known(&bob, id[0]));
+	assert_int_equal(a2a_tasks(srv), 3);
+}
+
 static const char *limit(const char *key)
 {
 	const json_t *info =
@@ -410,6 +453,7 @@ int main(void)
 		T(cancel_asks_the_application),
 		T(list_pages_newest_first),
 		T(store_is_bounded),
+		T(what_ended_first_makes_room),
 		T(a_caller_at_its_cap_is_refused),
 		T(return_immediately_gives_the_task),
 		T(turn_outlives_the_server),
