@@ -2,6 +2,7 @@
 #include "mcp.h"
 
 #include "agent/codec/json.h"
+#include "agent/codec/json_out.h"
 
 #include <errno.h>
 
@@ -9,31 +10,44 @@
 
 #define META "io.modelcontextprotocol/"
 
+static void put(struct json_out *o, const char *before, const char *s)
+{
+	json_out_text(o, before);
+	json_out_str(o, s, strlen(s));
+}
+
+static void put_meta(struct json_out *o, const struct mcp_call *c)
+{
+	put(o, "\"_meta\":{\"" META "protocolVersion\":", MCP_VERSION);
+	put(o, ",\"" META "clientInfo\":{\"name\":", c->client_name);
+	put(o, ",\"version\":", c->client_version);
+	json_out_lit(o, "},\"" META "clientCapabilities\":{}");
+	if (c->idempotency_key)
+		put(o, ",\"" MCP_IDEMPOTENCY_KEY "\":", c->idempotency_key);
+	json_out_lit(o, "}");
+}
+
 char *mcp_build(const struct mcp_call *c)
 {
 	bool is_call = !strcmp(c->method, "tools/call");
-	json_t *root =
-		json_pack("{s:s, s:I, s:s, s:{s:{s:s, s:{s:s, s:s}, s:{}}}}", "jsonrpc", "2.0",
-			  "id", (json_int_t)c->rpc_id, "method", c->method, "params", "_meta",
-			  META "protocolVersion", MCP_VERSION, META "clientInfo", "name",
-			  c->client_name, "version", c->client_version, META "clientCapabilities");
-	json_t *params = json_object_get(root, "params");
-	char *text = NULL;
-	int bad = !root || is_call != (c->tool != NULL);
+	struct json_out o = { .failed = is_call != (c->tool != NULL) };
+	char id[JSON_INT_MAX];
 
-	if (!bad && is_call) {
-		bad |= json_object_set_new(params, "name", json_string(c->tool));
-		bad |= json_object_set_new(params, "arguments",
-					   c->args ? json_incref((json_t *)(uintptr_t)c->args)
-						   : json_object());
+	json_out_lit(&o, "{\"jsonrpc\":\"2.0\",\"id\":");
+	json_out_add(&o, id, (size_t)json_int_text(c->rpc_id, id));
+	put(&o, ",\"method\":", c->method);
+	json_out_lit(&o, ",\"params\":{");
+	put_meta(&o, c);
+	if (is_call && c->tool) {
+		put(&o, ",\"name\":", c->tool);
+		json_out_lit(&o, ",\"arguments\":");
+		if (c->args)
+			json_out_value(&o, c->args);
+		else
+			json_out_lit(&o, "{}");
 	}
-	if (!bad && c->idempotency_key)
-		bad |= json_object_set_new(json_object_get(params, "_meta"), MCP_IDEMPOTENCY_KEY,
-					   json_string(c->idempotency_key));
-	if (!bad)
-		text = json_text_new(root);
-	json_decref(root);
-	return text;
+	json_out_lit(&o, "}}");
+	return json_out_take(&o, NULL);
 }
 
 size_t mcp_client_headers(struct wire_header h[5], const struct mcp_call *c)

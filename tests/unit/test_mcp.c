@@ -480,6 +480,14 @@ static void client_meets_server(void **state)
 	struct mcp_result m;
 
 	(void)state;
+	assert_string_equal(
+		body,
+		"{\"jsonrpc\":\"2.0\",\"id\":42,\"method\":\"tools/call\",\"params\":{\"_meta\":{"
+		"\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\","
+		"\"io.modelcontextprotocol/clientInfo\":{\"name\":\"oss\",\"version\":\"1\"},"
+		"\"io.modelcontextprotocol/clientCapabilities\":{},"
+		"\"example.treaty/idempotencyKey\":\"k1\"},\"name\":\"get_weather\","
+		"\"arguments\":{\"location\":\"Kyoto\"}}}");
 	mcp_server_handle(srv, &r, (struct wire_sink){ .fn = on_reply });
 	resp.status = got.status;
 	resp.len = strlen(got.body);
