@@ -83,11 +83,11 @@ struct a2a_task {
 	size_t npushes;
 };
 
-/* One peer's tasks and kept answers; gone with the last of them. */
+/* One peer's tasks, kept answers and turns under way; gone with the last of them. */
 struct a2a_share {
 	LIST_ENTRY(a2a_share) entry;
 	char owner[WIRE_DID_MAX];
-	size_t n_tasks, n_seen;
+	size_t n_tasks, n_seen, n_turns;
 	TAILQ_HEAD(a2a_own_head, a2a_task) tasks; /* newest status first */
 	TAILQ_HEAD(, a2a_seen) seen;              /* oldest first */
 };
@@ -107,7 +107,8 @@ struct a2a_seen {
 
 struct a2a_turn {
 	LIST_ENTRY(a2a_turn) entry;
-	struct a2a_server *s; /* NULL: the server is gone */
+	struct a2a_server *s;    /* NULL: the server is gone */
+	struct a2a_share *share; /* NULL with it */
 	struct peer peer;
 	char task_id[A2A_ID_MAX + 1], context[A2A_ID_MAX + 1];
 	struct a2a_task *task;

@@ -31,7 +31,7 @@ struct a2a_share *a2a_share_get(struct a2a_server *s, const char *owner)
 
 void a2a_share_done(struct a2a_share *h)
 {
-	if (h->n_tasks || h->n_seen)
+	if (h->n_tasks || h->n_seen || h->n_turns)
 		return;
 	LIST_REMOVE(h, entry);
 	free(h);

@@ -143,15 +143,9 @@ bool a2a_limited(const struct a2a_call *c)
 {
 	const struct wire_limit own = { "peer-calls", c->s->cfg.max_turns_per_peer, true },
 				all = { "calls", c->s->cfg.max_turns, false };
-	const struct a2a_turn *t;
-	char owner[WIRE_DID_MAX];
-	size_t mine = 0;
+	const struct a2a_share *h = a2a_share_find(c->s, c->owner);
+	size_t mine = h ? h->n_turns : 0;
 
-	LIST_FOREACH(t, &c->s->turns, entry)
-	{
-		wire_owner(&t->peer, owner);
-		mine += !strcmp(owner, c->owner);
-	}
 	if (mine < own.max && c->s->nturns < all.max)
 		return false;
 	a2a_answer(c->s, &c->to, true, a2a_limit_new(mine < own.max ? &all : &own));

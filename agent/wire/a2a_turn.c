@@ -26,12 +26,15 @@ static void turn_unlink(struct a2a_turn *t)
 {
 	LIST_REMOVE(t, entry);
 	t->s->nturns--;
+	t->share->n_turns--;
+	a2a_share_done(t->share);
 	if (t->task)
 		t->task->turn = NULL;
 	if (t->seen)
 		t->seen->turn = NULL;
 	t->task = NULL;
 	t->seen = NULL;
+	t->share = NULL;
 	t->s = NULL;
 }
 
@@ -54,10 +57,8 @@ static void answer_waiters(struct a2a_turn *t, bool is_error, const char *value)
  * here on. */
 static void open_streams(struct a2a_turn *t)
 {
-	char owner[WIRE_DID_MAX];
 	size_t kept = 0;
 
-	wire_owner(&t->peer, owner);
 	for (size_t i = 0; i < t->nwaiters; i++) {
 		struct a2a_to to = t->waiters[i];
 
@@ -65,7 +66,7 @@ static void open_streams(struct a2a_turn *t)
 			t->waiters[kept++] = to;
 			continue;
 		}
-		(void)a2a_stream_open(t->s, &to, t->task, t, owner);
+		(void)a2a_stream_open(t->s, &to, t->task, t, t->share->owner);
 		json_decref(to.id);
 	}
 	t->nwaiters = kept;
@@ -177,11 +178,13 @@ static struct a2a_turn *turn_new(struct a2a_server *s, const struct peer *peer,
 	}
 	t->task = task;
 	t->seen = seen;
+	t->share = seen->share;
 	seen->turn = t;
 	if (task)
 		task->turn = t;
 	LIST_INSERT_HEAD(&s->turns, t, entry);
 	s->nturns++;
+	t->share->n_turns++;
 	return t;
 }
 
@@ -298,15 +301,12 @@ static void adopt_push(struct a2a_turn *t)
 
 const char *a2a_turn_task_id(struct a2a_turn *t)
 {
-	char owner[WIRE_DID_MAX];
-
 	if (!t->s)
 		return NULL;
 	if (!t->task) {
 		if (t->task_id[0])
 			return NULL; /* it was there and is gone */
-		wire_owner(&t->peer, owner);
-		if (a2a_task_new(&t->task, t->s, owner, t->context))
+		if (a2a_task_new(&t->task, t->s, t->share->owner, t->context))
 			return NULL;
 		t->task->turn = t;
 		memcpy(t->task_id, t->task->id, sizeof(t->task_id));
