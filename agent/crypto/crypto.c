@@ -205,26 +205,35 @@ static int b58_digit(unsigned char c)
 	return table[c] - 1;
 }
 
-/* limbs x 58^digits + value, least significant first; -ENOSPC past the end. */
-static int b58_push(uint32_t *limbs, size_t *len, uint32_t scale, uint32_t value)
+enum { BASE58_AT_ONCE = 10, BASE58_WORDS = BASE58_IN_MAX / 8 + 1 };
+
+/* words x scale + value, least significant first; -ENOSPC past the end. */
+static int b58_push(uint64_t *words, size_t *len, uint64_t scale, uint64_t value)
 {
 	uint64_t carry = value;
 
 	for (size_t i = 0; i < *len || carry; i++) {
-		if (i >= BASE58_IN_MAX / 4)
+		unsigned __int128 x;
+
+		if (i >= BASE58_WORDS)
 			return -ENOSPC;
-		carry += (i < *len ? (uint64_t)limbs[i] : 0) * scale;
-		limbs[i] = (uint32_t)carry;
-		carry >>= 32;
+		x = (unsigned __int128)(i < *len ? words[i] : 0) * scale + carry;
+		words[i] = (uint64_t)x;
+		carry = (uint64_t)(x >> 64);
 		if (i >= *len)
 			*len = i + 1;
 	}
 	return 0;
 }
 
+static size_t b58_bytes(const uint64_t *words, size_t len)
+{
+	return len ? 8 * len - (size_t)__builtin_clzll(words[len - 1]) / 8 : 0;
+}
+
 int base58_decode(const char *s, size_t n, void *out, size_t cap)
 {
-	uint32_t limbs[BASE58_IN_MAX / 4], scale = 1, value = 0;
+	uint64_t words[BASE58_WORDS], scale = 1, value = 0; /* 58^10 < 2^59 */
 	size_t len = 0, bytes, zeros = 0;
 	uint8_t *o = out;
 
@@ -237,23 +246,21 @@ int base58_decode(const char *s, size_t n, void *out, size_t cap)
 
 		if (d < 0)
 			return -EINVAL;
-		value = value * 58 + (uint32_t)d;
+		value = value * 58 + (uint64_t)d;
 		scale *= 58;
-		if (scale < 58U * 58 * 58 * 58 * 58 && i + 1 < n)
+		if ((i + 1 - zeros) % BASE58_AT_ONCE && i + 1 < n)
 			continue;
-		if (b58_push(limbs, &len, scale, value))
+		if (b58_push(words, &len, scale, value))
 			return -ENOSPC;
 		scale = 1;
 		value = 0;
 	}
-	for (bytes = 4 * len; bytes && !(limbs[(bytes - 1) / 4] >> 8 * ((bytes - 1) % 4) & 0xff);)
-		bytes--;
-	if (zeros + bytes > cap)
+	bytes = b58_bytes(words, len);
+	if (bytes > BASE58_IN_MAX || zeros + bytes > cap)
 		return -ENOSPC;
 	memset(o, 0, zeros);
 	for (size_t i = 0; i < bytes; i++)
-		o[zeros + i] =
-			(uint8_t)(limbs[(bytes - 1 - i) / 4] >> 8 * ((bytes - 1 - i) % 4) & 0xff);
+		o[zeros + bytes - 1 - i] = (uint8_t)(words[i / 8] >> 8 * (i % 8));
 	return (int)(zeros + bytes);
 }
 

@@ -243,6 +243,27 @@ static void did_documents(void **state)
 	assert_int_equal(did_document_key(other, vc, "assertionMethod", pub, NULL), -EINVAL);
 }
 
+static void base58_has_its_largest(void **state)
+{
+	uint8_t raw[BASE58_IN_MAX], back[BASE58_IN_MAX + 8];
+	char text[140];
+
+	(void)state;
+	for (size_t n = 64; n <= BASE58_IN_MAX; n++) {
+		for (int full = 0; full < 2; full++) {
+			random_fill(raw, n);
+			if (full)
+				memset(raw, 0xff, n);
+			assert_true(base58_encode(raw, n, text, sizeof(text)) >= 0);
+			assert_int_equal(base58_decode(text, strlen(text), back, n), (int)n);
+			assert_memory_equal(back, raw, n);
+			assert_int_equal(base58_decode(text, strlen(text), back, n - 1), -ENOSPC);
+		}
+	}
+	text[strlen(text) - 1]++; /* one more than the largest of all */
+	assert_int_equal(base58_decode(text, strlen(text), back, sizeof(back)), -ENOSPC);
+}
+
 static void encodings(void **state)
 {
 	static const struct {
@@ -296,10 +317,15 @@ static void encodings(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(w3c_vector),    cmocka_unit_test(w3c_mutations),
-		cmocka_unit_test(ed25519_edges), cmocka_unit_test(did_key_vectors),
-		cmocka_unit_test(did_names),     cmocka_unit_test(methods),
-		cmocka_unit_test(did_documents), cmocka_unit_test(encodings),
+		cmocka_unit_test(w3c_vector),
+		cmocka_unit_test(w3c_mutations),
+		cmocka_unit_test(ed25519_edges),
+		cmocka_unit_test(did_key_vectors),
+		cmocka_unit_test(did_names),
+		cmocka_unit_test(methods),
+		cmocka_unit_test(did_documents),
+		cmocka_unit_test(encodings),
+		cmocka_unit_test(base58_has_its_largest),
 	};
 
 	if (crypto_init())
