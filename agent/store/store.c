@@ -301,6 +301,25 @@ static int head_put(struct store *s, struct err *e)
 	return store_kv_put(s, "head", head, sizeof(head), e);
 }
 
+static int write_rows(struct store *s, struct err *e)
+{
+	int r = journal_write(s, e);
+
+	if (!r)
+		r = log_write(s, e);
+	if (!r)
+		r = pairs_write(s, PAIRS_BODIES, e);
+	return r;
+}
+
+int store_write(struct store *s, struct err *e)
+{
+	int r = s->in_turn && !s->poisoned ? write_rows(s, e) : 0;
+
+	s->poisoned |= r < 0;
+	return r;
+}
+
 int store_commit(struct store *s, struct err *e)
 {
 	bool changed;
@@ -312,15 +331,11 @@ int store_commit(struct store *s, struct err *e)
 		return 0;
 	r = ledger_flush(s, e);
 	if (!r)
-		r = journal_write(s, e);
-	if (!r)
-		r = log_write(s, e);
+		r = write_rows(s, e);
 	if (!r && s->now.tree.size != s->durable.tree.size)
 		r = head_put(s, e);
 	if (!r)
 		r = pairs_write(s, PAIRS_NAMED, e);
-	if (!r)
-		r = pairs_write(s, PAIRS_BODIES, e);
 	if (r >= 0)
 		r = db_run(s, Q_COMMIT, e, "");
 	if (r < 0) {

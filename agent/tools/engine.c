@@ -263,10 +263,13 @@ static void deliver(struct engine *en)
 	}
 }
 
-/* All of the turn but its commit. */
+/* All of the turn but its commit. What it ends with waits for somebody: that one works while we
+ * write. */
 static void end(struct engine *en)
 {
 	deliver(en);
+	if (en->endings && !en->err.code && store_write(en->c.store, &en->err))
+		(void)err_set(&en->err, -EIO, "write failed");
 	while (en->ended < en->endings && !en->err.code) {
 		uint32_t i = en->ended++;
 

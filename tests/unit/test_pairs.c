@@ -168,6 +168,43 @@ static void test_bodies(void **state)
 	s = store_free(s);
 }
 
+/* Bodies and events that are written before the turn ends are changes of the one transaction: seen
+ * by nobody, gone with a rollback, and written once. */
+static void test_written_ahead(void **state)
+{
+	static const struct hash digest = { { 9 } };
+	struct store *s = open_ok(STORE_CREATE);
+	struct err e = { 0 };
+	int rows;
+
+	(void)state;
+	assert_int_equal(store_write(s, &e), 0); /* of no turn */
+	assert_false(store_in_turn(s));
+	for (int round = 0; round < 2; round++) {
+		(void)put_event(s, 1);
+		assert_int_equal(store_body_put(s, &digest, "did:x", "{}", 2, NULL), 0);
+		put(s, "a", "1");
+		rows = sqlite3_total_changes(s->db); /* the consumer's key */
+		assert_int_equal(store_write(s, &e), 0);
+		assert_true(sqlite3_total_changes(s->db) > rows);
+		assert_int_equal(durable("SELECT count(*) FROM event"), 0);
+		if (!round)
+			assert_int_equal(store_rollback(s, NULL), 0);
+	}
+	rows = sqlite3_total_changes(s->db);
+	assert_int_equal(store_write(s, &e), 0); /* nothing is left to write */
+	assert_int_equal(sqlite3_total_changes(s->db), rows);
+	(void)put_event(s, 2);
+	commit_ok(s);
+	assert_int_equal(store_durable(s), 2);
+	assert_int_equal(durable("SELECT count(*) FROM event"), 2);
+	assert_int_equal(durable("SELECT count(*) FROM body"), 1);
+	is(s, "a", "1");
+	s = store_free(s);
+	s = open_ok(0); /* the chain holds */
+	s = store_free(s);
+}
+
 /* A table that refuses at the end what was taken: nothing of the turn is durable. */
 static void test_refused_at_the_end(void **state)
 {
@@ -208,6 +245,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_taken_back, dir_make, dir_drop),
 		cmocka_unit_test_setup_teardown(test_many, dir_make, dir_drop),
 		cmocka_unit_test_setup_teardown(test_bodies, dir_make, dir_drop),
+		cmocka_unit_test_setup_teardown(test_written_ahead, dir_make, dir_drop),
 		cmocka_unit_test_setup_teardown(test_refused_at_the_end, dir_make, dir_drop),
 	};
 
