@@ -19,24 +19,26 @@ static void derived(ident_t *ret, const char *prefix, const ident_t *negotiation
 }
 
 /* The labels that a deal keeps from others, 0 = none. */
-static void labels_of(const struct deal_brief *b, bool self, wall_t now, uint32_t ret[3])
+static void labels_of(const struct deal_brief *b, bool self, wall_t now, uint32_t ret[4])
 {
-	/* After the end the label stays taken until its steps are gone. */
+	/* After the end the label stays taken until its steps are gone, and so before anybody has
+	 * ordered that. */
 	bool gone = b->life == LIFE_TERMINATED && !b->has_order && !b->has_plan;
 	bool signed_now = !self && b->next.is && now.ms <= b->chosen.ms + SETTLE_MS;
 
 	ret[0] = !gone && b->cur.is ? b->cur.label : 0;
 	ret[1] = !gone ? b->old_label : 0;
 	ret[2] = !gone && signed_now ? b->next.label : 0;
+	ret[3] = b->applied.is ? b->applied.label : 0;
 }
 
-/* The lowest free label, 0 when there is none. Each deal takes three at most, or one more while its
- * revision is being signed, so one of the first 4 n + 1 is free, or none is. */
+/* The lowest free label, 0 when there is none. Each deal takes four at most, or one more while its
+ * revision is being signed, so one of the first 5 n + 1 is free, or none is. */
 static uint32_t label_free(const struct deal *self, wall_t now)
 {
 	const struct cfg_range *r = &bss.side->cfg->op.labels;
 	const struct world *w = engine_world(bss.side->engine);
-	uint32_t many = r->high - r->low + 1, look = 4 * w->n_deals + 1, label[3];
+	uint32_t many = r->high - r->low + 1, look = 5 * w->n_deals + 1, label[4];
 	auto_free uint8_t *used = NULL;
 
 	look = look < many ? look : many;

@@ -149,6 +149,25 @@ static void overtaken(void **state)
 	assert_false(deal(&r)->has_accept || deal(&r)->has_pending);
 }
 
+/* An agreement has ended in this turn, and nobody has ordered yet that its label goes. */
+static void label_of_what_just_ended(void **state)
+{
+	auto_road struct road a = whole_road(&lab.ent, "a1"), b = { 0 };
+	const struct cap_bss_negotiation cap = { lab.side.engine };
+	struct ev_ref ref = { .deal = deal(&a)->lineage, .about = deal(&a)->lineage, .rev = 1 };
+
+	(void)state;
+	assert_int_equal(deal(&a)->cur.label, 100);
+	lab.now.ms = deal(&a)->cur.end.ms + 1;
+	b = quoted(&lab.ent, "a2");
+	assert_int_equal(tool_agreement_expire(&cap, &ref, NULL, NULL), REFUSE_NONE);
+	assert_false(deal(&a)->has_order);
+	half_accept(&b);
+	lab_turn();
+	assert_true(deal(&a)->has_order);
+	assert_int_equal(deal(&b)->pending.label, 101);
+}
+
 /* The process ends before the turn does: as if the choice had never come. */
 static void stopped_in_the_turn(void **state)
 {
@@ -169,8 +188,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
-		T(two_in_a_turn),        T(again_in_the_turn),  T(another_in_the_turn),
-		T(rejected_in_the_turn), T(the_signer_refuses), T(overtaken),
+		T(two_in_a_turn),
+		T(again_in_the_turn),
+		T(another_in_the_turn),
+		T(rejected_in_the_turn),
+		T(the_signer_refuses),
+		T(overtaken),
+		T(label_of_what_just_ended),
 		T(stopped_in_the_turn),
 	};
 
