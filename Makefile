@@ -142,6 +142,7 @@ $(BENCHES): %: %.o $(LIB) $(LLHTTP)
 # The operator's shells are tested against nodes and a table that the test plays.
 TEST_LDFLAGS_test_oss := -Wl,--wrap=peer_tool,--wrap=mcp_table_add,--wrap=mcp_turn_result,--wrap=mcp_refuse
 TEST_LDFLAGS_test_oss_watch := $(TEST_LDFLAGS_test_oss)
+TEST_LDFLAGS_test_oss_labels := $(TEST_LDFLAGS_test_oss_watch)
 TEST_LDFLAGS_test_owner_oss := -Wl,--wrap=peer_tool
 
 # --- set-up ------------------------------------------------------------------------------

@@ -4,6 +4,8 @@
  * What is checked across sections comes last. */
 #include "config_keys.h"
 
+#include "treaty/plan.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <ini.h>
@@ -400,6 +402,9 @@ static int check_all(struct config *c, const char *file, struct err *e)
 
 	if (c->node.labels.high - c->node.labels.low >= c->node.max_labels)
 		r = r ? r : cross(e, file, "node", "label-range", "must fit into max-labels");
+	if (!r && c->op.labels.high - c->op.labels.low >= PLAN_MINORS)
+		r = cross(e, file, "operator", "label-range",
+			  "at most 32256 labels: each has a number for its class");
 	for (uint32_t i = 0; i < c->peers && !r; i++)
 		r = check_peer(c, i, file, e);
 	for (uint32_t i = 0; i < c->paths && !r; i++)

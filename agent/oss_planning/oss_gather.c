@@ -3,8 +3,6 @@
 
 #include "agent/peer.h"
 
-#define MINOR_FIRST  0x100
-#define MINOR_SLOTS  0xeff
 #define RULES_EACH   4   /* rule ids that an agreement has to itself on every node */
 #define BURST_MS     250 /* TCP needs a quarter of a second of its rate */
 #define DEVICE_LIMIT 1000
@@ -22,9 +20,9 @@ static uint16_t minor_of(const struct side *s, uint32_t label)
 {
 	uint32_t low = s->cfg->op.labels.low;
 
-	if (label < low || label - low > MINOR_SLOTS)
+	if (label < low || label - low >= PLAN_MINORS)
 		return 0;
-	return (uint16_t)(MINOR_FIRST + (label - low));
+	return (uint16_t)(PLAN_MINOR + (label - low));
 }
 
 /* --- rules ----------------------------------------------------------------------------------- */

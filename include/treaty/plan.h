@@ -37,6 +37,10 @@ struct flow_rule {
 	uint8_t cgroup;    /* 1 = not by address: senders on the node, in its class's cgroup */
 };
 
+/* Minors of labels' classes: the handles of a class's leaf stay below the kernel's own, 8000:. */
+#define PLAN_MINOR  0x100u
+#define PLAN_MINORS 0x7e00u
+
 struct step {
 	enum step_kind kind;
 	uint32_t label;
@@ -44,7 +48,7 @@ struct step {
 	uint8_t path;          /* STEER, PROBE */
 	name_t device;         /* CLASS_*: the egress device */
 	name_t in_up, in_down; /* LABEL_SET: ingress binding per direction; empty = any of ours */
-	uint16_t minor;        /* HTB class minor, 0x100..0x7eff; 0x8000.. = a customer's class */
+	uint16_t minor;        /* HTB class minor, PLAN_MINOR..; 0x8000.. = a customer's class */
 	uint16_t customer;     /* CLASS_SET: the customer's class above it, 0 = none */
 	rate_t rate, ceil;     /* CLASS_SET; LABEL_SET: rate = policed committed rate, 0 = none;
 				  CEILING_SET: rate, of each direction */

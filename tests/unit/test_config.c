@@ -270,6 +270,8 @@ static const struct {
 	{ MINIMAL "[node]\npin-dir = /a/b.c\n", "t.conf: node.pin-dir: must have no dot" },
 	{ MINIMAL "[node]\nlabel-range = 0-5\n", "t.conf:5: node.label-range: must be N or LOW" },
 	{ MINIMAL "[node]\nlabel-range = 9-5\n", "t.conf:5: node.label-range: must be N or LOW" },
+	{ MINIMAL "[operator]\nlabel-range = 1-32257\n",
+	  "t.conf: operator.label-range: at most 32256 labels" },
 	{ MINIMAL "[node]\nmax-labels = 10\nlabel-range = 1-11\n",
 	  "t.conf: node.label-range: must fit into max-labels" },
 	{ MINIMAL "[peer a]\ndid = did:web:aa\nrole = enterprise\ncustomer = 3\n",
