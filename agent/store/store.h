@@ -67,8 +67,8 @@ uint64_t store_next_seq(const struct store *s); /* what the next event's seq wil
  * "seq", when present, equals store_next_seq(). ret (may be NULL) gets seq and hashes. */
 int store_stage(struct store *s, const char *body, size_t len, struct store_event *ret,
 		struct err *e) must_check;
-/* Hands SQLite what the turn holds so far, for who waits for something before it commits: the commit
- * has less to do. Errors as store_commit(). */
+/* Hands SQLite what the turn holds so far, for who waits for something before it commits: the
+ * commit has less to do. Errors as store_commit(). */
 int store_write(struct store *s, struct err *e) must_check;
 /* Durable on 0. A negative return poisons the store: exit. Nothing open = 0 without an fsync. */
 int store_commit(struct store *s, struct err *e) must_check;
