@@ -12,6 +12,7 @@
 #define SUBSCRIBERS  16
 #define TURN_EFFECTS 2048
 #define FULL_PART    8 /* of either; each event may lead to several more */
+#define END_EVENTS   4 /* of what ends with the turn, counted before they are there */
 
 struct engine {
 	struct engine_config c;
@@ -115,7 +116,8 @@ wall_t engine_replayed(const struct engine *en)
 
 bool engine_full(const struct engine *en)
 {
-	return en->n >= TURN_EVENTS / FULL_PART || en->effects >= TURN_EFFECTS / FULL_PART;
+	return en->n + END_EVENTS * en->endings >= TURN_EVENTS / FULL_PART ||
+	       en->effects >= TURN_EFFECTS / FULL_PART;
 }
 
 uint64_t engine_commits(const struct engine *en)

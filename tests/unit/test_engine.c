@@ -248,6 +248,10 @@ static void a_full_turn_says_so(void **state)
 		engine_after_commit(engine, nothing, NULL);
 	assert_int_equal(n, 2048 / 8);
 	assert_int_equal(engine_turn(engine), 0);
+	for (n = 0; !engine_full(engine) && n < 2048; n++)
+		engine_before_commit(engine, nothing, NULL); /* which brings events */
+	assert_int_equal(n, 1024 / 8 / 4);
+	assert_int_equal(engine_turn(engine), 0);
 	assert_false(engine_full(engine));
 	close_all();
 }
