@@ -112,17 +112,21 @@ static int text_of(const struct field_table *t, const void *obj, char **ret, siz
  * an older version wrote members that are left out now. */
 static int decide_again(const struct redecide_core *c, const json_t *inputs, struct err *why)
 {
-	auto_free void *in = calloc(1, c->in->size), *out = calloc(1, c->out->size);
+	auto_free void *in = calloc(1, c->in->size);
 	auto_free void *was = calloc(1, c->out->size);
+	auto_free void *out = NULL;
 	auto_free char *said = NULL, *now = NULL;
 	size_t n_said, n_now;
 	int r;
 
-	if (!in || !out || !was)
+	if (!in || !was)
 		return -ENOMEM;
 	if (noun_decode_log(c->in, json_object_get(inputs, "in"), in, why) ||
 	    noun_decode_log(c->out, json_object_get(inputs, "out"), was, why))
 		return 0;
+	out = calloc(1, c->out->size);
+	if (!out)
+		return -ENOMEM;
 	c->run(in, out);
 	r = text_of(c->out, out, &now, &n_now, why);
 	if (!r)

@@ -32,9 +32,10 @@ char *mcp_build(const struct mcp_call *c)
 	bool is_call = !strcmp(c->method, "tools/call");
 	struct json_out o = { .failed = is_call != (c->tool != NULL) };
 	char id[JSON_INT_MAX];
+	const size_t n = (size_t)json_int_text(c->rpc_id, id);
 
 	json_out_lit(&o, "{\"jsonrpc\":\"2.0\",\"id\":");
-	json_out_add(&o, id, (size_t)json_int_text(c->rpc_id, id));
+	json_out_add(&o, id, n);
 	put(&o, ",\"method\":", c->method);
 	json_out_lit(&o, ",\"params\":{");
 	put_meta(&o, c);
