@@ -61,7 +61,7 @@ struct loop {
 	void *full_arg;
 	struct loop_timer **heap;
 	size_t n, cap;
-	uint64_t next_seq;
+	uint64_t next_seq, hook_seq; /* of timers; the first that this turn's hook may have made */
 	LIST_HEAD(loop_fds, loop_fd) fds;
 	LIST_HEAD(loop_spares, loop_timer) spare;
 };
@@ -210,14 +210,15 @@ static void fire(struct loop *l, struct loop_timer *t)
 }
 
 /* Timers made by a callback of this pass wait for the next turn: a zero-delay timer that re-arms
- * itself must not starve the fds and the hook. */
-static bool fire_due(struct loop *l)
+ * itself must not starve the fds and the hook. Up to the first that is older than from. */
+static bool fire_due(struct loop *l, uint64_t from)
 {
 	uint64_t end = l->next_seq;
 	mono_t now = loop_now(l);
 	bool any = false;
 
-	while (l->n && !l->stopped && mono_cmp(l->heap[0]->at, now) <= 0 && l->heap[0]->seq < end) {
+	while (l->n && !l->stopped && mono_cmp(l->heap[0]->at, now) <= 0 &&
+	       l->heap[0]->seq >= from && l->heap[0]->seq < end) {
 		fire(l, l->heap[0]);
 		any = true;
 	}
@@ -450,11 +451,11 @@ static bool use_idle(struct loop *l)
 }
 
 /* What the hook released is mostly a call that leaves by a timer for at once: before the fds, so
- * that whom it concerns can work while we do. */
+ * that whom it concerns can work while we do. What was due before waits for the fds. */
 static int sleep_real(struct loop *l)
 {
 	int how = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY, r = 0;
-	bool fired = fire_due(l);
+	bool fired = fire_due(l, l->hook_seq);
 
 	if (l->stopped)
 		return 0;
@@ -497,7 +498,7 @@ static int work_on(struct loop *l)
 		r = poll_base(l);
 		any = l->was_busy; /* a timer that comes again and again is no reason to wait */
 		if (!r && !l->stopped)
-			(void)fire_due(l);
+			(void)fire_due(l, 0);
 	}
 	return r;
 }
@@ -514,14 +515,16 @@ static int work(struct loop *l)
 		r = sleep_real(l);
 	}
 	if (!r && !l->stopped)
-		(void)fire_due(l);
+		(void)fire_due(l, 0);
 	return r ? r : work_on(l);
 }
 
 static int turn(struct loop *l)
 {
-	int r = l->hook ? l->hook(l->hook_arg) : 0;
+	int r;
 
+	l->hook_seq = l->next_seq;
+	r = l->hook ? l->hook(l->hook_arg) : 0;
 	if (r < 0 || l->stopped)
 		return r < 0 ? r : 0;
 	return work(l);
