@@ -14,6 +14,15 @@
 #define FULL_PART    8 /* of either; each event may lead to several more */
 #define END_EVENTS   4 /* of what ends with the turn, counted before they are there */
 
+/* What a turn still has to call. */
+struct calls {
+	uint32_t n;
+	struct {
+		engine_effect_fn fn;
+		void *arg;
+	} call[TURN_EFFECTS];
+};
+
 struct engine {
 	struct engine_config c;
 	struct world *world;
@@ -26,11 +35,8 @@ struct engine {
 		void *arg;
 	} sub[SUBSCRIBERS], durable;
 	uint32_t subs;
-	struct {
-		engine_effect_fn fn;
-		void *arg;
-	} effect[TURN_EFFECTS], ending[TURN_EFFECTS];
-	uint32_t effects, endings, ended;
+	struct calls effect, ending; /* behind the commit, and before it */
+	uint32_t ended;              /* so many of ending ran */
 	int (*at_commit)(void *arg, struct err *e);
 	void *at_commit_arg;
 	uint64_t commits;
@@ -116,8 +122,8 @@ wall_t engine_replayed(const struct engine *en)
 
 bool engine_full(const struct engine *en)
 {
-	return en->n + END_EVENTS * en->endings >= TURN_EVENTS / FULL_PART ||
-	       en->effects >= TURN_EFFECTS / FULL_PART;
+	return en->n + END_EVENTS * en->ending.n >= TURN_EVENTS / FULL_PART ||
+	       en->effect.n >= TURN_EFFECTS / FULL_PART;
 }
 
 uint64_t engine_commits(const struct engine *en)
@@ -228,24 +234,25 @@ void engine_on_durable(struct engine *en, engine_event_fn fn, void *arg)
 	en->durable.arg = arg;
 }
 
-void engine_after_commit(struct engine *en, engine_effect_fn fn, void *arg)
+static void call_later(struct engine *en, struct calls *q, engine_effect_fn fn, void *arg)
 {
-	if (en->effects == TURN_EFFECTS) {
-		(void)err_set(&en->err, -ELOOP, "more than %d effects in one turn", TURN_EFFECTS);
+	if (q->n == TURN_EFFECTS) {
+		(void)err_set(&en->err, -ELOOP, "more than %d %s in one turn", TURN_EFFECTS,
+			      q == &en->effect ? "effects" : "endings");
 		return;
 	}
-	en->effect[en->effects].fn = fn;
-	en->effect[en->effects++].arg = arg;
+	q->call[q->n].fn = fn;
+	q->call[q->n++].arg = arg;
+}
+
+void engine_after_commit(struct engine *en, engine_effect_fn fn, void *arg)
+{
+	call_later(en, &en->effect, fn, arg);
 }
 
 void engine_before_commit(struct engine *en, engine_effect_fn fn, void *arg)
 {
-	if (en->endings == TURN_EFFECTS) {
-		(void)err_set(&en->err, -ELOOP, "more than %d endings in one turn", TURN_EFFECTS);
-		return;
-	}
-	en->ending[en->endings].fn = fn;
-	en->ending[en->endings++].arg = arg;
+	call_later(en, &en->ending, fn, arg);
 }
 
 void engine_at_commit(struct engine *en, int (*fn)(void *arg, struct err *e), void *arg)
@@ -270,29 +277,30 @@ static void deliver(struct engine *en)
 static void end(struct engine *en)
 {
 	deliver(en);
-	if (en->endings && !en->err.code && store_write(en->c.store, &en->err))
+	if (en->ending.n && !en->err.code && store_write(en->c.store, &en->err))
 		(void)err_set(&en->err, -EIO, "write failed");
-	while (en->ended < en->endings && !en->err.code) {
+	while (en->ended < en->ending.n && !en->err.code) {
 		uint32_t i = en->ended++;
 
-		en->ending[i].fn(en->ending[i].arg);
+		en->ending.call[i].fn(en->ending.call[i].arg);
 		deliver(en);
 	}
-	en->ended = en->endings = 0;
+	en->ended = en->ending.n = 0;
 }
 
 static void release(struct engine *en)
 {
-	uint32_t n = en->n, effects = en->effects;
+	struct calls *q = &en->effect;
+	uint32_t n = en->n, effects = q->n;
 
 	for (uint32_t i = 0; i < n && en->durable.fn; i++)
 		en->durable.fn(en->durable.arg, &en->queue[i]);
 	en->n = en->delivered = 0;
 	/* An effect may ask for another turn, never for more effects of this one. */
 	for (uint32_t i = 0; i < effects; i++)
-		en->effect[i].fn(en->effect[i].arg);
-	memmove(en->effect, en->effect + effects, (en->effects - effects) * sizeof(en->effect[0]));
-	en->effects -= effects;
+		q->call[i].fn(q->call[i].arg);
+	memmove(q->call, q->call + effects, (q->n - effects) * sizeof(q->call[0]));
+	q->n -= effects;
 }
 
 static int64_t now_us(void)
@@ -330,7 +338,7 @@ int engine_turn(void *engine)
 		if (en->err.code)
 			return en->err.code;
 		release(en);
-	} while (en->n || en->effects || en->endings);
+	} while (en->n || en->effect.n || en->ending.n);
 	return 0;
 }
 
