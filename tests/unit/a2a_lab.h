@@ -172,16 +172,25 @@ static inline const char *at(const char *a, const char *b, const char *c)
 	return json_string_value(c ? json_object_get(v, c) : v);
 }
 
-static inline void message(const struct peer *p, const char *id, const char *act, const char *more)
-{
-	char params[2048];
+enum { PARAMS_MAX = 2048 };
 
+/* Of a message whose one part is the act. */
+static inline const char *message_params(char out[PARAMS_MAX], const char *id, const char *act,
+					 const char *more)
+{
 	(void)snprintf(
-		params, sizeof(params),
+		out, PARAMS_MAX,
 		"{\"message\":{\"messageId\":\"%s\",\"role\":\"ROLE_USER\",\"parts\":[{\"data\":"
 		"{\"act\":\"%s\"}}]%s}}",
 		id, act, more);
-	call(p, "SendMessage", params);
+	return out;
+}
+
+static inline void message(const struct peer *p, const char *id, const char *act, const char *more)
+{
+	char params[PARAMS_MAX];
+
+	call(p, "SendMessage", message_params(params, id, act, more));
 }
 
 static inline json_t *task(void)

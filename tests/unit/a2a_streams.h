@@ -35,14 +35,9 @@ static void rpc(const struct peer *p, unsigned to, const char *method, const cha
 static void say(const struct peer *p, unsigned to, const char *id, const char *act,
 		const char *more)
 {
-	char params[2048];
+	char params[PARAMS_MAX];
 
-	(void)snprintf(
-		params, sizeof(params),
-		"{\"message\":{\"messageId\":\"%s\",\"role\":\"ROLE_USER\",\"parts\":[{\"data\":"
-		"{\"act\":\"%s\"}}]%s}}",
-		id, act, more);
-	rpc(p, to, "SendStreamingMessage", params);
+	rpc(p, to, "SendStreamingMessage", message_params(params, id, act, more));
 }
 
 /* The n-th event of a stream: its result, or its error. Borrowed until the next call. */

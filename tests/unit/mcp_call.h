@@ -35,19 +35,26 @@ static inline void got_clear(void)
 	memset(&got, 0, sizeof(got));
 }
 
+/* body is c's; all of it is borrowed. */
+static inline struct wire_request mcp_request(const struct peer *p, const struct mcp_call *c,
+					      const char *body, struct wire_header h[5])
+{
+	return (struct wire_request){ .method = "POST",
+				      .path = "/mcp",
+				      .query = "",
+				      .headers = h,
+				      .nheaders = mcp_client_headers(h, c),
+				      .body = body,
+				      .len = strlen(body),
+				      .peer = p };
+}
+
 /* One request; its answer, now or later, is in got. */
 static inline void mcp_ask(struct mcp_server *m, const struct peer *p, const struct mcp_call *c)
 {
 	auto_free char *body = mcp_build(c);
 	struct wire_header h[5];
-	struct wire_request rq = { .method = "POST",
-				   .path = "/mcp",
-				   .query = "",
-				   .headers = h,
-				   .nheaders = mcp_client_headers(h, c),
-				   .body = body,
-				   .len = strlen(body),
-				   .peer = p };
+	struct wire_request rq = mcp_request(p, c, body, h);
 
 	got.replies = 0;
 	mcp_server_handle(m, &rq, (struct wire_sink){ .fn = got_reply });

@@ -71,14 +71,7 @@ static int lab_teardown(void **state)
 static long call_failing(const char *body, const struct mcp_call *c, long fail)
 {
 	struct wire_header h[5];
-	struct wire_request rq = { .method = "POST",
-				   .path = "/mcp",
-				   .query = "",
-				   .headers = h,
-				   .nheaders = mcp_client_headers(h, c),
-				   .body = body,
-				   .len = strlen(body),
-				   .peer = &human };
+	struct wire_request rq = mcp_request(&human, c, body, h);
 	long before = heap.blocks;
 
 	got.replies = 0;
