@@ -584,6 +584,7 @@ struct compose *compose_free(struct compose *m)
 	log_commit_free(&m->side);
 	witness_free(&m->side);
 	disclosure_free(&m->side);
+	side_flows_free(&m->side);
 	m->side.engine = engine_free(m->side.engine);
 	m->store = store_free(m->store);
 	m->id = tls_id_free(m->id);

@@ -24,8 +24,7 @@ struct pace {
 	int64_t us; /* 0: fewer windows than it takes */
 };
 
-struct lag {
-	uint32_t label;
+struct flow_lag {
 	struct totals in, out;
 	struct pace offer;
 	rate_t sent[DIR_MAX_]; /* last window: up by the first node, down by the last */
@@ -34,8 +33,6 @@ struct lag {
 	int64_t most;                 /* that one window brought */
 	int64_t lost;                 /* since the start */
 };
-
-static struct lag lags[SIDE_FLOWS_MAX]; /* by position of the flow */
 
 static const struct path_def *path_of(const struct side *s, uint8_t path)
 {
@@ -74,7 +71,7 @@ static rate_t rate_of(uint64_t bytes, int64_t us)
 								 : bytes * 8000000 / (uint64_t)us };
 }
 
-static int64_t least_of(const struct lag *g)
+static int64_t least_of(const struct flow_lag *g)
 {
 	int64_t least = g->missing[0];
 
@@ -82,15 +79,6 @@ static int64_t least_of(const struct lag *g)
 		if (g->missing[i] < least)
 			least = g->missing[i];
 	return least;
-}
-
-static struct lag *lag_of(const struct side *s, const struct side_flow *f)
-{
-	struct lag *g = &lags[f - s->flows.flow];
-
-	if (g->label != f->label)
-		*g = (struct lag){ .label = f->label };
-	return g;
 }
 
 /* What the node itself sent on in one direction since its sample before. */
@@ -102,7 +90,7 @@ static rate_t sent(const struct label_sample *was, const struct label_sample *is
 }
 
 /* Packets that conformed at the first node and will not leave the last: of this window. */
-static uint64_t lost(struct lag *g, const struct side_flow *f)
+static uint64_t lost(struct flow_lag *g, const struct side_flow *f)
 {
 	const struct label_count *in = &f->first.dir[DIR_UP], *out = &f->last.dir[DIR_UP];
 	int64_t missing = (int64_t)(in->rx_packets - in->drop_rate - in->expired - in->violation -
@@ -130,17 +118,17 @@ static rate_t delivered(const struct pace *in, const struct pace *out)
 	return rate_of(out->packets < UINT64_MAX / each ? out->packets * each : 0, out->us);
 }
 
-static void at_first(const struct side *s, struct side_flow *f, const struct label_sample *now)
+static void at_first(struct side_flow *f, const struct label_sample *now)
 {
 	const struct label_count *was = &f->first.dir[DIR_UP], *is = &now->dir[DIR_UP];
-	struct lag *g = lag_of(s, f);
+	struct flow_lag *g = f->lag;
 
 	if (f->first.label == now->label && mono_cmp(now->at, f->first.at) <= 0)
 		return; /* the node had no newer one */
 	g->offer = pace_of(&g->in, now, is->rx_bytes, is->rx_packets);
 	f->offered = rate_of(g->offer.bytes, g->offer.us);
 	if (is->rx_packets < was->rx_packets)
-		*g = (struct lag){ .label = f->label };
+		*g = (struct flow_lag){ 0 };
 	else if (f->first.label && (int64_t)(is->rx_packets - was->rx_packets) > g->most)
 		g->most = (int64_t)(is->rx_packets - was->rx_packets);
 	g->sent[DIR_UP] = sent(&f->first, now, DIR_UP);
@@ -152,7 +140,7 @@ static void at_first(const struct side *s, struct side_flow *f, const struct lab
 static void at_last(const struct side *s, struct side_flow *f, const struct label_sample *now)
 {
 	const struct label_count *was = &f->last.dir[DIR_UP], *is = &now->dir[DIR_UP];
-	struct lag *g = lag_of(s, f);
+	struct flow_lag *g = f->lag;
 	struct pace out;
 
 	if (f->last.label == now->label && mono_cmp(now->at, f->last.at) <= 0)
@@ -161,7 +149,7 @@ static void at_last(const struct side *s, struct side_flow *f, const struct labe
 	f->delivered = delivered(&g->offer, &out);
 	/* Counters that run backwards are a node that was restarted, not a loss. */
 	if (is->tx_packets < was->tx_packets)
-		*g = (struct lag){ .label = f->label };
+		*g = (struct flow_lag){ 0 };
 	g->sent[DIR_DOWN] = sent(&f->last, now, DIR_DOWN);
 	f->last = *now;
 	if (f->first.label)
@@ -183,44 +171,49 @@ void oss_flow_sample(struct side *s, const char *node, const struct label_sample
 
 	if (!f)
 		return;
+	if (!f->lag)
+		f->lag = calloc(1, sizeof(*f->lag));
+	if (!f->lag)
+		return;
 	if (!strcmp(p->hop[0].node.s, node))
-		at_first(s, f, sample);
+		at_first(f, sample);
 	if (!strcmp(p->hop[p->n_hops - 1].node.s, node))
 		at_last(s, f, sample);
 }
 
-rate_t oss_flow_own(const struct side *s, const name_t *device, enum dir dir)
+void oss_flow_own(const struct side *s, struct oss_own *ret)
 {
-	rate_t sum = { 0 };
+	const struct world *w = engine_world(s->engine);
+	rate_t path[UINT8_MAX + 1][DIR_MAX_] = { 0 };
 
 	for (uint32_t i = 0; i < s->flows.n; i++) {
-		const struct deal *d =
-			world_deal_by_label(engine_world(s->engine), s->flows.flow[i].label);
-		const struct path_def *p = d ? path_of(s, d->applied.path) : NULL;
+		const struct side_flow *f = &s->flows.flow[i];
+		const struct deal *d = f->lag ? world_deal_by_label(w, f->label) : NULL;
+		uint8_t at = d ? w->brief[d - w->deal].applied.path : 0;
 
-		if (!p || !p->n_hops || lags[i].label != s->flows.flow[i].label)
-			continue;
-		if (ident_eq(dir == DIR_UP ? p->hop[0].far : p->hop[p->n_hops - 1].near, *device))
-			sum.bps += lags[i].sent[dir].bps;
+		for (int dir = 0; d && dir < DIR_MAX_; dir++)
+			path[at][dir].bps += f->lag->sent[dir].bps;
 	}
-	return sum;
+	*ret = (struct oss_own){ 0 };
+	for (uint8_t i = 0; i < s->paths.n; i++)
+		for (uint8_t k = 0; k < s->paths.n; k++) {
+			const struct path_def *d = &s->paths.def[i], *o = &s->paths.def[k];
+
+			if (!d->n_hops || !o->n_hops)
+				continue;
+			if (ident_eq(d->hop[0].far, o->hop[0].far))
+				ret->up[i].bps += path[o->path][DIR_UP].bps;
+			if (ident_eq(d->hop[d->n_hops - 1].near, o->hop[o->n_hops - 1].near))
+				ret->down[i].bps += path[o->path][DIR_DOWN].bps;
+		}
+}
+
+static bool is_live(const struct side *s, const struct side_flow *f)
+{
+	return world_deal_by_label(engine_world(s->engine), f->label);
 }
 
 void oss_flow_forget(struct side *s)
 {
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < s->flows.n; i++) {
-		const struct deal *d =
-			world_deal_by_label(engine_world(s->engine), s->flows.flow[i].label);
-
-		if (!d)
-			continue;
-		if (n != i) {
-			s->flows.flow[n] = s->flows.flow[i];
-			lags[n] = lags[i];
-		}
-		n++;
-	}
-	s->flows.n = n;
+	side_flows_keep(s, is_live);
 }

@@ -260,12 +260,8 @@ struct seen {
 	rate_t own, foreign;
 };
 
-static void apart(struct seen *x, const struct path_def *d, uint8_t h, const struct path_sample *p)
+static void apart(struct seen *x, rate_t own, const struct path_sample *p)
 {
-	const struct hop *hop = &d->hop[h];
-	rate_t own = h ? oss_flow_own(tm.s, &hop->near, DIR_DOWN)
-		       : oss_flow_own(tm.s, &hop->far, DIR_UP);
-
 	if (own.bps > x->own.bps)
 		x->own = own;
 	if (p->load.bps > own.bps && p->load.bps - own.bps > x->foreign.bps)
@@ -273,10 +269,11 @@ static void apart(struct seen *x, const struct path_def *d, uint8_t h, const str
 }
 
 /* True when a steering node said something of the path since the view was made. */
-static bool merged(uint8_t i, struct seen *x, mono_t *at)
+static bool merged(uint8_t i, const struct oss_own *own, struct seen *x, mono_t *at)
 {
 	const struct path_def *d = &tm.s->paths.def[i];
 	mono_t now = loop_now(tm.s->loop);
+	const rate_t none = { 0 };
 	bool any = false;
 
 	*x = (struct seen){ .w = { .path = d->path, .alive = true } };
@@ -297,7 +294,7 @@ static bool merged(uint8_t i, struct seen *x, mono_t *at)
 		if (!p || !l->at.us || now.us - l->at.us > TELEMETRY_STALE * interval_us())
 			continue;
 		worst(&x->w, p);
-		apart(x, d, h, p);
+		apart(x, h == 0 ? own->up[i] : h == d->n_hops - 1 ? own->down[i] : none, p);
 		any = true;
 		if (mono_cmp(l->at, *at) > 0)
 			*at = l->at;
@@ -457,14 +454,16 @@ static void on_event(void *arg, const struct event *ev)
 
 static void tick(void *arg)
 {
+	struct oss_own own;
 	struct seen w;
 	mono_t at;
 
 	(void)arg;
+	oss_flow_own(tm.s, &own);
 	for (uint8_t i = 0; i < tm.s->paths.n; i++) {
 		tm.s->paths.view[i].least = least_of(&tm.s->paths.def[i]);
 		tm.s->paths.view[i].no_v4 = no_v4_of(&tm.s->paths.def[i]);
-		if (merged(i, &w, &at))
+		if (merged(i, &own, &w, &at))
 			view_from(i, &w, at);
 	}
 	bands();

@@ -53,15 +53,66 @@ rate_t side_ceiling_room(const struct side *s, const struct deal *d)
 	return (rate_t){ held < p->ceiling.bps ? p->ceiling.bps - held : 0 };
 }
 
+/* --- flows -------------------------------------------------------------------------------------
+ */
+
+static bool flows_room(struct side_flows *t)
+{
+	uint32_t max = t->max ? 2 * t->max : 64;
+	struct side_flow *more;
+
+	if (!t->place)
+		t->place = calloc(LABEL_MAX + 1, sizeof(*t->place));
+	if (!t->place || t->n < t->max)
+		return t->place;
+	more = reallocarray(t->flow, max, sizeof(*more));
+	if (!more)
+		return false;
+	t->flow = more;
+	t->max = max;
+	return true;
+}
+
 struct side_flow *side_flow(struct side *s, uint32_t label, bool make)
 {
-	for (uint32_t i = 0; i < s->flows.n; i++)
-		if (s->flows.flow[i].label == label)
-			return &s->flows.flow[i];
-	if (!make || s->flows.n == SIDE_FLOWS_MAX)
+	struct side_flows *t = &s->flows;
+
+	if (label > LABEL_MAX)
 		return NULL;
-	s->flows.flow[s->flows.n] = (struct side_flow){ .label = label };
-	return &s->flows.flow[s->flows.n++];
+	if (t->place && t->place[label])
+		return &t->flow[t->place[label] - 1];
+	if (!make || !flows_room(t))
+		return NULL;
+	t->flow[t->n] = (struct side_flow){ .label = label };
+	t->place[label] = ++t->n;
+	return &t->flow[t->n - 1];
+}
+
+void side_flows_keep(struct side *s, bool (*keep)(const struct side *s, const struct side_flow *f))
+{
+	struct side_flows *t = &s->flows;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (!keep || !keep(s, &t->flow[i])) {
+			t->place[t->flow[i].label] = 0;
+			free(t->flow[i].lag);
+			continue;
+		}
+		if (n != i)
+			t->flow[n] = t->flow[i];
+		t->place[t->flow[n].label] = n + 1;
+		n++;
+	}
+	t->n = n;
+}
+
+void side_flows_free(struct side *s)
+{
+	side_flows_keep(s, NULL);
+	free(s->flows.flow);
+	free(s->flows.place);
+	s->flows = (struct side_flows){ 0 };
 }
 
 /* --- from the configuration ----------------------------------------------------------------- */

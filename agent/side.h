@@ -18,6 +18,7 @@
 struct a2a_server;
 struct dp_view;
 struct fetch;
+struct flow_lag;
 struct http_client;
 struct msg_client;
 struct node;
@@ -50,13 +51,15 @@ struct side_flow {
 	uint32_t rtt_us;
 	struct label_sample first, last; /* newest raw samples */
 	struct side_exact exact[DIR_MAX_];
+	struct flow_lag *lag; /* oss_flow.c; NULL until it sees a sample */
 };
 
-#define SIDE_FLOWS_MAX 256
-
+/* In the order in which they were made. One that is made moves the others: a pointer lasts until
+ * then. */
 struct side_flows {
-	uint32_t n;
-	struct side_flow flow[SIDE_FLOWS_MAX];
+	uint32_t n, max;
+	struct side_flow *flow;
+	uint32_t *place; /* of a label: its flow's index + 1, 0 = none */
 };
 
 struct side {
@@ -103,6 +106,9 @@ const struct path_view *side_path(const struct side *s, uint8_t path);
 /* What the ceiling of the deal's peer leaves beside its other agreements; UINT64_MAX: it has none.
  */
 rate_t side_ceiling_room(const struct side *s, const struct deal *d);
+/* NULL: there is none, or with make: no memory, or no label. */
 struct side_flow *side_flow(struct side *s, uint32_t label, bool make);
+/* Drops those that keep() does not want any more, or all of them when it is NULL. */
+void side_flows_keep(struct side *s, bool (*keep)(const struct side *s, const struct side_flow *f));
 
 #endif

@@ -7,6 +7,7 @@
 #include "agent/signer/signer.h"
 
 void side_from_config(struct side *s, const struct config *c);
+void side_flows_free(struct side *s);
 /* Ports of the keys that sign now, named by their generation: "agreement", "agreement-2". Needs
  * s->signer; a role without a key gets none. Again after a key's life changed. */
 void side_keys(struct side *s);

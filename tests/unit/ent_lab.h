@@ -280,6 +280,7 @@ static inline void lab_kill(void)
 			lab.call[i].used = false;
 		}
 	lab.past_ms += loop_now(lab.loop).us / 1000;
+	side_flows_free(&lab.side);
 	lab.side.engine = engine_free(lab.side.engine);
 	lab.store = store_free(lab.store);
 	lab.loop = loop_free(lab.loop);

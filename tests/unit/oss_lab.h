@@ -311,6 +311,7 @@ static void lab_open(void)
 static void lab_crash(void)
 {
 	lab.base.ms += loop_now(lab.side.loop).us / 1000 + 1;
+	side_flows_free(&lab.side);
 	lab.side.engine = engine_free(lab.side.engine);
 	lab.side.loop = loop_free(lab.side.loop);
 	while (lab.answers) {

@@ -97,6 +97,7 @@ static inline void lab_serve(struct query_lab *l, bool is_virtual)
 static inline void lab_close(struct query_lab *l)
 {
 	l->mcp = mcp_server_free(l->mcp);
+	side_flows_free(&l->side);
 	l->side.engine = engine_free(l->side.engine);
 	l->store = store_free(l->store);
 	l->side.loop = loop_free(l->side.loop);
