@@ -76,7 +76,7 @@ int key_freeze(struct side *s, const struct ev_key *k, unsigned *ret, struct err
 	f->s = s;
 	f->key = k;
 	f->all = own && strcmp(k->role.s, "wallet") != 0;
-	r = ledger_holds(st, true, one, f, e);
+	r = ledger_live_holds(st, one, f, e);
 	if (r == -ENOSPC)
 		r = err_set(e, r, "more than %d holds: freeze the ledger instead", HOLDS_MAX);
 	for (unsigned i = 0; !r && i < f->n; i++)

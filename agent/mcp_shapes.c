@@ -34,13 +34,13 @@ static const struct {
 		    "log!:{seq!:i durable!:i chain:s root:s commits:i} counts!:{deals!:i "
 		    "live:i active:i wantedSteps:i events:i refusals:i agreements:i} "
 		    "peers:[{name!:s role:s did:s url:s}] lastError:s" },
-	{ "deal_list", "deals!:[{" DEAL "}]" },
+	{ "deal_list", "deals!:[{" DEAL "}] next:i" },
 	{ "deal_show", "deal!:{" DEAL "} intent:@intent quote:@quote? accept:@accept? "
 		       "pending:@agreement? agreement:@agreement? origin:@agreement? order:@order? "
 		       "plan:@plan? life!:s why:s" },
 	{ "flow_list", "flows!:[{label!:i class:s agreement:s promisedBps:i offeredBps:i "
 		       "deliveredBps:i drops:i rttMicros:i upBytes:i downBytes:i path:i "
-		       "atMicros:i}] monoMicros!:i" },
+		       "atMicros:i}] monoMicros!:i next:i" },
 	{ "path_list",
 	  "paths!:[{path!:i name!:s type!:s alive:b baseMicros:i delayMicros:i "
 	  "forecastMicros:i jitterMicros:i lossPpm:i capacityBps:i reservedBps:i loadBps:i "
@@ -54,7 +54,7 @@ static const struct {
 	  "captured:i agreementMax:i revoked:b validUntil:s}] classes!:[{side!:s wallet!:s "
 	  "class!:s ceiling:i held:i captured:i}] holds!:[{side!:s hold!:s wallet!:s class:s "
 	  "lineage:s rev:i amount:i total:i state:s expires:s}] lineages!:[{side!:s lineage!:s "
-	  "wallet:s class:s rev:i captured:i head:s}] credits!:[o]" },
+	  "wallet:s class:s rev:i captured:i head:s}] credits!:[o] next:s" },
 	{ "verify", "agreement!:s label!:i ok!:b checks!:[{node!:s object!:s wanted:s seen:s "
 		    "ok!:b dir:s by:s rule:s refused:s}]" },
 	{ "policy_show", POLICY },
@@ -64,7 +64,7 @@ static const struct {
 	{ "order_show", TMF },
 	{ "service_show", TMF },
 	{ "agreement_show", "agreement!:o credential:o? life!:s" },
-	{ "service_list", "services!:[{" TMF "}]" },
+	{ "service_list", "services!:[{" TMF "}] next:i" },
 	{ "agreement_terminate", "agreement!:s revision!:i life!:s" },
 	{ "wallet_revoke", "wallet!:s revoked!:b held!:i captured!:i" },
 	{ "wallet_load", "walletId!:s generation!:i currency!:s" },

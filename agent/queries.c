@@ -32,6 +32,32 @@ int query_answer(struct mcp_turn *t, json_t *o, struct err *e)
 	return r;
 }
 
+int query_page(const json_t *args, uint32_t *after, uint32_t *limit, struct err *e)
+{
+	int64_t from = 0, most = QUERY_PAGE_MAX;
+	int r = args ? json_only(args, "", e, "after", "limit", NULL) : 0;
+
+	if (!r && args)
+		r = json_opt_int(args, "", "after", 0, UINT32_MAX, &from, e);
+	if (r >= 0 && args)
+		r = json_opt_int(args, "", "limit", 1, QUERY_PAGE_MAX, &most, e);
+	*after = (uint32_t)from;
+	*limit = (uint32_t)most;
+	return r < 0 ? r : 0;
+}
+
+int query_answer_page(struct mcp_turn *t, const char *name, json_t *rows, uint32_t next,
+		      struct err *e)
+{
+	json_t *o = json_pack("{s:o}", name, rows);
+
+	if (o && next && json_object_set_new(o, "next", json_integer(next))) {
+		json_decref(o);
+		o = NULL;
+	}
+	return query_answer(t, o, e);
+}
+
 int query_id(const json_t *args, const char **ret, struct err *e)
 {
 	int r = json_only(args, "", e, "id", NULL);
@@ -62,8 +88,13 @@ const struct deal *query_deal(const struct side *s, const char *id)
 	const struct world *w = engine_world(s->engine);
 	ident_t key;
 
+	struct deal *d;
+
 	if (!*id || !str_set(key.s, id))
 		return NULL;
+	d = world_deal(w, &key);
+	if (d)
+		return d;
 	for (uint32_t i = w->n_deals; i-- > 0;)
 		if (names(&w->deal[i], &key))
 			return &w->deal[i];
@@ -324,17 +355,21 @@ static int on_deal_list(struct side *s, const struct peer *p, const json_t *args
 			struct mcp_turn *t, struct err *e)
 {
 	const struct world *w = engine_world(s->engine);
-	json_t *rows = json_array();
+	uint32_t i, left;
+	int r = query_page(args, &i, &left, e);
+	json_t *rows;
 
 	(void)p;
-	(void)args;
 	(void)key;
-	for (uint32_t i = 0; i < w->n_deals; i++)
+	if (r)
+		return r;
+	rows = json_array();
+	for (; i < w->n_deals && left; i++, left--)
 		if (json_array_append_new(rows, deal_row(&w->deal[i]))) {
 			json_decref(rows);
 			return err_set(e, -ENOMEM, "out of memory");
 		}
-	return query_answer(t, json_pack("{s:o}", "deals", rows), e);
+	return query_answer_page(t, "deals", rows, i < w->n_deals ? i : 0, e);
 }
 
 static json_t *noun_or_null(bool there, const struct field_table *t, const void *obj)
@@ -396,37 +431,68 @@ static json_t *flow_row(struct side *s, uint32_t label)
 			 (json_int_t)(d ? d->cur.path : 0), "atMicros", (json_int_t)v.at.us);
 }
 
-/* Labels with telemetry, and those whose line this node's own kernel should hold. */
-static int flow_rows(struct side *s, json_t *rows)
+/* Labels with telemetry, and those whose line this node's own kernel should hold: one bit each. */
+static uint64_t *labels_of(const struct side *s)
 {
 	const struct world *w = engine_world(s->engine);
-	int r = 0;
+	uint64_t *set = calloc(LABEL_MAX / 64 + 1, sizeof(*set));
 
-	for (uint32_t i = 0; !r && i < s->flows.n; i++)
-		r = json_array_append_new(rows, flow_row(s, s->flows.flow[i].label));
-	for (uint32_t i = 0; !r && i < w->n_wanted; i++)
-		if (w->wanted[i].step.kind == STEP_LABEL_SET &&
-		    !side_flow(s, w->wanted[i].step.label, false))
-			r = json_array_append_new(rows, flow_row(s, w->wanted[i].step.label));
-	return r;
+	for (uint32_t i = 0; set && i < s->flows.n; i++)
+		set[s->flows.flow[i].label / 64] |= 1ull << s->flows.flow[i].label % 64;
+	for (uint32_t i = 0; set && i < w->n_wanted; i++) {
+		const struct step *k = &w->wanted[i].step;
+
+		if (k->kind == STEP_LABEL_SET && k->label <= LABEL_MAX)
+			set[k->label / 64] |= 1ull << k->label % 64;
+	}
+	return set;
+}
+
+/* Those beyond *after, by their number; *after becomes the last one's, or 0 where no more come. */
+static int flow_rows(struct side *s, uint32_t *after, uint32_t left, json_t *rows)
+{
+	auto_free uint64_t *set = labels_of(s);
+	uint32_t last = 0;
+
+	if (!set || !rows)
+		return -ENOMEM;
+	for (uint32_t l = *after + 1; l <= LABEL_MAX; l++) {
+		if (!(set[l / 64] >> l % 64 & 1))
+			continue;
+		if (!left--) {
+			*after = last;
+			return 0;
+		}
+		if (json_array_append_new(rows, flow_row(s, l)))
+			return -ENOMEM;
+		last = l;
+	}
+	*after = 0;
+	return 0;
 }
 
 static int on_flow_list(struct side *s, const struct peer *p, const json_t *args, const char *key,
 			struct mcp_turn *t, struct err *e)
 {
-	json_t *rows = json_array();
+	uint32_t after, left;
+	int r = query_page(args, &after, &left, e);
+	json_t *rows, *o;
 
 	(void)p;
-	(void)args;
 	(void)key;
-	if (!rows || flow_rows(s, rows)) {
+	if (r)
+		return r;
+	if (after > LABEL_MAX)
+		return err_set(e, -EINVAL, "after: 0..%u required", LABEL_MAX);
+	rows = json_array();
+	if (flow_rows(s, &after, left, rows)) {
 		json_decref(rows);
 		return err_set(e, -ENOMEM, "out of memory");
 	}
-	return query_answer(t,
-			    json_pack("{s:o, s:I}", "flows", rows, "monoMicros",
-				      (json_int_t)loop_now(s->loop).us),
-			    e);
+	o = json_pack("{s:o, s:I}", "flows", rows, "monoMicros", (json_int_t)loop_now(s->loop).us);
+	if (o && after)
+		(void)json_object_set_new(o, "next", json_integer(after));
+	return query_answer(t, o, e);
 }
 
 static json_t *path_row(const struct side *s, uint8_t i)
@@ -481,12 +547,12 @@ static int on_path_list(struct side *s, const struct peer *p, const json_t *args
 const struct mcp_row query_rows_deals[] = {
 	{ "status", "Status", "Who this daemon is, its processes, its log and what it holds", READ,
 	  .call = on_status },
-	{ "deal_list", "Deals", "Every negotiation and agreement, one row each", READ,
-	  .call = on_deal_list },
+	{ "deal_list", "Deals", "Every negotiation and agreement, one row each",
+	  .input_schema = QUERY_PAGE, READ, .call = on_deal_list },
 	{ "deal_show", "Deal", "One deal as nouns: intent, quote, agreement, order, plan",
 	  .input_schema = QUERY_ID, READ, .call = on_deal_show },
-	{ "flow_list", "Flows", "Rates, drops and round trips of each label", READ,
-	  .call = on_flow_list },
+	{ "flow_list", "Flows", "Rates, drops and round trips of each label",
+	  .input_schema = QUERY_PAGE, READ, .call = on_flow_list },
 	{ "path_list", "Paths", "Delay, loss, load and scarcity of each path", READ,
 	  .call = on_path_list },
 	{ 0 },

@@ -11,6 +11,13 @@
 	"{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"}}," \
 	"\"required\":[\"id\"],\"additionalProperties\":false}"
 
+/* Lists come a page at a time, or a busy side would stand still while it writes what it has. */
+#define QUERY_PAGE                                                                             \
+	"{\"type\":\"object\",\"properties\":{\"after\":{\"type\":\"integer\",\"minimum\":0}," \
+	"\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":500}},"                     \
+	"\"additionalProperties\":false}"
+enum { QUERY_PAGE_MAX = 500 };
+
 /* A row's function; each file offers its rows as one table that ends with a NULL name. */
 extern const struct mcp_row query_rows_deals[], query_rows_log[], query_rows_tmf[],
 	query_rows_ledger[], query_rows_verify[], query_rows_human[], query_rows_approval[],
@@ -22,6 +29,12 @@ int query_tools_add(struct side *s, struct err *e) must_check;
 
 /* Ends the turn with o, which is consumed; NULL o is -ENOMEM. */
 int query_answer(struct mcp_turn *t, json_t *o, struct err *e) must_check;
+/* args.after, 0 where a list begins, as the answer before named it in "next"; and args.limit. */
+int query_page(const json_t *args, uint32_t *after, uint32_t *limit, struct err *e) must_check;
+/* The same with rows under this name, and where more of them begin (0 = there are none). Takes
+ * rows. */
+int query_answer_page(struct mcp_turn *t, const char *name, json_t *rows, uint32_t next,
+		      struct err *e) must_check;
 /* The deal that any of its ids names: negotiation, lineage, intent, quote, order, plan, service,
  * hold. NULL when there is none. */
 const struct deal *query_deal(const struct side *s, const char *id);

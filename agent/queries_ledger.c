@@ -6,10 +6,29 @@
 #include "queries_int.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* What comes after the wallets, page by page. */
+enum part { HOLDS, LINEAGES, CREDITS, PARTS };
+static const char *const part_name[] = { "holds", "lineages", "credits" };
 
 struct listing {
-	json_t *wallets, *classes, *holds, *lineages;
+	json_t *wallets, *classes, *rows[PARTS];
+	enum part part;
+	int64_t at;    /* the part's row that was taken last */
+	uint32_t left; /* rows on this page */
 };
+
+/* Whether another row of the part fits on the page. */
+static bool room(struct listing *l, int64_t row)
+{
+	if (!l->left)
+		return false;
+	l->left--;
+	l->at = row;
+	return true;
+}
 
 static const char *side_name(enum ledger_side s)
 {
@@ -54,7 +73,9 @@ static int hold_row(void *arg, const struct ledger_hold_row *h)
 	struct listing *l = arg;
 	char until[TIME_TEXT_MAX];
 
-	return json_array_append_new(l->holds,
+	if (!room(l, h->row))
+		return 1;
+	return json_array_append_new(l->rows[HOLDS],
 				     json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s}",
 					       "side", side_name(h->side), "hold", h->hold_id,
 					       "wallet", h->wallet_id, "class", h->class_name,
@@ -72,8 +93,10 @@ static int lineage_row(void *arg, const struct ledger_lineage *x)
 	struct listing *l = arg;
 	char head[2 * HASH_LEN + 1];
 
+	if (!room(l, x->row))
+		return 1;
 	(void)hex_encode(x->head.b, HASH_LEN, head, sizeof(head));
-	return json_array_append_new(l->lineages,
+	return json_array_append_new(l->rows[LINEAGES],
 				     json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "side",
 					       side_name(x->side), "lineage", x->lineage, "wallet",
 					       x->wallet_id, "class", x->class_name, "rev",
@@ -83,59 +106,130 @@ static int lineage_row(void *arg, const struct ledger_lineage *x)
 		       : 0;
 }
 
-/* Credit notes as the log knows them; "booked": by the enterprise. */
-static json_t *credits(const struct world *w)
+static int credit_row(struct listing *l, const struct deal *d, const struct credit_line *c)
 {
-	json_t *rows = json_array();
+	char note[2 * HASH_LEN + 1];
 
-	for (uint32_t i = 0; i < w->n_deals; i++)
-		for (uint8_t k = 0; k < w->deal[i].n_credits; k++) {
-			const struct credit_line *l = &w->deal[i].credit[k];
-			char note[2 * HASH_LEN + 1];
+	(void)hex_encode(c->note.note.b, HASH_LEN, note, sizeof(note));
+	return json_array_append_new(
+		       l->rows[CREDITS],
+		       json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:b, s:s}", "side",
+				 side_name(d->operator_side ? LEDGER_SHADOW : LEDGER_GATE),
+				 "lineage", d->lineage.s, "rev", (json_int_t)c->note.rev, "amount",
+				 (json_int_t)c->note.amount.minor, "currency", c->note.currency,
+				 "reason", credit_reason_name((enum credit_reason)c->note.reason),
+				 "booked", c->taken, "note", note))
+		       ? -ENOMEM
+		       : 0;
+}
 
-			(void)hex_encode(l->note.note.b, HASH_LEN, note, sizeof(note));
-			(void)json_array_append_new(
-				rows,
-				json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:b, s:s}", "side",
-					  side_name(w->deal[i].operator_side ? LEDGER_SHADOW
-									     : LEDGER_GATE),
-					  "lineage", w->deal[i].lineage.s, "rev",
-					  (json_int_t)l->note.rev, "amount",
-					  (json_int_t)l->note.amount.minor, "currency",
-					  l->note.currency, "reason",
-					  credit_reason_name((enum credit_reason)l->note.reason),
-					  "booked", l->taken, "note", note));
+/* Credit notes as the log knows them; "booked": by the enterprise. */
+static int credits(struct listing *l, const struct world *w)
+{
+	int64_t row = 0;
+	int r = 0;
+
+	for (uint32_t i = 0; !r && i < w->n_deals; i++)
+		for (uint8_t k = 0; !r && k < w->deal[i].n_credits; k++)
+			if (++row > l->at)
+				r = room(l, row) ? credit_row(l, &w->deal[i], &w->deal[i].credit[k])
+						 : 1;
+	return r;
+}
+
+/* 1: the page is full, and the part has more. */
+static int part_rows(struct side *s, struct listing *l, struct err *e)
+{
+	struct store *st = engine_store(s->engine);
+
+	switch (l->part) {
+	case HOLDS: return ledger_holds(st, l->at, hold_row, l, e);
+	case LINEAGES: return ledger_lineages(st, l->at, lineage_row, l, e);
+	default: return credits(l, engine_world(s->engine));
+	}
+}
+
+/* "holds:17": of which part the page is, and behind which of its rows it begins. */
+static int begin(const char *after, struct listing *l, struct err *e)
+{
+	for (int i = HOLDS; i < PARTS; i++) {
+		size_t n = strlen(part_name[i]);
+		char *end;
+
+		if (strncmp(after, part_name[i], n) != 0 || after[n] != ':' || after[n + 1] < '0' ||
+		    after[n + 1] > '9')
+			continue;
+		errno = 0;
+		l->at = strtoll(after + n + 1, &end, 10);
+		l->part = (enum part)i;
+		if (!errno && !*end)
+			return 0;
+	}
+	return err_set(e, -EINVAL, "after: not what \"next\" said");
+}
+
+static int page(struct side *s, struct listing *l, const char *after, char next[40], struct err *e)
+{
+	int r = after ? begin(after, l, e)
+		      : ledger_wallets(engine_store(s->engine), wallet_row, l, e);
+
+	next[0] = 0;
+	while (!r) {
+		r = part_rows(s, l, e);
+		if (r > 0)
+			(void)snprintf(next, 40, "%s:%lld", part_name[l->part], (long long)l->at);
+		else if (!r && l->part == CREDITS)
+			break;
+		if (!r) {
+			l->part++;
+			l->at = 0;
 		}
-	return rows;
+	}
+	return r < 0 ? r : 0;
 }
 
 static int on_ledger_show(struct side *s, const struct peer *p, const json_t *args, const char *key,
 			  struct mcp_turn *t, struct err *e)
 {
-	struct listing l = { json_array(), json_array(), json_array(), json_array() };
-	struct store *st = engine_store(s->engine);
+	struct listing l = { .wallets = json_array(),
+			     .classes = json_array(),
+			     .rows = { json_array(), json_array(), json_array() } };
 	json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:o}", "wallets", l.wallets, "classes",
-			      l.classes, "holds", l.holds, "lineages", l.lineages, "credits",
-			      credits(engine_world(s->engine)));
-	int r = o ? ledger_wallets(st, wallet_row, &l, e) : -ENOMEM;
+			      l.classes, "holds", l.rows[HOLDS], "lineages", l.rows[LINEAGES],
+			      "credits", l.rows[CREDITS]);
+	const char *after = NULL;
+	int64_t limit = QUERY_PAGE_MAX;
+	char next[40];
+	int r = o ? 0 : -ENOMEM;
 
 	(void)p;
-	(void)args;
 	(void)key;
-	if (!r)
-		r = ledger_holds(st, false, hold_row, &l, e);
-	if (!r)
-		r = ledger_lineages(st, lineage_row, &l, e);
-	if (r) {
+	if (!r && args)
+		r = json_only(args, "", e, "after", "limit", NULL);
+	if (!r && args)
+		r = json_opt_str(args, "", "after", &after, e);
+	if (r >= 0 && args)
+		r = json_opt_int(args, "", "limit", 1, QUERY_PAGE_MAX, &limit, e);
+	l.left = (uint32_t)limit;
+	if (r >= 0)
+		r = page(s, &l, after, next, e);
+	if (!r && next[0] && json_object_set_new(o, "next", json_string(next)))
+		r = -ENOMEM;
+	if (r < 0) {
 		json_decref(o);
 		return r;
 	}
 	return query_answer(t, o, e);
 }
 
+#define LEDGER_PAGE                                                             \
+	"{\"type\":\"object\",\"properties\":{\"after\":{\"type\":\"string\"}," \
+	"\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":500}},"      \
+	"\"additionalProperties\":false}"
+
 const struct mcp_row query_rows_ledger[] = {
 	{ "ledger_show", "Ledger", "Wallets, their classes, holds, lineages and credit notes",
-	  .read_only = true, .idempotent = true, .who = WHO_HUMAN | WHO_APP,
-	  .call = on_ledger_show },
+	  .input_schema = LEDGER_PAGE, .read_only = true, .idempotent = true,
+	  .who = WHO_HUMAN | WHO_APP, .call = on_ledger_show },
 	{ 0 },
 };

@@ -233,13 +233,16 @@ static int on_service_list(struct side *s, const struct peer *p, const json_t *a
 			   const char *key, struct mcp_turn *t, struct err *e)
 {
 	const struct world *w = engine_world(s->engine);
-	json_t *rows = json_array(), *body = NULL;
-	int r = 0;
+	json_t *rows, *body = NULL;
+	uint32_t i, left;
+	int r = query_page(args, &i, &left, e);
 
 	(void)p;
-	(void)args;
 	(void)key;
-	for (uint32_t i = 0; !r && i < w->n_deals; i++) {
+	if (r)
+		return r;
+	rows = json_array();
+	for (; !r && i < w->n_deals && left; i++, left--) {
 		if (!w->deal[i].cur.rev)
 			continue;
 		r = service_body(s, &w->deal[i], &body, e);
@@ -250,7 +253,7 @@ static int on_service_list(struct side *s, const struct peer *p, const json_t *a
 		json_decref(rows);
 		return r;
 	}
-	return query_answer(t, json_pack("{s:o}", "services", rows), e);
+	return query_answer_page(t, "services", rows, i < w->n_deals ? i : 0, e);
 }
 
 static int on_service_show(struct side *s, const struct peer *p, const json_t *args,
@@ -284,8 +287,8 @@ const struct mcp_row query_rows_tmf[] = {
 	  .input_schema = QUERY_ID, READ, .call = on_agreement_show },
 	{ "order_show", "Order", "The latest order as a TMF622 body", .input_schema = QUERY_ID,
 	  READ, ORDERS, .call = on_order_show },
-	{ "service_list", "Services", "Every service as a TMF638 body", READ, ORDERS,
-	  .call = on_service_list },
+	{ "service_list", "Services", "Every service as a TMF638 body", .input_schema = QUERY_PAGE,
+	  READ, ORDERS, .call = on_service_list },
 	{ "service_show", "Service", "One service as a TMF638 body", .input_schema = QUERY_ID, READ,
 	  ORDERS, .call = on_service_show },
 	{ 0 },

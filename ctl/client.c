@@ -2,6 +2,7 @@
 /* MCP over HTTP/1.1 on the daemon's unix socket. */
 #include "ctl.h"
 
+#include "agent/codec/json.h"
 #include "agent/wire/http_client.h"
 #include "agent/wire/mcp.h"
 
@@ -70,6 +71,41 @@ int client_call(const struct ctl *c, const char *tool, json_t *args, json_t **re
 	else
 		*ret = json_incref((json_t *)(uintptr_t)res.structured);
 	mcp_result_clear(&res);
+	return r;
+}
+
+/* The rows of one more page, behind those of the pages before it. */
+static int add_page(json_t *all, const json_t *page)
+{
+	const char *name;
+	json_t *rows;
+
+	json_object_foreach ((json_t *)(uintptr_t)page, name, rows)
+		if (json_is_array(rows) && json_array_extend(json_object_get(all, name), rows))
+			return fail(CTL_FAILED, "%s: another kind of page", name);
+	return CTL_OK;
+}
+
+int client_list(const struct ctl *c, const char *tool, json_t **ret)
+{
+	json_t *all = NULL, *next;
+	int r = client_call(c, tool, json_object(), &all);
+
+	while (!r && (next = json_object_get(all, "next"))) {
+		auto_json json_t *page = NULL;
+
+		r = client_call(c, tool, json_pack("{s:O}", "after", next), &page);
+		(void)json_object_del(all, "next");
+		if (!r)
+			r = add_page(all, page);
+		next = json_object_get(page, "next");
+		if (!r && next && json_object_set(all, "next", next))
+			r = fail(CTL_FAILED, "out of memory");
+	}
+	if (r)
+		json_decref(all);
+	else
+		*ret = all;
 	return r;
 }
 

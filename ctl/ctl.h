@@ -70,6 +70,8 @@ int delay_parse(const char *v, delay_t *ret) must_check;
 /* --- the daemon (client.c) --- */
 /* One tools/call. CTL_OK and a new reference to structuredContent in *ret; else what was said. */
 int client_call(const struct ctl *c, const char *tool, json_t *args, json_t **ret);
+/* The same for a tool that lists, page after page: *ret has the rows of all of them. */
+int client_list(const struct ctl *c, const char *tool, json_t **ret);
 /* One tools/list: a new reference to its result, which has "tools". */
 int client_tools(const struct ctl *c, json_t **ret);
 

@@ -31,7 +31,7 @@ int ctl_list(struct ctl *c)
 
 	if (sscanf(c->verb->arg, "%31s %31s %n", tool, member, &at) != 2)
 		return fail(CTL_FAILED, "verb table");
-	r = client_call(c, tool, json_object(), &o);
+	r = client_list(c, tool, &o);
 	if (r)
 		return r;
 	rows = json_object_get(o, member);
@@ -50,7 +50,7 @@ int ctl_deals(struct ctl *c)
 	char id[32] = "";
 	json_t *row;
 	size_t i;
-	int r = client_call(c, "deal_list", json_object(), &o);
+	int r = client_list(c, "deal_list", &o);
 
 	if (r)
 		return r;
@@ -106,17 +106,6 @@ int ctl_status(struct ctl *c)
 	"label class agreement promisedBps:rate offeredBps:rate deliveredBps:rate upBps:rate " \
 	"downBps:rate drops rttMicros:ms path"
 
-static const json_t *flow_of(const json_t *flows, json_int_t label)
-{
-	json_t *row;
-	size_t i;
-
-	json_array_foreach (flows, i, row)
-		if (json_integer_value(json_object_get(row, "label")) == label)
-			return row;
-	return NULL;
-}
-
 static json_int_t member(const json_t *o, const char *name)
 {
 	return json_integer_value(json_object_get(o, name));
@@ -125,15 +114,19 @@ static json_int_t member(const json_t *o, const char *name)
 /* The rates between two readings, from the running totals of the maps. */
 static void add_rates(const json_t *now, const json_t *before)
 {
-	int64_t us = member(now, "monoMicros") - member(before, "monoMicros");
+	int64_t us = member(now, "monoMicros") - member(before, "monoMicros"), up, down;
+	const json_t *then = json_object_get(before, "flows"), *old;
+	size_t i, at = 0;
 	json_t *row;
-	size_t i;
 
-	json_array_foreach (json_object_get(now, "flows"), i, row) {
-		const json_t *old = flow_of(json_object_get(before, "flows"), member(row, "label"));
-		int64_t up = old ? member(row, "upBytes") - member(old, "upBytes") : 0;
-		int64_t down = old ? member(row, "downBytes") - member(old, "downBytes") : 0;
-
+	json_array_foreach (json_object_get(now, "flows"), i, row) { /* both by their label */
+		while ((old = json_array_get(then, at)) &&
+		       member(old, "label") < member(row, "label"))
+			at++;
+		if (old && member(old, "label") != member(row, "label"))
+			old = NULL;
+		up = old ? member(row, "upBytes") - member(old, "upBytes") : 0;
+		down = old ? member(row, "downBytes") - member(old, "downBytes") : 0;
 		if (us < 1000 || up < 0 || down < 0)
 			continue;
 		(void)json_object_set_new(row, "upBps", json_integer(up * 8000 / (us / 1000)));
@@ -180,7 +173,7 @@ int ctl_flows(struct ctl *c)
 	while (!r && !stopped) {
 		json_t *now = NULL;
 
-		r = client_call(c, "flow_list", json_object(), &now);
+		r = client_list(c, "flow_list", &now);
 		if (r)
 			break;
 		if (before)
@@ -408,7 +401,7 @@ int ctl_tools(struct ctl *c)
 int ctl_ledger(struct ctl *c)
 {
 	auto_json json_t *o = NULL;
-	int r = client_call(c, "ledger_show", json_object(), &o);
+	int r = client_list(c, "ledger_show", &o);
 
 	if (r)
 		return r;

@@ -218,7 +218,7 @@ static bool expire(struct ent *en)
 	struct store *st = engine_store(en->s->engine);
 	struct err e = { 0 };
 
-	if (ledger_holds(st, true, any_expired, &now, &e) > 0 && ledger_expire(st, now, NULL, &e))
+	if (ledger_live_holds(st, any_expired, &now, &e) > 0 && ledger_expire(st, now, NULL, &e))
 		log_error("ledger: %s", e.text);
 	for (uint32_t i = 0; i < en->w->n_deals && left < LEFT_PER_TICK; i++) {
 		const struct deal *d = &en->w->deal[i];

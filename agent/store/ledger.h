@@ -186,6 +186,7 @@ struct ledger_hold_row {
 	money_t total;  /* amount of the revision */
 	enum ledger_hold_state state;
 	wall_t expires;
+	int64_t row; /* later ones are larger */
 };
 
 struct ledger_lineage {
@@ -196,6 +197,7 @@ struct ledger_lineage {
 	uint32_t rev;     /* of the head */
 	struct hash head; /* its agreement's digest, zero = none signed yet */
 	money_t captured; /* net of credits */
+	int64_t row;      /* later ones are larger */
 };
 
 int ledger_wallet_get(struct store *s, const struct ledger_wallet_id *id, struct ledger_wallet *ret,
@@ -205,12 +207,17 @@ int ledger_hold_get(struct store *s, enum ledger_side side, const char *lineage,
 		    struct err *e) must_check; /* -ENOENT */
 int ledger_lineage_get(struct store *s, enum ledger_side side, const char *lineage,
 		       struct ledger_lineage *ret, struct err *e) must_check; /* -ENOENT */
-/* Each calls fn per row; its non-zero return stops and is returned. live: only held ones. */
+/* Each calls fn per row; its non-zero return stops and is returned. live: only held ones, in the
+ * order in which they expire; else all beyond row `after`, in the order in which they were made. */
 int ledger_wallets(struct store *s, int (*fn)(void *arg, const struct ledger_wallet *w), void *arg,
 		   struct err *e) must_check;
-int ledger_holds(struct store *s, bool live, int (*fn)(void *arg, const struct ledger_hold_row *h),
-		 void *arg, struct err *e) must_check;
-int ledger_lineages(struct store *s, int (*fn)(void *arg, const struct ledger_lineage *l),
-		    void *arg, struct err *e) must_check;
+int ledger_live_holds(struct store *s, int (*fn)(void *arg, const struct ledger_hold_row *h),
+		      void *arg, struct err *e) must_check;
+int ledger_holds(struct store *s, int64_t after,
+		 int (*fn)(void *arg, const struct ledger_hold_row *h), void *arg,
+		 struct err *e) must_check;
+int ledger_lineages(struct store *s, int64_t after,
+		    int (*fn)(void *arg, const struct ledger_lineage *l), void *arg,
+		    struct err *e) must_check;
 
 #endif

@@ -20,6 +20,7 @@ void lg_hold_row(sqlite3_stmt *st, struct ledger_hold_row *ret)
 		.total.minor = sqlite3_column_int64(st, 7),
 		.state = (enum ledger_hold_state)sqlite3_column_int(st, 8),
 		.expires.ms = sqlite3_column_int64(st, 9),
+		.row = sqlite3_column_int64(st, 12),
 	};
 	/* The tables' limits are not above these sizes for what ledger_hold() let in. */
 	text_put(ret->hold_id, (const char *)sqlite3_column_text(st, 1));
@@ -128,38 +129,56 @@ int ledger_lineage_get(struct store *s, enum ledger_side side, const char *linea
 	return 0;
 }
 
-int ledger_holds(struct store *s, bool live, int (*fn)(void *arg, const struct ledger_hold_row *h),
-		 void *arg, struct err *e)
+static int holds(struct store *s, sqlite3_stmt *st,
+		 int (*fn)(void *arg, const struct ledger_hold_row *h), void *arg, struct err *e)
 {
-	auto_done sqlite3_stmt *st = NULL;
-	int r = journal_write(s, e);
+	struct ledger_hold_row h;
+	int r;
 
-	if (!r)
-		r = db_bind(s, live ? Q_H_LIVE : Q_H_LIST, &st, e, "");
-
-	while (r >= 0 && (r = db_step(s, st, e)) > 0) {
-		struct ledger_hold_row h;
-
+	while ((r = db_step(s, st, e)) > 0) {
 		lg_hold_row(st, &h);
 		r = fn(arg, &h);
-		if (r != 0)
+		if (r)
 			return r;
 	}
 	return r;
 }
 
-int ledger_lineages(struct store *s, int (*fn)(void *arg, const struct ledger_lineage *l),
-		    void *arg, struct err *e)
+int ledger_live_holds(struct store *s, int (*fn)(void *arg, const struct ledger_hold_row *h),
+		      void *arg, struct err *e)
 {
 	auto_done sqlite3_stmt *st = NULL;
 	int r = journal_write(s, e);
 
 	if (!r)
-		r = db_bind(s, Q_L_LIST, &st, e, "");
+		r = db_bind(s, Q_H_LIVE, &st, e, "");
+	return r ? r : holds(s, st, fn, arg, e);
+}
+
+int ledger_holds(struct store *s, int64_t after,
+		 int (*fn)(void *arg, const struct ledger_hold_row *h), void *arg, struct err *e)
+{
+	auto_done sqlite3_stmt *st = NULL;
+	int r = journal_write(s, e);
+
+	if (!r)
+		r = db_bind(s, Q_H_LIST, &st, e, "i", after);
+	return r ? r : holds(s, st, fn, arg, e);
+}
+
+int ledger_lineages(struct store *s, int64_t after,
+		    int (*fn)(void *arg, const struct ledger_lineage *l), void *arg, struct err *e)
+{
+	auto_done sqlite3_stmt *st = NULL;
+	int r = journal_write(s, e);
+
+	if (!r)
+		r = db_bind(s, Q_L_LIST, &st, e, "i", after);
 
 	while (r >= 0 && (r = db_step(s, st, e)) > 0) {
 		struct ledger_lineage l = { .side = (enum ledger_side)sqlite3_column_int(st, 0),
-					    .captured.minor = sqlite3_column_int64(st, 6) };
+					    .captured.minor = sqlite3_column_int64(st, 6),
+					    .row = sqlite3_column_int64(st, 9) };
 		int64_t rev = sqlite3_column_int64(st, 4);
 
 		l.rev = rev < 0 ? 0 : (uint32_t)rev;

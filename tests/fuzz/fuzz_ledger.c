@@ -177,8 +177,8 @@ static void holds(void)
 	struct sums s = { 0 };
 
 	must(!ledger_wallet_get(st, &id, &w, NULL));
-	must(!ledger_holds(st, true, add_hold, &s, NULL));
-	must(!ledger_lineages(st, add_lineage, &s, NULL));
+	must(!ledger_live_holds(st, add_hold, &s, NULL));
+	must(!ledger_lineages(st, 0, add_lineage, &s, NULL));
 	must(w.held.minor == s.held && w.captured.minor == s.captured);
 	must(s.held + s.captured <= CEILING);
 	for (unsigned i = 0; i < w.classes; i++)

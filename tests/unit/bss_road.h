@@ -295,7 +295,7 @@ static inline unsigned holds_now(void)
 {
 	unsigned n = 0;
 
-	assert_int_equal(ledger_holds(lab.store, true, count_hold, &n, NULL), 0);
+	assert_int_equal(ledger_live_holds(lab.store, count_hold, &n, NULL), 0);
 	return n;
 }
 

@@ -96,7 +96,7 @@ static inline const char *line_of(enum ledger_side side, const char *id)
 	static struct line_of l;
 
 	l = (struct line_of){ side, id, "" };
-	assert_int_equal(ledger_holds(s, false, line_seen, &l, NULL), 0);
+	assert_int_equal(ledger_holds(s, 0, line_seen, &l, NULL), 0);
 	return l.line;
 }
 

@@ -43,6 +43,7 @@ struct query_lab {
 	struct store *store;
 	struct mcp_server *mcp;
 	wall_t clock;
+	uint32_t deals; /* at most; 0 = 16 */
 };
 
 static inline wall_t lab_now(void *arg)
@@ -68,9 +69,10 @@ static inline void lab_dir(struct query_lab *l)
 /* The log alone. */
 static inline void lab_open(struct query_lab *l)
 {
-	struct engine_config c = {
-		.max_deals = 16, .max_wanted = 64, .now = lab_now, .now_arg = l
-	};
+	struct engine_config c = { .max_deals = l->deals ? l->deals : 16,
+				   .max_wanted = 64,
+				   .now = lab_now,
+				   .now_arg = l };
 	struct err e = { 0 };
 
 	if (crypto_init() || store_open(l->dir, STORE_CREATE | STORE_NOSYNC, &l->store, &e))

@@ -60,8 +60,8 @@ static struct dump dump(void)
 	d.f = open_memstream(&d.p, &d.n);
 	assert_non_null(d.f);
 	assert_int_equal(ledger_wallets(s, dump_wallet, d.f, NULL), 0);
-	assert_int_equal(ledger_holds(s, false, dump_hold, d.f, NULL), 0);
-	assert_int_equal(ledger_lineages(s, dump_lineage, d.f, NULL), 0);
+	assert_int_equal(ledger_holds(s, 0, dump_hold, d.f, NULL), 0);
+	assert_int_equal(ledger_lineages(s, 0, dump_lineage, d.f, NULL), 0);
 	assert_int_equal(fclose(d.f), 0);
 	return d;
 }
