@@ -3,6 +3,9 @@
  * upgrade under traffic, remove without a trace. Every case runs with TCX and with clsact. */
 #include "veth.h"
 
+#include <linux/capability.h>
+#include <sys/syscall.h>
+
 static void leaves_no_trace(void **state)
 {
 	char before[4096], after[4096];
@@ -350,6 +353,52 @@ static void foreign_in_our_place(void **state)
 	assert_string_equal(before, after);
 }
 
+/* What the enforcer keeps: without CAP_SYS_ADMIN the kernel names nobody's programs. */
+static int without_admin(void)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct c[2] = { { 0 } };
+
+	if (syscall(SYS_capget, &h, c))
+		return -1;
+	c[0].effective &= ~(1u << CAP_SYS_ADMIN);
+	c[0].permitted &= ~(1u << CAP_SYS_ADMIN);
+	return (int)syscall(SYS_capset, &h, c);
+}
+
+/* A confined owner knows its own filters of an earlier life: it takes them over, changes them, and
+ * removes them. */
+static void confined_owner(void **state)
+{
+	struct dp_port p = { .ifindex = v0, .role = DP_ROLE_NODE };
+	char before[4096], after[4096];
+	struct dp *d;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	host_state(before, sizeof(before));
+	d = start();
+	d = dp_close(d);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		struct dp_config c = { .pin_dir = pins, .hook = hook };
+		struct err e = { 0 };
+
+		if (without_admin() || dp_open(&d, &c, &e) || dp_port_attach(d, &p, NULL, &e) ||
+		    dp_remove(&d, &e)) {
+			print_error("%s\n", e.text);
+			_exit(1);
+		}
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	host_state(after, sizeof(after));
+	assert_string_equal(before, after);
+}
+
 /* --- what can go wrong ------------------------------------------------------------------------ */
 
 static void device_vanishes(void **state)
@@ -484,6 +533,7 @@ int main(void)
 		T(foreign_before),
 		T(foreign_after),
 		T(foreign_in_our_place),
+		T(confined_owner),
 		T(device_vanishes),
 		T(device_vanishes_meanwhile),
 		T(other_version_is_refused),
