@@ -69,6 +69,16 @@ INLINE void *head_at(struct __sk_buff *skb, __u32 l3, __u32 n)
 	return p + n <= end ? p : 0;
 }
 
+/* One word of a header whose bytes no checksum of its own makes up for. A device that summed the
+ * whole packet (CHECKSUM_COMPLETE) handed its sum up: it must hold for what stands there now. */
+INLINE void word_write(struct __sk_buff *skb, __be32 *w, __be32 to)
+{
+	__u64 sum = (__u64)(__u32) ~*w + to;
+
+	*w = to;
+	bpf_csum_update(skb, (__u32)sum + (__u32)(sum >> 32));
+}
+
 /* Sets p->l3 and returns the ethertype behind up to two VLAN tags, 0 when cut short. */
 INLINE __u16 parse_l2(struct __sk_buff *skb, struct pkt *p)
 {

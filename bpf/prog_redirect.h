@@ -53,6 +53,7 @@ __noinline int hop_out(struct __sk_buff *skb, __u32 path)
 	struct dp_hop_count *c = bpf_map_lookup_elem(&hop_counts, &path);
 	struct ipv6hdr *h;
 	__u32 ifindex;
+	__be32 *w;
 
 	if (!hop || !c)
 		return TC_ACT_UNSPEC;
@@ -68,7 +69,8 @@ __noinline int hop_out(struct __sk_buff *skb, __u32 path)
 		c->back++;
 		return TC_ACT_UNSPEC;
 	}
-	h->hop_limit--;
+	w = (__be32 *)h + 1;
+	word_write(skb, w, *w - bpf_htonl(1)); /* its last byte, which is not 0 */
 	__builtin_memcpy(to.ipv6_nh, hop->gw, sizeof(to.ipv6_nh));
 	c->packets++;
 	return bpf_redirect_neigh(ifindex, &to, sizeof(to), 0);

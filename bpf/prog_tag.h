@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* prog_tag.h - writes DSCP, ECN and flow label. None of them is under a checksum in IPv6; in IPv4
- * the header checksum is updated by RFC 1624. */
+/* prog_tag.h - writes DSCP, ECN and flow label. In IPv6 none of them is under a checksum of the
+ * packet's own; in IPv4 the header checksum is updated by RFC 1624, so that a sum over all stays.
+ */
 #ifndef TREATY_BPF_PROG_TAG_H
 #define TREATY_BPF_PROG_TAG_H
 
@@ -25,7 +26,7 @@ INLINE void tag_v6(struct __sk_buff *skb, __u32 l3, __u32 label, __u32 dscp, __u
 	}
 	if (ce)
 		set |= 3u << 20;
-	*w = (*w & bpf_htonl(keep)) | bpf_htonl(set);
+	word_write(skb, w, (*w & bpf_htonl(keep)) | bpf_htonl(set));
 }
 
 INLINE void tag_v4(struct __sk_buff *skb, __u32 l3, __u32 dscp, __u32 ce)

@@ -197,8 +197,9 @@ INLINE int edge_quick(struct __sk_buff *skb, int v6)
 	count_class(h, class, 1, bytes, 1, 0);
 	dscp = (set >> 32) & 0xff;
 	if (v6)
-		*ip = bpf_htonl(dscp < 64 ? (k.first & 0xf0300000) | dscp << 22 | label
-					  : (k.first & ~DP_LABEL_MAX) | label);
+		word_write(skb, ip,
+			   bpf_htonl(dscp < 64 ? (k.first & 0xf0300000) | dscp << 22 | label
+					       : (k.first & ~DP_LABEL_MAX) | label));
 	else
 		tag_v4(skb, ETH_HLEN, dscp < 64 ? dscp : KEEP, 0);
 	path = path_of(l, dir);

@@ -207,6 +207,22 @@ static inline struct ran run_ctx(int fd, const struct pkt *p, struct __sk_buff c
 	return r;
 }
 
+#ifndef BPF_F_TEST_SKB_CHECKSUM_COMPLETE /* Linux 6.11 */
+#define BPF_F_TEST_SKB_CHECKSUM_COMPLETE (1u << 2)
+#endif
+
+/* 0 when the sum over the packet that its device handed up is right afterwards, too. */
+static inline int sum_kept(int fd, const struct pkt *p, uint32_t ifindex, uint32_t mark)
+{
+	struct __sk_buff ctx = { .ingress_ifindex = ifindex, .mark = mark };
+	uint8_t room[sizeof(p->b)];
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = p->b, .data_size_in = (uint32_t)p->n,
+		    .data_out = room, .data_size_out = sizeof(room), .ctx_in = &ctx,
+		    .ctx_size_in = sizeof(ctx), .flags = BPF_F_TEST_SKB_CHECKSUM_COMPLETE);
+
+	return bpf_prog_test_run_opts(fd, &o);
+}
+
 static inline struct ran run_in(int fd, const struct pkt *p, uint32_t ifindex)
 {
 	return run_ctx(fd, p, (struct __sk_buff){ .ingress_ifindex = ifindex });

@@ -301,6 +301,39 @@ static void gso_bytes(void **state)
 	assert_int_equal(c.rx_bytes, 3 * (14 + 40 + 32) + 1050);
 }
 
+/* A device that sums whole packets (CHECKSUM_COMPLETE): the stack believes its sum. */
+static void device_sum(void **state)
+{
+	struct dp_label l = base_label;
+	struct pkt p, q;
+
+	(void)state;
+	udp6(&p, 1, 0, 7777); /* nothing is written */
+	if (sum_kept(edge, &p, LAN, 0) == -EINVAL) {
+		print_message("  this kernel cannot test it (before Linux 6.11)\n");
+		skip();
+	}
+	udp6(&p, 1, 0xabcde, 7001);
+	udp4(&q, 1, 7001);
+	for (int i = 0; i < 2; i++) { /* not cached, cached */
+		assert_int_equal(sum_kept(edge, &p, LAN, 0), 0);
+		assert_int_equal(sum_kept(edge, &q, LAN, 0), 0);
+	}
+	udp6(&p, 1, 0xabcde, 7009); /* best effort loses its label */
+	assert_int_equal(sum_kept(edge, &p, LAN, 0), 0);
+	udp6(&p, 1, 0xabcde, 7001);
+	assert_int_equal(sum_kept(out, &p, LAN, L), 0);
+	l.over = DP_OVER_ECN;
+	l.police_node = true;
+	l.dir[0].rate.bps = 1000;
+	l.dir[0].burst_us = 1000;
+	label_set(d, &l);
+	udp6(&p, 1, L, 7001);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(sum_kept(node, &p, LAN, 0), 0);
+	assert_true(counted(L, DP_UP).ce > 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -316,6 +349,7 @@ int main(void)
 		T(srv6),
 		T(egress),
 		T(gso_bytes),
+		T(device_sum),
 	};
 
 	return cmocka_run_group_tests_name("bpf programs", tests, NULL, NULL);

@@ -101,6 +101,7 @@ static void what_goes_and_what_stays(void **state)
 	p.b[p.l3 + 7] = 2;
 	goes(&p);
 	assert_int_equal(counted().packets, 4);
+	assert_int_not_equal(sum_kept(dp_prog_fd(d, DP_PROG_NODE_IN), &p, IN, 0), -EBADMSG);
 	p.b[p.l3 + 7] = 1; /* the stack says that it ran out */
 	stays(&p, IN);
 	plain(&p, "fd10:2::2");
