@@ -12,6 +12,7 @@
 #include "prog_maps.h"
 
 #define SHAPE_TRIES 4
+#define LEAF_NS     50000000ull /* what a leaf of the qdisc holds: the enforcer's LEAF_MS */
 
 volatile __u32 shapes_live; /* dp_ctl.shaped: without, the four need not be read */
 
@@ -38,9 +39,12 @@ INLINE __u64 shape_now(void)
 	return bpf_ktime_get_ns();
 }
 
-/* Takes its place in the queue: the departure time; 0 = the queue is longer than drop_ns. */
+/* Takes its place in the queue: the departure time; 0 = the queue is longer than drop_ns. One that
+ * only marks is no longer than the leaf that it stands for: what finds that full is dropped there,
+ * and is no reason to mark what comes later. */
 INLINE __u64 shape_enter(struct dp_shape *s, __u64 now, __u64 cost)
 {
+	int marks = !s->drop_ns && !(s->flags & DP_SHAPE_PACE);
 	__u64 from = now;
 
 	for (int i = 0; i < SHAPE_TRIES; i++) {
@@ -49,6 +53,8 @@ INLINE __u64 shape_enter(struct dp_shape *s, __u64 now, __u64 cost)
 		from = old > now ? old : now;
 		if (s->drop_ns && from - now > s->drop_ns)
 			return 0;
+		if (marks && from - now > LEAF_NS)
+			return from;
 		if (__sync_val_compare_and_swap(&s->next, old, from + cost) == old)
 			return from;
 	}

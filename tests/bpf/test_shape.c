@@ -179,6 +179,19 @@ static void changes_in_place(void **state)
 	assert_int_equal(seen(MINOR).packets, 1);
 }
 
+/* A queue that only marks stands for a leaf of the qdisc: what the leaf drops is in neither. */
+static void marks_end_with_the_overload(void **state)
+{
+	(void)state;
+	queue(LO, MINOR, 1000000, 0, 5000, false);
+	for (int i = 0; i < 1000; i++) /* 752 us each */
+		assert_int_equal(labelled(1).ret, PASS);
+	assert_int_equal(labelled(1).tos & 3, 3);
+	now += 100 * MS;
+	assert_int_equal(labelled(1).tos & 3, 1);
+	assert_int_equal(seen(MINOR).packets, 1002);
+}
+
 static void the_rest_has_its_own(void **state)
 {
 	struct pkt p;
@@ -333,6 +346,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(is_inert_without_a_queue, setup, teardown),
 		cmocka_unit_test_setup_teardown(bounds_the_queue, setup, teardown),
 		cmocka_unit_test_setup_teardown(changes_in_place, setup, teardown),
+		cmocka_unit_test_setup_teardown(marks_end_with_the_overload, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_rest_has_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(holds_on_a_faster_path, setup, teardown),
 		cmocka_unit_test_setup_teardown(holds_with_queues, setup, teardown),
