@@ -99,7 +99,10 @@ int dp_tc_hooked(uint32_t ifindex, bool out, struct dp_hooked *ret, size_t *n);
 /* Name and id of a loaded program; whether it is ours. */
 void dp_prog_describe(uint32_t prog_id, struct dp_hooked *ret);
 
-/* dp_label.c */
+/* dp_label.c. A program's virtual time that lies beyond `most` comes back to it: it was owed at
+ * another rate, or by another owner. */
+void dp_owe_at_most(__u64 *time, uint64_t most);
+uint64_t dp_boot_ns(const struct dp *d); /* the programs' clock */
 void dp_cost_set(__u32 *cost, __u8 *shift, rate_t rate);
 int dp_burst_check(uint32_t us, const char *what, enum refusal *no, struct err *e);
 int dp_rate_check(rate_t rate, const char *what, enum refusal *no, struct err *e);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dp_label.c - label lines, steering, and the owner's counters. */
+#include <time.h>
+
 #include "dp_internal.h"
 
 _Static_assert(DP_OVER_REMARK == DP_L_OVER_REMARK && DP_OVER_ECN == DP_L_OVER_ECN, "over");
@@ -144,12 +146,48 @@ static void words_store(void *to, const void *from, size_t n)
 		__atomic_store_n(&p[n], w[n], __ATOMIC_RELEASE);
 }
 
+uint64_t dp_boot_ns(const struct dp *d)
+{
+	struct timespec t = { 0 };
+
+	if (d->offline && d->skel->bss->test_now)
+		return d->skel->bss->test_now;
+	(void)clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void dp_owe_at_most(__u64 *time, uint64_t most)
+{
+	__u64 is = __atomic_load_n(time, __ATOMIC_RELAXED);
+
+	while (is > most && !__atomic_compare_exchange_n(time, &is, most, false, __ATOMIC_RELAXED,
+							 __ATOMIC_RELAXED))
+		;
+}
+
+/* What was owed at a rate that ends: nothing for a new owner, else no more than the burst. */
+static void rate_store(struct dp_rate *to, const struct dp_rate *from, __u64 *time, bool fresh,
+		       uint64_t now)
+{
+	bool other = memcmp(to, from, sizeof(*to)) != 0;
+
+	words_store(to, from, sizeof(*to) / sizeof(uint64_t));
+	if (fresh || other)
+		dp_owe_at_most(time, fresh ? 0 : now + (from->span & DP_SPAN_US) * 1000ull);
+}
+
 /* Word by word, the one with the flags last: a program sees each word old or new, never half. The
  * meter's times are the programs'. */
 static void label_store(struct dp *d, uint32_t label, const struct dp_line *line,
-			const struct dp_meter *m)
+			const struct dp_meter *from, bool fresh)
 {
-	words_store(&d->meters[label], m, offsetof(struct dp_meter, tat) / sizeof(uint64_t));
+	struct dp_meter *to = &d->meters[label];
+	uint64_t now = dp_boot_ns(d);
+
+	for (int i = 0; i < 2; i++) {
+		rate_store(&to->rate[i], &from->rate[i], &to->tat[i], fresh, now);
+		rate_store(&to->excess[i], &from->excess[i], &to->etat[i], fresh, now);
+	}
 	words_store(&d->lines[label], line, sizeof(*line) / sizeof(uint64_t));
 }
 
@@ -206,7 +244,7 @@ int dp_label_set(struct dp *d, const struct dp_label *l, enum refusal *no, struc
 	line.watch = d->lines[l->label].watch;
 	memcpy(line.path, d->lines[l->label].path, sizeof(line.path));
 	meter_fill(&meter, l);
-	label_store(d, l->label, &line, &meter);
+	label_store(d, l->label, &line, &meter, fresh);
 	return 0;
 }
 

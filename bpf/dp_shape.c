@@ -5,6 +5,17 @@
 
 #include "dp_internal.h"
 
+/* The departure clock of the programs is the monotonic one. */
+static uint64_t shape_clock(const struct dp *d)
+{
+	struct timespec t;
+
+	if (d->offline && d->skel->bss->test_now)
+		return d->skel->bss->test_now;
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 static struct dp_shape *way_of(struct dp *d, uint32_t minor, uint32_t ifindex)
 {
 	for (uint32_t i = 0; i < DP_SHAPE_WAYS; i++)
@@ -13,9 +24,18 @@ static struct dp_shape *way_of(struct dp *d, uint32_t minor, uint32_t ifindex)
 	return NULL;
 }
 
+/* Where a queue begins at the latest. */
+static uint64_t begin(const struct dp *d)
+{
+	uint64_t now = shape_clock(d), held = d->skel->bss->holds_end;
+
+	return now > held ? now : held;
+}
+
 int dp_shape_set(struct dp *d, const struct dp_queue *q, enum refusal *no, struct err *e)
 {
 	struct dp_shape *s;
+	bool other;
 
 	if (q->minor < 2 || q->minor >= DP_SHAPES || !q->ifindex)
 		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "queue: minor 2..%#x, a device",
@@ -34,27 +54,25 @@ int dp_shape_set(struct dp *d, const struct dp_queue *q, enum refusal *no, struc
 					 DP_SHAPE_WAYS);
 		memset(s, 0, sizeof(*s));
 	}
+	other = s->rate != q->rate.bps;
 	__atomic_store_n(&s->cost, DP_COST_ONE / q->rate.bps, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->drop_ns, q->drop_us * 1000, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->ce_ns, q->ce_us * 1000, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->flags, q->pace ? DP_SHAPE_PACE : 0, __ATOMIC_RELAXED);
 	s->rate = q->rate.bps;
+	/* No packet was given a time beyond the bound: what lies there, the last one owes. */
+	if (other && q->drop_us)
+		dp_owe_at_most(&s->next, begin(d) + q->drop_us * 1000ull);
 	__atomic_store_n(&d->ctl->shaped, 1, __ATOMIC_RELEASE);
 	__atomic_store_n(&d->skel->bss->shapes_live, 1, __ATOMIC_RELEASE);
 	__atomic_store_n(&s->ifindex, q->ifindex, __ATOMIC_RELEASE);
 	return 0;
 }
 
-/* The departure clock of the programs is the monotonic one. */
 static uint64_t depth_us(const struct dp *d, const struct dp_shape *s)
 {
-	uint64_t next = __atomic_load_n(&s->next, __ATOMIC_RELAXED), now = d->skel->bss->test_now;
-	struct timespec t = { 0 };
+	uint64_t next = __atomic_load_n(&s->next, __ATOMIC_RELAXED), now = shape_clock(d);
 
-	if (!d->offline || !now) {
-		(void)clock_gettime(CLOCK_MONOTONIC, &t);
-		now = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-	}
 	return next > now ? (next - now) / 1000 : 0;
 }
 
@@ -94,16 +112,6 @@ void dp_shape_del(struct dp *d, uint32_t ifindex, uint32_t minor)
 
 /* --- moving a label without overtaking ---------------------------------------------------------
  */
-
-static uint64_t shape_clock(const struct dp *d)
-{
-	struct timespec t;
-
-	if (d->offline && d->skel->bss->test_now)
-		return d->skel->bss->test_now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static uint32_t hold_key(uint32_t label, uint32_t path)
 {
@@ -156,7 +164,8 @@ int dp_steer_move(struct dp *d, const struct dp_move *m, enum refusal *no, struc
 
 void dp_holds_adopt(struct dp *d)
 {
-	d->skel->bss->holds_end = shape_clock(d) + DP_HOLD_MAX_US * 1000ull;
+	if (d->adopted)
+		d->skel->bss->holds_end = shape_clock(d) + DP_HOLD_MAX_US * 1000ull;
 }
 
 uint32_t dp_shape_next(struct dp *d, uint32_t ifindex, uint32_t minor)

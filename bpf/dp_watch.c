@@ -160,6 +160,7 @@ int dp_source_read(struct dp *d, uint32_t at, struct dp_profile *p)
 int dp_ceiling_set(struct dp *d, const struct dp_ceiling *c, enum refusal *no, struct err *e)
 {
 	struct dp_ceiling_line line = { 0 }, *to;
+	uint64_t now;
 
 	if (!c->id || c->id >= DP_CEILINGS)
 		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "ceiling: id: 1..%d",
@@ -176,13 +177,18 @@ int dp_ceiling_set(struct dp *d, const struct dp_ceiling *c, enum refusal *no, s
 		line.burst[i] = (c->burst_us ? c->burst_us : DP_BURST_US_DFL) * 1000;
 	}
 	to = &d->ceilings[c->id];
+	now = dp_boot_ns(d);
 	for (int i = 0; i < 2; i++) {
+		bool fresh = !to->cost[i], other = to->rate[i] != c->rate[i].bps;
+
 		to->rate[i] = c->rate[i].bps;
 		__atomic_store_n(&to->burst[i], line.burst[i], __ATOMIC_RELEASE);
 		/* Between two stores a packet may be charged by the old number and the new
 		 * shift: off by that packet's cost, once. */
 		__atomic_store_n(&to->shift[i], line.shift[i], __ATOMIC_RELEASE);
 		__atomic_store_n(&to->cost[i], line.cost[i], __ATOMIC_RELEASE);
+		if (fresh || other)
+			dp_owe_at_most(&to->tat[i], fresh ? 0 : now + line.burst[i]);
 	}
 	return 0;
 }

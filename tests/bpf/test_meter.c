@@ -424,6 +424,47 @@ static void giant_packet(void **state)
 	assert_int_equal(run_in(node, &p, 1).ret, PASS);
 }
 
+/* What is owed at a rate is owed as time: a changed rate begins with an empty bucket at worst, a
+ * new owner with a full one, and to say the same again forgives nothing. */
+static void debts_end_with_their_rate(void **state)
+{
+	struct dp_label slow = metered(1000, 0, 10000, DP_OVER_DROP);
+	struct dp_label fast = metered(1000000, 0, 10000, DP_OVER_DROP);
+	struct dp_ceiling c = { .id = 3, .rate = { { 1000 }, { 1000 } }, .burst_us = 10000 };
+	uint64_t now = 10 * SEC_NS;
+	struct pkt p;
+	int n = 0;
+
+	(void)state;
+	udp6(&p, 0, L, 9);
+	dp_clock_set(d, now);
+	label_set(d, &slow);
+	assert_int_equal(run_in(node, &p, 1).ret, PASS); /* 752 ms are owed */
+	label_set(d, &slow);
+	assert_int_equal(run_in(node, &p, 1).ret, SHOT);
+	label_set(d, &fast);
+	dp_clock_set(d, now += 1000000);
+	assert_int_equal(run_in(node, &p, 1).ret, PASS);
+	label_set(d, &slow);
+	dp_clock_set(d, now += SEC_NS);
+	assert_int_equal(run_in(node, &p, 1).ret, PASS);
+	assert_int_equal(dp_label_del(d, L, NULL, NULL), 0);
+	label_set(d, &fast);
+	while (run_in(node, &p, 1).ret == PASS)
+		n++;
+	assert_int_equal(n, 14);
+	must(dp_ceiling_set(d, &c, NULL, NULL), &(struct err){ 0 });
+	fast.ceiling = 3;
+	dp_clock_set(d, now += SEC_NS);
+	label_set(d, &fast);
+	assert_int_equal(run_in(node, &p, 1).ret, PASS);
+	assert_int_equal(run_in(node, &p, 1).ret, SHOT);
+	c.rate[0].bps = c.rate[1].bps = 1000000;
+	must(dp_ceiling_set(d, &c, NULL, NULL), &(struct err){ 0 });
+	dp_clock_set(d, now += 1000000);
+	assert_int_equal(run_in(node, &p, 1).ret, PASS);
+}
+
 /* --- passive RTT ------------------------------------------------------------------------------ */
 
 struct seg {
@@ -526,6 +567,7 @@ int main(void)
 		T(where_it_polices),
 		T(raised_in_place),
 		T(giant_packet),
+		T(debts_end_with_their_rate),
 		T(rtt_v6),
 		T(rtt_v4_inside),
 	};

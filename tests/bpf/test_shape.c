@@ -179,6 +179,22 @@ static void changes_in_place(void **state)
 	assert_int_equal(seen(MINOR).packets, 1);
 }
 
+/* A packet may cost more than the longest queue: what it owes at a rate ends with the rate. */
+static void debts_end_with_their_rate(void **state)
+{
+	(void)state;
+	for (int pace = 0; pace < 2; pace++) {
+		queue(LO, MINOR, 1000, 10000, 0, pace);
+		assert_int_equal(labelled(0).ret, PASS); /* 752 ms are owed */
+		queue(LO, MINOR, 1000, 10000, 0, pace);
+		assert_int_equal(labelled(0).ret, SHOT);
+		queue(LO, MINOR, 1000000, 10000, 0, pace);
+		now += MS;
+		assert_int_equal(labelled(0).ret, PASS);
+		now += SEC_NS;
+	}
+}
+
 /* A queue that only marks stands for a leaf of the qdisc: what the leaf drops is in neither. */
 static void marks_end_with_the_overload(void **state)
 {
@@ -346,6 +362,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(is_inert_without_a_queue, setup, teardown),
 		cmocka_unit_test_setup_teardown(bounds_the_queue, setup, teardown),
 		cmocka_unit_test_setup_teardown(changes_in_place, setup, teardown),
+		cmocka_unit_test_setup_teardown(debts_end_with_their_rate, setup, teardown),
 		cmocka_unit_test_setup_teardown(marks_end_with_the_overload, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_rest_has_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(holds_on_a_faster_path, setup, teardown),
