@@ -392,6 +392,22 @@ INLINE __u32 outer_label(struct __sk_buff *skb, __u32 *l3)
 	return w;
 }
 
+/* A guest's segmented packet, whose headers the kernel has not looked at yet (SKB_GSO_DODGY): it
+ * knows the bytes and not the packets. */
+__noinline int out_segments(struct __sk_buff *skb)
+{
+	struct pkt p = {};
+
+	return parse_node(skb, &p) == PARSE_OK ? p.o.packets : 1;
+}
+
+INLINE void out_count(struct __sk_buff *skb, __u32 *packets, __u32 *bytes)
+{
+	out_size(skb, packets, bytes);
+	if (unlikely(*packets == 1 && *bytes > skb->len))
+		*packets = out_segments(skb);
+}
+
 /* The mark was written by our ingress programs; it is the only witness of what a packet is, but for
  * one that begins here, which has its socket's. A forwarded packet without it must not carry an
  * active label further (it expired here, came in on the wrong device, or a host drew that number by
@@ -410,7 +426,7 @@ __noinline int out_any(struct __sk_buff *skb)
 	}
 	l = line_of(label);
 	seen = outer_label(skb, &l3);
-	out_size(skb, &packets, &bytes);
+	out_count(skb, &packets, &bytes);
 	if (unlikely(!l)) {
 		if (seen != KEEP && seen && skb->ingress_ifindex && line_of(seen))
 			tag_v6(skb, l3, 0, KEEP, 0);
@@ -476,7 +492,7 @@ int treaty_out(struct __sk_buff *skb)
 	set = *(volatile __u64 *)l;
 	if (unlikely(!(set & DP_L_ACTIVE) || coloured(l)))
 		return out_any(skb);
-	out_size(skb, &packets, &bytes);
+	out_count(skb, &packets, &bytes);
 	dir = direction(l, from) & 1;
 	minor = (set >> 16) & 0xffff;
 	if (minor)
