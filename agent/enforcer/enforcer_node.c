@@ -31,7 +31,23 @@ struct device *device_at(struct enforcer_node *n, uint32_t ifindex)
 /* --- one device --------------------------------------------------------------------------------
  */
 
-/* Where the device is now. An ifindex that is gone gives its port back. */
+/* Its ifindex is not the device's any more: gone, or under another name, and then it goes on
+ * without us. */
+static void leave(struct enforcer_node *n, struct device *d)
+{
+	struct err e = { 0 };
+
+	log_warn("device %s: ifindex %u is gone", d->cfg->name, d->link.ifindex);
+	(void)dp_port_detach(n->dp, d->link.ifindex, NULL);
+	for (uint32_t i = 0; (i = dp_shape_next(n->dp, d->link.ifindex, i));)
+		dp_shape_del(n->dp, d->link.ifindex, i);
+	if (d->shaped && qdisc_root_del(n->nl, d->link.ifindex, &e))
+		log_warn("ifindex %u: its root qdisc stays: %s", d->link.ifindex, e.text);
+	d->attached = d->shaped = false;
+	d->was = d->was ? d->was : d->link.ifindex;
+}
+
+/* Where the device is now. */
 static int look(struct enforcer_node *n, struct device *d, struct err *e)
 {
 	struct nl_link now = { 0 };
@@ -40,14 +56,8 @@ static int look(struct enforcer_node *n, struct device *d, struct err *e)
 
 	if (r && r != -ENODEV)
 		return err_set(e, r, "%s", mine.text);
-	if (d->link.ifindex && d->link.ifindex != now.ifindex) {
-		log_warn("device %s: ifindex %u is gone", d->cfg->name, d->link.ifindex);
-		(void)dp_port_detach(n->dp, d->link.ifindex, NULL);
-		for (uint32_t i = 0; (i = dp_shape_next(n->dp, d->link.ifindex, i));)
-			dp_shape_del(n->dp, d->link.ifindex, i);
-		d->attached = d->shaped = false;
-		d->was = d->was ? d->was : d->link.ifindex;
-	}
+	if (d->link.ifindex && d->link.ifindex != now.ifindex)
+		leave(n, d);
 	if (now.speed.bps && now.speed.bps < d->rate.bps && now.speed.bps != d->link.speed.bps)
 		log_warn(
 			"device %s: its rate is %llu bit/s, its link has %llu: no more is promised",
