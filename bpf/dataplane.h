@@ -82,8 +82,9 @@ struct dp_port {
 };
 
 /* Attaches ingress (by role) and egress programs to the device. Idempotent; a changed role swaps
- * the program in place. Refusals: DEVICE_UNKNOWN, MAP_FULL (DP_PORTS), KERNEL_UNSUPPORTED,
- * FOREIGN_OBJECT (somebody else's filter holds our priority and handle). */
+ * the program in place. Refusals: DEVICE_UNKNOWN, MAP_FULL (DP_PORTS), KERNEL_UNSUPPORTED (a device
+ * without Ethernet headers), FOREIGN_OBJECT (somebody else's filter holds our priority and handle).
+ */
 int dp_port_attach(struct dp *d, const struct dp_port *p, enum refusal *no, struct err *e);
 /* Idempotent; a device that is gone is fine. */
 int dp_port_detach(struct dp *d, uint32_t ifindex, struct err *e);

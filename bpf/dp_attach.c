@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dp_attach.c - ports: programs on devices, by TCX links where the kernel has them. */
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "dp_internal.h"
 
@@ -127,20 +130,37 @@ static uint32_t port_count(struct dp *d)
 	return n;
 }
 
+/* The programs look for headers behind an Ethernet header: a device without one (TUN, WireGuard,
+ * PPP) would show them a sender's addresses in its place. */
+static int device_check(uint32_t ifindex, enum refusal *no, struct err *e)
+{
+	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq r = { 0 };
+
+	if (fd < 0)
+		return err_set(e, -errno, "port %u: %s", ifindex, strerror(errno));
+	if (!ifindex || !if_indextoname(ifindex, r.ifr_name) || ioctl(fd, SIOCGIFHWADDR, &r))
+		return dp_refuse(no, e, REFUSE_DEVICE_UNKNOWN, "port: no device with index %u",
+				 ifindex);
+	if (r.ifr_hwaddr.sa_family != ARPHRD_ETHER && r.ifr_hwaddr.sa_family != ARPHRD_LOOPBACK)
+		return dp_refuse(no, e, REFUSE_KERNEL_UNSUPPORTED,
+				 "port: device %s carries no Ethernet header", r.ifr_name);
+	return 0;
+}
+
 int dp_port_attach(struct dp *d, const struct dp_port *p, enum refusal *no, struct err *e)
 {
 	struct dp_port_line l = { 0 };
 	bool known = port_read(d, p->ifindex, &l);
-	char name[IF_NAMESIZE];
 	int r;
 
 	if (d->offline)
 		return err_set(e, -EINVAL, "offline: nothing is attached");
 	if ((p->role != DP_ROLE_EDGE && p->role != DP_ROLE_NODE) || (unsigned int)p->dir > DP_DOWN)
 		return dp_refuse(no, e, REFUSE_BODY_MALFORMED, "port: role or direction unknown");
-	if (!p->ifindex || !if_indextoname(p->ifindex, name))
-		return dp_refuse(no, e, REFUSE_DEVICE_UNKNOWN, "port: no device with index %u",
-				 p->ifindex);
+	r = device_check(p->ifindex, no, e);
+	if (r)
+		return r;
 	if (!known && port_count(d) >= DP_PORTS)
 		return dp_refuse(no, e, REFUSE_MAP_FULL, "port: %d are managed already", DP_PORTS);
 	l.role = p->role;

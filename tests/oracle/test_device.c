@@ -45,9 +45,28 @@ static void test_renamed(void **st)
 	assert_int_equal(enforcer_down(), 0);
 }
 
+/* Headers are looked for behind an Ethernet header. Where a device has none (TUN, WireGuard, PPP)
+ * the addresses of a sender would be taken for one. */
+static void test_no_ethernet(void **st)
+{
+	char *before, *after;
+
+	(void)st;
+	sh("ip tuntap add tun9 mode tun && ip link set tun9 up");
+	before = host();
+	device_add("tun9", DEVICE_NETWORK, 0, 0);
+	enforcer_up();
+	assert_int_not_equal(enforcer_down(), 0);
+	after = host();
+	same(before, after, "the host");
+	free(before);
+	free(after);
+	sh("ip link del tun9");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { staged(test_renamed) };
+	const struct CMUnitTest tests[] = { staged(test_renamed), staged(test_no_ethernet) };
 
 	return rig_run(tests);
 }
