@@ -6,19 +6,13 @@
 #include "ent_int.h"
 
 #include "agent/log.h"
+#include "treaty/delegation.h"
 
 #include <errno.h>
 
-static money_t alone(const struct wallet *w)
-{
-	return w->human_above.minor > 0 && w->human_above.minor < w->agreement_max.minor
-		       ? w->human_above
-		       : w->agreement_max;
-}
-
 money_t ent_approval_limit(const struct ent *en, const struct deal *d)
 {
-	money_t limit = alone(&en->wallet), max = en->wallet.agreement_max;
+	money_t limit = { wallet_alone(&en->wallet) }, max = en->wallet.agreement_max;
 
 	if (d->approval_state != APPROVAL_GRANTED || d->approval.amount.minor <= limit.minor ||
 	    engine_now(en->s->engine).ms >= d->approval.expires.ms)

@@ -6,12 +6,11 @@
 
 #include "wallet.h"
 
-/* Above which a human is asked; where the wallet does not say, its maximum of one agreement. */
+/* What the agent may spend on one agreement without a human: 0 is a limit like any other. */
 static inline int64_t wallet_alone(const struct wallet *w)
 {
-	return w->human_above.minor > 0 && w->human_above.minor < w->agreement_max.minor
-		       ? w->human_above.minor
-		       : w->agreement_max.minor;
+	return w->human_above.minor < w->agreement_max.minor ? w->human_above.minor
+							     : w->agreement_max.minor;
 }
 
 /* A floor of 0 microseconds is none. */

@@ -330,7 +330,7 @@ static inline void lab_config(void)
 }
 
 static int64_t lab_purse_max;   /* of one agreement, for the next setup only; 0 = the fixture's */
-static int64_t lab_human_above; /* likewise */
+static int64_t lab_human_above; /* likewise; below 0: the wallet says 0 */
 
 static inline int lab_setup_with(void **state, const char *extra)
 {
@@ -348,7 +348,7 @@ static inline int lab_setup_with(void **state, const char *extra)
 	if (lab_purse_max)
 		lab.wallet.agreement_max.minor = lab_purse_max;
 	if (lab_human_above)
-		lab.wallet.human_above.minor = lab_human_above;
+		lab.wallet.human_above.minor = lab_human_above > 0 ? lab_human_above : 0;
 	lab_purse_max = lab_human_above = 0;
 	lab_wallet_file();
 	lab_config();

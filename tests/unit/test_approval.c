@@ -17,6 +17,12 @@ static int setup_short(void **state)
 	return lab_setup_with(state, "approval-seconds = 5\n");
 }
 
+static int setup_always(void **state)
+{
+	lab_human_above = -1;
+	return lab_setup_with(state, "approval-seconds = 600\n");
+}
+
 static int setup_enough(void **state)
 {
 	lab_human_above = 140000;
@@ -89,6 +95,19 @@ static void granted(void **state)
 	bought();
 	assert_int_equal(answer(true, &a), REFUSE_WRONG_STATE);
 	assert_int_equal(answer(false, &a), REFUSE_WRONG_STATE);
+}
+
+/* A wallet that says 0 lets its agent spend nothing alone. */
+static void nothing_alone(void **state)
+{
+	struct ev_approval a = asked();
+
+	(void)state;
+	assert_false(lab_run(never, 20));
+	assert_true(waiting());
+	nothing_moved();
+	assert_int_equal(answer(true, &a), REFUSE_NONE);
+	bought();
 }
 
 static bool declined(void)
@@ -277,6 +296,7 @@ int main(void)
 #define T(f, s) cmocka_unit_test_setup_teardown(f, s, lab_teardown)
 	const struct CMUnitTest tests[] = {
 		T(granted, setup),
+		T(nothing_alone, setup_always),
 		T(denied, setup),
 		T(lapsed, setup_short),
 		T(late, setup),

@@ -140,7 +140,6 @@ static void yes(struct family *f, struct offer *o, const char *what)
 	X(agreement, w->agreement_max.minor = p->agreement_max.minor + 1) \
 	X(term, w->term_max_s = p->term_max_s + 1)                        \
 	X(human, w->human_above.minor = p->human_above.minor + 1)         \
-	X(human_none, w->human_above.minor = 0)                           \
 	X(begin, w->not_before.ms = p->not_before.ms - 1000)              \
 	X(end, w->not_after.ms = p->not_after.ms + 1000)                  \
 	X(depth, w->sub_depth = p->sub_depth)                             \
@@ -201,6 +200,24 @@ static void limits(void **state)
 		yes(&f, &o, "as wide as the parent");
 		json_decref(o.intent);
 	}
+}
+
+/* A parent whose agent may spend nothing alone has none below it that may. */
+static void nothing_alone(void **state)
+{
+	struct family f;
+	struct offer o;
+
+	(void)state;
+	family(&f, &o, false);
+	f.child.human_above.minor = 0;
+	yes(&f, &o, "nothing, below a parent that may");
+	f.child.human_above.minor = 1;
+	f.root.human_above.minor = 0;
+	no(&f, &o, REFUSE_WALLET_DELEGATION, "something, below one that may not");
+	f.child.human_above.minor = 0;
+	yes(&f, &o, "nothing, below one that may not");
+	json_decref(o.intent);
 }
 
 /* --- links ------------------------------------------------------------------------------------ */
@@ -545,9 +562,9 @@ static void count(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(limits),   cmocka_unit_test(shapes), cmocka_unit_test(links),
-		cmocka_unit_test(too_deep), cmocka_unit_test(life),   cmocka_unit_test(lists),
-		cmocka_unit_test(chain),    cmocka_unit_test(count),
+		cmocka_unit_test(limits), cmocka_unit_test(nothing_alone), cmocka_unit_test(shapes),
+		cmocka_unit_test(links),  cmocka_unit_test(too_deep),      cmocka_unit_test(life),
+		cmocka_unit_test(lists),  cmocka_unit_test(chain),         cmocka_unit_test(count),
 	};
 
 	party_init(&issuer, 1);
