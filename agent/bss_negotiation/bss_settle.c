@@ -340,24 +340,28 @@ static int capture(struct settle *s, enum refusal *no, struct err *e)
 }
 
 /* The enterprise has paid for what is dead here. Its countersignature enters the chain as void, so
- * that the next revision links to the same head on both sides, and its money goes back. */
+ * that the next revision links to the same head on both sides, and its money goes back. The note
+ * comes first: with a signer that is away nothing is done, and the countersignature is said again.
+ */
 static int bury(struct settle *s, struct err *e)
 {
 	const struct agreement dead = s->d->pending;
 	struct ledger_result res = { 0 };
 	struct hash agreement;
 	enum refusal no;
-	int r = bss_release(s->d, e);
+	int r = bss_credit(s->d, &dead, CREDIT_NOT_IN_FORCE, s->rcp.amount, s->why, e);
 
 	memcpy(agreement.b, dead.digest.b, sizeof(agreement.b));
+	if (!r)
+		r = bss_release(s->d, e);
 	if (!r)
 		r = ledger_void(engine_store(bss.side->engine), LEDGER_SHADOW, dead.lineage.s,
 				dead.hold.s, &agreement, engine_now(bss.side->engine), &res, e);
 	if (!r && res.why == REFUSE_NONE)
 		r = keep(s, &no, e);
-	if (!r && res.why != REFUSE_NONE)
-		r = err_set(e, -EUCLEAN, "shadow ledger: %s", refusal_name(res.why));
-	return r ? r : bss_credit(s->d, &dead, CREDIT_NOT_IN_FORCE, s->rcp.amount, s->why, e);
+	return !r && res.why != REFUSE_NONE
+		       ? err_set(e, -EUCLEAN, "shadow ledger: %s", refusal_name(res.why))
+		       : r;
 }
 
 /* It was buried before: the answer was lost, the note is on its way. */

@@ -527,6 +527,52 @@ static void signer_away(void **state)
 	assert_int_equal(wallet_captured(&r), 0);
 }
 
+/* The same for what was dead when it was countersigned: the countersignature is said again. */
+static void signer_away_when_late(void **state)
+{
+	auto_road struct road r = road_new(&lab.ent, HEX);
+	struct acceptance acc;
+	struct receipt rc;
+	digest_t note;
+
+	(void)state;
+	to_agreement(&r);
+	acceptance_of(&r, &acc, &rc);
+	lab_run(SLEPT);
+	lab.side.port[SIGN_CREDIT].sign = no_signer;
+	lab.side.port[SIGN_CREDIT].ask = NULL;
+	send_acceptance(r.who, &acc, &rc, &r.who->port);
+	assert_int_equal(lab.got.code, A2A_E_INTERNAL);
+	assert_int_equal(deal(&r)->n_credits, 0);
+	lab.side.port[SIGN_CREDIT] = lab.op.port;
+	send_acceptance(r.who, &acc, &rc, &r.who->port);
+	assert_int_equal(problem(), REFUSE_QUOTE_EXPIRED);
+	assert_int_equal(note_sent(&note).amount.minor, rc.amount.minor);
+	assert_int_equal(wallet_captured(&r), 0);
+}
+
+/* Ended between its signature and its countersignature: whoever paid has it back. */
+static void ended_before_in_force(void **state)
+{
+	const struct cap_human cap = { lab.side.engine };
+	struct ev_ref ref = { .why = { "the site is closed" } };
+	auto_road struct road r = road_new(&lab.ent, HEX);
+	struct acceptance acc;
+	struct receipt rc;
+
+	(void)state;
+	to_agreement(&r);
+	acceptance_of(&r, &acc, &rc);
+	ref.deal = ref.about = deal(&r)->negotiation;
+	assert_int_equal(tool_agreement_terminate(&cap, &ref, NULL, NULL), REFUSE_NONE);
+	lab_turn();
+	send_acceptance(r.who, &acc, &rc, &r.who->port);
+	assert_int_equal(problem(), REFUSE_WRONG_STATE);
+	assert_int_equal(deal(&r)->n_credits, 1);
+	assert_int_equal(deal(&r)->credit[0].note.amount.minor, rc.amount.minor);
+	assert_int_equal(wallet_captured(&r), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -541,6 +587,8 @@ int main(void)
 		T(no_refund),
 		T(stepped_down),
 		T(signer_away),
+		T(signer_away_when_late),
+		T(ended_before_in_force),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
