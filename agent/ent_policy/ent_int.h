@@ -136,6 +136,8 @@ void ent_answer(struct conv *c, const struct a2a_result *r);
 void ent_refused(struct conv *c, enum refusal no, const char *why);
 /* Asks for a new quote: the old one was lost to time. */
 void ent_afresh(struct conv *c, const struct deal *d, struct err *e);
+/* Tells the operator that the deal has ended. */
+int ent_say_end(struct conv *c, const struct deal *d, struct err *e) must_check;
 /* The last moment at which the message under way makes sense. */
 wall_t ent_deadline(const struct conv *c, const struct deal *d);
 

@@ -121,20 +121,17 @@ static void on_terminated(struct ent *en, struct deal *d, const struct event *ev
 {
 	struct conv *c = ent_conv(en, d);
 	bool ours = !ident_eq(ev->actor, (name_t){ "ent_policy" }) && d->cur.rev;
-	json_t *part;
-	char id[A2A_ID_MAX];
 	struct err e = { 0 };
 
 	if (ent_unhold(en, d, &e))
 		log_error("%s: %s", d->negotiation.s, e.text);
 	if (d->cur.rev)
 		ent_edge_apply(en, d, NULL, NULL);
-	if (!c)
+	/* Its receipt is a link of the wallet's chain, and the operator gives back only what it
+	 * knows to be paid: that is said until it is answered, and the end after it. */
+	if (!c || c->step == CONV_ACCEPTANCE)
 		return;
-	part = ours ? nego_part(NEGO_TERMINATE, &ev_ref_fields, &ev->u.ref) : NULL;
-	(void)snprintf(id, sizeof(id), "m-terminate-%s", d->negotiation.s);
-	c->task[0] = c->context[0] = '\0';
-	if (part ? ent_say_part(c, CONV_TERMINATE, id, part, &e) : ent_idle(c, &e))
+	if (ours ? ent_say_end(c, d, &e) : ent_idle(c, &e))
 		log_error("%s: %s", d->negotiation.s, e.text);
 }
 

@@ -24,7 +24,7 @@ wall_t ent_deadline(const struct conv *c, const struct deal *d)
 	case CONV_ACCEPT:
 	case CONV_COUNTER:
 	case CONV_REJECT: return d->quote.valid_until;
-	case CONV_ACCEPTANCE: return d->cur.end;
+	case CONV_ACCEPTANCE: return (wall_t){ INT64_MAX }; /* what is paid must be heard of */
 	case CONV_TERMINATE: return (wall_t){ d->changed.ms + TERMINATE_FOR_MS };
 	default: return (wall_t){ d->intent.declared.ms + d->intent.term_ms };
 	}
@@ -201,6 +201,26 @@ static int undo(struct conv *c, struct deal *d, bool asked, const char *why, str
 	return ent_idle(c, e);
 }
 
+int ent_say_end(struct conv *c, const struct deal *d, struct err *e)
+{
+	struct ev_ref ref = { .deal = d->negotiation,
+			      .about = d->cur.rev ? d->cur.lineage : d->negotiation,
+			      .rev = d->cur.rev,
+			      .why = d->why };
+	char id[A2A_ID_MAX];
+
+	(void)snprintf(id, sizeof(id), "m-terminate-%s", d->negotiation.s);
+	c->task[0] = c->context[0] = '\0';
+	return ent_say_part(c, CONV_TERMINATE, id, nego_part(NEGO_TERMINATE, &ev_ref_fields, &ref),
+			    e);
+}
+
+/* The acceptance is answered. What has ended meanwhile could not be said before. */
+static int answered(struct conv *c, const struct deal *d, struct err *e)
+{
+	return d->life == LIFE_TERMINATED ? ent_say_end(c, d, e) : ent_idle(c, e);
+}
+
 static int failed(struct conv *c, struct deal *d, enum refusal no, const char *why, struct err *e)
 {
 	struct ev_ref ref = { .deal = d->negotiation,
@@ -210,7 +230,7 @@ static int failed(struct conv *c, struct deal *d, enum refusal no, const char *w
 
 	(void)no;
 	(void)tool_service_fail(&c->ent->cap, &ref, NULL, NULL);
-	return ent_idle(c, e);
+	return answered(c, d, e);
 }
 
 /* The quote was lost to time, not to a rule: a new service is asked for once more from the start.
@@ -398,7 +418,7 @@ static void on_service(struct conv *c, struct deal *d, const struct a2a_result *
 		return;
 	}
 	ref.why = ent_why("the operator reports the service active");
-	if (ent_idle(c, &e)) {
+	if (answered(c, d, &e)) {
 		log_error("%s: %s", c->deal.s, e.text);
 		return;
 	}

@@ -31,6 +31,13 @@ static bool same_note(const struct ev_credit *a, const struct ev_credit *b)
 		(a->reason == CREDIT_LOWERED) == (b->reason == CREDIT_LOWERED));
 }
 
+/* The enterprise need not have heard that it failed when it has ended meanwhile: then that is the
+ * operator's word, which costs nobody else. */
+static bool void_now(const struct deal *d, bool issued)
+{
+	return d->failed || (!issued && d->life == LIFE_TERMINATED);
+}
+
 /* A void revision's money is exactly what was captured for it; nothing is given back twice. */
 enum refusal credit_guard(const struct deal *d, const struct ev_credit *c, bool issued)
 {
@@ -47,7 +54,7 @@ enum refusal credit_guard(const struct deal *d, const struct ev_credit *c, bool 
 		return REFUSE_DUPLICATE;
 	if (d->n_credits == DEAL_CREDITS_MAX && !d->credit[0].taken)
 		return REFUSE_LIMIT_REACHED;
-	if (credit_voids(c->reason) && d->failed && d->cur.rev == c->rev &&
+	if (credit_voids(c->reason) && void_now(d, issued) && d->cur.rev == c->rev &&
 	    digest_eq(d->cur.digest, c->agreement))
 		return c->amount.minor == d->rev[d->n_revs - 1].held.minor ? REFUSE_NONE
 									   : REFUSE_LEDGER_STATE;
