@@ -85,18 +85,35 @@ static void gather_holder(struct admission *a)
 		a->f.peer[0] = 0; /* which no holder equals */
 }
 
-/* A list that came along: verified only now, and only when the operator has no good copy. */
-static int stapled(struct admission *a, const struct wallet *w, const struct wallet_status *s)
+/* Nobody knows when the holder got it: its time to live counts from its making. */
+static bool aged(const struct vc *list, wall_t now)
+{
+	const json_t *s = json_object_get(list->doc, "credentialSubject");
+	int64_t ttl = json_integer_value(json_object_get(s, "ttl"));
+
+	return ttl > 0 && now.ms - list->valid_from.ms > ttl;
+}
+
+/* A list that came along: verified only now, and only when the operator has no good copy. One from
+ * before the copy that the operator had may be from before a revocation. */
+static int stapled(struct admission *a, const struct wallet *w, const struct wallet_status *s,
+		   const struct status_list *own)
 {
 	const struct admit_env *env = a->env;
 	int r = err_set(&a->ret->detail, -ENOENT, "credentialStatus: no list at hand");
 
 	for (size_t i = 0; i < LISTS_MAX; i++) {
+		const struct vc *v = a->p->stapled[i];
 		struct status_list *l = NULL;
 
-		if (!a->p->stapled[i] || strcmp(a->p->stapled[i]->id, s->list) != 0)
+		if (!v || strcmp(v->id, s->list) != 0)
 			continue;
-		r = status_list_open(&l, a->p->stapled[i], &env->keys, &a->ret->detail);
+		if (aged(v, env->now) || (own && !strcmp(own->issuer, v->author) &&
+					  v->valid_from.ms < own->valid_from.ms)) {
+			r = err_set(&a->ret->detail, -ESTALE, "credentialStatus: an old list");
+			continue;
+		}
+		r = status_list_open(&l, v, &env->keys, &a->ret->detail);
 		if (!r)
 			r = status_list_bit(l, w, s, env->now, &a->ret->detail);
 		l = status_list_free(l);
@@ -114,7 +131,7 @@ static int bit_of(struct admission *a, const struct wallet *w, const struct wall
 		env->status_list ? env->status_list(env->arg, s->list) : NULL;
 	int r = own ? status_list_bit(own, w, s, env->now, &a->ret->detail) : -ENOENT;
 
-	return r >= 0 ? r : stapled(a, w, s);
+	return r >= 0 ? r : stapled(a, w, s, own);
 }
 
 static void status_of(struct admission *a, const struct wallet *w)
@@ -262,7 +279,8 @@ static void need_lists(struct admission *a, const struct wallet *w, struct walle
 
 		for (size_t k = 0; k < LISTS_MAX; k++)
 			along |= a->p->stapled[k] &&
-				 !strcmp(a->p->stapled[k]->id, w->status[i].list);
+				 !strcmp(a->p->stapled[k]->id, w->status[i].list) &&
+				 !aged(a->p->stapled[k], a->env->now);
 		if (!along && a->env->list_due(a->env->arg, w->status[i].list))
 			need(n, w->status[i].list, true);
 	}

@@ -27,8 +27,9 @@ struct admit_env {
 	/* What the operator knows by itself; once for each of the line. 0 valid, 1 revoked,
 	 * negative: cannot tell (then refused). */
 	int (*revoked)(void *arg, const struct wallet *w);
-	/* The operator's own copy of a status list, verified, or NULL; then a stapled one is taken
-	 * while it is fresh. May be NULL: no copies are kept. Called once for each entry. */
+	/* The operator's own copy of a status list, verified, or NULL. Where it does not hold now
+	 * a stapled one is taken that is no older, and fresh by its ttl since its validFrom. May
+	 * be NULL: no copies are kept. Called once for each entry. */
 	const struct status_list *(*status_list)(void *arg, const char *url);
 	/* For wallet_needs() alone: would what can be fetched be better fetched now? */
 	bool (*document_due)(void *arg, const char *did);

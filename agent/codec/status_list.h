@@ -20,7 +20,8 @@ struct status_list {
 	char issuer[DID_MAX];
 	enum status_purpose purpose;
 	wall_t valid_from, valid_until;
-	int64_t ttl_ms;   /* how long a fetched copy is good for; 0 = the list does not say */
+	int64_t ttl_ms;   /* how long a copy is good for since it was fetched, or since valid_from
+			   * when it came along; 0 = the list does not say */
 	uint32_t entries; /* a multiple of 8 */
 	uint8_t *bits;    /* owned, entries / 8 bytes */
 };

@@ -190,6 +190,20 @@ static void never_seen(void *arg, const struct wallet *w, const uint8_t digest[D
 	f->seen = WALLET_SEEN_NEVER;
 }
 
+static bool needs_keys(void *arg, const char *did)
+{
+	(void)arg, (void)did;
+	return false;
+}
+
+static bool needs_list(void *arg, const char *url)
+{
+	(void)arg, (void)url;
+	return true;
+}
+
+static struct wallet_needs needed; /* by the wallet that was judged last, of the web */
+
 static enum refusal admit(struct place *p, const json_t *a, const json_t *b)
 {
 	struct presentation_ask pa = { .holder = agent.did,
@@ -209,6 +223,8 @@ static enum refusal admit(struct place *p, const json_t *a, const json_t *b)
 				 .challenge_consume = yes,
 				 .revoked = revoked,
 				 .status_list = own,
+				 .document_due = needs_keys,
+				 .list_due = needs_list,
 				 .generation = never_seen };
 	auto_json json_t *vc = NULL, *vp = NULL, *intent = intent_fixture();
 	struct wallet_ask ask;
@@ -231,6 +247,7 @@ static enum refusal admit(struct place *p, const json_t *a, const json_t *b)
 	assert_int_equal(canon_sha256(intent, pa.intent_digest, NULL), 0);
 	if (presentation_new(vc, &pa, &agent.port, &vp, &e))
 		fail_msg("%s", e.text);
+	wallet_needs(vp, intent, &ask, &env, &needed);
 	assert_int_equal(wallet_admit(vp, intent, &ask, &env, &res), 0);
 	if (res.refusal != REFUSE_NONE)
 		assert_true(res.why.step == ADMIT_STATUS);
@@ -324,6 +341,33 @@ static void own_copy_first(void **state)
 	r->valid_until.ms = NOW.ms - 1;
 	assert_int_equal(admit(&p, NULL, s0), REFUSE_WALLET_STATUS);
 	assert_int_equal(admit(&p, r0, s0), REFUSE_NONE);
+	/* One from before it was revoked does not undo that, however long it says to be valid. */
+	r->valid_from.ms++;
+	assert_int_equal(admit(&p, r0, s0), REFUSE_WALLET_STATUS);
+	must_set(r->issuer, thief.did); /* nobody's word for the wallet */
+	assert_int_equal(admit(&p, r0, s0), REFUSE_NONE);
+	(void)status_list_free(r);
+	(void)status_list_free(s);
+}
+
+/* Its own time to live ends before its validity: then it is asked for where it is published. */
+static void fresh_enough(void **state)
+{
+	struct status_list *r = list_new(URL1, STATUS_REVOCATION),
+			   *s = list_new(URL2, STATUS_SUSPENSION);
+	json_t *r0, *s0 = list_vc(s, &issuer);
+	struct place p = { 0 };
+
+	(void)state;
+	for (int64_t ttl = 999; ttl <= 1000; ttl++) {
+		r->ttl_ms = ttl;
+		r0 = list_vc(r, &issuer);
+		assert_int_equal(admit(&p, r0, s0),
+				 ttl < 1000 ? REFUSE_WALLET_STATUS : REFUSE_NONE);
+		assert_int_equal(needed.n, ttl < 1000);
+		json_decref(r0);
+	}
+	json_decref(s0);
 	(void)status_list_free(r);
 	(void)status_list_free(s);
 }
@@ -391,8 +435,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(published_lists), cmocka_unit_test(refused_lists),
-		cmocka_unit_test(stapled_lists),   cmocka_unit_test(wrong_lists),
-		cmocka_unit_test(own_copy_first),  cmocka_unit_test(kept_files),
+		cmocka_unit_test(stapled_lists),   cmocka_unit_test(fresh_enough),
+		cmocka_unit_test(wrong_lists),     cmocka_unit_test(own_copy_first),
+		cmocka_unit_test(kept_files),
 	};
 
 	party_init(&issuer, 1);
