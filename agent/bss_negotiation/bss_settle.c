@@ -249,7 +249,8 @@ static void last_put(const struct hash *before, const struct hash *digest, const
 	last_booked[at].rcp = *r;
 }
 
-/* The wallet's last receipt, for the chain. 1, 0 none seen yet, negative. */
+/* The wallet's last receipt, for the chain. 1, 0 none seen yet, negative; -ENODATA: its body was
+ * erased, or its key lost, and only its digest is known. */
 static int last_receipt(struct settle *s, struct receipt *prev, uint8_t digest[DIGEST_LEN],
 			struct err *e)
 {
@@ -295,11 +296,15 @@ static enum refusal receipt_ok(struct settle *s, struct err *e, int *err)
 	if (strcmp(s->rcp.currency, p->currency))
 		return REFUSE_LEDGER_CURRENCY;
 	r = last_receipt(s, &prev, digest, e);
-	*err = r < 0 ? r : 0;
+	*err = r < 0 && r != -ENODATA ? r : 0;
 	s->last_seq = r > 0 ? prev.ledger_seq : 0;
 	s->last_sum = r > 0 ? prev.cumulative_after : (money_t){ 0 };
 	s->compared = true;
 	s->why = "receipt: does not follow the wallet's last one";
+	if (r == -ENODATA)
+		return s->rcp.has_previous && !memcmp(s->rcp.previous, s->rcp_prev.b, DIGEST_LEN)
+			       ? REFUSE_NONE
+			       : REFUSE_LEDGER_FORK;
 	return r < 0 ? REFUSE_NONE : receipt_extends(r ? &prev : NULL, digest, &s->rcp);
 }
 
@@ -422,6 +427,7 @@ static struct early {
 
 void bss_early_reset(void)
 {
+	memset(last_booked, 0, sizeof(last_booked));
 	for (size_t i = 0; i < EARLY_MAX; i++) {
 		if (early[i].c.turn)
 			a2a_turn_fail(early[i].c.turn, A2A_E_INTERNAL, "the service stops", NULL);

@@ -166,12 +166,16 @@ static int acceptance(struct ent *en, const struct agreement *a, const struct vc
 	return acceptance_ask(&c, vc->text, vc->len, &en->s->port[SIGN_ACCEPTANCE], ret, e);
 }
 
-/* All debits of the wallet before this one, as its last receipt says. */
-static int debited(struct ent *en, const struct hash *last, money_t *ret, struct err *e)
+/* All debits of the wallet before this one, as its last receipt says; where that was erased, as the
+ * ledger does, which has this one already. */
+static int debited(struct ent *en, const struct hash *last, money_t amount, money_t *ret,
+		   struct err *e)
 {
+	struct store *st = engine_store(en->s->engine);
 	static const struct hash none;
 	auto_json json_t *vc = NULL;
 	auto_free void *text = NULL;
+	struct err why = { 0 };
 	size_t len;
 	int r;
 
@@ -182,9 +186,14 @@ static int debited(struct ent *en, const struct hash *last, money_t *ret, struct
 		*ret = en->last_sum;
 		return 0;
 	}
-	r = store_body_get(engine_store(en->s->engine), last, &text, &len, e);
-	if (r)
+	r = store_body_get(st, last, &text, &len, &why);
+	if (r == -ENODATA) {
+		r = ledger_debited(st, &en->wid, ret, e);
+		ret->minor -= amount.minor;
 		return r;
+	}
+	if (r)
+		return err_set(e, r, "%s", why.text);
 	vc = json_loadb(text, len, 0, NULL);
 	return json_need_int(json_object_get(vc, "credentialSubject"), "receipt", "cumulativeAfter",
 			     0, INT64_MAX, &ret->minor, e);
@@ -249,7 +258,7 @@ static int receipt(struct ent *en, struct agreeing *x, const struct ledger_resul
 	int r = ledger_wallet_get(engine_store(en->s->engine), &en->wid, &w, &x->e);
 
 	if (!r)
-		r = debited(en, &w.receipt, &c.cumulative_after, &x->e);
+		r = debited(en, &w.receipt, res->amount, &c.cumulative_after, &x->e);
 	if (r)
 		return r;
 	c.cumulative_after = money_add(c.cumulative_after, res->amount);

@@ -202,6 +202,9 @@ struct ledger_lineage {
 
 int ledger_wallet_get(struct store *s, const struct ledger_wallet_id *id, struct ledger_wallet *ret,
 		      struct err *e) must_check; /* -ENOENT */
+/* All that was ever captured of the wallet by itself, credits not subtracted. Counted anew. */
+int ledger_debited(struct store *s, const struct ledger_wallet_id *id, money_t *ret,
+		   struct err *e) must_check;
 int ledger_hold_get(struct store *s, enum ledger_side side, const char *lineage,
 		    const char *hold_id, struct ledger_hold_row *ret,
 		    struct err *e) must_check; /* -ENOENT */

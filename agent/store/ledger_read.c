@@ -193,3 +193,18 @@ int ledger_lineages(struct store *s, int64_t after,
 	}
 	return r;
 }
+
+int ledger_debited(struct store *s, const struct ledger_wallet_id *id, money_t *ret, struct err *e)
+{
+	auto_done sqlite3_stmt *st = NULL;
+	int r = journal_write(s, e);
+
+	if (!r)
+		r = db_bind(s, Q_J_DEBITED, &st, e, "itt", (int64_t)id->side, id->issuer,
+			    id->wallet_id);
+	if (!r)
+		r = db_step(s, st, e);
+	if (r > 0)
+		ret->minor = sqlite3_column_int64(st, 0);
+	return r < 0 ? r : 0;
+}

@@ -352,6 +352,44 @@ static void ended_by_the_enterprise(void **state)
 	removed(&r);
 }
 
+/* All had ended and its bodies were erased, the last receipt among them: its wallet still pays. */
+static void erased_and_back(void **state)
+{
+	auto_road struct road r = whole_road(&lab.ent, HEX), next = { 0 };
+	struct ev_ref ref = { .deal = deal(&r)->lineage, .about = deal(&r)->lineage, .rev = 1 };
+	struct acceptance acc;
+	struct receipt rc;
+	struct snap s;
+
+	(void)state;
+	say(&lab.ent, json_pack("[o]", nego_part(NEGO_TERMINATE, &ev_ref_fields, &ref)));
+	removed(&r);
+	assert_int_equal(store_consumer_erase(lab.store, lab.ent.did, NULL), 0);
+	lab_restart();
+	next = road_new(&lab.ent, "00000000000000ef");
+	ask_quote(&next);
+	take_quote(&next);
+	choose(&next, item_on(&next, 1));
+	send_accept(next.who, &next.a);
+	take_agreement(&next);
+	acceptance_of(&next, &acc, &rc);
+	assert_true(rc.has_previous);
+	rc.previous[0] ^= 1;
+	s = snap();
+	send_acceptance(next.who, &acc, &rc, &next.who->port);
+	lab_run(6000); /* it might be ahead of others */
+	expect(REFUSE_LEDGER_FORK, s, "of another chain");
+	rc.has_previous = false;
+	s = snap();
+	send_acceptance(next.who, &acc, &rc, &next.who->port);
+	expect(REFUSE_LEDGER_FORK, s, "as if it were the first");
+	accept_agreement(&next);
+	assert_int_equal(lab.replies, 0);
+	oss_active(&next);
+	(void)artifact("service");
+	assert_int_equal(lab.got.state, A2A_COMPLETED);
+}
+
 static void ended_by_a_human(void **state)
 {
 	const struct cap_human cap = { lab.side.engine };
@@ -419,6 +457,7 @@ int main(void)
 		T(change_of_mind),
 		T(replaced),
 		T(ended_by_the_enterprise),
+		T(erased_and_back),
 		T(ended_by_a_human),
 		T(ended_by_its_term),
 		T(orders_follow_life),

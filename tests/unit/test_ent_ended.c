@@ -111,6 +111,35 @@ static void heard_after_the_end(void **state)
 	next_one_runs();
 }
 
+static bool runs(void)
+{
+	return lab_world()->n_deals && lab_deal(0)->active;
+}
+
+static bool end_told(void)
+{
+	return op.deal[0].ends == 1;
+}
+
+/* Its own bodies were erased afterwards, the last receipt among them: the next one continues. */
+static void erased_and_back(void **state)
+{
+	const struct cap_human cap = { lab.side.engine };
+	struct ev_ref ref = { .why = { "no longer needed" } };
+
+	(void)state;
+	lab_declare("market-data", 0);
+	assert_true(lab_run(runs, 30));
+	ref.deal = lab_deal(0)->negotiation;
+	assert_int_equal(tool_agreement_terminate(&cap, &ref, NULL, NULL), REFUSE_NONE);
+	assert_true(lab_run(end_told, 30));
+	assert_int_equal(store_consumer_erase(lab.store, lab.agent.did, NULL), 0);
+	lab_kill();
+	lab_open();
+	next_one_runs();
+	expect_money(140000 + op.receipt.amount.minor);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
@@ -118,6 +147,7 @@ int main(void)
 		T(ended_unheard),
 		T(ended_by_the_operator),
 		T(heard_after_the_end),
+		T(erased_and_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
