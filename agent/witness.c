@@ -365,7 +365,8 @@ static int cosign(struct witness *w, const char *did, const struct witness_ask *
 	(void)snprintf(text, sizeof(text), "%.*s\n%.*s", (int)q->note.len, q->note.text,
 		       (int)q->note.sigs_len, q->note.sigs);
 	(void)!note_add(text, line); /* dates it, where there is room */
-	return remember(w, "witness", did, text, e);
+	r = remember(w, "witness", q->cp.origin, text, e);
+	return r ? r : remember(w, "witness", did, text, e);
 }
 
 /* Two statements of one side that do not fit: kept whole, and said once for what was known, however
@@ -439,7 +440,10 @@ static int judge(struct witness *w, const struct cfg_peer *who, const char *body
 
 	if (!r)
 		r = log_key_of(w, who, &q, &k, e);
+	/* Of this log; else of the one that the side had last. */
 	if (!r)
+		r = recall(w, "witness", q.cp.origin, known_text, e);
+	if (!r && !*known_text)
 		r = recall(w, "witness", who->did, known_text, e);
 	if (r)
 		return r;

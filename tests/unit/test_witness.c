@@ -144,6 +144,42 @@ static void test_new_log(void **state)
 	end();
 }
 
+/* A log that begins anew in between is no way to another history of the old one. */
+static void test_new_log_between(void **state)
+{
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(begin(&e), 0);
+	end();
+	copy(&lab[0], "treaty.db", "old.db");
+	copy(&lab[0], "signer.state", "old.state");
+	assert_int_equal(begin(&e), 0);
+	grow(&lab[0], 5);
+	assert_int_equal(run_s(10), 1);
+	end();
+	(void)unlink(path_of(&lab[0], "treaty.db"));
+	(void)unlink(path_of(&lab[0], WITNESS_FILE));
+	assert_int_equal(begin(&e), 0);
+	grow(&lab[0], 2);
+	assert_int_equal(run_s(10), 1);
+	assert_int_equal(lab[1].alarms, 1);
+	end();
+	copy(&lab[0], "old.db", "treaty.db");
+	copy(&lab[0], "old.state", "signer.state");
+	assert_int_equal(unlink(path_of(&lab[0], WITNESS_FILE)), 0);
+	assert_int_equal(begin(&e), 0);
+	cut = true;
+	assert_int_equal(run_s(1), 1);
+	grow(&lab[0], 5);
+	assert_int_equal(run_s(10), 1);
+	cut = false;
+	assert_int_equal(run_s(10), -EUCLEAN); /* shown what it signed before */
+	assert_int_equal(lab[1].alarms, 1);
+	assert_non_null(strstr(lab[1].alarm, "fork"));
+	end();
+}
+
 static char problem[200];
 
 static void on_problem(void *arg, int err, const struct a2a_result *r, const char *why)
@@ -217,6 +253,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_restored, setup, dir_drop),
 		cmocka_unit_test_setup_teardown(test_two_histories, setup, dir_drop),
 		cmocka_unit_test_setup_teardown(test_new_log, setup, dir_drop),
+		cmocka_unit_test_setup_teardown(test_new_log_between, setup, dir_drop),
 		cmocka_unit_test_setup_teardown(test_foreign_bytes, setup, dir_drop),
 	};
 
