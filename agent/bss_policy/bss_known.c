@@ -109,8 +109,13 @@ static int revoked(void *arg, const struct wallet *w)
 	if (r)
 		return r;
 	r = ledger_row(s, w, &row);
-	if (r != -ENOENT && (r || row.revoked))
-		return r ? r : 1;
+	if (r && r != -ENOENT)
+		return r;
+	/* One that is frozen holds nothing either, and is refused by that word, further on. */
+	if (!r && row.revoked)
+		r = marked(s, "frozen", w, NULL) ? 0 : 1;
+	if (r > 0)
+		return r;
 	return file[0] ? revocation_check_file(file, w, &e) : 0;
 }
 
@@ -216,6 +221,14 @@ static void keep_both(struct side *s, const digest_t *known, const digest_t *sho
 		log_error("wallet's evidence is in %s", name);
 }
 
+/* What was quoted on it before holds no money any more, nor does what stands below it. */
+static int stop_holds(struct side *s, const struct ledger_wallet_id *id, struct err *e)
+{
+	struct ledger_result res;
+
+	return ledger_wallet_revoke(engine_store(s->engine), id, engine_now(s->engine), &res, e);
+}
+
 int known_freeze(struct side *s, const struct wallet *w, const json_t *vc, struct err *e)
 {
 	char first[2 * DIGEST_LEN + 1], second[2 * DIGEST_LEN + 1], both[sizeof(first) * 2];
@@ -237,7 +250,8 @@ int known_freeze(struct side *s, const struct wallet *w, const json_t *vc, struc
 		  (long long)w->generation, both);
 	memcpy(known.b, row.credential.b, DIGEST_LEN);
 	keep_both(s, &known, &d, vc);
-	return mark(s, "frozen", w->issuer, w->wallet_id, both, e);
+	r = stop_holds(s, &row.id, e);
+	return r ? r : mark(s, "frozen", w->issuer, w->wallet_id, both, e);
 }
 
 int known_evidence(struct side *s, const struct wallet *w, char **ret, struct err *e)

@@ -83,6 +83,37 @@ static void another_content_is_not_known(void **state)
 	assert_int_equal(puts_seen, 1);
 }
 
+/* Two contents of one generation: what was quoted on the first holds no money any more, neither on
+ * it nor below it. */
+static void a_frozen_wallet_pays_nothing(void **state)
+{
+	for (int below = 0; below < 2; below++) {
+		auto_road struct road a = road_new(&lab.ent, "01"), fork = road_new(&lab.ent, "02");
+		struct snap s;
+
+		if (below) {
+			road_below(&a, &lab.other, 0);
+			road_below(&fork, &lab.other, 0);
+			fork.top.ceiling.minor++;
+		} else {
+			fork.w.ceiling.minor++;
+		}
+		ask_quote(&a);
+		take_quote(&a);
+		for (int again = 0; again < 2; again++) {
+			ask_quote(&fork);
+			assert_int_equal(problem(), REFUSE_WALLET_GENERATION);
+			lab_restart();
+		}
+		choose(&a, item_on(&a, 1));
+		s = snap();
+		send_accept(a.who, &a.a);
+		expect(REFUSE_WALLET_REVOKED, s, "frozen");
+		assert_int_equal(holds_now(), 0);
+		assert_int_equal(lab_teardown(state) | known_setup(state), 0);
+	}
+}
+
 /* Below another wallet all is put each time: what stands above may have changed. */
 static void a_line_is_put_each_time(void **state)
 {
@@ -108,6 +139,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, known_setup, lab_teardown)
 		T(put_once),
 		T(another_content_is_not_known),
+		T(a_frozen_wallet_pays_nothing),
 		T(a_line_is_put_each_time),
 	};
 
