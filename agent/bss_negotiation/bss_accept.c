@@ -50,6 +50,9 @@ static enum refusal open_ok(const struct deal *d, const char **why)
 	*why = "agreement: a credit note waits to be booked";
 	if (deal_credit_open(d))
 		return REFUSE_IN_FLIGHT;
+	*why = "wallet: its issuer lost a key since it was shown";
+	if (key_issuer_lost(engine_world(bss.side->engine), d))
+		return REFUSE_KEY_COMPROMISED;
 	*why = "quote: another choice was signed; accept it or let it lapse";
 	if (d->has_accept && d->has_pending)
 		return REFUSE_DUPLICATE;

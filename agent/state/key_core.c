@@ -107,15 +107,20 @@ void key_fold(struct world *w, const struct event *ev)
 	line(w, k, &k->id, &k->key)->since = ev->at;
 }
 
-/* An enterprise lost a key: its deal is dealt with again once its wallet was shown anew, which it
- * can only sign with another key. */
-static bool rests_on_lost(const struct world *w, const struct deal *d)
+/* Who lost a key: a deal is dealt with again once its wallet was shown anew, which can only be
+ * signed with another key. */
+static bool lost_since(const struct world *w, const did_t *owner, wall_t admitted)
 {
 	for (uint32_t i = 0; i < w->n_keys; i++)
-		if (w->key[i].compromised.ms && ident_eq(w->key[i].owner, d->peer) &&
-		    w->key[i].compromised.ms >= d->admitted.ms)
+		if (w->key[i].compromised.ms && ident_eq(w->key[i].owner, *owner) &&
+		    w->key[i].compromised.ms >= admitted.ms)
 			return true;
 	return false;
+}
+
+bool key_issuer_lost(const struct world *w, const struct deal *d)
+{
+	return lost_since(w, &d->admit.issuer, d->admitted);
 }
 
 enum refusal key_stops(const struct world *w, const struct deal *d, const struct event *ev)
@@ -129,7 +134,7 @@ enum refusal key_stops(const struct world *w, const struct deal *d, const struct
 	}
 	if (w->ledger_frozen)
 		return REFUSE_LEDGER_FROZEN;
-	return world_key_lost(w) || (d->operator_side && rests_on_lost(w, d))
+	return world_key_lost(w) || (d->operator_side && lost_since(w, &d->peer, d->admitted))
 		       ? REFUSE_KEY_COMPROMISED
 		       : REFUSE_NONE;
 }

@@ -231,6 +231,9 @@ enum key_state key_state(const struct key_line *k, wall_t now);
 const char *key_state_name(enum key_state s);
 /* A role of ours lost its key to a compromise and was not rotated since. */
 bool world_key_lost(const struct world *w);
+/* Whether the issuer of the deal's wallet lost a key since it was admitted. No part of the guard:
+ * logs of before hold choices made after that. */
+bool key_issuer_lost(const struct world *w, const struct deal *d);
 /* May this event start something new: an offer, a choice, a debit? */
 enum refusal key_stops(const struct world *w, const struct deal *d, const struct event *ev);
 

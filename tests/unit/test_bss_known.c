@@ -114,6 +114,27 @@ static void a_frozen_wallet_pays_nothing(void **state)
 	}
 }
 
+/* The key that issued it was lost: nothing more is held on what was admitted before. */
+static void a_lost_issuer_pays_nothing(void **state)
+{
+	auto_road struct road a = quoted(NULL, "01");
+	struct ev_key k = { .until = lab.now };
+	struct snap s;
+
+	(void)state;
+	must_set(k.owner.s, lab.issuer.did);
+	must_set(k.id.s, "wallet");
+	must_set(k.why.s, "they called");
+	lab.now.ms++;
+	assert_int_equal(tool_call(lab.side.engine, TOOL_key_compromise, &k), REFUSE_NONE);
+	lab_turn();
+	choose(&a, item_on(&a, 1));
+	s = snap();
+	send_accept(a.who, &a.a);
+	expect(REFUSE_KEY_COMPROMISED, s, "its issuer's key is lost");
+	assert_int_equal(holds_now(), 0);
+}
+
 /* Below another wallet all is put each time: what stands above may have changed. */
 static void a_line_is_put_each_time(void **state)
 {
@@ -140,6 +161,7 @@ int main(void)
 		T(put_once),
 		T(another_content_is_not_known),
 		T(a_frozen_wallet_pays_nothing),
+		T(a_lost_issuer_pays_nothing),
 		T(a_line_is_put_each_time),
 	};
 
