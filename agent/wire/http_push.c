@@ -140,6 +140,26 @@ static void go(struct hook *h)
 	}
 }
 
+static int text_set(char **to, const char *s)
+{
+	char *copy = strdup(s);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*to);
+	*to = copy;
+	return 0;
+}
+
+/* A configuration that was replaced holds for what waits, too. */
+static int hook_point(struct hook *h, const struct a2a_push *n)
+{
+	return text_set(&h->url, n->url) || text_set(&h->token, n->token) ||
+			       text_set(&h->authorization, n->authorization)
+		       ? -ENOMEM
+		       : 0;
+}
+
 static struct hook *hook_new(struct http_push *p, const struct a2a_push *n, const char *key)
 {
 	struct hook *h = calloc(1, sizeof(*h));
@@ -149,11 +169,7 @@ static struct hook *hook_new(struct http_push *p, const struct a2a_push *n, cons
 	h->p = p;
 	STAILQ_INIT(&h->notes);
 	LIST_INSERT_HEAD(&p->hooks, h, entry);
-	h->url = strdup(n->url);
-	h->did = strdup(n->owner);
-	h->token = strdup(n->token);
-	h->authorization = strdup(n->authorization);
-	if (h->url && h->did && h->token && h->authorization && str_set(h->key, key))
+	if (!text_set(&h->did, n->owner) && !hook_point(h, n) && str_set(h->key, key))
 		return h;
 	hook_free(h);
 	return NULL;
@@ -182,8 +198,8 @@ void http_push_send(void *arg, const struct a2a_push *n)
 		note = calloc(1, sizeof(*note));
 	if (note)
 		note->body = strdup(n->body);
-	if (note && note->body && !h)
-		h = hook_new(p, n, key);
+	if (note && note->body)
+		h = !h ? hook_new(p, n, key) : hook_point(h, n) ? NULL : h;
 	if (!note || !note->body || !h) {
 		if (note)
 			free(note->body);

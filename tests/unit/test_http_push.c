@@ -178,7 +178,8 @@ static void start(bool private_ok)
 	assert_int_equal(http_push_new(&push, loop, client, &c), 0);
 }
 
-static void tell(const char *owner, const char *config, const char *body)
+static void tell_at(unsigned at, const char *owner, const char *config, const char *auth,
+		    const char *body)
 {
 	char url[64];
 	struct a2a_push n = { .owner = owner,
@@ -186,11 +187,16 @@ static void tell(const char *owner, const char *config, const char *body)
 			      .config_id = config,
 			      .url = url,
 			      .token = "",
-			      .authorization = "Bearer x",
+			      .authorization = auth,
 			      .body = body };
 
-	(void)snprintf(url, sizeof(url), "https://127.0.0.1:%u/hook", port);
+	(void)snprintf(url, sizeof(url), "https://127.0.0.1:%u/hook", at);
 	http_push_send(push, &n);
+}
+
+static void tell(const char *owner, const char *config, const char *body)
+{
+	tell_at(port, owner, config, "Bearer x", body);
 }
 
 /* Until so many notes found their end. */
@@ -279,6 +285,21 @@ static void queue_is_bounded(void **state)
 	push = http_push_free(push); /* with one under way */
 }
 
+/* Whoever mended its webhook's address, or its credential, is told there what waited. */
+static void replaced_configurations_hold_for_what_waits(void **state)
+{
+	(void)state;
+	start(true);
+	tell_at(1, "did:web:alice.example", "c", "Bearer old", "one"); /* nobody listens */
+	tell_at(port, "did:web:alice.example", "c", "Bearer new", "two");
+	settle(2);
+	assert_int_equal(http_push_stats(push).delivered, 2);
+	assert_int_equal(hook.n, 2);
+	assert_string_equal(hook.body[0], "one");
+	assert_string_equal(hook.body[1], "two");
+	assert_string_equal(hook.auth[1], "Bearer new");
+}
+
 #define H(f) cmocka_unit_test_setup_teardown(f, hook_setup, hook_teardown)
 
 int main(void)
@@ -287,7 +308,7 @@ int main(void)
 		cmocka_unit_test(addresses), cmocka_unit_test(urls),
 		H(in_order_and_again),       H(redirects_and_errors_end_after_three_tries),
 		H(only_the_owner_is_told),   H(private_addresses_are_not_connected_to),
-		H(queue_is_bounded),
+		H(queue_is_bounded),         H(replaced_configurations_hold_for_what_waits),
 	};
 
 	(void)setup;
