@@ -10,7 +10,7 @@
 #include "http_addr.h"
 #include "http_client.h"
 
-enum { TRIES = 3, QUEUED_PER_HOOK = 64 };
+enum { TRIES = 3, QUEUED_PER_HOOK = 64, CALLS_PER_OWNER = 8 };
 
 struct note {
 	STAILQ_ENTRY(note) entry;
@@ -28,6 +28,7 @@ struct hook {
 	unsigned tries; /* of the first note */
 	struct http_call *call;
 	struct loop_timer *timer;
+	bool waits; /* until its owner has fewer calls under way */
 };
 
 struct http_push {
@@ -91,12 +92,35 @@ static void failed(struct hook *h, const char *text)
 	go(h);
 }
 
+static unsigned calls_of(const struct http_push *p, const char *did)
+{
+	const struct hook *h;
+	unsigned n = 0;
+
+	LIST_FOREACH(h, &p->hooks, entry)
+	n += h->call && !strcmp(h->did, did);
+	return n;
+}
+
+/* Of the owner's hooks the one that has waited longest. */
+static struct hook *waiting(const struct http_push *p, const char *did)
+{
+	struct hook *h, *last = NULL;
+
+	LIST_FOREACH(h, &p->hooks, entry)
+	if (h->waits && !strcmp(h->did, did))
+		last = h;
+	return last;
+}
+
 static void done(void *arg, int err, const struct wire_response *r, const char *text)
 {
-	struct hook *h = arg;
+	struct hook *h = arg, *other;
 	char status[32];
 
 	h->call = NULL;
+	while ((other = waiting(h->p, h->did)) && calls_of(h->p, h->did) < CALLS_PER_OWNER)
+		go(other);
 	if (!err && r->status >= 200 && r->status < 300) {
 		h->p->stats.delivered++;
 		note_drop(h);
@@ -126,6 +150,10 @@ static void go(struct hook *h)
 		hook_free(h);
 		return;
 	}
+	/* Webhooks that do not answer would take every call that the process may have. */
+	h->waits = calls_of(h->p, h->did) >= CALLS_PER_OWNER;
+	if (h->waits)
+		return;
 	if (h->token[0])
 		hd[s.nheaders++] = (struct wire_header){ "X-A2A-Notification-Token", h->token };
 	if (h->authorization[0])
@@ -185,6 +213,20 @@ static struct hook *hook_find(const struct http_push *p, const char *key)
 	return NULL;
 }
 
+static bool has_room(const struct http_push *p, const struct hook *h, const char *owner)
+{
+	const struct hook *x;
+	size_t mine = 0;
+
+	if (p->queued >= p->cfg.max_queued || (h && h->n >= QUEUED_PER_HOOK))
+		return false;
+	if (p->queued < p->cfg.max_owner_queued)
+		return true;
+	LIST_FOREACH(x, &p->hooks, entry)
+	mine += strcmp(x->did, owner) ? 0 : x->n;
+	return mine < p->cfg.max_owner_queued;
+}
+
 void http_push_send(void *arg, const struct a2a_push *n)
 {
 	struct http_push *p = arg;
@@ -194,7 +236,7 @@ void http_push_send(void *arg, const struct a2a_push *n)
 
 	(void)snprintf(key, sizeof(key), "%s/%s", n->task_id, n->config_id);
 	h = hook_find(p, key);
-	if (p->queued < p->cfg.max_queued && (!h || h->n < QUEUED_PER_HOOK))
+	if (has_room(p, h, n->owner))
 		note = calloc(1, sizeof(*note));
 	if (note)
 		note->body = strdup(n->body);
@@ -232,6 +274,8 @@ int http_push_new(struct http_push **ret, struct loop *l, struct http_client *c,
 		return -ENOMEM;
 	p->cfg = *cfg;
 	p->cfg.max_queued = cfg->max_queued ? cfg->max_queued : 1024;
+	p->cfg.max_owner_queued =
+		cfg->max_owner_queued ? cfg->max_owner_queued : p->cfg.max_queued / 4;
 	p->cfg.retry_us = cfg->retry_us ? cfg->retry_us : 1000000;
 	p->cfg.timeout_us = cfg->timeout_us ? cfg->timeout_us : 10000000;
 	p->loop = l;

@@ -133,8 +133,11 @@ static void on_hook(void *arg, const struct wire_request *r, struct http_reply *
 	struct wire_response a = { .status = 200, .headers = &away };
 
 	(void)arg;
-	assert_true(i < 16);
 	assert_string_equal(r->path, "/hook");
+	if (i >= ARRAY_LEN(hook.status)) {
+		http_reply_send(t, &a);
+		return;
+	}
 	(void)snprintf(hook.body[i], sizeof(hook.body[i]), "%s", r->body);
 	(void)snprintf(hook.auth[i], sizeof(hook.auth[i]), "%s", auth ? auth : "");
 	(void)snprintf(hook.type[i], sizeof(hook.type[i]), "%s", wire_header(r, "Content-Type"));
@@ -169,13 +172,20 @@ static int hook_teardown(void **state)
 	return 0;
 }
 
-static void start(bool private_ok)
+static void start_with(bool private_ok, size_t max, size_t max_owner)
 {
-	const struct http_push_config c = {
-		.private_ok = private_ok, .retry_us = 10000, .timeout_us = 5000000, .max_queued = 10
-	};
+	const struct http_push_config c = { .private_ok = private_ok,
+					    .retry_us = 10000,
+					    .timeout_us = 5000000,
+					    .max_queued = max,
+					    .max_owner_queued = max_owner };
 
 	assert_int_equal(http_push_new(&push, loop, client, &c), 0);
+}
+
+static void start(bool private_ok)
+{
+	start_with(private_ok, 10, 10);
 }
 
 static void tell_at(unsigned at, const char *owner, const char *config, const char *auth,
@@ -300,15 +310,64 @@ static void replaced_configurations_hold_for_what_waits(void **state)
 	assert_string_equal(hook.auth[1], "Bearer new");
 }
 
+static void ignore(void *arg, int err, const struct wire_response *r, const char *text)
+{
+	(void)arg;
+	(void)err;
+	(void)r;
+	(void)text;
+}
+
+/* A process has 256 calls: somebody with more webhooks than that must leave others theirs. */
+static void many_webhooks_leave_room_for_other_calls(void **state)
+{
+	struct http_call_spec s = { .method = "GET",
+				    .url = "https://127.0.0.1:1/",
+				    .did = "did:web:carol.example" };
+	struct http_call *other = NULL;
+	struct err e = { 0 };
+	char id[8];
+
+	(void)state;
+	start_with(true, 1000, 300);
+	for (int i = 0; i < 300; i++) {
+		(void)snprintf(id, sizeof(id), "c%d", i);
+		tell("did:web:alice.example", id, "x");
+	}
+	assert_int_equal(http_call_start(&other, client, &s, ignore, NULL, &e), 0);
+	http_call_cancel(other);
+	settle(300);
+	assert_int_equal(http_push_stats(push).delivered, 300);
+}
+
+static void one_owner_does_not_fill_the_queue(void **state)
+{
+	(void)state;
+	start_with(true, 10, 4);
+	for (int i = 0; i < 9; i++)
+		tell("did:web:carol.example", "c", "x");
+	tell("did:web:alice.example", "a", "y");
+	assert_int_equal(http_push_stats(push).dropped, 5);
+	settle(5);
+	assert_int_equal(http_push_stats(push).delivered, 1);
+	assert_string_equal(hook.body[0], "y");
+}
+
 #define H(f) cmocka_unit_test_setup_teardown(f, hook_setup, hook_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(addresses), cmocka_unit_test(urls),
-		H(in_order_and_again),       H(redirects_and_errors_end_after_three_tries),
-		H(only_the_owner_is_told),   H(private_addresses_are_not_connected_to),
-		H(queue_is_bounded),         H(replaced_configurations_hold_for_what_waits),
+		cmocka_unit_test(addresses),
+		cmocka_unit_test(urls),
+		H(in_order_and_again),
+		H(redirects_and_errors_end_after_three_tries),
+		H(only_the_owner_is_told),
+		H(private_addresses_are_not_connected_to),
+		H(queue_is_bounded),
+		H(replaced_configurations_hold_for_what_waits),
+		H(one_owner_does_not_fill_the_queue),
+		H(many_webhooks_leave_room_for_other_calls),
 	};
 
 	(void)setup;
