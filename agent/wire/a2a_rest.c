@@ -160,7 +160,8 @@ static json_t *query_value(const char *name, const char *s, size_t n)
 	return decoded(s, n);
 }
 
-static int query_read(json_t *params, const char *q)
+/* What the path says is there already, and stands. */
+static int query_read(json_t *params, const char *q, struct err *e)
 {
 	while (*q) {
 		size_t n = strcspn(q, "&"), eq = strcspn(q, "=");
@@ -169,9 +170,11 @@ static int query_read(json_t *params, const char *q)
 
 		if (eq < n && eq < sizeof(name)) {
 			(void)snprintf(name, sizeof(name), "%.*s", (int)eq, q);
+			if (json_object_get(params, name))
+				return err_set(e, -EINVAL, "query: %s came before", name);
 			v = query_value(name, q + eq + 1, n - eq - 1);
 			if (!v || json_object_set_new(params, name, v))
-				return -EINVAL;
+				return err_set(e, -EINVAL, "query: broken encoding");
 		}
 		q += n + (q[n] == '&');
 	}
@@ -214,9 +217,8 @@ static void run(struct a2a_call *c, const struct route *route, json_t *params)
 
 	if (!strcmp(route->verb, "POST")) {
 		code = body_read(params, c->r, &e);
-	} else if (query_read(params, c->r->query)) {
+	} else if (query_read(params, c->r->query, &e)) {
 		code = A2A_E_PARAMS;
-		(void)err_set(&e, -EINVAL, "query: broken encoding");
 	}
 	c->params = params;
 	if (code)

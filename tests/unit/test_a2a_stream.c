@@ -271,7 +271,7 @@ static void webhook_with_the_message(void **state)
 
 static void http_json(void **state)
 {
-	char path[128], id[64];
+	char path[128], id[64], query[80];
 
 	(void)state;
 	ask(&alice, 0, "POST", "/a2a/message:send", "", SEND("m1", "TASK_STATE_INPUT_REQUIRED"));
@@ -291,6 +291,13 @@ static void http_json(void **state)
 	assert_non_null(strstr(got.body, "google.rpc.BadRequest"));
 	assert_non_null(strstr(got.body, "\"reason\":\"INVALID_PARAMS\""));
 	ask(&alice, 0, "GET", "/a2a/tasks", "status=%zz", "");
+	assert_int_equal(got.status, 400);
+	/* The path says which task: who let it pass must not see another one answered. */
+	(void)snprintf(query, sizeof(query), "id=%s", id);
+	ask(&alice, 0, "GET", "/a2a/tasks/nope", query, "");
+	assert_int_equal(got.status, 400);
+	assert_non_null(strstr(got.body, "\"field\":\"query\""));
+	ask(&alice, 0, "GET", "/a2a/tasks", "pageSize=1&pageSize=2", "");
 	assert_int_equal(got.status, 400);
 	ask(&alice, 1, "POST", "/a2a/message:stream", "", SEND("m2", "TASK_STATE_COMPLETED"));
 	assert_non_null(strstr(streams[1].text, "data: {\"task\":{"));
