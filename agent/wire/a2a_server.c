@@ -304,18 +304,19 @@ static const struct method {
 static bool version_ok(const struct wire_request *r)
 {
 	const char *v = wire_header(r, "A2A-Version");
-	size_t n = strlen(A2A_VERSION);
+	size_t n = strlen(A2A_VERSION), digits, len;
 
 	if (!v) {
 		v = strstr(r->query, "A2A-Version=");
 		if (!v || (v != r->query && v[-1] != '&'))
 			return false;
 		v += strlen("A2A-Version=");
-		return !strncmp(v, A2A_VERSION, n) && (!v[n] || v[n] == '&');
 	}
-	return !strncmp(v, A2A_VERSION, n) &&
-	       (!v[n] ||
-		(v[n] == '.' && v[n + 1] && strspn(v + n + 1, "0123456789") == strlen(v + n + 1)));
+	len = strcspn(v, "&"); /* no version has one */
+	if (len < n || strncmp(v, A2A_VERSION, n) != 0)
+		return false;
+	digits = v[n] == '.' ? strspn(v + n + 1, "0123456789") : 0;
+	return len == n || (digits && len == n + 1 + digits);
 }
 
 static bool listed(const char *list, const char *uri)

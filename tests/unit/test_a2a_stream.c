@@ -454,6 +454,40 @@ static void errors_of_headers(void **state)
 	assert_int_equal(app_calls, 0);
 }
 
+/* A client that cannot set the header says it in the query. */
+static void version_in_the_query(void **state)
+{
+	static const struct {
+		const char *query;
+		int status;
+	} rows[] = {
+		{ "A2A-Version=1.0", 200 },
+		{ "pageSize=1&A2A-Version=1.0", 200 },
+		{ "A2A-Version=1.0.1", 200 },
+		{ "A2A-Version=1.0.1&pageSize=1", 200 },
+		{ "A2A-Version=1.0.&pageSize=1", 400 },
+		{ "A2A-Version=1.01", 400 },
+		{ "A2A-Version=", 400 },
+		{ "XA2A-Version=1.0", 400 },
+		{ "pageSize=1", 400 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct wire_request r = { .method = "GET",
+					  .path = "/a2a/tasks",
+					  .query = rows[i].query,
+					  .headers = good + 1,
+					  .nheaders = 2,
+					  .body = "",
+					  .peer = &alice };
+
+		a2a_server_handle(srv, &r, (struct wire_sink){ .fn = on_reply });
+		if (got.status != rows[i].status)
+			fail_msg("%s: %d", rows[i].query, got.status);
+	}
+}
+
 /* What another implementation does to check it, from the text alone. */
 static void card_is_signed(void **state)
 {
@@ -510,6 +544,7 @@ int main(void)
 		T(every_error_has_its_reason),
 		T(errors_as_they_are_met),
 		T(errors_of_headers),
+		T(version_in_the_query),
 		T(card_is_signed),
 	};
 
