@@ -267,12 +267,20 @@ bool mcp_server_path(const struct mcp_server *s, const char *path)
 	return !strcmp(s->path, path);
 }
 
+/* True, and answered: it belongs to a session that is over. */
+static bool late(struct mcp_req *c)
+{
+	return c->s->cfg.legacy && !is_modern(c) && wire_header(c->r, "Mcp-Session-Id") &&
+	       !in_session(c);
+}
+
 /* A notification, or the answer to what we asked: neither is answered. */
 static void one_way(struct mcp_req *c)
 {
 	static const struct wire_response accepted = { .status = 202 };
 
-	c->session = c->s->cfg.legacy ? mcp_session_find(c) : NULL;
+	if (late(c))
+		return;
 	if (c->session && !strcmp(c->rpc.method, "notifications/cancelled"))
 		mcp_turn_cancelled(c);
 	c->sink.fn(c->sink.to, &accepted);
@@ -287,7 +295,8 @@ static bool response(struct mcp_req *c)
 	if (!c->s->cfg.legacy || !json_is_object(root) || json_object_get(root, "method") ||
 	    (!json_object_get(root, "result") && !json_object_get(root, "error")))
 		return false;
-	c->session = mcp_session_find(c);
+	if (late(c))
+		return true;
 	if (!c->session)
 		return false;
 	mcp_turn_answered(c, root);
