@@ -145,7 +145,7 @@ void mcp_turn_progress(struct mcp_turn *t, double progress, double total, const 
 /* A notification on the call's own stream; params borrowed. */
 void mcp_turn_notify(struct mcp_turn *t, const char *method, const json_t *params);
 /* The older revision alone: asks the caller and runs answer with its result (NULL: refused or
- * gone). -EOPNOTSUPP: it cannot be asked. */
+ * gone). -EOPNOTSUPP: it cannot be asked; -EPIPE: its stream is lost. */
 int mcp_turn_ask(struct mcp_turn *t, const char *method, const json_t *params,
 		 void (*answer)(void *arg, struct mcp_turn *t, const json_t *result), void *arg);
 

@@ -175,9 +175,15 @@ void mcp_task_old_moved(struct mcp_server *s, struct mcp_task *x)
 /* --- the methods --------------------------------------------------------------------------------
  */
 
+/* What it was asked is put to another that waits. */
 static void on_left(void *arg)
 {
-	mcp_turn_fail(arg, MCP_E_REQUEST, "cancelled");
+	struct mcp_turn *w = arg;
+	struct mcp_server *s = w->s;
+	struct mcp_task *x = w->awaits;
+
+	mcp_turn_fail(w, MCP_E_REQUEST, "cancelled");
+	ask(s, x);
 }
 
 void mcp_do_task_result(struct mcp_req *c)

@@ -202,7 +202,9 @@ int mcp_turn_ask(struct mcp_turn *t, const char *method, const json_t *params,
 	stream_json(t,
 		    json_pack("{s:s, s:I, s:s, s:o*}", "jsonrpc", "2.0", "id", (json_int_t)t->asked,
 			      "method", method, "params", json_deep_copy(params)));
-	return 0;
+	if (t->lost) /* and nobody tells of it */
+		t->asked = 0;
+	return t->lost ? -EPIPE : 0;
 }
 
 /* Only in the session that was asked. */

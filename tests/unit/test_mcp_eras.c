@@ -573,6 +573,13 @@ static void asking_in_a_session(void **state)
 	assert_int_equal(mcp_turn_ask(held, "elicitation/create", NULL, on_answer, NULL), 0);
 	streams[3].gone(streams[3].arg);
 	assert_int_equal(answered, 2);
+	/* and whom the question does not reach was not asked */
+	old(&alice, 4, a, "tools/call", "\"name\":\"slow\"");
+	mcp_turn_notify(held, "notifications/x", NULL);
+	streams[4].refuses = true;
+	assert_int_equal(mcp_turn_ask(held, "elicitation/create", NULL, on_answer, NULL), -EPIPE);
+	mcp_turn_refuse(held, "no");
+	assert_int_equal(answered, 2);
 }
 
 #define T(f)     cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -397,6 +397,29 @@ static void it_asks_who_waits(void **state)
 	assert_true(json_is_null(member(answers, "y")));
 }
 
+/* Whoever was asked leaves, or the question does not reach it: another that waits is asked. */
+static void another_that_waits_is_asked(void **state)
+{
+	auto_json json_t *ask = json_pack("{s:{s:s}, s:{s:s}}", "x", "method", "elicitation/create",
+					  "y", "method", "elicitation/create");
+	char id[64];
+
+	(void)state;
+	begin(&alice, id);
+	assert_int_equal(mcp_turn_task_ask(held, ask, on_answers, NULL), 0);
+	task(&alice, 1, "tasks/result", id);
+	assert_non_null(strstr(streams[1].text, "\"id\":1,\"method\""));
+	task(&alice, 2, "tasks/result", id);
+	streams[1].gone(streams[1].arg);
+	assert_non_null(strstr(streams[2].text, "\"id\":2,\"method\""));
+	streams[2].refuses = true;
+	reply(&alice, a, 2, "\"result\":{\"n\":2}"); /* the next question finds no way out */
+	task(&alice, 3, "tasks/result", id);
+	assert_non_null(strstr(streams[3].text, "\"id\":4,\"method\""));
+	reply(&alice, a, 4, "\"result\":{\"n\":4}");
+	expect(&alice, id, "completed");
+}
+
 /* On the session's own stream. */
 static void its_session_hears_of_it(void **state)
 {
@@ -453,9 +476,11 @@ static void there_is_only_so_much_room(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(it_is_declared),    T(it_works_and_ends),       T(what_may_not_be_one),
-		T(it_is_its_owners),  T(cancelled_is_cancelled),  T(waiting_for_the_result),
-		T(it_asks_who_waits), T(its_session_hears_of_it), T(there_is_only_so_much_room),
+		T(it_is_declared),          T(it_works_and_ends),
+		T(what_may_not_be_one),     T(it_is_its_owners),
+		T(cancelled_is_cancelled),  T(waiting_for_the_result),
+		T(it_asks_who_waits),       T(another_that_waits_is_asked),
+		T(its_session_hears_of_it), T(there_is_only_so_much_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
