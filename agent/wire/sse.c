@@ -7,7 +7,7 @@
 
 #include "http_server.h"
 
-#define EVENT_MAX 65536
+#define EVENT_MAX (128 << 10) /* the log's largest, 64 KiB, and what stands around it */
 
 struct out {
 	char *p;

@@ -3,6 +3,7 @@
  * event streams and the drain. */
 #include <sys/ioctl.h>
 
+#include "agent/store/store.h"
 #include "http_fetch.h"
 
 /* --- our client ----------------------------------------------------------------------------- */
@@ -499,9 +500,13 @@ static void events_wrap_around(void **state)
 
 static void sse_formats(void **state)
 {
+	static char largest[STORE_BODY_MAX + 1];
 	char buf[64];
 
 	(void)state;
+	memset(largest, 'x', STORE_BODY_MAX); /* what the log holds, a reader can be told */
+	assert_in_range(sse_format(NULL, 0, INT64_MAX, "renegotiation_close", largest),
+			STORE_BODY_MAX, STORE_BODY_MAX + 100);
 	assert_int_equal(sse_format(buf, sizeof(buf), 7, "tick", "a\nb\r\nc"), 43);
 	assert_string_equal(buf, "id: 7\nevent: tick\ndata: a\ndata: b\ndata: c\n\n");
 	assert_int_equal(sse_format(buf, sizeof(buf), 0, NULL, ""), 8);
