@@ -50,9 +50,9 @@ int acts_ask(struct side *s, const struct peer *p, const char *tool, const json_
 {
 	auto_free char *text =
 		json_dump_new(args ? args : json_null(), JSON_COMPACT | JSON_SORT_KEYS);
-	struct ev_act a = { .uid = p->uid, .expires = engine_now(s->engine) };
+	struct ev_act a = { .uid = wire_uid(p), .expires = engine_now(s->engine) };
+	char key[96], who[WIRE_DID_MAX];
 	enum refusal no;
-	char key[96];
 	int r;
 
 	if (!text || !json_is_object(args))
@@ -70,8 +70,8 @@ int acts_ask(struct side *s, const struct peer *p, const char *tool, const json_
 	r = store_kv_put(engine_store(s->engine), key, text, strlen(text), e);
 	if (r)
 		return r;
-	log_warn("%s: %s by uid %u waits for approval: %s", a.id.s, tool, (unsigned)p->uid,
-		 a.why.s);
+	wire_owner(p, who);
+	log_warn("%s: %s by %s waits for approval: %s", a.id.s, tool, who, a.why.s);
 	return mcp_answer_later(s, t,
 				json_pack("{s:s, s:s, s:s, s:I}", "approval", a.id.s, "state",
 					  "waiting", "act", tool, "expiresMs",
@@ -120,9 +120,9 @@ int acts_answer(struct side *s, const struct peer *p, const struct act *k, bool 
 
 	if (r)
 		return r;
-	if (grant && s->cfg->human.two && p->uid == k->ask.uid)
+	if (grant && s->cfg->human.two && wire_uid(p) == k->ask.uid)
 		return err_set(e, -EPERM, "not_authorized: who asked may not grant (two-persons)");
-	a.uid = p->uid;
+	a.uid = wire_uid(p);
 	a.why = *why;
 	no = tool_call(s->engine, grant ? TOOL_act_grant : TOOL_act_deny, &a);
 	if (no != REFUSE_NONE) {

@@ -177,13 +177,15 @@ static int log_policy(struct side *s, const struct peer *p, const char *text, st
 {
 	const struct cap_human cap = { s->engine };
 	struct ev_ref ref = { 0 };
+	char who[WIRE_DID_MAX];
 	uint8_t d[SHA256_LEN];
 	enum refusal no;
 
+	wire_owner(p, who);
 	sha256(text, strlen(text), d);
 	(void)hex_encode(d, 16, ref.about.s, sizeof(ref.about.s));
-	(void)snprintf(ref.why.s, sizeof(ref.why.s), "%u class profiles replaced by uid %u",
-		       s->profiles, (unsigned)p->uid);
+	(void)snprintf(ref.why.s, sizeof(ref.why.s), "%u class profiles replaced by %.80s",
+		       s->profiles, who);
 	no = tool_policy_load(&cap, &ref, NULL, NULL);
 	return no == REFUSE_NONE ? 0 : err_set(e, -EPERM, "%s", refusal_text(no));
 }

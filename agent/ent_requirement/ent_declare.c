@@ -126,7 +126,7 @@ static int call(struct side *s, const struct peer *p, const json_t *args, const 
 		r = read_args(s, args, &i, e);
 	if (r)
 		return r < 0 ? r : 0;
-	i.source = p->uid == 0 || p->uid == geteuid() ? INTENT_DECLARED : INTENT_POSTED;
+	i.source = !wire_uid(p) || wire_uid(p) == geteuid() ? INTENT_DECLARED : INTENT_POSTED;
 	no = ent_intent_declare(s, &i, e);
 	if (no != REFUSE_NONE) {
 		mcp_refuse(t, no, e->text);

@@ -52,3 +52,8 @@ void wire_owner(const struct peer *p, char out[WIRE_DID_MAX])
 	else
 		(void)snprintf(out, WIRE_DID_MAX, "nobody");
 }
+
+uid_t wire_uid(const struct peer *p)
+{
+	return p->local ? p->uid : (uid_t)-1;
+}

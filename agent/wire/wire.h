@@ -96,6 +96,8 @@ const char *wire_header(const struct wire_request *r, const char *name);
 
 /* Whose something is: the DID, "uid:N" of a local caller, or "nobody". */
 void wire_owner(const struct peer *p, char out[WIRE_DID_MAX]);
+/* A local caller's uid; of all others (uid_t)-1, which is nobody's. */
+uid_t wire_uid(const struct peer *p);
 
 /* A cap that is reached: "peer-streams" and 16. own: of this caller, else of all together. */
 struct wire_limit {

@@ -79,6 +79,37 @@ static void test_asked(void **state)
 	assert_int_equal(deal()->life, LIFE_PROVISIONED);
 }
 
+/* Whoever comes over the network is not root for having no uid: neither in the log nor among two
+ * persons. */
+static void test_remote(void **state)
+{
+	const struct peer boss = { .did = "did:web:boss.example" };
+	char id[64], args[160];
+	struct mcp_result r;
+
+	(void)state;
+	lab.cfg->principals = 1;
+	lab.cfg->principal[0] = (struct cfg_principal){ .may = 1u << OWNER_human };
+	str_cut(lab.cfg->principal[0].did, boss.did);
+	lab.cfg->human.two = true;
+	call_as(&boss, "agreement_terminate", end, &r);
+	assert_string_equal(json_string_value(json_object_get(r.structured, "state")), "waiting");
+	(void)snprintf(id, sizeof(id), "%s",
+		       json_string_value(json_object_get(r.structured, "approval")));
+	mcp_result_clear(&r);
+	assert_int_equal(last_act()->ask.uid, UINT32_MAX);
+	reply_to(id, args);
+	call_as(&boss, "approval_grant", args, &r);
+	assert_non_null(strstr(r.text, "two-persons"));
+	mcp_result_clear(&r);
+	human.uid = 0;
+	done("approval_deny", args);
+	assert_int_equal(last_act()->state, APPROVAL_DENIED);
+	human.uid = geteuid();
+	lab.cfg->human.two = false;
+	lab.cfg->principals = 0;
+}
+
 /* In its time a question cannot lapse; after it that is all that is left. */
 static void test_late(void **state)
 {
@@ -186,9 +217,9 @@ static int teardown(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_asked),    cmocka_unit_test(test_late),
-		cmocka_unit_test(test_mistakes), cmocka_unit_test(test_granted),
-		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_asked),   cmocka_unit_test(test_remote),
+		cmocka_unit_test(test_late),    cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_granted), cmocka_unit_test(test_restart),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -457,6 +457,8 @@ static void keys_are_each_callers_own(void **state)
 	mcp_call("intent_declare", json_pack("{s:s}", "class", "bulk-transfer"), "k1");
 	assert_false(answer.is_error);
 	assert_false(json_equal(first, answer.structured));
+	assert_int_equal(lab_deal(0)->intent.source, INTENT_DECLARED);
+	assert_int_equal(lab_deal(1)->intent.source, INTENT_POSTED); /* it is no uid of ours */
 	second = json_deep_copy(answer.structured);
 	mcp_call("intent_declare", json_pack("{s:s}", "class", "bulk-transfer"), "k1");
 	assert_true(json_equal(second, answer.structured));
