@@ -73,13 +73,14 @@ static int read_args(const struct side *s, const json_t *args, struct intent *i,
 struct idem {
 	char principal[WIRE_DID_MAX]; /* keys of one caller are nobody else's */
 	const char *key;
-	struct hash request;
+	struct hash request; /* of tool and arguments */
 };
 
 /* 1: answered from the store. */
-static int known(struct side *s, struct idem *x, const json_t *args, struct mcp_turn *t,
-		 struct err *e)
+static int known(struct side *s, struct idem *x, const char *tool, const json_t *args,
+		 struct mcp_turn *t, struct err *e)
 {
+	auto_json json_t *request = x->key ? json_pack("{s:O}", tool, args) : NULL;
 	auto_free void *text = NULL;
 	enum refusal no = REFUSE_NONE;
 	size_t n;
@@ -87,7 +88,7 @@ static int known(struct side *s, struct idem *x, const json_t *args, struct mcp_
 
 	if (!x->key)
 		return 0;
-	r = canon_sha256(args, x->request.b, e);
+	r = request ? canon_sha256(request, x->request.b, e) : err_set(e, -ENOMEM, "%s", tool);
 	if (!r)
 		r = store_idem_get(engine_store(s->engine), x->principal, x->key, &x->request, &no,
 				   &text, &n, e);
@@ -121,7 +122,7 @@ static int call(struct side *s, const struct peer *p, const json_t *args, const 
 	int r;
 
 	wire_owner(p, x.principal);
-	r = known(s, &x, args, t, e);
+	r = known(s, &x, "intent_declare", args, t, e);
 	if (!r)
 		r = read_args(s, args, &i, e);
 	if (r)
@@ -151,7 +152,7 @@ static int withdraw(struct side *s, const struct peer *p, const json_t *args, co
 	int r;
 
 	wire_owner(p, x.principal);
-	r = known(s, &x, args, t, e);
+	r = known(s, &x, "intent_withdraw", args, t, e);
 	if (r)
 		return r < 0 ? r : 0;
 	r = json_only(args, "", e, "negotiation", "why", NULL);

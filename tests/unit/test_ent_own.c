@@ -474,6 +474,12 @@ static void keys_are_each_callers_own(void **state)
 			   "why", "the need is gone"),
 		 "k2"); /* the same answer again */
 	assert_false(answer.is_error);
+	mcp_call("intent_declare",
+		 json_pack("{s:O, s:s}", "negotiation", json_object_get(second, "negotiation"),
+			   "why", "the need is gone"),
+		 "k2"); /* and not to another tool, which did nothing of the kind */
+	assert_true(answer.is_error);
+	assert_non_null(strstr(answer.text, "duplicate"));
 	mcp_call("intent_withdraw", json_pack("{s:s}", "negotiation", "neg-none"), NULL);
 	assert_true(answer.is_error);
 	mcp_call("intent_withdraw", json_pack("{}"), NULL);
