@@ -199,9 +199,11 @@ static int wait_for(struct a2a_turn *t, const struct a2a_to *to)
 }
 
 /* A message we know. 0: it is answered or waits. */
-static int repeated(const struct a2a_call *c, struct a2a_seen *n,
+static int repeated(const struct a2a_call *c, struct a2a_seen *n, bool return_now,
 		    const uint8_t print[JSON_PRINT_LEN])
 {
+	auto_free char *text = NULL;
+
 	if (memcmp(n->print, print, JSON_PRINT_LEN))
 		return refuse(c, A2A_E_PARAMS, "messageId: already used with another content");
 	if (n->answer && c->to.stream && !n->is_error) {
@@ -210,6 +212,12 @@ static int repeated(const struct a2a_call *c, struct a2a_seen *n,
 	}
 	if (n->answer) {
 		a2a_answer_text(c->s, &c->to, n->is_error, n->answer);
+		return 0;
+	}
+	if (n->turn && return_now && !c->to.stream && a2a_turn_task_id(n->turn))
+		text = a2a_task_text(n->turn->task, false);
+	if (text) {
+		a2a_answer_text(c->s, &c->to, false, text);
 		return 0;
 	}
 	if (!n->turn || wait_for(n->turn, &c->to))
@@ -273,7 +281,7 @@ void a2a_turn_begin(struct a2a_call *c, struct a2a_params *p, struct a2a_push_cf
 	} else {
 		n = a2a_seen_find(c->s, c->owner, p->m.message_id);
 		if (n)
-			(void)repeated(c, n, print);
+			(void)repeated(c, n, p->return_now, print);
 		else
 			t = turn_make(c, p, print);
 	}
