@@ -471,6 +471,8 @@ static int sleep_real(struct loop *l)
 		r = arm_wake(l);
 	if (r)
 		return r;
+	if (!(how & EVLOOP_NONBLOCK)) /* looking for what is due has read it */
+		l->clock->mono_fresh = l->clock->wall_fresh = false;
 	return event_base_loop(l->base, how) < 0 ? -EIO : 0;
 }
 

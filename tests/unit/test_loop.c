@@ -3,6 +3,7 @@
 #include "agent/loop.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <setjmp.h>
@@ -269,6 +270,62 @@ static void test_real_timer(void **state)
 	p.l = loop_free(p.l);
 }
 
+/* Says when, after everybody sleeps. */
+static void *late_writer(void *arg)
+{
+	const int *fd = arg;
+	struct timespec ts = { .tv_nsec = 50000000 };
+	int64_t at[2];
+
+	(void)nanosleep(&ts, NULL);
+	(void)clock_gettime(CLOCK_BOOTTIME, &ts);
+	at[0] = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	at[1] = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return write(*fd, at, sizeof(at)) == sizeof(at) ? NULL : arg;
+}
+
+static void not_before(void *arg, int fd, unsigned what)
+{
+	struct probe *p = arg;
+	int64_t at[2];
+
+	(void)what;
+	assert_int_equal(read(fd, at, sizeof(at)), sizeof(at));
+	assert_true(loop_now(p->l).us >= at[0]);
+	assert_true(loop_wall(p->l).ms >= at[1]);
+	loop_stop(p->l, 0);
+}
+
+static int look_at_clocks(void *arg)
+{
+	struct probe *p = arg;
+
+	(void)loop_now(p->l);
+	(void)loop_wall(p->l);
+	return 0;
+}
+
+/* What woke us is not of a time before we slept. */
+static void test_clock_after_sleep(void **state)
+{
+	struct probe p = { 0 };
+	pthread_t writer;
+	int pfd[2];
+
+	(void)state;
+	assert_int_equal(loop_new(&p.l, false), 0);
+	assert_int_equal(pipe(pfd), 0);
+	loop_before_sleep(p.l, look_at_clocks, &p);
+	assert_non_null(loop_watch(p.l, pfd[0], LOOP_READ, not_before, &p));
+	assert_int_equal(pthread_create(&writer, NULL, late_writer, &pfd[1]), 0);
+	assert_int_equal(loop_run(p.l), 0);
+	assert_int_equal(pthread_join(writer, NULL), 0);
+	p.l = loop_free(p.l);
+	(void)close(pfd[0]);
+	(void)close(pfd[1]);
+}
+
 static unsigned armed; /* how often the kernel's timer was set */
 
 int __real_timerfd_settime(int fd, int flags, const struct itimerspec *at, struct itimerspec *old);
@@ -498,6 +555,7 @@ int main(void)
 		cmocka_unit_test(test_hook_error_stops),
 		cmocka_unit_test(test_fd_watch),
 		cmocka_unit_test(test_real_timer),
+		cmocka_unit_test(test_clock_after_sleep),
 		cmocka_unit_test(test_kernel_timer_is_let_alone),
 		cmocka_unit_test(test_stop_in_hook),
 		cmocka_unit_test(test_bufferevents),
