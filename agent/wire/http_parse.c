@@ -533,6 +533,11 @@ bool http_in_keep_alive(const struct http_in *in)
 	return in->keep_alive;
 }
 
+bool http_in_is_head(const struct http_in *in)
+{
+	return in->nhead > 5 && !memcmp(in->head, "HEAD ", 5);
+}
+
 void http_in_request(const struct http_in *in, struct wire_request *r)
 {
 	*r = (struct wire_request){

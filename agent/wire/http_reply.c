@@ -150,7 +150,7 @@ static void put_head(struct http_conn *c, struct text *t, const struct wire_resp
  * becomes a TLS record and a system call of its own. */
 static int put_reply(struct http_conn *c, const struct wire_response *r, bool chunked)
 {
-	bool body = r->len && !chunked && has_body(r);
+	bool body = r->len && !chunked && has_body(r) && !http_in_is_head(c->in);
 	size_t room = head_room(r) + (body ? r->len : 0);
 	auto_free char *p = malloc(room);
 	struct text t = { p, 0 };

@@ -223,6 +223,26 @@ static void expects_continue(void *arg)
 	end_close(&w);
 }
 
+/* Its answer ends with the head, or the body would be read as the next one (RFC 9110, 9.3.2). */
+static void head_only(void *arg)
+{
+	static const char req[] = "HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n";
+	struct talk *t = arg;
+	struct wire_end w;
+	size_t n = 0;
+	ssize_t r;
+
+	if (end_unix(&w, sock))
+		return;
+	(void)end_write(&w, req, sizeof(req) - 1);
+	while ((r = end_read(&w, t->buf + n, sizeof(t->buf) - 1 - n)) > 0)
+		n += (size_t)r;
+	t->buf[n] = 0;
+	t->status[0] = n > 12 ? atoi(t->buf + 9) : 0;
+	t->ok = n > 4 && strstr(t->buf, "\r\n\r\n") == t->buf + n - 4;
+	end_close(&w);
+}
+
 static void leaves_early(void *arg)
 {
 	static const char req[] = "GET /hold HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -244,7 +264,8 @@ static void conversations(void **state)
 		      { endless_framing, { 413 } },
 		      { keep_alive, { 200, 200, 200, 200 } },
 		      { pipelined, { 200, 0 } },
-		      { expects_continue, { 100, 200 } } };
+		      { expects_continue, { 100, 200 } },
+		      { head_only, { 405 } } };
 	struct stat st;
 
 	(void)state;
