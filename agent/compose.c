@@ -193,13 +193,18 @@ struct replay_to {
 	struct sse_reader *reader;
 };
 
+/* What is not durable yet is told later. */
 static int replay_row(void *arg, const struct store_event *row)
 {
 	struct replay_to *to = arg;
-	struct event *ev = malloc(sizeof(*ev));
-	int r = ev ? event_read(row->body, row->len, ev, NULL, NULL) : -ENOMEM;
 	struct sse_event out;
+	struct event *ev;
+	int r;
 
+	if (row->seq > store_durable(to->m->store))
+		return 1;
+	ev = malloc(sizeof(*ev));
+	r = ev ? event_read(row->body, row->len, ev, NULL, NULL) : -ENOMEM;
 	if (!r) {
 		ev->seq = row->seq;
 		describe(to->m, ev, row->body, &out);
