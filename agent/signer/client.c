@@ -80,6 +80,13 @@ int signer_sums(struct msg_client *c, const char *wallet, struct sums_rep *ret, 
 	return msg_call(c, MSG_SUMS, &q, sizeof(q), ret, sizeof(*ret), NULL, SIGNER_WAIT_MS, e);
 }
 
+int signer_horizon(struct msg_client *c, uint64_t before, struct horizon_rep *ret, struct err *e)
+{
+	const struct horizon_req q = { .before = before };
+
+	return msg_call(c, MSG_HORIZON, &q, sizeof(q), ret, sizeof(*ret), NULL, SIGNER_WAIT_MS, e);
+}
+
 int signer_ask(struct msg_client *c, const struct sign_req *q, struct signer_ask *a, struct err *e)
 {
 	a->m = (struct msg_ask){ .rep = &a->rep, .rep_size = sizeof(a->rep) };

@@ -25,6 +25,8 @@ int signer_text(struct msg_client *c, enum signer_kind kind, enum sign_part part
 /* Of this wallet, or of all with NULL. */
 int signer_sums(struct msg_client *c, const char *wallet, struct sums_rep *ret,
 		struct err *e) must_check;
+int signer_horizon(struct msg_client *c, uint64_t before, struct horizon_rep *ret,
+		   struct err *e) must_check;
 int signer_sign(struct msg_client *c, const struct sign_req *q, struct sign_rep *ret,
 		struct err *e) must_check;
 

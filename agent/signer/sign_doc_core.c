@@ -56,9 +56,9 @@ static const struct rule {
 			    "assertionMethod",
 			    NULL,
 			    false },
-	/* Its name is its lineage: the same note counts once. */
-	[SIGNER_CREDIT] = { { "type", "issuer", "id", S "revision", S "amount", NULL, S "walletId",
-			      S "currency" },
+	/* Its name is its lineage: the same note counts once. That of its agreement says when. */
+	[SIGNER_CREDIT] = { { "type", "issuer", "id", S "revision", S "amount", S "lineageId",
+			      S "walletId", S "currency" },
 			    "[\"VerifiableCredential\",\"CreditNoteCredential\"]",
 			    "assertionMethod",
 			    NULL,
@@ -112,6 +112,10 @@ static enum sign_verdict facts_of(const struct rule *r, const struct sign_scan *
 		f.lineage_len = strlen(f.lineage);
 	if (r->path[LINEAGE] &&
 	    (!scan_text(s, LINEAGE, &f.lineage, &f.lineage_len) || !f.lineage_len))
+		return SIGN_NO_LINEAGE;
+	f.dated = f.lineage;
+	f.dated_len = f.lineage_len;
+	if (r == &rules[SIGNER_CREDIT] && !scan_text(s, ABOUT, &f.dated, &f.dated_len))
 		return SIGN_NO_LINEAGE;
 	if (r->revision && (!scan_int(s, REVISION, &revision) || revision < 1))
 		return SIGN_NO_REVISION;

@@ -41,6 +41,12 @@ static const struct {
 				    -EACCES },
 	[SIGN_OVER_TOTAL_BACK] = { "amount: what goes back would be above ledger.total-ceiling",
 				   -EACCES },
+	[SIGN_FORGOTTEN] = { "lineageId: named before the signer's horizon, and none it knows",
+			     -ESTALE },
+	[SIGN_NAMES_FULL] = { "lineageId: says no time that has come, and the signer knows as "
+			      "many such names as it may",
+			      -ENOSPC },
+	[SIGN_WALLETS_FULL] = { "walletId: new, and the signer knows as many as it may", -ENOSPC },
 	[SIGN_NOT_CHECKPOINT] = { "data: is no checkpoint", -EACCES },
 	[SIGN_NOT_ATTESTED] = { "state: the log has not confirmed it", -EACCES },
 	[SIGN_TOO_FAST] = { "rate: above keys.rate", -EAGAIN },
@@ -101,6 +107,7 @@ struct signing {
 	struct sign_last now;
 	int64_t amount;
 	struct sign_commit commit; /* of an agreement, own or accepted */
+	uint64_t named;            /* sign_named() */
 };
 
 static struct sign_limits limits_of(const struct config *c)
@@ -135,10 +142,14 @@ static struct sign_doc *shown(struct signer *s, const struct sign_req *q, enum s
 	return d->open && d->kind == q->kind ? d : NULL;
 }
 
+static uint64_t now_s(void)
+{
+	return (uint64_t)clock_us(CLOCK_REALTIME) / 1000000;
+}
+
 static uint64_t period_of(const struct signer *s, uint32_t record)
 {
-	return sign_period((uint64_t)clock_us(CLOCK_REALTIME) / 1000000, s->c->ledger.period_s,
-			   sstate_total(s->state, record).period);
+	return sign_period(now_s(), s->c->ledger.period_s, sstate_total(s->state, record).period);
 }
 
 static void read_commit(const struct signer *s, uint32_t kind, const struct sign_facts *f,
@@ -179,8 +190,27 @@ static enum sign_verdict read_document(struct signer *s, const struct sign_req *
 	(void)crypto_hash_sha256(w->now.digest, w->hash, sizeof(w->hash));
 	(void)crypto_hash_sha256(w->lineage, (const uint8_t *)f.lineage, f.lineage_len);
 	w->now.revision = f.revision;
+	w->named = sign_commits(q->kind) ? sign_named(f.dated, f.dated_len) : 0;
 	read_commit(s, q->kind, &f, w);
 	return SIGN_OK;
+}
+
+/* What is not in the table was never signed, or is named before the horizon. */
+static enum sign_verdict check_memory(const struct signer *s, uint32_t kind,
+				      const struct signing *w)
+{
+	uint32_t record = sign_commits(kind);
+	struct sign_sum wallet;
+
+	if (!record || sstate_knows(s->state, record, w->lineage))
+		return SIGN_OK;
+	if (w->named && w->named < sstate_horizon(s->state))
+		return SIGN_FORGOTTEN;
+	if (!sign_forgettable(w->named, now_s()) && sstate_kept(s->state) >= SIGNER_KEPT)
+		return SIGN_NAMES_FULL;
+	wallet = sstate_wallet(s->state, record, &w->commit);
+	return w->amount && !wallet.ever && sstate_kept(s->state) >= SIGNER_KEPT ? SIGN_WALLETS_FULL
+										 : SIGN_OK;
 }
 
 /* An operator of before there was such a sum has only ledger.ceiling, and must learn of the other.
@@ -218,6 +248,7 @@ static int add_commit(struct signer *s, uint32_t kind, const struct signing *w,
 	if (v != SIGN_OK)
 		return refuse_sum(s, v, e);
 	ret->kind = record;
+	ret->named = sign_forgettable(w->named, now_s());
 	memcpy(ret->lineage, w->lineage, sizeof(ret->lineage));
 	ret->now.revision = (uint64_t)w->amount;
 	memcpy(ret->now.digest, &w->commit, sizeof(w->commit));
@@ -231,10 +262,14 @@ static int record(struct signer *s, uint32_t kind, const struct signing *w, stru
 	enum sign_verdict v = sign_has_revisions(kind)
 				      ? sign_check_revision(&last, w->now.revision, w->now.digest)
 				      : SIGN_AGAIN; /* nothing but its sum is kept */
+	enum sign_verdict known = SIGN_OK;
 	struct sstate_new add[SSTATE_ADD_MAX];
 	unsigned n = 0;
 	int r;
 
+	if (v == SIGN_OK || v == SIGN_AGAIN)
+		known = check_memory(s, kind, w);
+	v = known == SIGN_OK ? v : known;
 	if (v != SIGN_OK && v != SIGN_AGAIN)
 		return refuse(v, e);
 	/* The money first: after a crash between the two it is counted, and not again. */
@@ -242,7 +277,9 @@ static int record(struct signer *s, uint32_t kind, const struct signing *w, stru
 	if (r)
 		return r;
 	if (v == SIGN_OK) {
-		add[n] = (struct sstate_new){ .kind = kind, .now = w->now };
+		add[n] = (struct sstate_new){ .kind = kind,
+					      .named = sign_forgettable(w->named, now_s()),
+					      .now = w->now };
 		memcpy(add[n++].lineage, w->lineage, sizeof(w->lineage));
 	}
 	return n ? sstate_add(s->state, add, n, e) : 0;
@@ -322,6 +359,11 @@ static int on_attest(void *ctx, const void *req, void *rep, int *ret_fd, struct 
 		return err_set(e, -EACCES, "state: has %llu records, the log knows of %llu",
 			       (unsigned long long)sstate_count(s->state),
 			       (unsigned long long)q->count);
+	if (r == -ESTALE)
+		return err_set(
+			e, -EACCES,
+			"state: has %llu records and was written anew, the log knows of %llu",
+			(unsigned long long)sstate_count(s->state), (unsigned long long)q->count);
 	if (r)
 		return err_set(e, r, "state: %s", strerror(-r));
 	if (memcmp(head, q->head, sizeof(head)))
@@ -352,8 +394,35 @@ static int on_sums(void *ctx, const void *req, void *rep, int *ret_fd, struct er
 	p->committed = sign_sum_of(&out, p->period);
 	p->credited = sign_sum_of(&back, period_of(s, SIGN_STATE_CREDITED));
 	p->ceiling = q->all ? lim.total : lim.wallet;
+	p->horizon = sstate_horizon(s->state);
 	p->lineages = sstate_lineages(s->state);
+	p->kept = sstate_kept(s->state);
 	return 0;
+}
+
+/* Whoever asks, and for whatever: what it makes us forget, it keeps us from signing for good. */
+static int on_horizon(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
+{
+	const struct horizon_req *q = req;
+	struct horizon_rep *p = rep;
+	struct signer *s = ctx;
+	uint64_t now = now_s();
+	int r;
+
+	(void)ret_fd;
+	if (!s->attested)
+		return refuse(SIGN_NOT_ATTESTED, e);
+	if (now < SIGNER_MARGIN_S || q->before > now - SIGNER_MARGIN_S || q->before > UINT32_MAX)
+		return err_set(e, -EACCES,
+			       "before: must lie %d s or more behind the signer's own clock",
+			       SIGNER_MARGIN_S);
+	r = sstate_forget(s->state, (uint32_t)q->before, &p->gone, e);
+	if (r)
+		return r;
+	p->horizon = sstate_horizon(s->state);
+	p->lineages = sstate_lineages(s->state);
+	p->count = sstate_count(s->state);
+	return sstate_head(s->state, p->count, p->head);
 }
 
 static int on_ping(void *ctx, const void *req, void *rep, int *ret_fd, struct err *e)
@@ -373,6 +442,7 @@ const struct msg_handler signer_rows[SIGNER_ROWS] = {
 	{ MSG_KEY, sizeof(struct key_req), sizeof(struct key_rep), keys_on_act },
 	{ MSG_SIGN_TEXT, sizeof(struct sign_text), MSG_ONE_WAY, on_text },
 	{ MSG_SUMS, sizeof(struct sums_req), sizeof(struct sums_rep), on_sums },
+	{ MSG_HORIZON, sizeof(struct horizon_req), sizeof(struct horizon_rep), on_horizon },
 };
 
 int signer_open(struct signer *s, const struct config *c, struct err *e)

@@ -15,6 +15,7 @@ enum {
 	MSG_KEY,
 	MSG_SIGN_TEXT,
 	MSG_SUMS,
+	MSG_HORIZON,
 };
 
 enum signer_kind {
@@ -112,8 +113,14 @@ struct attest_rep {
 
 #define SIGN_WALLET_LEN 24
 
-/* Lineages, wallets and notes that a signer remembers; more are refused, -ENOSPC. */
-enum { SIGNER_LINEAGES = 1 << 20 };
+/* Lineages, wallets and notes that a signer remembers; more are refused, -ENOSPC. Of these, so many
+ * that no horizon moves: wallets, and lineages whose names say no time that has come. So many
+ * others are when a horizon is due. */
+enum {
+	SIGNER_LINEAGES = 1 << 20,
+	SIGNER_KEPT = SIGNER_LINEAGES / 2,
+	SIGNER_DUE = SIGNER_LINEAGES / 4,
+};
 
 /* What the signer added up by itself; it tells also before the log has confirmed its state. */
 struct sums_req {
@@ -125,7 +132,25 @@ struct sums_rep {
 	int64_t committed, credited; /* minor units, in this period */
 	int64_t ceiling;             /* of each of the two; INT64_MAX = none */
 	uint64_t period;             /* its begin, seconds since 1970; 0 = for good */
+	uint64_t horizon;            /* seconds since 1970; 0 = none */
 	uint32_t lineages;           /* with wallets and notes, of SIGNER_LINEAGES */
+	uint32_t kept;               /* of these, of SIGNER_KEPT */
+};
+
+/* "What is named before this may be forgotten, and is refused for good": at most so far behind the
+ * signer's own clock, and never back. */
+enum { SIGNER_MARGIN_S = 3600 };
+
+struct horizon_req {
+	uint64_t before; /* seconds since 1970 */
+};
+
+struct horizon_rep {
+	uint64_t horizon; /* that holds now: before, or an earlier one (sstate_forget()) */
+	uint32_t gone;    /* lineages and notes that left the table */
+	uint32_t lineages;
+	uint64_t count; /* as in struct sign_rep */
+	uint8_t head[32];
 };
 
 /* Loads keys and state, confines itself, serves agents_fd until parent_fd or agents_fd ends.

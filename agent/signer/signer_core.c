@@ -18,6 +18,33 @@ bool sign_recorded(uint32_t kind)
 	       sign_is_commit(kind);
 }
 
+static int digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+uint64_t sign_named(const char *name, size_t len)
+{
+	enum { PREFIX = 4, TIME = 11, RANDOM = 16 };
+	uint64_t ms = 0;
+
+	if (len != PREFIX + TIME + RANDOM || memcmp(name, "agr-", PREFIX) != 0)
+		return 0;
+	for (size_t i = PREFIX; i < len; i++) {
+		int d = digit(name[i]);
+
+		if (d < 0)
+			return 0;
+		ms = i < PREFIX + TIME ? ms << 4 | (uint64_t)d : ms;
+	}
+	return ms / 1000;
+}
+
+uint32_t sign_forgettable(uint64_t named, uint64_t now_s)
+{
+	return named > now_s + SIGN_SKEW_S || named > UINT32_MAX ? 0 : (uint32_t)named;
+}
+
 uint32_t sign_commits(uint32_t kind)
 {
 	return kind == SIGNER_AGREEMENT    ? SIGN_STATE_AGREED

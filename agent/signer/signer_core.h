@@ -28,6 +28,9 @@ enum sign_verdict {
 	SIGN_OVER_TOTAL,
 	SIGN_OVER_WALLET_BACK,
 	SIGN_OVER_TOTAL_BACK,
+	SIGN_FORGOTTEN,  /* named before the horizon and not known: perhaps signed and forgotten */
+	SIGN_NAMES_FULL, /* names no time that has come, and the share for such names is full */
+	SIGN_WALLETS_FULL,
 	SIGN_NOT_CHECKPOINT,
 	SIGN_NOT_ATTESTED,
 	SIGN_TOO_FAST,
@@ -64,7 +67,21 @@ enum {
 	SIGN_STATE_WALLET,      /* never in the file: the sum of a wallet in memory */
 	SIGN_STATE_CREDITED,    /* the same per credit note, by its id */
 	SIGN_STATE_WALLET_BACK, /* never in the file: what went back on a wallet */
+	SIGN_STATE_HORIZON, /* revision = seconds: what is named before and not known, never is */
+	/* In the first part of a file that was written anew, and nowhere else. */
+	SIGN_STATE_BASE, /* revision, digest = count and chain hash of what it stands for */
+	SIGN_STATE_HEAD, /* the same of an earlier count */
+	SIGN_STATE_SUM,  /* lineage = wallet, revision = kind of sum, digest = struct sign_sum */
+	SIGN_STATE_HELD, /* what a lineage came to: revision = amount, digest = its kind */
 };
+
+/* When the name of a lineage was made, in seconds since 1970, as it says: "agr-", eleven
+ * hexadecimal digits of milliseconds, sixteen more (docs/decisions/0131). 0: of another form. It is
+ * of the name alone, or what was forgotten by one clock would be new by another. */
+uint64_t sign_named(const char *name, size_t len);
+/* The time that goes with its record: 0, it stays, also for what is yet to come by this clock. */
+enum { SIGN_SKEW_S = 3600 };
+uint32_t sign_forgettable(uint64_t named, uint64_t now_s);
 
 /* What a commitment is added to. */
 struct sign_commit {
@@ -100,6 +117,8 @@ struct sign_facts {
 	int64_t amount;
 	const char *wallet; /* that an agreement spends; NULL = it commits nothing */
 	size_t wallet_len;
+	const char *dated; /* whose name says the time: the lineage's, of a note its agreement's */
+	size_t dated_len;
 };
 
 /* Members that are read out of a document of this kind: for scan_begin(). NULL: of a kind that has

@@ -27,7 +27,7 @@ struct signer {
 	struct sign_doc doc[SIGN_PARTS];
 };
 
-enum { SIGNER_ROWS = 7 };
+enum { SIGNER_ROWS = 8 };
 
 /* Requests as msg_serve() takes them; their context is a struct signer. */
 extern const struct msg_handler signer_rows[SIGNER_ROWS];

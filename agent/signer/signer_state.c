@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "signer_state.h"
+#include "signer_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,69 +9,30 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define RECORD_MAGIC 0x54725331u /* "TrS1" */
-
-/* Host byte order: the file never leaves the machine that holds the keys. */
-struct record {
-	uint32_t magic, kind;
-	uint8_t lineage[SIGN_LINEAGE_LEN];
-	uint64_t revision;
-	uint8_t digest[32];
-	uint8_t chain[32]; /* SHA-256(previous chain || everything before this member) */
-};
-_Static_assert(sizeof(struct record) == 112, "the file's format");
-
 enum {
-	ROOM = 64 * 1024, /* zeros before the file gets longer: a sync within it costs a third */
-	SECTOR = 512,     /* the most that a disk writes whole */
-	SLOTS_FIRST = 1024,
+	ROOM = 64 * 1024,   /* zeros before the file gets longer: a sync within it costs a third */
+	SECTOR = 512,       /* the most that a disk writes whole */
 	SLOTS_A_RECORD = 2, /* a lineage or note, and the wallet of what it commits */
 };
 
-struct slot {
-	bool used;
-	uint32_t kind;
-	uint8_t lineage[SIGN_LINEAGE_LEN];
-	struct sign_last last;
-	struct sign_sum sum; /* ever: of a lineage, the most that a revision committed */
-};
-
-struct signer_state {
-	int fd;
-	bool broken;
-	uint64_t count;
-	off_t room; /* bytes of the file */
-	uint8_t head[32];
-	uint32_t lineages;
-	struct sign_sum total, back;
-	struct slot *table; /* open addressing, at most half full */
-	size_t slots;
-};
-
-static void chain_of(uint8_t ret[32], const uint8_t prev[32], const struct record *r)
+void record_seal(struct record *r, const uint8_t prev[32])
 {
 	crypto_hash_sha256_state h;
 
 	(void)crypto_hash_sha256_init(&h);
 	(void)crypto_hash_sha256_update(&h, prev, 32);
 	(void)crypto_hash_sha256_update(&h, (const uint8_t *)r, offsetof(struct record, chain));
-	(void)crypto_hash_sha256_final(&h, ret);
+	(void)crypto_hash_sha256_final(&h, r->chain);
 }
 
-/* The lineage's slot, or the free one where it belongs. FNV-1a: a flood of chosen lineages could
- * lengthen the search, but whoever may ask us to sign has simpler ways to waste our time. */
-static size_t slot_of(const struct signer_state *s, uint32_t kind, const uint8_t *lineage)
+uint32_t record_kind(const struct record *r)
 {
-	uint64_t h = 0xcbf29ce484222325 ^ kind;
-	size_t i;
+	return r->tag == RECORD_OLD ? r->what : r->tag & 0xffff;
+}
 
-	for (size_t k = 0; k < SIGN_LINEAGE_LEN; k++)
-		h = (h ^ lineage[k]) * 0x100000001b3;
-	for (i = h % s->slots; s->table[i].used; i = (i + 1) % s->slots)
-		if (s->table[i].kind == kind &&
-		    !memcmp(s->table[i].lineage, lineage, SIGN_LINEAGE_LEN))
-			break;
-	return i;
+static uint32_t named_of(const struct record *r)
+{
+	return r->tag == RECORD_OLD ? 0 : r->what;
 }
 
 /* What a lineage committed stands beside what was signed of it. */
@@ -93,49 +54,13 @@ static uint32_t wallet_kind(uint32_t record)
 	return record == SIGN_STATE_CREDITED ? SIGN_STATE_WALLET_BACK : SIGN_STATE_WALLET;
 }
 
-/* Room for so many more; what is there moves, and pointers to it end. */
-static int reserve(struct signer_state *s, uint32_t more)
-{
-	struct slot *was = s->table;
-	size_t n = s->slots, want = n;
-
-	if (s->lineages + more > SIGNER_LINEAGES)
-		return -ENOSPC;
-	while (s->lineages + more >= want / 2 && want < 2 * (size_t)SIGNER_LINEAGES)
-		want = want ? 2 * want : SLOTS_FIRST;
-	if (want == n)
-		return 0;
-	s->table = calloc(want, sizeof(*was));
-	if (!s->table) {
-		s->table = was;
-		return -ENOMEM;
-	}
-	s->slots = want;
-	for (size_t i = 0; i < n; i++)
-		if (was[i].used)
-			s->table[slot_of(s, was[i].kind, was[i].lineage)] = was[i];
-	free(was);
-	return 0;
-}
-
-/* There is room: reserve(). */
-static struct slot *slot_new(struct signer_state *s, uint32_t kind, const uint8_t *lineage)
-{
-	struct slot *x = &s->table[slot_of(s, kind, lineage)];
-
-	if (x->used)
-		return x;
-	s->lineages++;
-	x->used = true;
-	x->kind = kind;
-	memcpy(x->lineage, lineage, SIGN_LINEAGE_LEN);
-	return x;
-}
+/* --- what a record changes ------------------------------------------------------------------- */
 
 /* -ERANGE: beyond what can be counted, which record_good() found. */
 static int add_up(struct signer_state *s, struct slot *x, const struct record *r)
 {
-	struct sign_sum *total = r->kind == SIGN_STATE_CREDITED ? &s->back : &s->total;
+	uint32_t kind = record_kind(r);
+	struct sign_sum *total = kind == SIGN_STATE_CREDITED ? &s->back : &s->total;
 	int64_t more = (int64_t)r->revision - x->sum.ever;
 	uint8_t key[SIGN_LINEAGE_LEN];
 	struct sign_commit c;
@@ -143,39 +68,96 @@ static int add_up(struct signer_state *s, struct slot *x, const struct record *r
 
 	memcpy(&c, r->digest, sizeof(c));
 	wallet_key(&c, key);
-	w = slot_new(s, wallet_kind(r->kind), key);
+	w = table_make(&s->table, wallet_kind(kind), key, 0);
 	if (!sign_sum_add(&w->sum, c.period, more) || !sign_sum_add(total, c.period, more))
 		return -ERANGE;
 	x->sum.ever = (int64_t)r->revision;
 	return 0;
 }
 
+static int forget(struct signer_state *s, uint32_t before)
+{
+	struct sign_table left;
+	int r = table_without(&s->table, before, &left);
+
+	if (r)
+		return r;
+	table_free(&s->table);
+	s->table = left;
+	s->horizon = before;
+	return 0;
+}
+
+/* A sum as it was when the file was written anew. */
+static void put_sum(struct signer_state *s, const struct record *r)
+{
+	struct sign_sum sum;
+
+	memcpy(&sum, r->digest, sizeof(sum));
+	if (r->revision == SIGN_STATE_AGREED)
+		s->total = sum;
+	else if (r->revision == SIGN_STATE_CREDITED)
+		s->back = sum;
+	else
+		table_make(&s->table, (uint32_t)r->revision, r->lineage, 0)->sum = sum;
+}
+
+static void put_held(struct signer_state *s, const struct record *r)
+{
+	uint32_t kind;
+
+	memcpy(&kind, r->digest, sizeof(kind));
+	table_make(&s->table, kind, r->lineage, named_of(r))->sum.ever = (int64_t)r->revision;
+}
+
+static void put_last(struct signer_state *s, const struct record *r)
+{
+	struct slot *x = table_make(&s->table, record_kind(r), r->lineage, named_of(r));
+
+	x->last.revision = r->revision;
+	memcpy(x->last.digest, r->digest, sizeof(r->digest));
+}
+
+static int take(struct signer_state *s, const struct record *r)
+{
+	uint32_t kind = record_kind(r);
+
+	switch (kind) {
+	case SIGN_STATE_BASE:
+		memcpy(&s->part, r->lineage, sizeof(s->part));
+		s->base = r->revision + 1;
+		return 0;
+	case SIGN_STATE_HEAD: return 0;
+	case SIGN_STATE_HORIZON: return forget(s, (uint32_t)r->revision);
+	case SIGN_STATE_SUM: put_sum(s, r); return 0;
+	case SIGN_STATE_HELD: put_held(s, r); return 0;
+	default: break;
+	}
+	if (sign_is_commit(kind))
+		return add_up(s, table_make(&s->table, kind_of(kind), r->lineage, named_of(r)), r);
+	put_last(s, r);
+	return 0;
+}
+
 static int remember(struct signer_state *s, const struct record *r)
 {
-	int err = reserve(s, SLOTS_A_RECORD);
-	struct slot *x;
+	int err = s->table.n > SIGNER_LINEAGES ? -ENOSPC : table_reserve(&s->table, SLOTS_A_RECORD);
 
-	if (err)
-		return err;
-	x = slot_new(s, kind_of(r->kind), r->lineage);
-	if (sign_is_commit(r->kind)) {
-		err = add_up(s, x, r);
-	} else {
-		x->last.revision = r->revision;
-		memcpy(x->last.digest, r->digest, sizeof(r->digest));
-	}
+	err = err ? err : take(s, r);
 	if (err)
 		return err;
 	memcpy(s->head, r->chain, sizeof(s->head));
-	s->count++;
+	s->here++;
 	return 0;
 }
+
+/* --- which record may follow ----------------------------------------------------------------- */
 
 /* A sum only grows, and so do the periods. */
 static bool commit_good(const struct signer_state *s, const struct record *r)
 {
-	struct sign_sum total = sstate_total(s, r->kind);
-	int64_t before = sstate_committed(s, r->kind, r->lineage);
+	struct sign_sum total = sstate_total(s, record_kind(r));
+	int64_t before = sstate_committed(s, record_kind(r), r->lineage);
 	struct sign_commit c;
 
 	memcpy(&c, r->digest, sizeof(c));
@@ -184,19 +166,62 @@ static bool commit_good(const struct signer_state *s, const struct record *r)
 	       sign_sum_add(&total, c.period, (int64_t)r->revision - before);
 }
 
+static bool base_good(const struct signer_state *s, const struct record *r)
+{
+	struct base b;
+
+	memcpy(&b, r->lineage, sizeof(b));
+	return s->here == 0 && r->revision && r->revision < INT64_MAX && b.heads < b.records &&
+	       b.heads <= SSTATE_HEADS && b.heads <= r->revision;
+}
+
+/* Of the kinds that only a first part has. */
+static bool part_good(const struct signer_state *s, const struct record *r)
+{
+	struct sign_sum sum;
+	uint32_t kind;
+
+	if (s->here >= s->part.records)
+		return false;
+	memcpy(&sum, r->digest, sizeof(sum));
+	memcpy(&kind, r->digest, sizeof(kind));
+	switch (record_kind(r)) {
+	case SIGN_STATE_HEAD:
+		return s->here <= s->part.heads && r->revision + 1 == s->base - s->here;
+	case SIGN_STATE_SUM:
+		return sum.ever >= 0 && sum.in_period >= 0 && sum.in_period <= sum.ever &&
+		       (r->revision == SIGN_STATE_AGREED || r->revision == SIGN_STATE_CREDITED ||
+			r->revision == SIGN_STATE_WALLET || r->revision == SIGN_STATE_WALLET_BACK);
+	case SIGN_STATE_HELD:
+		return r->revision <= INT64_MAX &&
+		       (kind == SIGNER_AGREEMENT || kind == SIGNER_ACCEPTANCE ||
+			kind == SIGN_STATE_CREDITED);
+	default: return false;
+	}
+}
+
 static bool record_good(const struct signer_state *s, const struct record *r)
 {
-	struct sign_last last = sstate_last(s, r->kind, r->lineage);
-	uint8_t chain[32];
+	struct sign_last last = sstate_last(s, record_kind(r), r->lineage);
+	uint32_t kind = record_kind(r);
+	struct record again = *r;
 
-	chain_of(chain, s->head, r);
-	if (r->magic != RECORD_MAGIC || !sign_recorded(r->kind) ||
-	    memcmp(chain, r->chain, sizeof(chain)) != 0)
+	/* a first part rests on the head of what it stands for, which it names itself */
+	record_seal(&again, kind == SIGN_STATE_BASE ? r->digest : s->head);
+	if ((r->tag != RECORD_OLD && (r->tag & 0xffff0000u) != RECORD_TAG) ||
+	    memcmp(again.chain, r->chain, sizeof(r->chain)) != 0)
 		return false;
-	return sign_is_commit(r->kind)
-		       ? commit_good(s, r)
-		       : sign_check_revision(&last, r->revision, r->digest) == SIGN_OK;
+	if (kind == SIGN_STATE_BASE)
+		return base_good(s, r);
+	if (kind == SIGN_STATE_HORIZON)
+		return r->revision > s->horizon && r->revision <= UINT32_MAX;
+	if (!sign_recorded(kind) || (sign_is_commit(kind) && s->here < s->part.records))
+		return part_good(s, r);
+	return sign_is_commit(kind) ? commit_good(s, r)
+				    : sign_check_revision(&last, r->revision, r->digest) == SIGN_OK;
 }
+
+/* --- the file -------------------------------------------------------------------------------- */
 
 static const char *full(int err)
 {
@@ -219,6 +244,12 @@ static bool torn(const struct record *r, off_t at)
 	       (zeros(r, first) || zeros((const uint8_t *)r + first, sizeof(*r) - first));
 }
 
+static int damaged(const struct signer_state *s, const char *path, struct err *e)
+{
+	return err_set(e, -EBADMSG, "%s: record %llu is damaged", path,
+		       (unsigned long long)s->here);
+}
+
 /* What is behind the last good record: room, in which a write that nobody waited for may have been
  * cut short. Its remains go, or a later record would stand before them. */
 static int end_at(struct signer_state *s, off_t at, const char *path, struct err *e)
@@ -233,8 +264,7 @@ static int end_at(struct signer_state *s, off_t at, const char *path, struct err
 
 		clean = clean && zeros(b, near);
 		if (!zeros(b + near, (size_t)n - near))
-			return err_set(e, -EBADMSG, "%s: record %llu is damaged", path,
-				       (unsigned long long)s->count);
+			return damaged(s, path, e);
 	}
 	if (n < 0 || (!clean && (ftruncate(s->fd, at) || fsync(s->fd))))
 		return err_set(e, -errno, "%s: torn record: %s", path, strerror(errno));
@@ -257,9 +287,9 @@ static int replay(struct signer_state *s, const char *path, struct err *e)
 	}
 	if (n < 0)
 		return err_set(e, -errno, "%s: %s", path, strerror(errno));
-	if (n == sizeof(r) && !zeros(&r, sizeof(r)) && !torn(&r, at))
-		return err_set(e, -EBADMSG, "%s: record %llu is damaged", path,
-			       (unsigned long long)s->count);
+	/* a first part was whole before the file had its name */
+	if (s->here < s->part.records || (n == sizeof(r) && !zeros(&r, sizeof(r)) && !torn(&r, at)))
+		return damaged(s, path, e);
 	return end_at(s, at, path, e);
 }
 
@@ -298,17 +328,51 @@ static int open_file(struct signer_state *s, const char *path, struct err *e)
 	return 0;
 }
 
-int sstate_open(struct signer_state **ret, const char *path, struct err *e)
+/* By a program that also wrote the file anew, the name was given to another in between. */
+static int still_there(const struct signer_state *s, const char *path, struct err *e)
+{
+	struct stat own, named;
+
+	if (fstat(s->fd, &own) || lstat(path, &named))
+		return err_set(e, -errno, "%s: %s", path, strerror(errno));
+	return own.st_dev == named.st_dev && own.st_ino == named.st_ino
+		       ? 0
+		       : err_set(e, -EBUSY, "%s: another signer holds it", path);
+}
+
+int state_open(struct signer_state **ret, const char *path, struct err *e)
 {
 	struct signer_state *s = calloc(1, sizeof(*s));
 	int r;
 
-	if (!s || sodium_init() < 0 || reserve(s, 0)) {
+	if (!s || sodium_init() < 0 || table_reserve(&s->table, 0)) {
 		free(s);
 		return err_set(e, -ENOMEM, "%s: out of memory", path);
 	}
 	r = open_file(s, path, e);
+	r = r ? r : still_there(s, path, e);
 	r = r ? r : replay(s, path, e);
+	if (r) {
+		s = sstate_free(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+/* At most half of it is of use. */
+static bool is_long(const struct signer_state *s)
+{
+	return s->horizon && s->here >= 2 * state_rewritten(s);
+}
+
+int sstate_open(struct signer_state **ret, const char *path, struct err *e)
+{
+	struct signer_state *s = NULL;
+	int r = state_open(&s, path, e);
+
+	if (!r && is_long(s))
+		r = state_rewrite(&s, path, e);
 	if (r) {
 		s = sstate_free(s);
 		return r;
@@ -319,27 +383,36 @@ int sstate_open(struct signer_state **ret, const char *path, struct err *e)
 
 struct signer_state *sstate_free(struct signer_state *s)
 {
-	if (s)
+	if (s) {
 		close_p(&s->fd);
-	free(s ? s->table : NULL);
+		table_free(&s->table);
+	}
 	free(s);
 	return NULL;
 }
 
+/* --- what is asked --------------------------------------------------------------------------- */
+
 struct sign_last sstate_last(const struct signer_state *s, uint32_t kind,
 			     const uint8_t lineage[SIGN_LINEAGE_LEN])
 {
-	const struct slot *x = &s->table[slot_of(s, kind, lineage)];
+	const struct slot *x = table_find(&s->table, kind, lineage);
 
-	return x->used ? x->last : (struct sign_last){ 0 };
+	return x ? x->last : (struct sign_last){ 0 };
+}
+
+bool sstate_knows(const struct signer_state *s, uint32_t kind,
+		  const uint8_t lineage[SIGN_LINEAGE_LEN])
+{
+	return table_find(&s->table, kind_of(kind), lineage);
 }
 
 int64_t sstate_committed(const struct signer_state *s, uint32_t record,
 			 const uint8_t lineage[SIGN_LINEAGE_LEN])
 {
-	const struct slot *x = &s->table[slot_of(s, kind_of(record), lineage)];
+	const struct slot *x = table_find(&s->table, kind_of(record), lineage);
 
-	return x->used ? x->sum.ever : 0;
+	return x ? x->sum.ever : 0;
 }
 
 struct sign_sum sstate_wallet(const struct signer_state *s, uint32_t record,
@@ -349,8 +422,8 @@ struct sign_sum sstate_wallet(const struct signer_state *s, uint32_t record,
 	const struct slot *x;
 
 	wallet_key(c, key);
-	x = &s->table[slot_of(s, wallet_kind(record), key)];
-	return x->used ? x->sum : (struct sign_sum){ 0 };
+	x = table_find(&s->table, wallet_kind(record), key);
+	return x ? x->sum : (struct sign_sum){ 0 };
 }
 
 struct sign_sum sstate_total(const struct signer_state *s, uint32_t record)
@@ -358,26 +431,15 @@ struct sign_sum sstate_total(const struct signer_state *s, uint32_t record)
 	return record == SIGN_STATE_CREDITED ? s->back : s->total;
 }
 
-int sstate_add(struct signer_state *s, const struct sstate_new *in, unsigned n, struct err *e)
+/* On disk, then in the table. */
+static int append(struct signer_state *s, struct record *r, unsigned n, struct err *e)
 {
-	struct record r[SSTATE_ADD_MAX];
-	off_t at = (off_t)(s->count * sizeof(*r)), len = (off_t)(n * sizeof(*r));
+	off_t at = (off_t)(s->here * sizeof(*r)), len = (off_t)(n * sizeof(*r));
 	const uint8_t *prev = s->head;
 	int err = 0;
 
-	if (s->broken)
-		return err_set(e, -EIO, "signer state: an earlier write failed");
-	err = reserve(s, n * SLOTS_A_RECORD);
-	if (err)
-		return err_set(e, err, "signer state: %s", full(err));
-	for (unsigned i = 0; i < n; i++, prev = r[i - 1].chain) {
-		r[i] = (struct record){ .magic = RECORD_MAGIC,
-					.kind = in[i].kind,
-					.revision = in[i].now.revision };
-		memcpy(r[i].lineage, in[i].lineage, sizeof(r[i].lineage));
-		memcpy(r[i].digest, in[i].now.digest, sizeof(r[i].digest));
-		chain_of(r[i].chain, prev, &r[i]);
-	}
+	for (unsigned i = 0; i < n; i++, prev = r[i - 1].chain)
+		record_seal(&r[i], prev);
 	errno = EIO;
 	if (lay(s, at + len) || pwrite(s->fd, r, (size_t)len, at) != len || fdatasync(s->fd)) {
 		s->broken = true;
@@ -385,30 +447,96 @@ int sstate_add(struct signer_state *s, const struct sstate_new *in, unsigned n, 
 	}
 	for (unsigned i = 0; i < n && !err; i++)
 		err = remember(s, &r[i]);
-	return err ? err_set(e, err, "signer state: %s", full(err)) : 0;
+	if (!err)
+		return 0;
+	s->broken = true; /* what is on disk and what is known are not the same */
+	return err_set(e, err, "signer state: %s", full(err));
+}
+
+int sstate_add(struct signer_state *s, const struct sstate_new *in, unsigned n, struct err *e)
+{
+	struct record r[SSTATE_ADD_MAX];
+	int err;
+
+	if (s->broken)
+		return err_set(e, -EIO, "signer state: an earlier write failed");
+	err = s->table.n + n * SLOTS_A_RECORD > SIGNER_LINEAGES ? -ENOSPC : 0;
+	if (err)
+		return err_set(e, err, "signer state: %s", full(err));
+	for (unsigned i = 0; i < n; i++) {
+		r[i] = (struct record){ .tag = RECORD_TAG | in[i].kind,
+					.what = in[i].named,
+					.revision = in[i].now.revision };
+		memcpy(r[i].lineage, in[i].lineage, sizeof(r[i].lineage));
+		memcpy(r[i].digest, in[i].now.digest, sizeof(r[i].digest));
+	}
+	return append(s, r, n, e);
+}
+
+int sstate_forget(struct signer_state *s, uint32_t before, uint32_t *ret_gone, struct err *e)
+{
+	uint32_t had = s->table.n, middle;
+	struct record r = { .tag = RECORD_TAG | SIGN_STATE_HORIZON };
+	int err;
+
+	if (s->broken)
+		return err_set(e, -EIO, "signer state: an earlier write failed");
+	err = table_middle(&s->table, &middle);
+	if (err)
+		return err_set(e, err, "signer state: %s", full(err));
+	before = middle < before ? middle : before;
+	if (before <= s->horizon)
+		return err_set(e, -EACCES, "before: the horizon would not move");
+	r.revision = before;
+	err = append(s, &r, 1, e);
+	if (!err)
+		*ret_gone = had - s->table.n;
+	return err;
+}
+
+uint32_t sstate_horizon(const struct signer_state *s)
+{
+	return s->horizon;
 }
 
 uint32_t sstate_lineages(const struct signer_state *s)
 {
-	return s->lineages;
+	return s->table.n;
+}
+
+uint32_t sstate_kept(const struct signer_state *s)
+{
+	return s->table.kept;
 }
 
 uint64_t sstate_count(const struct signer_state *s)
 {
-	return s->count;
+	return s->base + s->here - s->part.records;
+}
+
+static int read_hash(const struct signer_state *s, uint64_t record, size_t member, uint8_t ret[32])
+{
+	off_t at = (off_t)(record * sizeof(struct record) + member);
+
+	return pread(s->fd, ret, 32, at) == 32 ? 0 : -EIO;
 }
 
 int sstate_head(const struct signer_state *s, uint64_t count, uint8_t ret[32])
 {
-	off_t at = (off_t)(count * sizeof(struct record) - 32);
+	uint64_t have = sstate_count(s);
 
-	if (count > s->count)
+	if (count > have)
 		return -ERANGE;
-	if (count == s->count)
+	if (count == have)
 		memcpy(ret, s->head, 32);
 	else if (count == 0)
 		memset(ret, 0, 32);
-	else if (pread(s->fd, ret, 32, at) != 32)
-		return -EIO;
+	else if (count >= s->base)
+		return read_hash(s, s->part.records + (count - s->base) - 1,
+				 offsetof(struct record, chain), ret);
+	else if (s->base - 1 - count <= s->part.heads)
+		return read_hash(s, s->base - 1 - count, offsetof(struct record, digest), ret);
+	else
+		return -ESTALE;
 	return 0;
 }

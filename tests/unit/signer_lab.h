@@ -116,6 +116,16 @@ struct texts {
 	struct sign_req q;
 };
 
+static const char *names[256]; /* of lineages; NULL: "l" and the number */
+
+static inline const char *name_of(uint8_t lineage)
+{
+	static char plain[8];
+
+	(void)snprintf(plain, sizeof(plain), "l%d", lineage);
+	return names[lineage] ? names[lineage] : plain;
+}
+
 static inline struct ask want(uint32_t kind, uint8_t lineage, uint64_t revision, uint8_t content)
 {
 	return (struct ask){ kind, lineage, revision, content, 10, 0 };
@@ -126,12 +136,12 @@ static inline struct ask want(uint32_t kind, uint8_t lineage, uint64_t revision,
 	"\"issuer\":\"" OWN "\",\"type\":[\"VerifiableCredential\",\"" type "\"]}"
 #define AGREED                                                                                     \
 	VC("AgreementCredential", "\"treaty\":{\"amount\":{\"amount\":%lld,\"currency\":\"EUR\"}," \
-				  "\"lineageId\":\"l%d\",\"revision\":%llu,"                       \
+				  "\"lineageId\":\"%s\",\"revision\":%llu,"                        \
 				  "\"walletId\":\"w%d\"}")
 
 static inline int agreement_text(const struct ask *x, char *out, size_t cap)
 {
-	return snprintf(out, cap, AGREED, (long long)x->amount, x->lineage,
+	return snprintf(out, cap, AGREED, (long long)x->amount, name_of(x->lineage),
 			(unsigned long long)x->revision, x->wallet, x->content);
 }
 
@@ -144,10 +154,9 @@ static inline void acceptance_text(const struct ask *x, struct texts *t)
 	sha256(t->about, (size_t)n, h);
 	digest_encode(h, digest);
 	(void)snprintf(t->doc, sizeof(t->doc),
-		       VC("AcceptanceCredential",
-			  "\"agreementDigest\":\"%s\",\"lineageId\":\"l%d\","
-			  "\"revision\":%llu"),
-		       digest, x->lineage, (unsigned long long)x->revision, x->content);
+		       VC("AcceptanceCredential", "\"agreementDigest\":\"%s\",\"lineageId\":\"%s\","
+						  "\"revision\":%llu"),
+		       digest, name_of(x->lineage), (unsigned long long)x->revision, x->content);
 }
 
 static inline void texts_of(const struct ask *x, struct texts *t)
@@ -172,17 +181,17 @@ static inline void texts_of(const struct ask *x, struct texts *t)
 	case SIGNER_ACCEPTANCE: acceptance_text(x, t); break;
 	case SIGNER_RECEIPT:
 		(void)snprintf(t->doc, sizeof(t->doc),
-			       VC("DebitReceiptCredential", "\"amount\":%lld,\"lineageId\":\"l%d\","
+			       VC("DebitReceiptCredential", "\"amount\":%lld,\"lineageId\":\"%s\","
 							    "\"revision\":%llu"),
-			       amount, x->lineage, rev, x->content);
+			       amount, name_of(x->lineage), rev, x->content);
 		break;
 	case SIGNER_CREDIT: /* its name is of the lineage and the content */
 		(void)snprintf(t->doc, sizeof(t->doc),
 			       "{\"credentialSubject\":{\"amount\":%lld,\"currency\":\"EUR\","
-			       "\"lineageId\":\"l%d\",\"revision\":%llu,\"walletId\":\"w%d\"},"
+			       "\"lineageId\":\"%s\",\"revision\":%llu,\"walletId\":\"w%d\"},"
 			       "\"id\":\"urn:x:%d.%d\",\"issuer\":\"" OWN "\",\"type\":"
 			       "[\"VerifiableCredential\",\"CreditNoteCredential\"]}",
-			       amount, x->lineage, rev, x->wallet, x->lineage, x->content);
+			       amount, name_of(x->lineage), rev, x->wallet, x->lineage, x->content);
 		break;
 	case SIGNER_DISCLOSURE:
 		(void)snprintf(t->doc, sizeof(t->doc),
