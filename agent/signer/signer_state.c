@@ -75,19 +75,6 @@ static int add_up(struct signer_state *s, struct slot *x, const struct record *r
 	return 0;
 }
 
-static int forget(struct signer_state *s, uint32_t before)
-{
-	struct sign_table left;
-	int r = table_without(&s->table, before, &left);
-
-	if (r)
-		return r;
-	table_free(&s->table);
-	s->table = left;
-	s->horizon = before;
-	return 0;
-}
-
 /* A sum as it was when the file was written anew. */
 static void put_sum(struct signer_state *s, const struct record *r)
 {
@@ -128,7 +115,10 @@ static int take(struct signer_state *s, const struct record *r)
 		s->base = r->revision + 1;
 		return 0;
 	case SIGN_STATE_HEAD: return 0;
-	case SIGN_STATE_HORIZON: return forget(s, (uint32_t)r->revision);
+	case SIGN_STATE_HORIZON:
+		s->horizon = (uint32_t)r->revision;
+		table_forget(&s->table, s->horizon);
+		return 0;
 	case SIGN_STATE_SUM: put_sum(s, r); return 0;
 	case SIGN_STATE_HELD: put_held(s, r); return 0;
 	default: break;

@@ -11,16 +11,23 @@ void table_free(struct sign_table *t)
 	*t = (struct sign_table){ 0 };
 }
 
-/* The lineage's slot, or the free one where it belongs. FNV-1a: a flood of chosen lineages could
- * lengthen the search, but whoever may ask us to sign has simpler ways to waste our time. */
-static struct slot *slot_of(const struct sign_table *t, uint32_t kind, const uint8_t *lineage)
+/* FNV-1a: a flood of chosen lineages could lengthen the search, but whoever may ask us to sign has
+ * simpler ways to waste our time. */
+static size_t home_of(const struct sign_table *t, uint32_t kind, const uint8_t *lineage)
 {
 	uint64_t h = 0xcbf29ce484222325 ^ kind;
-	size_t i;
 
 	for (size_t k = 0; k < SIGN_LINEAGE_LEN; k++)
 		h = (h ^ lineage[k]) * 0x100000001b3;
-	for (i = h % t->slots; t->slot[i].used; i = (i + 1) % t->slots)
+	return h % t->slots;
+}
+
+/* The lineage's slot, or the free one where it belongs. */
+static struct slot *slot_of(const struct sign_table *t, uint32_t kind, const uint8_t *lineage)
+{
+	size_t i = home_of(t, kind, lineage);
+
+	for (; t->slot[i].used; i = (i + 1) % t->slots)
 		if (t->slot[i].kind == kind &&
 		    !memcmp(t->slot[i].lineage, lineage, SIGN_LINEAGE_LEN))
 			break;
@@ -29,45 +36,26 @@ static struct slot *slot_of(const struct sign_table *t, uint32_t kind, const uin
 
 static bool goes(const struct slot *x, uint32_t before)
 {
-	return !x->used || (x->named && x->named < before);
-}
-
-/* From one table into another that has room for all of them. */
-static void copy(const struct sign_table *from, uint32_t before, struct sign_table *to)
-{
-	for (size_t i = 0; i < from->slots; i++) {
-		const struct slot *x = &from->slot[i];
-
-		if (goes(x, before))
-			continue;
-		*slot_of(to, x->kind, x->lineage) = *x;
-		to->n++;
-		to->kept += !x->named;
-	}
-}
-
-static int table_of(struct sign_table *ret, uint32_t n)
-{
-	size_t want = SLOTS_FIRST;
-
-	while (n >= want / 2 && want < 2 * (size_t)SIGNER_LINEAGES)
-		want *= 2;
-	*ret = (struct sign_table){ .slot = calloc(want, sizeof(struct slot)), .slots = want };
-	return ret->slot ? 0 : -ENOMEM;
+	return x->named && x->named < before;
 }
 
 int table_reserve(struct sign_table *t, uint32_t more)
 {
-	struct sign_table now;
-	int r;
+	struct sign_table now = *t;
+	size_t want = t->slots ? t->slots : SLOTS_FIRST;
 
-	if (t->slot && (t->n + more < t->slots / 2 || t->slots == 2 * (size_t)SIGNER_LINEAGES))
+	while (t->n + more >= want / 2 && want < 2 * (size_t)SIGNER_LINEAGES)
+		want *= 2;
+	if (want == t->slots)
 		return 0;
-	r = table_of(&now, t->n + more);
-	if (r)
-		return r;
-	copy(t, 0, &now);
-	table_free(t);
+	now.slot = calloc(want, sizeof(*now.slot));
+	now.slots = want;
+	if (!now.slot)
+		return -ENOMEM;
+	for (size_t i = 0; i < t->slots; i++)
+		if (t->slot[i].used)
+			*slot_of(&now, t->slot[i].kind, t->slot[i].lineage) = t->slot[i];
+	free(t->slot);
 	*t = now;
 	return 0;
 }
@@ -125,15 +113,29 @@ int table_middle(const struct sign_table *t, uint32_t *ret)
 	return 0;
 }
 
-int table_without(const struct sign_table *t, uint32_t before, struct sign_table *ret)
+/* Takes the slot out: what stands behind it without a gap, and would not be found beyond one, moves
+ * up. */
+static void take_out(struct sign_table *t, size_t hole)
 {
-	uint32_t n = 0;
-	int r;
+	for (size_t i = (hole + 1) % t->slots; t->slot[i].used; i = (i + 1) % t->slots) {
+		size_t home = home_of(t, t->slot[i].kind, t->slot[i].lineage);
 
-	for (size_t i = 0; i < t->slots; i++)
-		n += !goes(&t->slot[i], before);
-	r = table_of(ret, n);
-	if (!r)
-		copy(t, before, ret);
-	return r;
+		if ((i - home) % t->slots < (i - hole) % t->slots)
+			continue;
+		t->slot[hole] = t->slot[i];
+		hole = i;
+	}
+	t->slot[hole] = (struct slot){ 0 };
+	t->n--;
+}
+
+void table_forget(struct sign_table *t, uint32_t before)
+{
+	size_t i = 0;
+
+	while (i < t->slots) /* the same place again after something moved into it */
+		if (goes(&t->slot[i], before))
+			take_out(t, i);
+		else
+			i++;
 }

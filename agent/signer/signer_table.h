@@ -36,7 +36,7 @@ struct slot *table_make(struct sign_table *t, uint32_t kind,
 
 /* The middle one of all times that names here say; 0 = none says one. -ENOMEM. */
 int table_middle(const struct sign_table *t, uint32_t *ret) must_check;
-/* *ret: a table of its own without what is named before that time. -ENOMEM. */
-int table_without(const struct sign_table *t, uint32_t before, struct sign_table *ret) must_check;
+/* What is named before that time goes; pointers to it end, and to what is left. */
+void table_forget(struct sign_table *t, uint32_t before);
 
 #endif
