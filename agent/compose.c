@@ -28,6 +28,7 @@
 #include "agent/wire/sse.h"
 #include "agent/wire/tls.h"
 #include "fetch.h"
+#include "horizon.h"
 #include "side_make.h"
 #include "side_clock.h"
 #include "status_lists.h"
@@ -479,6 +480,7 @@ static const struct {
 	{ ROLE_ENTERPRISE | ROLE_BSS, witness_start },
 	{ ROLE_ENTERPRISE | ROLE_BSS | ROLE_OSS | ROLE_NODE, disclosure_start },
 	{ ROLE_ENTERPRISE | ROLE_BSS, log_commit_start },
+	{ ROLE_ENTERPRISE | ROLE_BSS, horizon_start },
 	{ ROLE_ENTERPRISE | ROLE_BSS | ROLE_OSS | ROLE_NODE, queries_start },
 };
 

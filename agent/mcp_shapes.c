@@ -92,7 +92,8 @@ static const struct {
 	{ "log_export", "export!:o next!:i" },
 	{ "key_list", "keys!:[{key!:s role!:s state!:s publicKeyMultibase!:s since:s until:s}] "
 		      "ledgerFrozen!:b sums!:[{wallet!:s currency!:s committed!:i credited!:i "
-		      "ceiling:i since:s lineages:i lineagesMax:i}]" },
+		      "ceiling:i since:s lineages:i lineagesMax:i "
+		      "staying:i stayingMax:i horizon:s}]" },
 	{ "key_document", "document!:o" },
 	{ "key_rotate", NEW_KEY },
 	{ "key_compromise", NEW_KEY },

@@ -81,6 +81,17 @@ static int add_signers(const struct side *s, json_t *rows, enum cfg_key_kind rol
 /* --- what the signer added up ------------------------------------------------------------------
  */
 
+static void add_memory(json_t *o, const struct sums_rep *p)
+{
+	(void)json_object_set_new(o, "lineages", json_integer(p->lineages));
+	(void)json_object_set_new(o, "lineagesMax", json_integer(SIGNER_LINEAGES));
+	(void)json_object_set_new(o, "staying", json_integer(p->kept));
+	(void)json_object_set_new(o, "stayingMax", json_integer(SIGNER_KEPT));
+	if (p->horizon)
+		(void)json_object_set_new(o, "horizon",
+					  json_time((wall_t){ (int64_t)p->horizon * 1000 }));
+}
+
 static json_t *sums_row(const struct side *s, const char *wallet)
 {
 	struct sums_rep p;
@@ -92,9 +103,7 @@ static json_t *sums_row(const struct side *s, const char *wallet)
 		      s->cfg->ledger.currency, "committed", (json_int_t)p.committed, "credited",
 		      (json_int_t)p.credited);
 	if (o && !wallet)
-		(void)json_object_set_new(o, "lineages", json_integer(p.lineages));
-	if (o && !wallet)
-		(void)json_object_set_new(o, "lineagesMax", json_integer(SIGNER_LINEAGES));
+		add_memory(o, &p);
 	if (o && p.ceiling != INT64_MAX)
 		(void)json_object_set_new(o, "ceiling", json_integer(p.ceiling));
 	if (o && p.period)

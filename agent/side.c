@@ -233,6 +233,15 @@ int side_key_act(struct side *s, const struct key_req *q, uint64_t *ret_generati
 	return 0;
 }
 
+int side_horizon(struct side *s, uint64_t before, struct horizon_rep *ret, struct err *e)
+{
+	int r = signer_horizon(s->signer, before, ret, e);
+
+	if (!r)
+		keep_record(s, ret->count, ret->head);
+	return r;
+}
+
 /* The signer is shown all that it signs. */
 static int sign_ask(void *arg, const struct sign_request *rq, void **ret)
 {

@@ -16,6 +16,9 @@ void side_key_id(enum cfg_key_kind key, uint64_t generation, name_t *ret);
 /* The act at the signer, its record kept in this turn. As signer_key_act(). */
 int side_key_act(struct side *s, const struct key_req *q, uint64_t *ret_generation,
 		 struct err *e) must_check;
+/* signer_horizon(), its record kept in this turn. */
+int side_horizon(struct side *s, uint64_t before, struct horizon_rep *ret,
+		 struct err *e) must_check;
 /* Tells the signer what the log knows of it, and has the log learn what it does from now on; needs
  * the engine. */
 int side_attest(struct side *s, struct err *e) must_check;

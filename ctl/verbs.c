@@ -171,10 +171,12 @@ const struct verb verbs[] = {
 	  "keys of this side: active, standby, overlap, retired, compromised; and those of others "
 	  "that were compromised" },
 	{ "key", "sums", NULL, NULL, ctl_list,
-	  "key_list sums wallet currency committed credited ceiling since lineages lineagesMax",
+	  "key_list sums wallet currency committed credited ceiling since lineages lineagesMax "
+	  "staying stayingMax horizon",
 	  "what the signer counted by itself: signed with each wallet and given back by credit "
 	  "notes, and the ceiling of each of the two; how many lineages it remembers, of how "
-	  "many" },
+	  "many; how many of these stay, of how many; the time before which it signs for no new "
+	  "name" },
 	{ "key", "rotate", "ROLE", "overlap=SPAN reason=TEXT", ctl_key_rotate, NULL,
 	  "let the key of keys.next-ROLE sign from now on; the old one verifies for SPAN (a day); "
 	  "ROLE is wallet, presentation, agreement or checkpoint" },

@@ -181,6 +181,10 @@ static int settle(struct signing *x)
 		log_error("%s revision %u: not signed: %s", x->next_rev.lineage.s, x->next_rev.rev,
 			  e.text);
 		why = "the signer holds another content of this revision";
+		if (r == -ESTALE) { /* SIGN_FORGOTTEN */
+			no = REFUSE_NAME_FORGOTTEN;
+			why = "lineageId: named before the signer's horizon, and none it knows";
+		}
 	} else {
 		r = desk_vc_put(bss.side, x->call.peer->did, vc, &e);
 		if (r)

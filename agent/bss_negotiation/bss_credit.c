@@ -99,15 +99,6 @@ void bss_credit_failed(const struct deal *d)
 		bss_offers_soon();
 }
 
-static bool credited(const struct deal *d)
-{
-	for (uint8_t i = 0; i < d->n_credits; i++)
-		if (digest_eq(d->credit[i].note.agreement, d->cur.digest) &&
-		    d->credit[i].note.reason != CREDIT_LOWERED)
-			return true;
-	return false;
-}
-
 /* After an early end: what the last revision says may go back. The end is in the log, so the sum is
  * the same whenever it is asked for. */
 void bss_credit_unused(const struct deal *d)
@@ -117,7 +108,7 @@ void bss_credit_unused(const struct deal *d)
 	money_t amount;
 
 	if (!d->operator_side || d->life != LIFE_TERMINATED || !a.rev || !a.refundable ||
-	    credited(d))
+	    deal_credited(d))
 		return;
 	amount = deal_unused(d, d->changed);
 	if (amount.minor <= 0)

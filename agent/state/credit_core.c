@@ -23,6 +23,15 @@ static bool lowered_ok(const struct deal *d, const struct ev_credit *c, bool iss
 	       c->amount.minor == deal_captured(d).minor - d->cur.amount.minor;
 }
 
+bool deal_credited(const struct deal *d)
+{
+	for (uint8_t i = 0; i < d->n_credits; i++)
+		if (digest_eq(d->credit[i].note.agreement, d->cur.digest) &&
+		    d->credit[i].note.reason != CREDIT_LOWERED)
+			return true;
+	return false;
+}
+
 /* One note makes a revision cheaper and one ends it; else a revision has one. */
 static bool same_note(const struct ev_credit *a, const struct ev_credit *b)
 {

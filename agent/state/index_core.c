@@ -177,9 +177,8 @@ const struct wanted *world_wanted(const struct world *w, const struct step *s)
 
 #define LAPSED_MS (10 * 60 * 1000) /* so long after its menu's end nobody comes back for it */
 
-/* A menu that nobody chose from, or an end that everybody heard of and every kernel carried out.
- * What ended in this very turn (the clock stands still in it) has yet to be heard of. */
-static bool over(const struct world *w, const struct deal *d, wall_t now)
+/* What ended in this very turn (the clock stands still in it) has yet to be heard of. */
+bool world_over(const struct world *w, const struct deal *d, wall_t now)
 {
 	struct step line = { .kind = STEP_LABEL_SET };
 	const struct wanted *own;
@@ -207,7 +206,7 @@ struct deal *world_room(const struct world *w, wall_t now)
 	for (uint32_t i = 0; i < w->n_deals; i++) {
 		struct deal *d = &w->deal[(w->hand + i) % w->n_deals];
 
-		if (over(w, d, now))
+		if (world_over(w, d, now))
 			return d;
 	}
 	return NULL;

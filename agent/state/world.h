@@ -191,6 +191,9 @@ int world_compare(const struct world *a, const struct world *b);
 struct deal *world_deal(const struct world *w, const ident_t *id);
 /* Where a new deal would stand: a free row or that of a deal which is over. NULL: there is none. */
 struct deal *world_room(const struct world *w, wall_t now);
+/* A menu that nobody chose from, or an end that everybody heard of and every kernel carried out:
+ * its row is free for another. */
+bool world_over(const struct world *w, const struct deal *d, wall_t now);
 /* index_core.c, for fold_core.c: d is new (old_lineage NULL) or may have another lineage than
  * before; d goes. */
 void index_deal(struct world *w, const struct deal *d, const ident_t *old_lineage);
@@ -264,6 +267,8 @@ bool deal_swap(const struct deal *d, const struct order *o);
 uint32_t deal_next_rev(const struct deal *d);
 /* A credit note that the enterprise has not booked yet; NULL when there is none. */
 const struct credit_line *deal_credit_open(const struct deal *d);
+/* What its last revision left unused, or cost without being there, has gone back. */
+bool deal_credited(const struct deal *d);
 
 /* The life-cycle event that `ev` means for deal d, LEV_MAX_ when none. */
 enum life_event fold_life_event(const struct deal *d, const struct event *ev);

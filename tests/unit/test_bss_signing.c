@@ -130,6 +130,21 @@ static void the_signer_refuses(void **state)
 	assert_int_equal(deal(&r)->has_pending, holds_now() == 1);
 }
 
+/* A name of before its horizon, which it never knew or no longer does. */
+static void the_signer_forgot(void **state)
+{
+	auto_road struct road r = quoted(&lab.ent, "a1");
+
+	(void)state;
+	lab.op.refuses = -ESTALE;
+	half_accept(&r);
+	lab_turn();
+	assert_int_equal(problem(), REFUSE_NAME_FORGOTTEN);
+	assert_int_equal(holds_now(), 0);
+	assert_false(deal(&r)->has_accept || deal(&r)->has_pending);
+	lab.op.refuses = 0;
+}
+
 /* What no message brings about: the fold does not take the choice any more. */
 static void overtaken(void **state)
 {
@@ -188,13 +203,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, lab_setup, lab_teardown)
-		T(two_in_a_turn),
-		T(again_in_the_turn),
-		T(another_in_the_turn),
-		T(rejected_in_the_turn),
-		T(the_signer_refuses),
-		T(overtaken),
-		T(label_of_what_just_ended),
+		T(two_in_a_turn),       T(again_in_the_turn),
+		T(another_in_the_turn), T(rejected_in_the_turn),
+		T(the_signer_refuses),  T(the_signer_forgot),
+		T(overtaken),           T(label_of_what_just_ended),
 		T(stopped_in_the_turn),
 	};
 
