@@ -276,7 +276,7 @@ static void test_model(void **state)
 			m_restart();
 	}
 	for (int i = 0; i < 3; i++) {
-		char w[8];
+		char w[16];
 
 		(void)snprintf(w, sizeof(w), "w%d", i);
 		sums_are(w, m->sum[i], m->back[i]);
