@@ -544,6 +544,9 @@ int compose_start(struct compose *m, struct loop *l, struct msg_client *enforcer
 	m->side.enforcer = enforcer;
 	m->side.signer = signer;
 	m->side.sign_err = &m->sign_err;
+	r = signer_ready(signer, e);
+	if (r)
+		return r;
 	side_keys(&m->side);
 	r = start_engine(m, e);
 	if (!r)

@@ -5,12 +5,22 @@
 
 #include <errno.h>
 
-int signer_ping(struct msg_client *c, struct err *e)
+static int ping(struct msg_client *c, int wait_ms, struct err *e)
 {
 	struct msg_ping q = { .token = 0x5097d2bb ^ c->seq }, p;
-	int r = msg_call(c, MSG_PING, &q, sizeof(q), &p, sizeof(p), NULL, SIGNER_WAIT_MS, e);
+	int r = msg_call(c, MSG_PING, &q, sizeof(q), &p, sizeof(p), NULL, wait_ms, e);
 
 	return !r && p.token != q.token ? err_set(e, -EPROTO, "ping: another token") : r;
+}
+
+int signer_ping(struct msg_client *c, struct err *e)
+{
+	return ping(c, SIGNER_WAIT_MS, e);
+}
+
+int signer_ready(struct msg_client *c, struct err *e)
+{
+	return ping(c, SIGNER_START_MS, e);
 }
 
 int signer_attest(struct msg_client *c, const struct attest_req *q, struct attest_rep *ret,

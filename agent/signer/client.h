@@ -6,9 +6,13 @@
 
 #include "agent/signer/signer.h"
 
-#define SIGNER_WAIT_MS 5000
+#define SIGNER_WAIT_MS  5000
+#define SIGNER_START_MS 60000
 
 int signer_ping(struct msg_client *c, struct err *e) must_check;
+/* The first answer of all, for which it reads its whole file and may write it anew: up to
+ * SIGNER_START_MS. */
+int signer_ready(struct msg_client *c, struct err *e) must_check;
 int signer_attest(struct msg_client *c, const struct attest_req *q, struct attest_rep *ret,
 		  struct err *e) must_check;
 int signer_public(struct msg_client *c, enum cfg_key_kind key, uint8_t ret[32],

@@ -373,11 +373,30 @@ static void test_process(void **state)
 	assert_int_equal(halt(), 0);
 }
 
+/* What has a long file to read first answers late, and is waited for. */
+static void test_late(void **state)
+{
+	struct err e = { 0 };
+
+	(void)state;
+	clock_s = 0;
+	start();
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	if (fork() == 0) {
+		(void)usleep((SIGNER_WAIT_MS + 500) * 1000);
+		(void)kill(pid, SIGCONT);
+		_exit(0);
+	}
+	assert_int_equal(signer_ready(&cl, &e), 0);
+	assert_int_equal(halt(), 0);
+	assert_true(wait(NULL) > 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		HERE(test_names), HERE(test_horizon), HERE(test_horizon_stays),
-		HERE(test_model), HERE(test_share),   HERE(test_process),
+		HERE(test_names), HERE(test_horizon), HERE(test_horizon_stays), HERE(test_model),
+		HERE(test_share), HERE(test_process), HERE(test_late),
 	};
 
 	if (geteuid() != 0)
