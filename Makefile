@@ -110,7 +110,7 @@ $(B)/treatyctl: $(CTL_SRC:%.c=$(B)/%.o) $(LIB) $(LLHTTP)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(LABS): %: %.o $(LIB) $(LLHTTP)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lpthread
-TEST_LDFLAGS_test_compose := -Wl,--wrap=store_open,--wrap=sse_send,--wrap=signer_attest
+TEST_LDFLAGS_test_compose := -Wl,--wrap=store_open,--wrap=sse_send,--wrap=signer_attest,--wrap=signer_ready
 TEST_LDFLAGS_test_grace := -Wl,--wrap=syscall
 TEST_LDFLAGS_test_loop := -Wl,--wrap=timerfd_settime
 TEST_LDFLAGS_test_http_handle := -Wl,--wrap=curl_easy_init,--wrap=curl_easy_reset

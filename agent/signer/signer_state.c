@@ -450,7 +450,10 @@ int sstate_add(struct signer_state *s, const struct sstate_new *in, unsigned n, 
 
 	if (s->broken)
 		return err_set(e, -EIO, "signer state: an earlier write failed");
-	err = s->table.n + n * SLOTS_A_RECORD > SIGNER_LINEAGES ? -ENOSPC : 0;
+	err = s->table.n + n * SLOTS_A_RECORD > SIGNER_LINEAGES
+		      ? -ENOSPC
+		      : table_reserve(&s->table,
+				      n * SLOTS_A_RECORD); /* or it breaks after the write */
 	if (err)
 		return err_set(e, err, "signer state: %s", full(err));
 	for (unsigned i = 0; i < n; i++) {
