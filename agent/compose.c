@@ -34,6 +34,7 @@
 #include "status_lists.h"
 #include "tokens.h"
 #include "log_commit.h"
+#include "log_scan.h"
 #include "witness.h"
 
 #include <arpa/inet.h>
@@ -582,6 +583,7 @@ struct compose *compose_free(struct compose *m)
 		log_error("last commit: %s", e.text);
 	if (m->side.loop)
 		loop_cancel(m->side.loop, m->ping);
+	log_scans_free(&m->side);
 	m->sse = sse_hub_free(m->sse);
 	m->push = http_push_free(m->push);
 	m->side.a2a = a2a_server_free(m->side.a2a);

@@ -241,6 +241,37 @@ int mcp_table_view(json_t **io, struct err *e)
 			    : 0;
 }
 
+struct mcp_kept_view {
+	const char *tool;
+	json_t *args;
+	struct disclosure_lens lens;
+};
+
+struct mcp_kept_view *mcp_table_keep_view(void)
+{
+	struct mcp_kept_view *v = calloc(1, sizeof(*v));
+
+	if (v && looking.tool) {
+		v->tool = row_of(looking.tool)->name;
+		v->args = json_incref((json_t *)(uintptr_t)looking.args);
+		v->lens = looking.lens;
+	}
+	return v;
+}
+
+struct mcp_kept_view *mcp_table_free_view(struct mcp_kept_view *v)
+{
+	if (v)
+		json_decref(v->args);
+	free(v);
+	return NULL;
+}
+
+int mcp_table_view_by(const struct mcp_kept_view *v, json_t **io, struct err *e)
+{
+	return v->tool ? disclosure_answer(&v->lens, v->tool, v->args, io, e) : 0;
+}
+
 int mcp_table_run(struct side *s, const struct peer *p, const char *tool, const json_t *args,
 		  struct mcp_turn *t, struct err *e)
 {

@@ -50,6 +50,11 @@ void mcp_table_changed(struct mcp_server *m, const char *deal);
 void mcp_table_paths_changed(struct mcp_server *m);
 /* What the call under way may be told of o: *io is replaced. Every read answers through it. */
 int mcp_table_view(json_t **io, struct err *e) must_check;
+/* The same for an answer after the call: kept while it is under way, to be freed. NULL: no memory.
+ */
+struct mcp_kept_view *mcp_table_keep_view(void);
+struct mcp_kept_view *mcp_table_free_view(struct mcp_kept_view *v);
+int mcp_table_view_by(const struct mcp_kept_view *v, json_t **io, struct err *e) must_check;
 /* Ends the turn with o, which is consumed, once what it says is durable. */
 int mcp_answer_later(struct side *s, struct mcp_turn *t, json_t *o, struct err *e) must_check;
 /* {id, reason} of an act that somebody answers for, both required. */

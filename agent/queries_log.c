@@ -3,6 +3,7 @@
 #include "agent/codec/event_json.h"
 #include "agent/store/store.h"
 #include "log_commit.h"
+#include "log_scan.h"
 #include "queries_int.h"
 
 #include <errno.h>
@@ -71,7 +72,11 @@ static int on_log_read(struct side *s, const struct peer *p, const json_t *args,
  */
 
 struct explaining {
-	struct reading to;
+	struct side *side;
+	struct mcp_turn *turn;
+	struct mcp_kept_view *view;
+	ident_t about; /* as it was asked for */
+	json_t *rows;
 	ident_t ids[32]; /* the deal's names, found as the log goes by */
 	size_t n_ids;
 };
@@ -271,22 +276,31 @@ static json_t *explained(const struct event *ev, const json_t *inputs)
 			 "undo", undo(ev->kind));
 }
 
-static int explain_row(void *arg, const struct store_event *row)
+/* An event is read when its text has one of the names: most have none. */
+static bool has_name(const struct explaining *x, const struct store_event *row)
+{
+	for (size_t i = 0; i < x->n_ids; i++)
+		if (memmem(row->body, row->len, x->ids[i].s, strlen(x->ids[i].s)))
+			return true;
+	return false;
+}
+
+static int explain_row(void *arg, const struct store_event *row, struct err *e)
 {
 	struct explaining *x = arg;
 	const ident_t *ids[6];
-	struct event *ev;
+	struct event *ev = NULL;
 	json_t *inputs = NULL;
 	bool mine;
 	size_t n;
 	int r;
 
-	if (row->seq > x->to.durable)
-		return 1;
+	if (!has_name(x, row))
+		return 0;
 	ev = malloc(sizeof(*ev));
 	if (!ev)
-		return -ENOMEM;
-	r = event_read(row->body, row->len, ev, &inputs, x->to.e);
+		return err_set(e, -ENOMEM, "out of memory");
+	r = event_read(row->body, row->len, ev, &inputs, e);
 	n = r ? 0 : ids_of(ev, ids);
 	mine = !r && in_spur(x, ev);
 	for (size_t i = 0; i < n; i++)
@@ -294,48 +308,76 @@ static int explain_row(void *arg, const struct store_event *row)
 	/* What shares an event with the deal is a name of it too: the order of an agreement. */
 	for (size_t i = 0; mine && i < n; i++)
 		learn(x, ids[i]);
-	if (mine && x->to.left) {
-		x->to.left--;
-		r = json_array_append_new(x->to.rows, explained(ev, inputs)) ? -ENOMEM : 0;
-	}
+	if (mine && json_array_append_new(x->rows, explained(ev, inputs)))
+		r = err_set(e, -ENOMEM, "out of memory");
 	json_decref(inputs);
 	free(ev);
-	return r;
+	return r ? r : json_array_size(x->rows) == ROWS_MAX;
+}
+
+static struct explaining *explaining_free(struct explaining *x)
+{
+	if (x) {
+		json_decref(x->rows);
+		x->view = mcp_table_free_view(x->view);
+	}
+	free(x);
+	return NULL;
+}
+
+static void explain_done(void *arg, int r, struct err *e)
+{
+	struct explaining *x = arg;
+	const struct deal *d = query_deal(x->side, x->about.s);
+	json_t *o = NULL;
+
+	if (!r && !json_array_size(x->rows))
+		r = err_set(e, -ENOENT, "agreement_unknown: %s: nothing in the log names it",
+			    x->about.s);
+	if (!r) {
+		o = json_pack("{s:s, s:s, s:O}", "id", x->about.s, "life",
+			      d ? life_name(d->life) : "", "events", x->rows);
+		r = o ? mcp_table_view_by(x->view, &o, e) : err_set(e, -ENOMEM, "out of memory");
+	}
+	if (r)
+		mcp_turn_refuse(x->turn, e->text);
+	else
+		mcp_turn_result(x->turn, o);
+	json_decref(o);
+	explaining_free(x);
 }
 
 static int on_explain(struct side *s, const struct peer *p, const json_t *args, const char *key,
 		      struct mcp_turn *t, struct err *e)
 {
-	struct store *st = engine_store(s->engine);
-	struct explaining x = { .to = { .durable = store_durable(st), .left = ROWS_MAX, .e = e } };
+	struct log_scan ask = { .from = 1, .row = explain_row, .done = explain_done };
+	struct explaining *x;
 	const struct deal *d;
 	const char *id;
-	ident_t given = { 0 };
 	int r = query_id(args, &id, e);
 
 	(void)p;
 	(void)key;
 	if (r)
 		return r;
-	if (str_set(given.s, id))
-		learn(&x, &given);
+	x = ask.arg = calloc(1, sizeof(*x));
+	if (!x || !(x->rows = json_array()) || !(x->view = mcp_table_keep_view())) {
+		explaining_free(x);
+		return err_set(e, -ENOMEM, "out of memory");
+	}
+	x->side = s;
+	x->turn = t;
+	str_cut(x->about.s, id);
+	learn(x, &x->about);
 	d = query_deal(s, id);
 	if (d) {
-		learn(&x, &d->negotiation);
-		learn(&x, &d->lineage);
+		learn(x, &d->negotiation);
+		learn(x, &d->lineage);
 	}
-	x.to.rows = json_array();
-	r = x.to.rows ? store_replay(st, 1, explain_row, &x, e) : -ENOMEM;
-	if (r >= 0 && !json_array_size(x.to.rows))
-		r = err_set(e, -ENOENT, "agreement_unknown: %s: nothing in the log names it", id);
-	if (r < 0) {
-		json_decref(x.to.rows);
-		return r;
-	}
-	return query_answer(t,
-			    json_pack("{s:s, s:s, s:o}", "id", id, "life",
-				      d ? life_name(d->life) : "", "events", x.to.rows),
-			    e);
+	r = log_scan(s, &ask, e);
+	if (r)
+		explaining_free(x);
+	return r;
 }
 
 /* The root that would come with enough events or before the next checkpoint, now: what is under it

@@ -7,6 +7,7 @@
 #include "agent/enforcer/client.h"
 #include "agent/peer.h"
 #include "agent/store/store.h"
+#include "log_scan.h"
 #include "queries_int.h"
 
 #include <errno.h>
@@ -32,7 +33,6 @@ struct verifying {
 	/* while the log goes by: the plan that may still fail */
 	struct plan plan;
 	bool open;
-	struct err *e;
 };
 
 struct asked {
@@ -59,12 +59,17 @@ static void want_step(struct verifying *v, const name_t *node, const struct step
 }
 
 /* A plan counts once its service was active: a failed one was rolled back. */
-static int plan_row(void *arg, const struct store_event *row)
+static int plan_row(void *arg, const struct store_event *row, struct err *e)
 {
 	struct verifying *v = arg;
-	struct event *ev = malloc(sizeof(*ev));
-	int r = ev ? event_read(row->body, row->len, ev, NULL, v->e) : -ENOMEM;
+	struct event *ev;
+	int r;
 
+	if (!memmem(row->body, row->len, v->lineage.s, strlen(v->lineage.s)))
+		return 0;
+	ev = malloc(sizeof(*ev));
+	r = ev ? event_read(row->body, row->len, ev, NULL, e)
+	       : err_set(e, -ENOMEM, "out of memory");
 	if (!r && ev->kind == EV_PLAN_COMMITTED && ident_eq(ev->u.plan.lineage, v->lineage)) {
 		v->plan = ev->u.plan;
 		v->open = true;
@@ -328,10 +333,23 @@ static void ask_all(struct verifying *v)
 	finish(v);
 }
 
+static void planned(void *arg, int r, struct err *e)
+{
+	struct verifying *v = arg;
+
+	if (!r) {
+		ask_all(v);
+		return;
+	}
+	mcp_turn_refuse(v->turn, e->text);
+	verifying_free(v);
+}
+
 static int on_verify(struct side *s, const struct peer *p, const json_t *args, const char *key,
 		     struct mcp_turn *t, struct err *e)
 {
 	const struct deal *d = NULL;
+	struct log_scan ask;
 	struct verifying *v;
 	const char *id;
 	int r = json_only(args, "", e, "agreementId", NULL);
@@ -356,17 +374,16 @@ static int on_verify(struct side *s, const struct peer *p, const json_t *args, c
 	v->lineage = d->lineage;
 	v->label = d->cur.label;
 	v->ok = true;
-	v->e = e;
-	if (d->operator_side)
-		r = store_replay(engine_store(s->engine), 1, plan_row, v, e);
-	else
+	if (!d->operator_side) {
 		want_local(v, engine_world(s->engine));
-	if (r) {
-		verifying_free(v);
-		return r;
+		ask_all(v);
+		return 0;
 	}
-	ask_all(v);
-	return 0;
+	ask = (struct log_scan){ d->first, plan_row, planned, v };
+	r = log_scan(s, &ask, e);
+	if (r)
+		verifying_free(v);
+	return r;
 }
 
 #define AGREEMENT_ID                                                                   \

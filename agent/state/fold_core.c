@@ -318,9 +318,9 @@ enum refusal fold_guard(const struct world *w, const struct event *ev)
 /* --- folding -------------------------------------------------------------------------- */
 
 /* The guard has seen that there is room. */
-static struct deal *deal_make(struct world *w, const struct intent *i, wall_t now)
+static struct deal *deal_make(struct world *w, const struct intent *i, const struct event *ev)
 {
-	struct deal *d = world_room(w, now);
+	struct deal *d = world_room(w, ev->at);
 
 	if (w->n_deals < w->max_deals) {
 		w->n_deals++;
@@ -331,6 +331,7 @@ static struct deal *deal_make(struct world *w, const struct intent *i, wall_t no
 	memset(d, 0, sizeof(*d));
 	d->negotiation = i->negotiation;
 	d->life = LIFE_DECLARED;
+	d->first = ev->seq;
 	index_deal(w, d, NULL);
 	return d;
 }
@@ -340,7 +341,7 @@ static void fold_intent(struct world *w, const struct intent *i, const struct ev
 	struct deal *d = world_deal(w, ident_empty(i->lineage) ? &i->negotiation : &i->lineage);
 
 	if (!d)
-		d = deal_make(w, i, ev->at);
+		d = deal_make(w, i, ev);
 	d->intent = *i;
 	d->rounds = 0;
 	d->seq = ev->seq;

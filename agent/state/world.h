@@ -42,6 +42,7 @@ struct deal {
 	enum life life;
 	wall_t changed;  /* when life last changed */
 	wall_t admitted; /* operator: when its wallet was last shown */
+	uint64_t first;  /* event: what was signed, ordered and planned of it came later */
 	uint64_t seq;    /* of the event that last touched it */
 	struct intent intent;
 	struct ev_admit admit; /* operator: the wallet facts of the latest admission */

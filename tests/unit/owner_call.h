@@ -52,7 +52,7 @@ static inline struct mcp_result owner_call(enum owner o, const char *tool, const
 	struct peer p = { .name = "x" };
 
 	owner_did(o, p.did, sizeof(p.did));
-	return mcp_call_as(owner_mcp, owner_side->engine, &p, tool, args);
+	return mcp_call_as(owner_mcp, owner_side, &p, tool, args);
 }
 
 static inline struct mcp_result owner_does(enum owner o, const char *tool, const char *args)

@@ -14,7 +14,7 @@ static struct peer human = { .local = true };
 static inline void call_as(const struct peer *p, const char *tool, const char *args,
 			   struct mcp_result *ret)
 {
-	*ret = mcp_call_as(lab.mcp, lab.side.engine, p, tool, args);
+	*ret = mcp_call_as(lab.mcp, &lab.side, p, tool, args);
 }
 
 static inline struct mcp_result ask(const char *tool, const char *args)

@@ -98,6 +98,12 @@ static void on_reply(void *to, const struct wire_response *r)
 	mcp_result_clear(&m);
 }
 
+static void on_stop(void *arg)
+{
+	(void)arg;
+	loop_stop(lab.side.loop, 0);
+}
+
 /* Answers "ok" of the whole; *ret_bad = how many checks failed, *ret_first = the first of them. */
 static bool verify(const char *id, size_t *ret_bad, json_t **ret_first)
 {
@@ -124,6 +130,8 @@ static bool verify(const char *id, size_t *ret_bad, json_t **ret_first)
 	json_decref(answer);
 	answer = NULL;
 	mcp_server_handle(lab.mcp, &rq, (struct wire_sink){ .fn = on_reply });
+	assert_non_null(loop_after(lab.side.loop, 1000, on_stop, NULL));
+	assert_int_equal(loop_run(lab.side.loop), 0);
 	nodes_answer();
 	assert_non_null(answer);
 	assert_false(refused);
