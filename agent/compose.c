@@ -27,6 +27,7 @@
 #include "agent/wire/pace.h"
 #include "agent/wire/sse.h"
 #include "agent/wire/tls.h"
+#include "feed.h"
 #include "fetch.h"
 #include "horizon.h"
 #include "side_make.h"
@@ -129,22 +130,6 @@ static mono_t mono_now(void *arg)
 
 /* --- the log as a stream ---------------------------------------------------------------------- */
 
-/* Ids and class as filters know them; borrowed from ev and the world. */
-static void describe(const struct compose *m, const struct event *ev, const char *body,
-		     struct sse_event *ret)
-{
-	const ident_t *id = event_deal(ev);
-	const struct deal *d = id ? world_deal(engine_world(m->side.engine), id) : NULL;
-
-	*ret = (struct sse_event){ .seq = ev->seq, .type = event_name(ev->kind), .data = body };
-	ret->about[0] = id ? id->s : NULL;
-	if (d) {
-		ret->about[0] = d->lineage.s;
-		ret->about[1] = d->negotiation.s;
-		ret->class_name = d->intent.class_name.s;
-	}
-}
-
 static void publish(void *arg, const struct event *ev)
 {
 	struct compose *m = arg;
@@ -160,7 +145,7 @@ static void publish(void *arg, const struct event *ev)
 	}
 	if (!sse_readers(m->sse) || store_get(m->store, ev->seq, &body, &len, &e))
 		return;
-	describe(m, ev, body, &out);
+	feed_describe(&m->side, ev, body, &out);
 	sse_publish(m->sse, &out);
 }
 
@@ -169,60 +154,6 @@ static void on_paths(void *arg)
 	const struct compose *m = arg;
 
 	mcp_table_paths_changed(m->mcp);
-}
-
-/* A reader sees of an event what the disclosure policy lets it see. */
-static int see(void *arg, const struct peer *p, const struct sse_event *ev, char **ret)
-{
-	const struct compose *m = arg;
-	const struct disclosure_lens l = { .side = &m->side, .who = disclosure_who(&m->side, p) };
-	struct err e = { 0 };
-
-	return disclosure_sight(&l, ev->seq, ev->data, ret, &e);
-}
-
-static bool may_watch(const struct compose *m, const struct peer *p)
-{
-	const struct disclose_who who = disclosure_who(&m->side, p);
-
-	if (p->bearer && !(p->scopes & TOKENS_READ))
-		return false;
-	return who.owner || disclose_may_watch(disclosure_of(&m->side), &who);
-}
-
-struct replay_to {
-	const struct compose *m;
-	struct sse_reader *reader;
-};
-
-/* What is not durable yet is told later. */
-static int replay_row(void *arg, const struct store_event *row)
-{
-	struct replay_to *to = arg;
-	struct sse_event out;
-	struct event *ev;
-	int r;
-
-	if (row->seq > store_durable(to->m->store))
-		return 1;
-	ev = malloc(sizeof(*ev));
-	r = ev ? event_read(row->body, row->len, ev, NULL, NULL) : -ENOMEM;
-	if (!r) {
-		ev->seq = row->seq;
-		describe(to->m, ev, row->body, &out);
-		r = sse_send(to->reader, &out);
-	}
-	free(ev);
-	return r;
-}
-
-static int replay_after(void *arg, uint64_t after, struct sse_reader *reader)
-{
-	struct compose *m = arg;
-	struct replay_to to = { m, reader };
-	struct err e = { 0 };
-
-	return store_replay(m->store, after + 1, replay_row, &to, &e);
 }
 
 /* --- requests -------------------------------------------------------------------------------- */
@@ -248,7 +179,7 @@ static void on_request(void *arg, const struct wire_request *r, struct http_repl
 		a2a_server_handle(m->side.a2a, r, sink);
 	else if (mcp_server_path(m->mcp, r->path))
 		mcp_server_handle(m->mcp, r, sink);
-	else if (!strcmp(r->path, "/events") && may_watch(m, r->peer))
+	else if (!strcmp(r->path, "/events") && feed_may_watch(&m->side, r->peer))
 		sse_subscribe(m->sse, r, token);
 	else
 		not_found(token);
@@ -442,10 +373,11 @@ static int start_wires(struct compose *m, struct err *e)
 	(void)snprintf(m->card_kid, sizeof(m->card_kid), "%s#card", m->side.cfg->daemon.did);
 
 	if (!r)
-		r = sse_hub_new(&m->sse, m->side.loop, readers_max(m->side.cfg), replay_after, m);
+		r = sse_hub_new(&m->sse, m->side.loop, readers_max(m->side.cfg), feed_replay,
+				&m->side);
 	if (!r) {
 		sse_hub_limit(m->sse, m->side.cfg->daemon.max_peer_readers);
-		sse_hub_view(m->sse, see);
+		sse_hub_view(m->sse, feed_see);
 		r = start_a2a(m, e);
 	}
 	if (!r)
