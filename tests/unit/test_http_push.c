@@ -326,7 +326,7 @@ static void many_webhooks_leave_room_for_other_calls(void **state)
 				    .did = "did:web:carol.example" };
 	struct http_call *other = NULL;
 	struct err e = { 0 };
-	char id[8];
+	char id[16];
 
 	(void)state;
 	start_with(true, 1000, 300);
