@@ -14,6 +14,7 @@
 
 #define PING_EVERY_US 1000000
 #define PING_WAIT_MS  5000
+#define DRAIN_US      1000000
 #define HEAP_KEEP     (8 << 20)
 #define HEAP_STEP     (256 << 10)
 
@@ -24,6 +25,7 @@ struct agents {
 	struct loop_fd *watch;
 	struct compose *compose;
 	struct err *e;
+	bool stopping;
 };
 
 /* What the kernel and the libraries read at run time: resolver, TLS defaults, time zone. */
@@ -109,6 +111,24 @@ static void on_tick(void *arg)
 		loop_stop(a->loop, r);
 }
 
+static void stop_now(void *arg)
+{
+	struct agents *a = arg;
+
+	loop_stop(a->loop, 0);
+}
+
+/* Who waits for an answer gets it, if it comes soon. */
+static void stop(struct agents *a)
+{
+	if (a->stopping)
+		return;
+	a->stopping = true;
+	compose_drain(a->compose, stop_now, a);
+	if (!loop_after(a->loop, DRAIN_US, stop_now, a))
+		stop_now(a);
+}
+
 /* STOP may have come in the middle of some call of this turn. */
 static int before_sleep(void *arg)
 {
@@ -116,7 +136,7 @@ static int before_sleep(void *arg)
 	int r = compose_turn(a->compose, a->e);
 
 	if (a->enforcer.stop)
-		loop_stop(a->loop, 0);
+		stop(a);
 	return r;
 }
 
@@ -134,7 +154,10 @@ static void on_enforcer(void *arg, int fd, unsigned what)
 		r = m.h.type == MSG_STOP && !m.h.len && m.fd < 0 ? 0 : -EPROTO;
 		msg_drop(&m);
 	}
-	loop_stop(a->loop, r ? err_set(a->e, r, "enforcer: %s", strerror(-r)) : 0);
+	if (r)
+		loop_stop(a->loop, err_set(a->e, r, "enforcer: %s", strerror(-r)));
+	else
+		stop(a);
 }
 
 static int start(struct agents *a)

@@ -505,6 +505,12 @@ int compose_start(struct compose *m, struct loop *l, struct msg_client *enforcer
 	return r;
 }
 
+void compose_drain(struct compose *m, void (*done)(void *arg), void *arg)
+{
+	sse_hub_end(m->sse);
+	http_server_drain(m->http, done, arg);
+}
+
 struct compose *compose_free(struct compose *m)
 {
 	struct err e = { 0 };

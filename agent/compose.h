@@ -17,6 +17,9 @@ int compose_start(struct compose *m, struct loop *l, struct msg_client *enforcer
 		  struct msg_client *signer, struct err *e) must_check;
 /* Before every sleep: one turn of the engine. The failure that ends the process, in e. */
 int compose_turn(struct compose *m, struct err *e) must_check;
+/* Takes no new callers, ends the streams of events, and calls done once those who wait have their
+ * answers; at once when nobody does. The loop goes on. */
+void compose_drain(struct compose *m, void (*done)(void *arg), void *arg);
 /* Stops taking new work, commits what is staged, closes. NULL in, NULL out. */
 struct compose *compose_free(struct compose *m);
 

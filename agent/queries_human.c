@@ -211,7 +211,7 @@ static int on_policy_load(struct side *s, const struct peer *p, const json_t *ar
 		r = log_policy(s, p, text, e);
 	if (!r) {
 		memcpy(s->profile, next->profile, sizeof(s->profile));
-		r = query_answer(t, policy_json(s), e);
+		r = mcp_answer_later(s, t, policy_json(s), e);
 	}
 	(void)config_free(c);
 	free(next);

@@ -70,7 +70,7 @@ struct http_conn *http_conn_free(struct http_conn *c)
 
 bool http_conn_idle(const struct http_conn *c)
 {
-	return c->state == CONN_STREAM || (c->state == CONN_READ && !http_in_started(c->in));
+	return c->state == CONN_READ && !http_in_started(c->in);
 }
 
 /* --- reading --------------------------------------------------------------------------------- */

@@ -96,7 +96,7 @@ void http_conn_drop(struct http_conn *c);
  * connection is of no more use. */
 void http_conn_refuse(struct http_conn *c, int status, const char *why);
 void http_conn_refuse_with(struct http_conn *c, const struct wire_response *r);
-/* For a drain: true when it waits between two requests, or streams. */
+/* For a drain: true when it waits between two requests. */
 bool http_conn_idle(const struct http_conn *c);
 
 #endif

@@ -363,14 +363,17 @@ static void on_drain(void *arg)
 	struct http_server *s = arg;
 	void (*done)(void *) = s->drained;
 	struct http_conn *c, *next;
+	size_t waiting = 0;
 
 	s->drain_timer = NULL;
 	for (c = TAILQ_FIRST(&s->conns); c; c = next) {
 		next = TAILQ_NEXT(c, entry);
 		if (http_conn_idle(c))
 			(void)http_conn_free(c);
+		else
+			waiting += c->state != CONN_STREAM && c->state != CONN_LINGER;
 	}
-	if (s->nconns) {
+	if (waiting) {
 		s->drain_timer = loop_after(s->loop, RETRY_US / 5, on_drain, s);
 		if (s->drain_timer)
 			return;

@@ -71,8 +71,8 @@ uint16_t http_listen_port(const struct http_server *s, size_t n);
  * replaced; anything else at that path is -EEXIST, a living one -EADDRINUSE. */
 int http_listen_unix(struct http_server *s, const char *path, struct err *e) must_check;
 
-/* Stops accepting, closes idle connections, lets the others finish their request, then calls done
- * (once; at once when nothing is open). */
+/* Stops accepting, closes idle connections, lets the others have the reply to their request, then
+ * calls done (once; at once when nobody waits). Streams are left to whoever writes them. */
 void http_server_drain(struct http_server *s, void (*done)(void *arg), void *arg);
 size_t http_server_connections(const struct http_server *s);
 

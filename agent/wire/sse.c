@@ -115,15 +115,20 @@ void sse_hub_view(struct sse_hub *h, sse_view_fn view)
 	h->view = view;
 }
 
-struct sse_hub *sse_hub_free(struct sse_hub *h)
+void sse_hub_end(struct sse_hub *h)
 {
 	struct sse_reader *r;
 
-	if (!h)
-		return NULL;
 	while ((r = TAILQ_FIRST(&h->current)) || (r = TAILQ_FIRST(&h->behind)) ||
 	       (r = TAILQ_FIRST(&h->stuck)))
 		reader_free(r);
+}
+
+struct sse_hub *sse_hub_free(struct sse_hub *h)
+{
+	if (!h)
+		return NULL;
+	sse_hub_end(h);
 	while (h->first < h->end)
 		sse_forget_first(h);
 	pace_stop(&h->pace);

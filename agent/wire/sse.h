@@ -41,6 +41,7 @@ typedef int (*sse_view_fn)(void *arg, const struct peer *p, const struct sse_eve
  */
 int sse_hub_new(struct sse_hub **ret, struct loop *l, size_t max_readers, sse_replay_fn replay,
 		void *arg) must_check;
+void sse_hub_end(struct sse_hub *h);             /* every stream */
 struct sse_hub *sse_hub_free(struct sse_hub *h); /* ends every stream */
 /* Readers of one caller; the next one's answer is a 429. 0: as many as of all. */
 void sse_hub_limit(struct sse_hub *h, size_t max_peer_readers);

@@ -159,10 +159,74 @@ static void readers_are_told_what_is_durable(void **state)
 	end_close(&reader);
 }
 
+static bool waits(void)
+{
+	return store_head(store).seq > store_durable(store);
+}
+
+/* The turn stops before its commit. */
+static int hold(void *arg)
+{
+	if (!waits())
+		return compose_turn(arg, NULL);
+	loop_stop(loop, 0);
+	return 0;
+}
+
+static void drained(void *arg)
+{
+	*(bool *)arg = true;
+	loop_stop(loop, 0);
+}
+
+static size_t read_all(const struct wire_end *w, char *buf, size_t cap)
+{
+	size_t n = 0;
+	ssize_t r;
+
+	while ((r = recv(w->fd, buf + n, cap - 1 - n, 0)) > 0)
+		n += (size_t)r;
+	buf[n] = 0;
+	return n;
+}
+
+/* Who waits for a commit is answered, a stream ends, and nobody new is let in. */
+static void the_last_callers_are_answered(void **state)
+{
+	struct wire_end writer, reader, late;
+	char got[8192], path[128];
+	bool over = false;
+
+	(void)state;
+	ask(&reader, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	run_for(20000);
+	(void)strcat(conf, "# another\n");
+	call(&writer);
+	loop_before_sleep(loop, hold, agents);
+	for (int i = 0; i < 1000 && !waits(); i++)
+		run_for(1000);
+	assert_true(waits());
+	compose_drain(agents, drained, &over);
+	assert_false(over);
+	loop_before_sleep(loop, before_sleep, agents);
+	for (int i = 0; i < 1000 && !over; i++)
+		run_for(1000);
+	assert_true(over);
+	(void)snprintf(path, sizeof(path), "%s/treaty.sock", dir);
+	assert_int_not_equal(end_unix(&late, path), 0);
+	assert_true(read_all(&writer, got, sizeof(got)) > 0);
+	assert_non_null(strstr(got, "HTTP/1.1 200"));
+	(void)read_all(&reader, got, sizeof(got));
+	assert_null(strstr(got, "HTTP/1.1 503"));
+	end_close(&writer);
+	end_close(&reader);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(readers_are_told_what_is_durable),
+		cmocka_unit_test(the_last_callers_are_answered),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

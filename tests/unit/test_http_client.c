@@ -379,8 +379,9 @@ static void drain_lets_the_last_request_finish(void **state)
 		run_for(2000);
 	http_server_drain(srv, drained, &over);
 	assert_false(over);
-	while (!over || !g.calls)
-		assert_int_equal(loop_run(loop), 0);
+	for (int i = 0; i < 10000 && (!over || !g.calls || http_server_connections(srv)); i++)
+		run_for(1000);
+	assert_true(over);
 	assert_string_equal(g.body, "later");
 	assert_int_equal(http_server_connections(srv), 0);
 }
