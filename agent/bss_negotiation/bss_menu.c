@@ -18,27 +18,12 @@ static bool next_counts(const struct deal_brief *b, wall_t now)
 }
 
 /* In life a revision replaces the one before it, on its own path only. */
-static uint64_t reserved(const struct deal_brief *b, uint8_t path, wall_t now)
+static uint64_t beyond(const struct deal_brief *b)
 {
-	bool live = b->cur.is && b->life != LIFE_TERMINATED;
-	uint64_t cur = live && b->cur.path == path ? b->cur.rate.bps : 0;
-	uint64_t next = next_counts(b, now) && b->next.path == path ? b->next.rate.bps : 0;
+	bool live = b->cur.is && b->cur.path == b->next.path;
+	uint64_t cur = live ? b->cur.rate.bps : 0;
 
-	return cur > next ? cur : next;
-}
-
-/* Sold, and in no node's tables yet. */
-static uint32_t admitted(const struct world *w, wall_t now)
-{
-	uint32_t n = 0;
-
-	for (uint32_t k = 0; k < w->n_deals; k++) {
-		const struct deal_brief *b = &w->brief[k];
-
-		n += b->operator_side && b->life != LIFE_TERMINATED && !b->applied.is &&
-		     (b->cur.is || next_counts(b, now));
-	}
-	return n;
+	return b->next.rate.bps > cur ? b->next.rate.bps - cur : 0;
 }
 
 uint8_t bss_paths(struct path_view ret[PATHS_MAX])
@@ -46,16 +31,24 @@ uint8_t bss_paths(struct path_view ret[PATHS_MAX])
 	const struct side_paths *p = &bss.side->paths;
 	const struct world *w = engine_world(bss.side->engine);
 	wall_t now = engine_now(bss.side->engine);
-	uint32_t coming = admitted(w, now);
+	uint32_t coming = w->sum.admitted; /* sold, and in no node's tables yet */
 
 	for (uint8_t i = 0; i < p->n; i++) {
 		ret[i] = p->view[i];
-		table_expect(&ret[i].least, coming);
-		ret[i].reserved.bps = 0;
-		for (uint32_t k = 0; k < w->n_deals; k++)
-			if (w->brief[k].operator_side)
-				ret[i].reserved.bps += reserved(&w->brief[k], ret[i].path, now);
+		ret[i].reserved = w->sum.sold[ret[i].path];
 	}
+	for (uint32_t k = 0; k < w->choosing.n; k++) {
+		const struct deal_brief *b = &w->brief[w->choosing.row[k]];
+
+		if (!b->operator_side || !next_counts(b, now))
+			continue;
+		coming += !b->cur.is && !b->applied.is;
+		for (uint8_t i = 0; i < p->n; i++)
+			if (ret[i].path == b->next.path)
+				ret[i].reserved.bps += beyond(b);
+	}
+	for (uint8_t i = 0; i < p->n; i++)
+		table_expect(&ret[i].least, coming);
 	return p->n;
 }
 

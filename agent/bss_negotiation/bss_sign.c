@@ -18,42 +18,38 @@ static void derived(ident_t *ret, const char *prefix, const ident_t *negotiation
 	str_cut(ret->s, buf);
 }
 
-/* The labels that a deal keeps from others, 0 = none. */
-static void labels_of(const struct deal_brief *b, bool self, wall_t now, uint32_t ret[4])
-{
-	/* After the end the label stays taken until its steps are gone, and so before anybody has
-	 * ordered that. */
-	bool gone = b->life == LIFE_TERMINATED && !b->has_order && !b->has_plan;
-	bool signed_now = !self && b->next.is && now.ms <= b->chosen.ms + SETTLE_MS;
-
-	ret[0] = !gone && b->cur.is ? b->cur.label : 0;
-	ret[1] = !gone ? b->old_label : 0;
-	ret[2] = !gone && signed_now ? b->next.label : 0;
-	ret[3] = b->applied.is ? b->applied.label : 0;
-}
-
-/* The lowest free label, 0 when there is none. Each deal takes four at most, or one more while its
- * revision is being signed, so one of the first 5 n + 1 is free, or none is. */
-static uint32_t label_free(const struct deal *self, wall_t now)
+/* The labels that were signed for, and are nobody's in force yet. */
+static void chosen_labels(const struct deal *self, uint8_t *used)
 {
 	const struct cfg_range *r = &bss.side->cfg->op.labels;
 	const struct world *w = engine_world(bss.side->engine);
-	uint32_t many = r->high - r->low + 1, look = 5 * w->n_deals + 1, label[4];
-	auto_free uint8_t *used = NULL;
+	wall_t now = engine_now(bss.side->engine);
 
-	look = look < many ? look : many;
-	used = calloc(look, 1);
-	for (uint32_t i = 0; used && i < w->n_deals; i++) {
-		labels_of(&w->brief[i], &w->deal[i] == self, now, label);
-		for (unsigned k = 0; k < ARRAY_LEN(label); k++)
-			if (label[k] >= r->low && label[k] - r->low < look)
-				used[label[k] - r->low] = 1;
+	for (uint32_t i = 0; i < w->choosing.n; i++) {
+		uint32_t row = w->choosing.row[i];
+		const struct deal_brief *b = &w->brief[row];
+		bool gone = b->life == LIFE_TERMINATED && !b->has_order && !b->has_plan;
+
+		if (&w->deal[row] != self && !gone && now.ms <= b->chosen.ms + SETTLE_MS &&
+		    b->next.label >= r->low && b->next.label <= r->high)
+			used[b->next.label - r->low] = 1;
 	}
-	if (used)
-		bss_signing_labels(used, r->low, look);
-	for (uint32_t l = 0; used && l < look; l++)
-		if (!used[l])
-			return r->low + l;
+	bss_signing_labels(used, r->low, r->high - r->low + 1);
+}
+
+/* The lowest free label, 0 when there is none. */
+static uint32_t label_free(const struct deal *self)
+{
+	const struct cfg_range *r = &bss.side->cfg->op.labels;
+	const struct world *w = engine_world(bss.side->engine);
+	auto_free uint8_t *used = calloc(r->high - r->low + 1, 1);
+
+	if (!used)
+		return 0;
+	chosen_labels(self, used);
+	for (uint32_t l = r->low; l <= r->high; l++)
+		if (!used[l - r->low] && !world_label_used(w, l))
+			return l;
 	return 0;
 }
 
@@ -132,7 +128,7 @@ enum refusal bss_agreement(const struct deal *d, const struct ev_accept *a, stru
 	g->label = d->cur.label;
 	g->service = d->cur.service;
 	if (action == ORDER_ADD || action == ORDER_MIGRATE) {
-		g->label = label_free(d, engine_now(bss.side->engine));
+		g->label = label_free(d);
 		new_service(d, g);
 	}
 	*why = "operator.labels: all are in use";

@@ -94,6 +94,11 @@ static void sum(struct brief_sum *s, const struct deal_brief *b, bool comes)
 		add(&s->held[held->path], held->rate, comes);
 	if (b->has_plan && !b->applied.is)
 		s->coming += comes ? 1 : UINT32_MAX;
+	if (!b->operator_side || !b->cur.is || b->life == LIFE_TERMINATED)
+		return;
+	add(&s->sold[b->cur.path], b->cur.rate, comes);
+	if (!b->applied.is)
+		s->admitted += comes ? 1 : UINT32_MAX;
 }
 
 void brief_put(struct world *w, const struct deal *d)

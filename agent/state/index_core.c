@@ -106,6 +106,43 @@ static bool labelled(const struct deal_brief *b)
 	return b->cur.is && b->life != LIFE_TERMINATED;
 }
 
+static void row_put(struct row_set *x, uint32_t row, bool comes)
+{
+	uint32_t *at = &x->place[row], last;
+
+	if (comes) {
+		x->row[x->n++] = row;
+		*at = x->n;
+		return;
+	}
+	last = x->row[--x->n];
+	x->row[*at - 1] = last;
+	x->place[last] = *at;
+	*at = 0;
+}
+
+static void label_use(struct world *w, uint32_t label, bool uses, bool comes)
+{
+	if (uses && label && label <= LABEL_MAX)
+		w->label_uses[label] += comes ? 1 : UINT32_MAX;
+}
+
+/* After the end the label stays taken until its steps are gone, and so before anybody has ordered
+ * that. */
+static void label_uses(struct world *w, const struct deal_brief *b, bool comes)
+{
+	bool gone = b->life == LIFE_TERMINATED && !b->has_order && !b->has_plan;
+
+	label_use(w, b->cur.label, b->cur.is && !gone, comes);
+	label_use(w, b->old_label, !gone, comes);
+	label_use(w, b->applied.label, b->applied.is, comes);
+}
+
+bool world_label_used(const struct world *w, uint32_t label)
+{
+	return label <= LABEL_MAX && w->label_uses[label];
+}
+
 void index_brief(struct world *w, uint32_t row, bool comes)
 {
 	const struct deal_brief *b = &w->brief[row];
@@ -116,6 +153,9 @@ void index_brief(struct world *w, uint32_t row, bool comes)
 		put(&w->by_applied, row, mixed(b->applied.label), comes);
 	if (b->rule)
 		put(&w->by_rule, row, mixed(b->rule), comes);
+	if (b->next.is)
+		row_put(&w->choosing, row, comes);
+	label_uses(w, b, comes);
 }
 
 /* Several may have it while one replaces the other: the last row. */

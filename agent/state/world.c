@@ -22,6 +22,13 @@ static void index_free(struct world_index *x)
 	free(x->next);
 }
 
+static int rows_new(struct row_set *x, uint32_t n)
+{
+	x->row = calloc(n, sizeof(*x->row));
+	x->place = calloc(n, sizeof(*x->place));
+	return x->row && x->place ? 0 : -ENOMEM;
+}
+
 int world_new(struct world **ret, uint32_t max_deals, uint32_t max_wanted)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -34,7 +41,8 @@ int world_new(struct world **ret, uint32_t max_deals, uint32_t max_wanted)
 	if (!w->deal || !w->brief || !w->wanted || index_new(&w->by_negotiation, max_deals) ||
 	    index_new(&w->by_lineage, max_deals) || index_new(&w->by_label, max_deals) ||
 	    index_new(&w->by_applied, max_deals) || index_new(&w->by_rule, max_deals) ||
-	    index_new(&w->by_object, max_wanted)) {
+	    index_new(&w->by_object, max_wanted) || rows_new(&w->choosing, max_deals) ||
+	    !(w->label_uses = calloc(LABEL_MAX + 1, sizeof(*w->label_uses)))) {
 		world_free(w);
 		return -ENOMEM;
 	}
@@ -57,6 +65,9 @@ struct world *world_free(struct world *w)
 	index_free(&w->by_applied);
 	index_free(&w->by_rule);
 	index_free(&w->by_object);
+	free(w->choosing.row);
+	free(w->choosing.place);
+	free(w->label_uses);
 	free(w);
 	return NULL;
 }

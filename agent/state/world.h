@@ -152,6 +152,15 @@ struct brief_sum {
 	rate_t promised[UINT8_MAX + 1]; /* brief_promised() */
 	rate_t held[UINT8_MAX + 1];     /* planned, where no plan is under way applied */
 	uint32_t coming;                /* deals under way into tables that hold nothing of them */
+	/* An operator's revisions in force that have not ended; those that no kernel holds. */
+	rate_t sold[UINT8_MAX + 1];
+	uint32_t admitted;
+};
+
+/* Rows in no order. */
+struct row_set {
+	uint32_t n;
+	uint32_t *row, *place; /* place: of a row its index in row + 1, 0 = not in it */
 };
 
 struct world {
@@ -161,7 +170,9 @@ struct world {
 	struct brief_sum sum;
 	struct world_index by_negotiation, by_lineage;
 	struct world_index by_label, by_applied, by_rule; /* deals by what their briefs say */
-	uint32_t hand; /* where the search for a deal that may go begins */
+	struct row_set choosing;                          /* deals whose brief has a next part */
+	uint32_t *label_uses; /* parts of briefs that keep a label from others, but next ones */
+	uint32_t hand;        /* where the search for a deal that may go begins */
 	uint32_t n_wanted, max_wanted;
 	struct wanted *wanted;
 	struct world_index by_object; /* rows of wanted */
@@ -209,6 +220,9 @@ const ident_t *event_deal(const struct event *ev);
 struct deal *world_deal_by_label(const struct world *w, uint32_t label);
 /* Whether a deal other than `own` has the label in force, or kernels hold it for that deal. */
 bool world_label_taken(const struct world *w, const struct deal *own, uint32_t label);
+/* Whether the label is kept from others: in force or held by kernels, or still to be removed. What
+ * was only signed for is another question (choosing). */
+bool world_label_used(const struct world *w, uint32_t label);
 /* Whether nodes' tables hold, or will, the rule for a deal other than `own`. */
 bool world_rule_taken(const struct world *w, const struct deal *own, uint32_t id);
 /* What the log says of the object that s sets or removes; NULL when nothing. */
