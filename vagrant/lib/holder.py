@@ -125,14 +125,16 @@ def keeper_main(state, nodes, ready, builder, owner):
             os.write(ready, f'error init: {e}\n'.encode())
         os._exit(1)
     os.close(life_r)
-    with open(os.path.join(state, 'init'), 'w') as f:
-        f.write(f'{init}\n')
-    os.write(ready, f'keeper {os.getpid()} {init}\n'.encode())
-    os.close(ready)
-    libc.prctl(PR_SET_NAME, b'lab-keeper', 0, 0, 0)
-    for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(s, lambda *_: sys.exit(0))
+    # An interrupted `up` takes the state directory away: whatever fails from here on, init must not outlive us and
+    # make it anew.
     try:
+        for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(s, lambda *_: sys.exit(0))
+        with open(os.path.join(state, 'init'), 'w') as f:
+            f.write(f'{init}\n')
+        os.write(ready, f'keeper {os.getpid()} {init}\n'.encode())
+        os.close(ready)
+        libc.prctl(PR_SET_NAME, b'lab-keeper', 0, 0, 0)
         if os.read(builder, 16) == b'built':
             wait_for_end(init, owner)
     finally:
