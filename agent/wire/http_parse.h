@@ -25,8 +25,8 @@ bool http_in_started(const struct http_in *in);
 bool http_in_head_done(const struct http_in *in);
 bool http_in_expects_continue(const struct http_in *in);
 bool http_in_keep_alive(const struct http_in *in);
-bool http_in_is_head(
-	const struct http_in *in); /* HEAD, which is always refused: no body answers it */
+/* HEAD, which is always refused: no body answers it. */
+bool http_in_is_head(const struct http_in *in);
 /* After 1 (or, without body, once the head is done): borrowed until reset; peer is left NULL. */
 void http_in_request(const struct http_in *in, struct wire_request *r);
 

@@ -247,6 +247,28 @@ static inline void lab_walk(struct query_lab *l)
 	assert_int_equal(engine_turn(l->side.engine), 0);
 }
 
+/* n more deals, of which nothing but an intent is known. */
+static inline void lab_intents(struct query_lab *l, uint32_t n)
+{
+	struct cap_ent_requirement req = { l->side.engine };
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct intent in = { .class_name = { "market-data" },
+				     .flow = { "x-md" },
+				     .want = { { 20000000 }, { 28000 }, { 999000 } },
+				     .term_ms = 3600000,
+				     .declared = { LAB_NOW },
+				     .source = INTENT_DECLARED };
+
+		(void)snprintf(in.id.s, sizeof(in.id.s), "int-p%u", i);
+		(void)snprintf(in.negotiation.s, sizeof(in.negotiation.s), "neg-p%u", i);
+		assert_int_equal(tool_intent_declare(&req, &in, NULL, NULL), REFUSE_NONE);
+		if (i % 100 == 0)
+			assert_int_equal(engine_turn(l->side.engine), 0);
+	}
+	assert_int_equal(engine_turn(l->side.engine), 0);
+}
+
 /* A wallet in the gate ledger with one hold of 4100. */
 static inline void lab_wallet(struct query_lab *l)
 {

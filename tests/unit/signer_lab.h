@@ -7,6 +7,7 @@
 #include "agent/signer/client.h"
 #include "agent/signer/keyfile.h"
 #include "agent/signer/signer_core.h"
+#include "signer_fork.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -83,22 +84,8 @@ static inline int teardown(void **state)
 
 static inline void start(void)
 {
-	int a[2], b[2];
-	struct err e = { 0 };
-
-	assert_int_equal(msg_pair(a), 0);
-	assert_int_equal(msg_pair(b), 0);
-	pid = fork();
-	if (pid == 0) {
-		(void)signal(SIGSEGV, SIG_DFL); /* not cmocka's: this is another process */
-		(void)close(a[0]);
-		(void)close(b[0]);
-		_exit(signer_run(&conf, a[1], b[1], &e) ? 1 : 0);
-	}
-	(void)close(a[1]);
-	(void)close(b[1]);
-	parent_end = a[0];
-	cl = (struct msg_client){ .fd = b[0] };
+	cl = (struct msg_client){ .fd = -1 };
+	pid = signer_fork(&conf, &parent_end, &cl.fd);
 }
 
 /* What is asked for, and the texts that say it. */

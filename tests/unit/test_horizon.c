@@ -17,6 +17,7 @@
 #include "agent/signer/client.h"
 #include "agent/signer/keyfile.h"
 #include "agent/signer/signer_state.h"
+#include "signer_fork.h"
 #include "agent/side_make.h"
 
 static struct query_lab lab;
@@ -127,21 +128,9 @@ static void fill(uint32_t n)
 static void start(void)
 {
 	struct err e = { 0 };
-	int a[2], b[2];
 
-	assert_int_equal(msg_pair(a), 0);
-	assert_int_equal(msg_pair(b), 0);
-	pid = fork();
-	if (pid == 0) {
-		(void)signal(SIGSEGV, SIG_DFL);
-		(void)close(a[0]);
-		(void)close(b[0]);
-		_exit(signer_run(&conf, a[1], b[1], &e) ? 1 : 0);
-	}
-	(void)close(a[1]);
-	(void)close(b[1]);
-	parent_end = a[0];
-	signer = (struct msg_client){ .fd = b[0] };
+	signer = (struct msg_client){ .fd = -1 };
+	pid = signer_fork(&conf, &parent_end, &signer.fd);
 	lab.side.signer = &signer;
 	if (side_attest(&lab.side, &e))
 		fail_msg("%s", e.text);

@@ -139,29 +139,14 @@ static void as_many_as_may_and_all_end(void **state)
 
 static int setup(void **state)
 {
-	struct cap_ent_requirement req;
-
 	(void)state;
 	lab.deals = EVENTS + 1;
 	lab_dir(&lab);
 	lab_open(&lab);
 	lab_walk(&lab);
 	lab_serve(&lab, false);
-	req = (struct cap_ent_requirement){ lab.side.engine };
-	for (unsigned i = 0; i < EVENTS; i++) {
-		struct intent in = { .class_name = { "market-data" },
-				     .want = { { 20000000 }, { 28000 }, { 999000 } },
-				     .term_ms = 3600000,
-				     .declared = { LAB_NOW },
-				     .source = INTENT_DECLARED };
-
-		(void)snprintf(in.id.s, sizeof(in.id.s), "int-p%u", i);
-		(void)snprintf(in.negotiation.s, sizeof(in.negotiation.s), "neg-p%u", i);
-		assert_int_equal(tool_intent_declare(&req, &in, NULL, NULL), REFUSE_NONE);
-		if (i % 100 == 0)
-			assert_int_equal(engine_turn(lab.side.engine), 0);
-	}
-	return engine_turn(lab.side.engine);
+	lab_intents(&lab, EVENTS);
+	return 0;
 }
 
 static int teardown(void **state)

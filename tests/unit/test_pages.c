@@ -9,27 +9,6 @@ enum { DEALS = 1203, FLOWS = 1001, HOLDS = 700 };
 
 /* --- what there is ---------------------------------------------------------------------------- */
 
-static void intents(uint32_t n)
-{
-	struct cap_ent_requirement req = { lab.side.engine };
-
-	for (uint32_t i = 0; i < n; i++) {
-		struct intent in = { .class_name = { "market-data" },
-				     .flow = { "x-md" },
-				     .want = { { 20000000 }, { 28000 }, { 999000 } },
-				     .term_ms = 3600000,
-				     .declared = { LAB_NOW },
-				     .source = INTENT_DECLARED };
-
-		(void)snprintf(in.id.s, sizeof(in.id.s), "int-p%u", i);
-		(void)snprintf(in.negotiation.s, sizeof(in.negotiation.s), "neg-p%u", i);
-		assert_int_equal(tool_intent_declare(&req, &in, NULL, NULL), REFUSE_NONE);
-		if (i % 200 == 0)
-			assert_int_equal(engine_turn(lab.side.engine), 0);
-	}
-	assert_int_equal(engine_turn(lab.side.engine), 0);
-}
-
 static void holds(unsigned n)
 {
 	struct ledger_result res;
@@ -180,7 +159,7 @@ static int setup(void **state)
 	lab_wallet(&lab);
 	lab_serve(&lab, true);
 	human.uid = geteuid();
-	intents(DEALS);
+	lab_intents(&lab, DEALS);
 	holds(HOLDS);
 	assert_int_equal(disclosure_start(&lab.side, NULL), 0);
 	return engine_turn(lab.side.engine);
