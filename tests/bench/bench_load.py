@@ -6,7 +6,8 @@ negotiations is always open. JSON lines on standard output, of two loads: wires.
 agreement and on to the running service, while no agreement ends (as long as the table of deals lasts), and
 wires.negotiations_ending_*, with terms of four seconds, so that as many agreements end as are made.
 
-LOAD_TERM=SECONDS is one load with that term.
+LOAD_TERM=SECONDS is one load with that term. LOAD_ROUNDS=N measures N windows one after the other, while the load goes on: with
+a long term, what more and more live agreements cost.
 
 bench_load.py BUILD [SECONDS] [OPEN]     exit 0, 1 what went wrong, 77 not root"""
 import contextlib
@@ -31,6 +32,7 @@ sys.dont_write_bytecode = True
 USER, ISSUER, WARM_S, APPS = 64000, 'did:web:treasury.load.example', 3, 16
 TERM_S = int(os.environ.get('LOAD_TERM', 4))
 LASTING = TERM_S >= 60
+ROUNDS = int(os.environ.get('LOAD_ROUNDS', 1))
 DEALS, ROW = (24576, 'wires.negotiations') if LASTING else (4096, 'wires.negotiations_ending')
 PORTS = {'ent': 8443, 'op': 8444, 'node': 8445}
 ROLES = {'ent': 'enterprise', 'op': 'bss,oss', 'node': 'node'}
@@ -329,29 +331,37 @@ def refusals(d):
 
 
 def measure(daemons, seconds, want):
-    ent, op, _ = daemons
-    load = Load(ent, op, want)
+    load = Load(daemons[0], daemons[1], want)
+    at = []
     try:
         time.sleep(WARM_S)
-        a = Sample(daemons)
-        time.sleep(seconds)
-        b = Sample(daemons)
+        for _ in range(ROUNDS + 1):
+            if at:
+                time.sleep(seconds)
+            at.append(Sample(daemons))
     finally:
         load.stop()
     end = time.monotonic() + 30
     while load.open() > 0 and time.monotonic() < end:
         time.sleep(0.05)
+    for a, b in zip(at, at[1:]):
+        tell(daemons, load, a, b)
+    return load
+
+
+def tell(daemons, load, a, b):
+    """What happened between two samples."""
     n = b.counts['op']['counts']['agreements'] - a.counts['op']['counts']['agreements']
     if not n:
-        raise Failed(f'no agreement in {seconds} s: {load.error}\n' + '\n'.join(d.tail() for d in daemons))
+        raise Failed(f'no agreement in {b.at - a.at:.1f} s: {load.error}\n' + '\n'.join(d.tail() for d in daemons))
     each = {k: round((b.cpu[k] - a.cpu[k]) / n, 3) for k in sorted(b.cpu)}
-    say(f'{ROW}_per_s', round(n / (b.at - a.at), 1), '1/s', target=500, seconds=round(b.at - a.at, 1), open=want,
-        agreed=n, declared=load.sent, refused=load.refused, processors=shares(a, b), connections=round((b.opened - a.opened) / n, 3),
+    say(f'{ROW}_per_s', round(n / (b.at - a.at), 1), '1/s', target=500, seconds=round(b.at - a.at, 1), open=load.want,
+        live=b.counts['op']['counts']['live'], agreed=n, declared=load.sent, refused=load.refused, processors=shares(a, b),
+        connections=round((b.opened - a.opened) / n, 3),
         commits={w: round((b.counts[w]['log']['commits'] - a.counts[w]['log']['commits']) / n, 2) for w in ('ent', 'op')},
-        fdatasyncMs=round(fdatasync_ms(f'{op.home}/bench'), 3))
+        fdatasyncMs=round(fdatasync_ms(f'{daemons[1].home}/bench'), 3))
     parties = {k: v for k, v in each.items() if k.split('.')[0] in ('ent', 'op')}
     say(f'{ROW}_cpu_ms', round(sum(parties.values()), 3), 'ms', target=4, each=each)
-    return load
 
 
 def counted(daemons, load):
