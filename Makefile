@@ -56,6 +56,7 @@ TEST_LDFLAGS_test_proven := -Wl,--wrap=signer_public
 TEST_LDFLAGS_test_no_memory := -Wl,--wrap=signer_sums,--wrap=signer_key
 TEST_LDFLAGS_test_signer_rewrite = $(TEST_LDFLAGS_test_signer_horizon)
 TEST_LDFLAGS_test_signer_horizon := -Wl,--wrap=clock_gettime,--wrap=fsync,--wrap=rename,--wrap=unlink,--wrap=write
+TEST_LDFLAGS_test_dataplane_pages := -Wl,--wrap=enforcer_findings,--wrap=enforcer_steps_check,--wrap=enforcer_held
 TEST_LDFLAGS_test_verify := -Wl,--wrap=peer_tool,--wrap=enforcer_observe
 TEST_LDFLAGS_test_ent_crash := $(TEST_LDFLAGS_test_ent)
 TEST_LDFLAGS_test_ent_signing := $(TEST_LDFLAGS_test_ent)

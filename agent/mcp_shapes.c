@@ -21,7 +21,7 @@
 	"termMs:i value:i delayValue:i floorBps:i donor:b detect:b priority:i base:[i] margin:i " \
 	"marginFloor:i}] ledger:{currency:s ceiling:i} operator:{quoteTtlS:i surgeMaxPpm:i "      \
 	"overlapMs:i policePct:i} windows:{sampleMs:i holdIntervals:i coolIntervals:i}"
-#define OBJECTS  "ok!:b wrong!:i objects!:[{state!:s kind!:s object!:s why:s}]"
+#define OBJECTS  "ok!:b wrong!:i objects!:[{state!:s kind!:s object!:s why:s}] next:s"
 #define TMF      "@type!:s id:s href:s"
 #define APPROVAL "id!:s state!:s deal!:s amount!:i currency!:s"
 #define RECORDED "recorded!:s seq!:i"

@@ -32,32 +32,6 @@ int query_answer(struct mcp_turn *t, json_t *o, struct err *e)
 	return r;
 }
 
-int query_page(const json_t *args, uint32_t *after, uint32_t *limit, struct err *e)
-{
-	int64_t from = 0, most = QUERY_PAGE_MAX;
-	int r = args ? json_only(args, "", e, "after", "limit", NULL) : 0;
-
-	if (!r && args)
-		r = json_opt_int(args, "", "after", 0, UINT32_MAX, &from, e);
-	if (r >= 0 && args)
-		r = json_opt_int(args, "", "limit", 1, QUERY_PAGE_MAX, &most, e);
-	*after = (uint32_t)from;
-	*limit = (uint32_t)most;
-	return r < 0 ? r : 0;
-}
-
-int query_answer_page(struct mcp_turn *t, const char *name, json_t *rows, uint32_t next,
-		      struct err *e)
-{
-	json_t *o = json_pack("{s:o}", name, rows);
-
-	if (o && next && json_object_set_new(o, "next", json_integer(next))) {
-		json_decref(o);
-		o = NULL;
-	}
-	return query_answer(t, o, e);
-}
-
 int query_id(const json_t *args, const char **ret, struct err *e)
 {
 	int r = json_only(args, "", e, "id", NULL);

@@ -11,10 +11,16 @@
 
 static const char *const state_name[] = { "ok", "missing", "differs", "orphan", "foreign" };
 
+/* A node's kernel may hold a million labels: a page has what one turn of the loop can ask for. */
+enum part { FINDINGS, STEPS, HELD, PARTS };
+static const char *const part_name[] = { "findings", "steps", "held" };
+enum { PAGE_FINDINGS = 2, PAGE_STEPS = 500, PAGE_HELD = 8 }; /* messages, steps, messages */
+
 struct report {
 	json_t *rows;
 	bool all; /* also what is as it should be */
 	uint32_t wrong;
+	int64_t at; /* where in its part the next page begins */
 };
 
 static int row(struct report *r, enum audit_state state, const char *kind, const char *text,
@@ -59,20 +65,20 @@ static const char *step_text(const struct step *s, char buf[96])
 	}
 }
 
-/* Every committed step, asked of the enforcer without changing anything. */
+/* Committed steps, asked of the enforcer without changing anything. 1: there are more. */
 static int committed(struct side *s, struct report *r, struct err *e)
 {
 	const struct world *w = engine_world(s->engine);
-	auto_free struct enforcer_receipt *p = calloc(w->n_wanted + 1, sizeof(*p));
-	auto_free struct step *step = calloc(w->n_wanted + 1, sizeof(*step));
+	auto_free struct enforcer_receipt *p = calloc(PAGE_STEPS, sizeof(*p));
+	auto_free struct step *step = calloc(PAGE_STEPS, sizeof(*step));
 	uint32_t n = 0;
 	int err;
 
 	if (!p || !step)
 		return err_set(e, -ENOMEM, "out of memory");
-	for (uint32_t i = 0; i < w->n_wanted; i++)
-		if (wanted_now(w, &w->wanted[i].step))
-			step[n++] = w->wanted[i].step;
+	for (; r->at < w->n_wanted && n < PAGE_STEPS; r->at++)
+		if (wanted_now(w, &w->wanted[r->at].step))
+			step[n++] = w->wanted[r->at].step;
 	err = n ? enforcer_steps_check(s->enforcer, step, n, p, e) : 0;
 	for (uint32_t i = 0; !err && i < n; i++) {
 		char text[96];
@@ -85,36 +91,56 @@ static int committed(struct side *s, struct report *r, struct err *e)
 						      : AUDIT_DIFFERS,
 			  kind, text, p[i].why.s);
 	}
-	return err;
+	return err ? err : r->at < w->n_wanted;
 }
 
 /* Label lines, ceilings and rules that no committed step asks for; classes are among the findings.
  */
+static int held_rows(const struct world *w, struct report *r, const struct enforcer_held *h)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < h->n; i++) {
+		const struct enforcer_object *o = &h->obj[i];
+		char text[96];
+
+		if (object_wanted(w, o) || o->kind == STEP_CLASS_DEL)
+			continue;
+		(void)snprintf(text, sizeof(text), "%u", o->id);
+		err = row(r, AUDIT_ORPHAN,
+			  o->kind == STEP_RULE_DEL      ? "flow rule"
+			  : o->kind == STEP_CEILING_DEL ? "ceiling"
+							: "label",
+			  text, "");
+	}
+	return err;
+}
+
+/* The enforcer's cursor as one number, and back. */
+static int64_t cursor_number(const struct enforcer_cursor *c)
+{
+	return (int64_t)c->kind << 48 | (int64_t)c->a << 16 | (c->b & 0xffff);
+}
+
+static struct enforcer_cursor cursor_of(int64_t n)
+{
+	return (struct enforcer_cursor){ (uint32_t)(n >> 48), (uint32_t)(n >> 16),
+					 (uint32_t)(n & 0xffff) };
+}
+
 static int held(struct side *s, struct report *r, struct err *e)
 {
-	const struct world *w = engine_world(s->engine);
-	struct enforcer_cursor at = { 0 };
-	struct enforcer_held h;
-	int err;
+	struct enforcer_cursor at = cursor_of(r->at);
+	struct enforcer_held h = { 0 };
+	int err = 0;
 
-	do {
+	for (int i = 0; !err && !h.done && i < PAGE_HELD; i++) {
 		err = enforcer_held(s->enforcer, &at, &h, e);
-		for (uint32_t i = 0; !err && i < h.n; i++) {
-			const struct enforcer_object *o = &h.obj[i];
-			char text[96];
-
-			if (object_wanted(w, o) || o->kind == STEP_CLASS_DEL)
-				continue;
-			(void)snprintf(text, sizeof(text), "%u", o->id);
-			err = row(r, AUDIT_ORPHAN,
-				  o->kind == STEP_RULE_DEL      ? "flow rule"
-				  : o->kind == STEP_CEILING_DEL ? "ceiling"
-								: "label",
-				  text, "");
-		}
+		err = err ? err : held_rows(engine_world(s->engine), r, &h);
 		at = h.next;
-	} while (!err && !h.done);
-	return err;
+	}
+	r->at = cursor_number(&at);
+	return err ? err : !h.done;
 }
 
 static int findings(struct side *s, struct report *r, struct err *e)
@@ -122,58 +148,69 @@ static int findings(struct side *s, struct report *r, struct err *e)
 	auto_free struct enforcer_findings *f = calloc(1, sizeof(*f));
 	int err = f ? 0 : err_set(e, -ENOMEM, "out of memory");
 
-	while (!err) {
-		uint32_t from = f->next;
-
+	for (int k = 0; !err && k < PAGE_FINDINGS && (!k || f->more); k++) {
 		memset(f, 0, sizeof(*f));
-		err = enforcer_findings(s->enforcer, from, f, e);
+		err = enforcer_findings(s->enforcer, (uint32_t)r->at, f, e);
 		for (uint32_t i = 0; !err && i < f->n; i++)
 			err = row(r, (enum audit_state)(f->finding[i].state % 5),
 				  f->finding[i].kind, f->finding[i].text, "");
-		if (!f->more)
-			break;
+		r->at = f->next;
 	}
-	return err;
+	return err ? err : f->more > 0;
 }
 
-static int report(struct side *s, bool all, struct mcp_turn *t, struct err *e)
+/* One page, of one part; with which part the next one goes on, PARTS: with none. */
+static int page(struct side *s, int part, struct report *r, struct err *e)
 {
-	struct report r = { .rows = json_array(), .all = all };
-	int err;
+	static int (*const of[])(struct side * s, struct report * r, struct err * e) = {
+		[FINDINGS] = findings, [STEPS] = committed, [HELD] = held
+	};
+	int err = of[part](s, r, e);
 
-	if (!s->enforcer || !(s->cfg->daemon.roles & ROLE_NODE)) {
-		json_decref(r.rows);
+	return err < 0 ? err : err ? part : part + 1;
+}
+
+static int report(struct side *s, const json_t *args, bool all, struct mcp_turn *t, struct err *e)
+{
+	struct report r = { .all = all };
+	int part = query_part(args, part_name, PARTS, &r.at, NULL, e), next;
+	json_t *o;
+
+	if (part < 0)
+		return part;
+	if (!s->enforcer || !(s->cfg->daemon.roles & ROLE_NODE))
 		return err_set(e, -EOPNOTSUPP, "this daemon is no node");
-	}
-	err = findings(s, &r, e);
-	err = err ? err : committed(s, &r, e);
-	err = err ? err : held(s, &r, e);
-	if (err) {
+	r.rows = json_array();
+	next = page(s, part, &r, e);
+	if (next != part)
+		r.at = 0;
+	if (next < 0) {
 		json_decref(r.rows);
-		return err;
+		return next;
 	}
-	return query_answer(t,
-			    json_pack("{s:b, s:I, s:o}", "ok", r.wrong == 0, "wrong",
-				      (json_int_t)r.wrong, "objects", r.rows),
-			    e);
+	o = json_pack("{s:b, s:I, s:o}", "ok", r.wrong == 0, "wrong", (json_int_t)r.wrong,
+		      "objects", r.rows);
+	if (o && next < PARTS && query_part_next(o, part_name[next], r.at)) {
+		json_decref(o);
+		o = NULL;
+	}
+	return query_answer(t, o, e);
 }
 
 static int on_dump(struct side *s, const struct peer *p, const json_t *args, const char *key,
 		   struct mcp_turn *t, struct err *e)
 {
 	(void)p;
-	(void)args;
 	(void)key;
-	return report(s, true, t, e);
+	return report(s, args, true, t, e);
 }
 
 static int on_check(struct side *s, const struct peer *p, const json_t *args, const char *key,
 		    struct mcp_turn *t, struct err *e)
 {
 	(void)p;
-	(void)args;
 	(void)key;
-	return report(s, false, t, e);
+	return report(s, args, false, t, e);
 }
 
 static int on_gc(struct side *s, const struct peer *p, const json_t *args, const char *key,
@@ -198,17 +235,21 @@ static int on_gc(struct side *s, const struct peer *p, const json_t *args, const
 			    e);
 }
 
+#define AFTER                                                                    \
+	"{\"type\":\"object\",\"properties\":{\"after\":{\"type\":\"string\"}}," \
+	"\"additionalProperties\":false}"
 #define NOTHING "{\"type\":\"object\",\"properties\":{},\"additionalProperties\":false}"
 
 const struct mcp_row query_rows_dataplane[] = {
 	{ "dataplane_dump", "Data plane, all",
-	  "Everything of ours in this node's kernel, and whether it is as it should be",
-	  .input_schema = NOTHING, .read_only = true, .idempotent = true,
-	  .who = WHO_HUMAN | WHO_APP, .call = on_dump },
+	  "Everything of ours in this node's kernel, and whether it is as it should be, page by "
+	  "page",
+	  .input_schema = AFTER, .read_only = true, .idempotent = true, .who = WHO_HUMAN | WHO_APP,
+	  .call = on_dump },
 	{ "dataplane_check", "Data plane, checked",
-	  "What of this node's kernel is not as committed; nothing is changed",
-	  .input_schema = NOTHING, .read_only = true, .idempotent = true,
-	  .who = WHO_HUMAN | WHO_APP, .call = on_check },
+	  "What of this node's kernel is not as committed, page by page; nothing is changed",
+	  .input_schema = AFTER, .read_only = true, .idempotent = true, .who = WHO_HUMAN | WHO_APP,
+	  .call = on_check },
 	{ "dataplane_gc", "Data plane, cleaned",
 	  "Takes away what is ours in this node's kernel and nobody wants", .input_schema = NOTHING,
 	  .idempotent = true, .who = WHO_HUMAN, .call = on_gc },

@@ -31,6 +31,17 @@ int query_tools_add(struct side *s, struct err *e) must_check;
 int query_answer(struct mcp_turn *t, json_t *o, struct err *e) must_check;
 /* args.after, 0 where a list begins, as the answer before named it in "next"; and args.limit. */
 int query_page(const json_t *args, uint32_t *after, uint32_t *limit, struct err *e) must_check;
+/* The same of a list in parts, whose "next" is "holds:17": of which part, and behind which of its
+ * rows. Without after: part 0, row 0. limit NULL: there is none. The part's index, or negative.
+ */
+#define QUERY_PARTS                                                             \
+	"{\"type\":\"object\",\"properties\":{\"after\":{\"type\":\"string\"}," \
+	"\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":500}},"      \
+	"\"additionalProperties\":false}"
+int query_part(const json_t *args, const char *const *parts, int n, int64_t *row, uint32_t *limit,
+	       struct err *e) must_check;
+/* Says where the next page begins. */
+int query_part_next(json_t *o, const char *part, int64_t row) must_check;
 /* The same with rows under this name, and where more of them begin (0 = there are none). Takes
  * rows. */
 int query_answer_page(struct mcp_turn *t, const char *name, json_t *rows, uint32_t next,

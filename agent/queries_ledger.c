@@ -6,8 +6,6 @@
 #include "queries_int.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 /* What comes after the wallets, page by page. */
 enum part { HOLDS, LINEAGES, CREDITS, PARTS };
@@ -149,43 +147,17 @@ static int part_rows(struct side *s, struct listing *l, struct err *e)
 	}
 }
 
-/* "holds:17": of which part the page is, and behind which of its rows it begins. */
-static int begin(const char *after, struct listing *l, struct err *e)
+/* 1: there is more, of l->part behind l->at. */
+static int page(struct side *s, struct listing *l, struct err *e)
 {
-	for (int i = HOLDS; i < PARTS; i++) {
-		size_t n = strlen(part_name[i]);
-		char *end;
+	int r = part_rows(s, l, e);
 
-		if (strncmp(after, part_name[i], n) != 0 || after[n] != ':' || after[n + 1] < '0' ||
-		    after[n + 1] > '9')
-			continue;
-		errno = 0;
-		l->at = strtoll(after + n + 1, &end, 10);
-		l->part = (enum part)i;
-		if (!errno && !*end)
-			return 0;
-	}
-	return err_set(e, -EINVAL, "after: not what \"next\" said");
-}
-
-static int page(struct side *s, struct listing *l, const char *after, char next[40], struct err *e)
-{
-	int r = after ? begin(after, l, e)
-		      : ledger_wallets(engine_store(s->engine), wallet_row, l, e);
-
-	next[0] = 0;
-	while (!r) {
+	while (!r && l->part != CREDITS) {
+		l->part++;
+		l->at = 0;
 		r = part_rows(s, l, e);
-		if (r > 0)
-			(void)snprintf(next, 40, "%s:%lld", part_name[l->part], (long long)l->at);
-		else if (!r && l->part == CREDITS)
-			break;
-		if (!r) {
-			l->part++;
-			l->at = 0;
-		}
 	}
-	return r < 0 ? r : 0;
+	return r;
 }
 
 static int on_ledger_show(struct side *s, const struct peer *p, const json_t *args, const char *key,
@@ -197,24 +169,17 @@ static int on_ledger_show(struct side *s, const struct peer *p, const json_t *ar
 	json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:o}", "wallets", l.wallets, "classes",
 			      l.classes, "holds", l.rows[HOLDS], "lineages", l.rows[LINEAGES],
 			      "credits", l.rows[CREDITS]);
-	const char *after = NULL;
-	int64_t limit = QUERY_PAGE_MAX;
-	char next[40];
-	int r = o ? 0 : -ENOMEM;
+	int r = query_part(args, part_name, PARTS, &l.at, &l.left, e);
 
 	(void)p;
 	(void)key;
-	if (!r && args)
-		r = json_only(args, "", e, "after", "limit", NULL);
-	if (!r && args)
-		r = json_opt_str(args, "", "after", &after, e);
-	if (r >= 0 && args)
-		r = json_opt_int(args, "", "limit", 1, QUERY_PAGE_MAX, &limit, e);
-	l.left = (uint32_t)limit;
+	l.part = r > 0 ? (enum part)r : HOLDS;
+	if (r >= 0 && !json_object_get(args, "after"))
+		r = ledger_wallets(engine_store(s->engine), wallet_row, &l, e);
 	if (r >= 0)
-		r = page(s, &l, after, next, e);
-	if (!r && next[0] && json_object_set_new(o, "next", json_string(next)))
-		r = -ENOMEM;
+		r = page(s, &l, e);
+	if (r > 0)
+		r = query_part_next(o, part_name[l.part], l.at);
 	if (r < 0) {
 		json_decref(o);
 		return r;
@@ -222,14 +187,9 @@ static int on_ledger_show(struct side *s, const struct peer *p, const json_t *ar
 	return query_answer(t, o, e);
 }
 
-#define LEDGER_PAGE                                                             \
-	"{\"type\":\"object\",\"properties\":{\"after\":{\"type\":\"string\"}," \
-	"\"limit\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":500}},"      \
-	"\"additionalProperties\":false}"
-
 const struct mcp_row query_rows_ledger[] = {
 	{ "ledger_show", "Ledger", "Wallets, their classes, holds, lineages and credit notes",
-	  .input_schema = LEDGER_PAGE, .read_only = true, .idempotent = true,
+	  .input_schema = QUERY_PARTS, .read_only = true, .idempotent = true,
 	  .who = WHO_HUMAN | WHO_APP, .call = on_ledger_show },
 	{ 0 },
 };

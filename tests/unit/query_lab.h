@@ -43,7 +43,8 @@ struct query_lab {
 	struct store *store;
 	struct mcp_server *mcp;
 	wall_t clock;
-	uint32_t deals; /* at most; 0 = 16 */
+	uint32_t deals;  /* at most; 0 = 16 */
+	uint32_t wanted; /* at most; 0 = 64 */
 };
 
 static inline wall_t lab_now(void *arg)
@@ -70,7 +71,7 @@ static inline void lab_dir(struct query_lab *l)
 static inline void lab_open(struct query_lab *l)
 {
 	struct engine_config c = { .max_deals = l->deals ? l->deals : 16,
-				   .max_wanted = 64,
+				   .max_wanted = l->wanted ? l->wanted : 64,
 				   .now = lab_now,
 				   .now_arg = l };
 	struct err e = { 0 };
