@@ -196,6 +196,7 @@ static void the_last_callers_are_answered(void **state)
 	struct wire_end writer, reader, late;
 	char got[8192], path[128];
 	bool over = false;
+	size_t n;
 
 	(void)state;
 	ask(&reader, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -216,8 +217,8 @@ static void the_last_callers_are_answered(void **state)
 	assert_int_not_equal(end_unix(&late, path), 0);
 	assert_true(read_all(&writer, got, sizeof(got)) > 0);
 	assert_non_null(strstr(got, "HTTP/1.1 200"));
-	(void)read_all(&reader, got, sizeof(got));
-	assert_null(strstr(got, "HTTP/1.1 503"));
+	n = read_all(&reader, got, sizeof(got));
+	assert_true(n > 5 && !strcmp(got + n - 5, "0\r\n\r\n")); /* its end, and not a cut */
 	end_close(&writer);
 	end_close(&reader);
 }
